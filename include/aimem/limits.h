@@ -1,0 +1,30 @@
+// Every size that a store limits, for hosts that want to check before they ask.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace aimem::limits {
+
+inline constexpr std::size_t kTitleCharacters = 512;
+inline constexpr std::size_t kContentBytes = 65'536;
+inline constexpr std::size_t kNamespaceCharacters = 512;
+inline constexpr std::size_t kNamespaceDepth = 8;
+inline constexpr std::size_t kTags = 50;
+inline constexpr std::size_t kTagBytes = 128;
+inline constexpr std::size_t kMetadataBytes = 65'536;
+inline constexpr int kMetadataDepth = 32;
+inline constexpr std::size_t kIdBytes = 128;
+inline constexpr std::size_t kAgentIdBytes = 128;
+inline constexpr std::size_t kAgentTypeBytes = 64;
+inline constexpr std::size_t kSourceBytes = 64;
+inline constexpr std::size_t kRequestIdBytes = 256;
+inline constexpr std::size_t kConsolidateMin = 2;
+inline constexpr std::size_t kConsolidateMax = 100;
+inline constexpr std::int64_t kAccessCount = 1'000'000;
+inline constexpr std::int64_t kTtlSecondsMax = 31'536'000;
+/// Changes in one batch, and bytes of its commit.
+inline constexpr std::size_t kBatchChanges = 1'000;
+inline constexpr std::size_t kBatchBytes = 8u << 20;
+
+}  // namespace aimem::limits

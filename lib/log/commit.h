@@ -1,0 +1,77 @@
+// The commit: one unbroken step of one stream, as the log keeps it.
+//
+//   commit  = 0x01 content_hash(32) header change*
+//   header  = stream u64, seq varint, hlc u64, operation(16), prev_hash(32),
+//             request_hash (varint length 0 or 32, bytes), results bytes,
+//             agent bytes, principal bytes, count of changes varint
+//   change  = kind byte, key bytes, 0x01 nonce(16) body bytes      the body is here
+//           | kind byte, key bytes, 0x00 hash(32)                  withheld or erased
+//   hash of a change  = SHA-256(nonce, body)
+//   content_hash      = SHA-256(header, for each change: kind, key bytes, hash)
+//
+// "bytes" is a varint length and that many bytes; body is a state of lib/log/grammar.h with the
+// parts that the commit writes. A body can be replaced by its hash without touching the chain.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "aimem/types.h"
+#include "lib/model/parts.h"
+
+namespace aimem::log {
+
+/// Protocol constants, checked where a commit is made and where it is read.
+inline constexpr std::size_t kMaxChanges = 1'000;
+inline constexpr std::size_t kMaxCommitBytes = 8u << 20;
+inline constexpr std::size_t kMaxKeyBytes = 1'024;
+
+struct CommitHeader {
+  std::uint64_t stream = 0;
+  std::uint64_t seq = 0;
+  std::uint64_t hlc = 0;
+  OperationId operation;
+  Hash256 prev_hash{};  ///< Content hash of (stream, seq - 1); zero at seq 1.
+  std::optional<Hash256> request_hash;
+  std::string results;  ///< What the caller was told: lib/store's encoding, opaque here.
+  std::string agent_id;
+  std::string principal;
+  Hash256 content_hash{};  ///< Filled by EncodeCommit and DecodeCommit.
+
+  [[nodiscard]] Stamp stamp() const { return {hlc, stream}; }
+};
+
+struct Change {
+  EntityKey key;
+  Id128 nonce;
+  std::string body;               ///< State bytes. Empty if withheld.
+  std::optional<Hash256> withheld;  ///< Set in place of nonce and body.
+};
+
+struct Commit {
+  CommitHeader header;
+  std::vector<Change> changes;  ///< At most one per key.
+};
+
+/// The bytes of `commit`; fills `commit.header.content_hash`.
+std::string EncodeCommit(Commit& commit);
+
+/// Decode and check form, bounds, hashes and that bodies decode. kDataLoss says what is wrong.
+/// A body of an unknown kind must still be a state. `verify` false skips the hashes (rows of our
+/// own database that were verified when they came in).
+absl::StatusOr<Commit> DecodeCommit(std::string_view bytes, bool verify = true);
+
+/// Decode the header alone: cheap, checks form only.
+absl::StatusOr<CommitHeader> DecodeCommitHeader(std::string_view bytes);
+
+// -- The clock ------------------------------------------------------------------------------------
+/// The hlc of the next commit: greater than `seen`, the greatest that its transaction read, and
+/// not behind the wall clock. Source: Kulkarni et al., "Logical Physical Clocks", OPODIS 2014.
+std::uint64_t NextHlc(std::uint64_t seen, std::int64_t wall_ms);
+
+}  // namespace aimem::log
