@@ -1,0 +1,54 @@
+# How everything is compiled: the language, the warnings, the linker, the sanitizers.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+endif()
+
+include(GNUInstallDirs)
+
+# The compiler's cache: a clone in another folder hits it too.
+find_program(AIMEM_CCACHE ccache)
+if(AIMEM_CCACHE)
+  set(ccache_env ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
+      CCACHE_SLOPPINESS=pch_defines,time_macros ${AIMEM_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${ccache_env})
+  set(CMAKE_C_COMPILER_LAUNCHER ${ccache_env})
+endif()
+
+find_program(AIMEM_MOLD mold)
+if(AIMEM_MOLD AND NOT AIMEM_FUZZ)
+  add_link_options(-fuse-ld=mold)
+endif()
+if(BUILD_SHARED_LIBS)
+  add_link_options(-Wl,--no-undefined)
+endif()
+
+# Interface target that every room, test and program of this project compiles with; not exported.
+add_library(aimem_build INTERFACE)
+target_compile_options(aimem_build INTERFACE
+  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
+  -Woverloaded-virtual -Wcast-qual -Wformat=2 -Wimplicit-fallthrough)
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  target_compile_options(aimem_build INTERFACE -Wthread-safety)
+endif()
+target_include_directories(aimem_build INTERFACE ${PROJECT_SOURCE_DIR})
+
+if(AIMEM_SANITIZE)
+  add_compile_options(-fsanitize=${AIMEM_SANITIZE} -fno-sanitize-recover=all
+                      -fno-omit-frame-pointer -O1 -g1)
+  add_link_options(-fsanitize=${AIMEM_SANITIZE})
+  # GCC sees false positives in instrumented standard library code.
+  target_compile_options(aimem_build INTERFACE
+    -Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-array-bounds -Wno-restrict -Wno-tsan)
+  set(CMAKE_UNITY_BUILD_BATCH_SIZE 8)
+endif()
+if(AIMEM_COVERAGE)
+  add_compile_options(--coverage -O0)
+  add_link_options(--coverage)
+endif()

@@ -1,0 +1,118 @@
+# The architecture as data. An edge that is not here does not configure.
+set(AIMEM_MAY_USE_core "")
+set(AIMEM_MAY_USE_sqlite core)
+set(AIMEM_MAY_USE_postgres core)
+set(AIMEM_MAY_USE_ephemeral core)
+set(AIMEM_MAY_USE_open core sqlite postgres ephemeral)  # OpenStore(url): the core knows no backend
+set(AIMEM_MAY_USE_testing core)                         # the conformance suite, for hosts
+
+# Inside the core: which folder of lib/ may include which. Each uses only those named here.
+set(AIMEM_LIB_MAY_USE_base "")
+set(AIMEM_LIB_MAY_USE_model base)
+set(AIMEM_LIB_MAY_USE_merge base model)
+set(AIMEM_LIB_MAY_USE_log base model merge)
+set(AIMEM_LIB_MAY_USE_text base)
+set(AIMEM_LIB_MAY_USE_recall base model log text)
+set(AIMEM_LIB_MAY_USE_store base model merge log text recall)
+set(AIMEM_LIB_MAY_USE_transfer base model merge log text recall store)
+
+# aimem_check_edges(ROOM LIB...): refuse an aimem:: library that the table does not allow.
+function(aimem_check_edges room)
+  foreach(library IN LISTS ARGN)
+    if(library MATCHES "^aimem::(.+)$")
+      if(NOT CMAKE_MATCH_1 IN_LIST AIMEM_MAY_USE_${room})
+        message(FATAL_ERROR "${room} must not use ${CMAKE_MATCH_1}: see cmake/AimemRooms.cmake")
+      endif()
+    endif()
+  endforeach()
+endfunction()
+
+# Refuse an #include of another room's private folder, and of a higher folder inside lib/.
+function(aimem_check_includes room root)
+  file(GLOB_RECURSE files CONFIGURE_DEPENDS ${root}/*.cc ${root}/*.h)
+  foreach(path IN LISTS files)
+    file(STRINGS ${path} lines REGEX "^#include \"(lib|backends)/")
+    foreach(line IN LISTS lines)
+      string(REGEX MATCH "\"(lib|backends)/([a-z_]+)/" unused "${line}")
+      set(area ${CMAKE_MATCH_1})
+      set(target ${CMAKE_MATCH_2})
+      if(room STREQUAL "core")
+        file(RELATIVE_PATH relative ${PROJECT_SOURCE_DIR}/lib ${path})
+        string(REGEX REPLACE "/.*" "" folder ${relative})
+        if(area STREQUAL "backends" OR
+           (NOT target STREQUAL folder AND NOT target IN_LIST AIMEM_LIB_MAY_USE_${folder}))
+          message(FATAL_ERROR "${path}: lib/${folder} must not include ${area}/${target}")
+        endif()
+      elseif(area STREQUAL "backends" AND NOT target STREQUAL room)
+        message(FATAL_ERROR "${path}: ${room} must not include backends/${target}")
+      elseif(area STREQUAL "lib" AND NOT target STREQUAL "base" AND NOT room STREQUAL "testing")
+        message(FATAL_ERROR "${path}: outside the core only lib/base may be included")
+      endif()
+    endforeach()
+  endforeach()
+endfunction()
+
+# aimem_room(NAME HEADERS h... SOURCES s... PUBLIC lib... PRIVATE lib...): one room, one target.
+# HEADERS are the public ones under include/. PUBLIC takes aimem:: and absl:: only.
+function(aimem_room name)
+  cmake_parse_arguments(ARG "" "" "HEADERS;SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  aimem_check_edges(${name} ${ARG_PUBLIC} ${ARG_PRIVATE})
+  foreach(library IN LISTS ARG_PUBLIC)
+    if(NOT library MATCHES "^(aimem|absl)::")
+      message(FATAL_ERROR "${name}: ${library} must be PRIVATE; headers show only aimem and absl")
+    endif()
+  endforeach()
+  aimem_check_includes(${name} ${CMAKE_CURRENT_SOURCE_DIR})
+  set(target aimem_${name})
+  add_library(${target} ${ARG_SOURCES})
+  add_library(aimem::${name} ALIAS ${target})
+  target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/include
+                 FILES ${ARG_HEADERS})
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+                             $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_link_libraries(${target} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE}
+                        $<BUILD_INTERFACE:aimem_build>)
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name} VERIFY_INTERFACE_HEADER_SETS ON)
+  if(AIMEM_SANITIZE)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD OFF)
+  endif()
+  set_property(GLOBAL APPEND PROPERTY AIMEM_ROOMS ${name})
+  install(TARGETS ${target} EXPORT aimem-${name} COMPONENT ${name}
+          ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+          FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+endfunction()
+
+# aimem_program(NAME SOURCES s... LIBS lib...): an executable in bin/.
+function(aimem_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LIBS} aimem_build)
+endfunction()
+
+# aimem_test(NAME SOURCES s... LIBS lib... [LABELS l...] [ENV NAME=VALUE...] [TIMEOUT s] [FILTER f...]):
+# one test binary; ctest runs it once per FILTER (a gtest filter), or whole.
+function(aimem_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBS;LABELS;ENV;FILTER" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LIBS} GTest::gmock GTest::gtest_main aimem_build)
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  set(names)
+  if(ARG_FILTER)
+    foreach(filter IN LISTS ARG_FILTER)
+      string(REGEX REPLACE "[^A-Za-z0-9_.-]" "" suffix "${filter}")
+      add_test(NAME ${name}.${suffix} COMMAND ${name} --gtest_filter=${filter} --gtest_brief=1)
+      list(APPEND names ${name}.${suffix})
+    endforeach()
+  else()
+    add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
+    list(APPEND names ${name})
+  endif()
+  set_tests_properties(${names} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
+                       ENVIRONMENT "${ARG_ENV}")
+  if("sanitize" IN_LIST ARG_LABELS)
+    set_property(GLOBAL APPEND PROPERTY AIMEM_SANITIZE_TARGETS ${name})
+  endif()
+endfunction()

@@ -1,0 +1,153 @@
+// Backend: keeps rows, and knows nothing of memories. A host can bring its own.
+//
+//   entity(kind, key, name?, state)          unique (kind, key); index on name where not null
+//   log(stream, seq, operation, bytes)       unique (stream, seq); unique (operation, stream)
+//   meta(key, value)                         unique (key)
+//
+// One write transaction at a time, over all processes that share the data; readers never wait
+// for it and see a snapshot. That, durability and these three tables are the whole contract;
+// include/aimem/testing/ has the suite that checks it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "aimem/types.h"
+
+namespace aimem {
+
+/// One entity. `state` is opaque here.
+struct EntityRow {
+  EntityKey key;
+  /// A 32-byte hash under which the row is found besides its key.
+  std::optional<Hash256> name;
+  std::string state;
+};
+
+/// One commit of the log. `bytes` is opaque here.
+struct LogRow {
+  std::uint64_t stream = 0;
+  std::uint64_t seq = 0;
+  OperationId operation;
+  std::string bytes;
+};
+
+/// Questions that are answered together: one round trip.
+struct ReadSet {
+  std::vector<EntityKey> keys;
+  std::vector<Hash256> names;
+  std::vector<OperationId> operations;
+  bool heads = false;  ///< The last log row of every stream.
+  bool meta = false;   ///< All of `meta`.
+};
+
+struct ReadResult {
+  std::vector<std::optional<EntityRow>> rows;  ///< One per key, in order.
+  std::vector<EntityRow> named;                ///< All rows with one of the names, by (kind, key).
+  std::vector<LogRow> operations;              ///< All log rows with one of the operations.
+  std::vector<LogRow> heads;                   ///< Ascending by stream.
+  std::map<std::string, std::string> meta;
+};
+
+/// A range of entities in (kind, key) order; keys compare as unsigned bytes.
+struct ScanRequest {
+  std::optional<Kind> kind;       ///< Only this kind.
+  std::string prefix;             ///< Only keys that begin so. Needs `kind`.
+  std::optional<EntityKey> after; ///< Only rows greater than this.
+  std::size_t max_rows = 1'000;
+  std::size_t max_bytes = 4u << 20;  ///< Of states; exceeded by one row at most.
+};
+
+/// Everything that a transaction writes.
+struct WriteSet {
+  std::vector<EntityRow> rows;  ///< Upsert on (kind, key). No key twice.
+  std::vector<LogRow> log;      ///< Insert; (stream, seq) must be new.
+  std::vector<std::pair<std::string, std::string>> meta;  ///< Upsert on key.
+  /// Drop the rows of `first` with seq < `second`.
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> log_cuts;
+};
+
+/// What became of a COMMIT.
+enum class CommitOutcome : std::uint8_t {
+  kDurable,  ///< It survives a power cut (as far as the backend's options ask for that).
+  kNotDone,  ///< Nothing of it is there, now or later.
+  kUnknown,  ///< An I/O error or a lost connection hid it: Recover(), then look.
+};
+
+struct CommitResult {
+  CommitOutcome outcome = CommitOutcome::kNotDone;
+  absl::Status status;  ///< OK if durable.
+};
+
+/// A read or write transaction. Used by one thread at a time; destroying it rolls back.
+class Transaction {
+ public:
+  virtual ~Transaction() = default;
+
+  /// Answer `set` within the snapshot. In a write transaction after Put: with what it wrote.
+  virtual absl::StatusOr<ReadResult> Read(const ReadSet& set) = 0;
+
+  /// Rows in (kind, key) order. Fewer than max_rows and max_bytes: that was all.
+  virtual absl::StatusOr<std::vector<EntityRow>> Scan(const ScanRequest& request) = 0;
+
+  /// Log rows of `stream` with seq > `after`, ascending, up to `max_bytes` of bytes (exceeded by
+  /// one row at most) and `max_rows`.
+  virtual absl::StatusOr<std::vector<LogRow>> ReadLog(std::uint64_t stream, std::uint64_t after,
+                                                      std::size_t max_rows,
+                                                      std::size_t max_bytes) = 0;
+
+  /// Write. Only in a write transaction, once. kAlreadyExists if a (stream, seq) is taken.
+  virtual absl::Status Put(const WriteSet& set) = 0;
+
+  /// Commit; the transaction is then over whatever the outcome. For a read: ends it, kDurable.
+  virtual CommitResult Commit() = 0;
+};
+
+/// Thread-safe, except Recover() and Close(), during which nothing else may be called.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  /// A snapshot. Errors: kUnavailable (retry), kDataLoss.
+  virtual absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() = 0;
+
+  /// Take the write lock, waiting up to a bound that the backend's options set, and only then
+  /// look at the data. kUnavailable if the lock did not come or the server is away;
+  /// kResourceExhausted if the disk is full.
+  virtual absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() = 0;
+
+  /// After kUnknown: bring the store to a state in which what a read shows is durable (reopen,
+  /// checkpoint, reconnect). Until it returns OK nothing may be concluded from what is seen.
+  virtual absl::Status Recover() = 0;
+
+  /// Integrity of file or tables, by the engine's own means: sentences, empty if sound.
+  virtual absl::StatusOr<std::vector<std::string>> Verify() = 0;
+
+  /// Work that may be done while no writes wait (checkpoint). Called by the writer, when a group
+  /// is done and when it becomes idle.
+  virtual absl::Status Maintain(bool idle) = 0;
+
+  /// What this data lies on: changes when file or database were copied elsewhere (device and
+  /// inode; system identifier and timeline). Compared, never parsed.
+  virtual absl::StatusOr<std::string> PhysicalIdentity() = 0;
+
+  /// Bytes that it takes on disk.
+  virtual absl::StatusOr<std::int64_t> SizeBytes() = 0;
+
+  /// How to open it again; passwords masked.
+  virtual std::string Url() const = 0;
+
+  virtual absl::Status Close() = 0;
+};
+
+}  // namespace aimem

@@ -1,0 +1,50 @@
+// PostgreSQL 13 or newer: many servers, one database.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "aimem/backends/backend.h"
+#include "aimem/local_store.h"
+#include "aimem/store.h"
+
+namespace aimem {
+
+struct PostgresOptions {
+  // -- What it does -----------------------------------------------------------------------------
+  /// Schema that holds the tables; made if absent. [a-z_][a-z0-9_]{0,62}. Default "aimem".
+  std::string schema = "aimem";
+  /// False: kNotFound if the tables are not there, which are then not created. Default true.
+  bool create = true;
+  /// Nothing is ever written: BeginWrite answers kFailedPrecondition. Default false.
+  bool read_only = false;
+
+  // -- How fast, how large ----------------------------------------------------------------------
+  /// Longest wait for the write lock that another server holds; over it, kUnavailable.
+  /// In (0, 1 h]. Default 30 s.
+  absl::Duration lock_timeout = absl::Seconds(30);
+  /// Longest wait for a connection to be made. In [1 s, 10 min]. Default 10 s.
+  absl::Duration connect_timeout = absl::Seconds(10);
+  /// Connections for reading; one more is for writing. In [1, 64]. Default 4.
+  int readers = 4;
+};
+
+/// Check without opening anything. kInvalidArgument names field, value and range.
+absl::Status Validate(const PostgresOptions& options);
+
+/// Open the database that `url` names: postgres:// or postgresql://, libpq's grammar, several
+/// hosts included. The tables are made if absent.
+///
+/// Errors, the database untouched: kUnavailable (unreachable: host, port and reason are named),
+/// kPermissionDenied, kInvalidArgument (URL, options), kFailedPrecondition (server below 13,
+/// encoding not UTF8, tables of a newer aimem). Passwords are masked in every message.
+absl::StatusOr<std::unique_ptr<Backend>> OpenPostgresBackend(const std::string& url,
+                                                             const PostgresOptions& options = {});
+
+absl::StatusOr<std::unique_ptr<Store>> OpenPostgresStore(const std::string& url,
+                                                         const PostgresOptions& options = {},
+                                                         const StoreOptions& store_options = {});
+
+}  // namespace aimem

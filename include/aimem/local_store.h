@@ -1,0 +1,55 @@
+// LocalStore: a Store over one Backend.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "aimem/backends/backend.h"
+#include "aimem/environment.h"
+#include "aimem/store.h"
+
+namespace aimem {
+
+/// How a store behaves. Every default is the safe choice.
+struct StoreOptions {
+  // -- What it does -----------------------------------------------------------------------------
+  /// Life of a new memory without an expiry of its own, by tier; nullopt: for ever.
+  /// Clamped to 10 years. Default 6 h, 7 days, for ever.
+  std::optional<absl::Duration> short_ttl = absl::Hours(6);
+  std::optional<absl::Duration> mid_ttl = absl::Hours(24 * 7);
+  std::optional<absl::Duration> long_ttl;
+  /// A use moves the end of a memory to at least so much later. Default 1 h and 1 day.
+  absl::Duration short_extension = absl::Hours(1);
+  absl::Duration mid_extension = absl::Hours(24);
+  /// Longest time that a lazy write waits for company. In [0, 1 h]. Default 5 s.
+  absl::Duration lazy_delay = absl::Seconds(5);
+
+  // -- How fast, how large ----------------------------------------------------------------------
+  /// Batches that one transaction, and so one fsync, may share. In [1, 4096]. Default 256.
+  int group_commit_max = 256;
+  /// Bounds of the queue; over one of them: kResourceExhausted. In [1, 1,000,000] and
+  /// [8 MiB, 8 GiB]. Default 10,000 and 64 MiB.
+  std::int64_t queue_items_max = 10'000;
+  std::int64_t queue_bytes_max = 64 << 20;
+
+  // -- What it stands in ------------------------------------------------------------------------
+  /// Clock, randomness, executor and log; the defaults are the system's.
+  Environment environment;
+};
+
+/// Check without opening anything. kInvalidArgument names field, value and range.
+absl::Status Validate(const StoreOptions& options);
+
+/// Open a store over `backend`, which it takes over. Writes nothing to an existing store.
+///
+/// Without an executor the store runs one thread, its writer, on which callbacks run; with one
+/// it runs none.
+/// Errors: kInvalidArgument (options); kDataLoss; kUnavailable.
+absl::StatusOr<std::unique_ptr<Store>> OpenLocalStore(std::unique_ptr<Backend> backend,
+                                                      const StoreOptions& options = {});
+
+}  // namespace aimem

@@ -1,0 +1,195 @@
+// What can be asked of a store, and what it answers: plain values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "aimem/memory.h"
+#include "aimem/types.h"
+#include "aimem/write_batch.h"
+
+namespace aimem {
+
+struct ReadOptions {
+  /// Archived memories are found too. Default false: only live ones (expired but not collected
+  /// ones included).
+  bool archived = false;
+};
+
+/// Conditions that a memory must all meet. An absent one is no condition.
+struct Filter {
+  std::optional<std::string> namespace_;  ///< Exactly this one.
+  std::optional<Tier> tier;
+  std::optional<std::int64_t> min_priority;
+  std::optional<absl::Time> since;  ///< created_at not before.
+  std::optional<absl::Time> until;  ///< created_at not after.
+  std::vector<std::string> tags;    ///< All of them.
+  std::optional<std::string> agent_id;
+  /// A namespace path: only what its owner may see, by metadata.scope.
+  std::optional<std::string> as_agent;
+  /// Expired memories that are not collected yet count too. Default false.
+  bool expired = false;
+};
+
+enum class ListKind : std::uint8_t {
+  kMemories,    ///< Live; fills `memories`.
+  kArchived,    ///< Newest archived_at first; fills `archived`. Of the filter: namespace.
+  kLinks,       ///< By key; fills `links`. `of_id` restricts to those of one memory.
+  kNamespaces,  ///< Those with memories that are not expired, by count then name.
+  kStandards,   ///< By namespace.
+  kAgents,      ///< Registrations: memories of `_agents`, oldest registration first.
+  kConflicts,   ///< Names with several live memories.
+};
+
+enum class ListOrder : std::uint8_t {
+  kPriority,  ///< priority descending, updated_at descending, id.
+  kCreated,   ///< created_at ascending, id.
+};
+
+struct ListRequest {
+  ListKind kind = ListKind::kMemories;
+  Filter filter;
+  ListOrder order = ListOrder::kPriority;  ///< For kMemories.
+  std::string of_id;                       ///< For kLinks; exact id.
+  std::int64_t limit = 20;                 ///< 0 to 1,000,000.
+  std::int64_t offset = 0;                 ///< Rows to skip after `page_token`.
+  /// Go on where the page that returned this ended; writes in between neither repeat nor hide
+  /// rows that they do not touch. Empty: from the start. Opaque.
+  std::string page_token;
+};
+
+struct NamespaceCount {
+  std::string namespace_;
+  std::int64_t count = 0;
+};
+
+/// Two or more live memories under one name; the next store of that name heals it.
+struct NameConflict {
+  std::string namespace_;
+  std::string title;
+  std::vector<std::string> ids;
+};
+
+struct ListResult {
+  std::vector<Memory> memories;  ///< Also for kAgents.
+  std::vector<ArchivedMemory> archived;
+  std::vector<Link> links;
+  std::vector<NamespaceCount> namespaces;
+  std::vector<NamespaceStandard> standards;
+  std::vector<NameConflict> conflicts;
+  /// Empty: that was all.
+  std::string next_page_token;
+};
+
+enum class Match : std::uint8_t {
+  kAll,  ///< Every word (search).
+  kAny,  ///< Any word, stop words aside (recall).
+};
+
+struct SearchRequest {
+  std::string query;
+  Match match = Match::kAny;
+  Filter filter;
+  /// With a filter.namespace_ that has a '/': its ancestors too, weighted by proximity.
+  bool with_ancestors = false;
+  std::int64_t limit = 10;  ///< 0 to 1,000,000.
+  /// Longest sum of floor((bytes of title + content) / 4); what does not fit is skipped.
+  std::optional<std::int64_t> budget_tokens;
+  /// Count this as a use of each memory returned (written lazily).
+  bool touch = false;
+  /// Fill SearchHit::reasons.
+  bool explain = false;
+};
+
+/// One addend of a score.
+struct ScoreReason {
+  std::string name;  ///< A query term, "length", "priority", "tier", "confidence", …
+  double value = 0;
+};
+
+struct SearchHit {
+  Memory memory;  ///< As it was before this search touched it.
+  double score = 0;
+  std::vector<ScoreReason> reasons;
+};
+
+struct SearchResult {
+  std::vector<SearchHit> hits;  ///< Best first; ties by updated_at descending, then id.
+  std::int64_t tokens_used = 0;
+};
+
+/// What the log knows of a write.
+struct OperationInfo {
+  OperationId operation;
+  WriteOutcome outcome = WriteOutcome::kUnknown;
+  std::uint64_t stream = 0;
+  std::uint64_t seq = 0;
+  std::uint64_t hlc = 0;
+  std::string agent_id;
+  std::string principal;
+  std::vector<ItemResult> items;
+};
+
+struct InfoOptions {
+  /// Count rows by tier and namespace as well: reads every row.
+  bool counts = false;
+};
+
+struct StoreCounts {
+  std::int64_t live = 0;      ///< Expired but not collected ones included.
+  std::int64_t archived = 0;
+  std::int64_t gone = 0;      ///< Deleted or erased; kept as id and stamps.
+  std::int64_t links = 0;     ///< Shown: both ends live.
+  std::int64_t by_tier[3] = {0, 0, 0};  ///< Indexed by Tier.
+  std::int64_t expiring_soon = 0;       ///< Live, ending within an hour.
+  std::vector<NamespaceCount> namespaces;
+};
+
+struct StoreInfo {
+  std::string url;  ///< Passwords masked.
+  Id128 member;     ///< The store's identity, made with it.
+  std::uint64_t stream = 0;  ///< The history that it writes now; 0 before the first write.
+  VersionVector vector;
+  std::int64_t size_bytes = 0;  ///< Of file or database.
+  std::int64_t queued_items = 0;
+  std::int64_t queued_bytes = 0;
+  std::string fenced;  ///< Why it takes no writes; empty: it does.
+  std::optional<StoreCounts> counts;
+};
+
+/// A range of SHA-256(kind, key): from `first` up to, not including, `last`; no `last`: to the end.
+struct DigestRange {
+  Hash256 first{};
+  std::optional<Hash256> last;
+};
+
+struct DigestResult {
+  /// The vector that the sums stand for: one snapshot for all ranges.
+  VersionVector vector;
+  struct Sum {
+    Id128 sum;  ///< Of the version hashes, modulo 2^128.
+    std::int64_t entities = 0;
+  };
+  std::vector<Sum> sums;  ///< One per range.
+};
+
+struct CheckOptions {
+  /// Also compare every row with the fold of the log, where the log reaches back to the start.
+  bool deep = true;
+};
+
+/// What Check found. Empty `problems`: sound.
+struct CheckReport {
+  std::int64_t rows = 0;
+  std::int64_t commits = 0;
+  std::int64_t streams = 0;
+  bool folded = false;  ///< The log was complete, and rows were compared with its fold.
+  Id128 root;
+  std::vector<std::string> problems;  ///< Each a sentence; at most 100.
+};
+
+}  // namespace aimem

@@ -1,0 +1,97 @@
+// Store: the one interface to a memory store, whatever holds the data.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "aimem/changes.h"
+#include "aimem/memory.h"
+#include "aimem/requests.h"
+#include "aimem/types.h"
+#include "aimem/write_batch.h"
+
+namespace aimem {
+
+/// Called once, on a thread of the store, with no lock held. Must not block.
+using WriteCallback = absl::AnyInvocable<void(WriteResult) &&>;
+
+/// A durable set of memories and the links between them.
+///
+/// Thread-safe: any method, any thread, no locking by the caller. Close() before the end.
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // -- Change -----------------------------------------------------------------------------------
+
+  /// Apply `batch` atomically, then call `done` exactly once.
+  ///
+  /// The batch is taken over: the caller may end before `done` runs. Two batches from one thread
+  /// are applied in the order of the calls. Batches that wait together share one fsync.
+  /// WriteResult says how it ended and which errors there are.
+  virtual void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) = 0;
+
+  /// Blocking form of WriteAsync. Must not be called from a WriteCallback.
+  [[nodiscard]] WriteResult Write(WriteBatch batch, const WriteOptions& options = {});
+
+  /// Join what another store's ReadChanges returned, then call `done` exactly once.
+  ///
+  /// Idempotent and safe in any order. States that change a row are written as commits of this
+  /// store's own stream, with the stamps they have; commits are kept as they are.
+  virtual void Apply(ChangePage page, ApplyCallback done) = 0;
+
+  /// Blocking form of Apply. Must not be called from a callback.
+  [[nodiscard]] ApplyResult Apply(ChangePage page);
+
+  // -- Find -------------------------------------------------------------------------------------
+
+  /// Return the memories that `ids` name: full ids or unique prefixes, one result each.
+  ///
+  /// Errors: kNotFound; kInvalidArgument if several ids begin with it ("ambiguous ID prefix");
+  /// kUnavailable (retry); kDataLoss (the stored row does not decode).
+  virtual std::vector<absl::StatusOr<Memory>> Get(std::span<const std::string> ids,
+                                                  const ReadOptions& options = {}) = 0;
+
+  /// Get for one id.
+  [[nodiscard]] absl::StatusOr<Memory> Get(const std::string& id, const ReadOptions& options = {});
+
+  /// List memories, archive, links, namespaces … a page at a time. kInvalidArgument names the
+  /// field; kUnavailable: retry.
+  virtual absl::StatusOr<ListResult> List(const ListRequest& request) = 0;
+
+  /// Find memories by their words, best first. No word in the query: an empty result.
+  virtual absl::StatusOr<SearchResult> Search(const SearchRequest& request) = 0;
+
+  /// What became of a write. Waits up to `wait` for it to be committed (a federation; a single
+  /// store answers at once). kNotFound: no such operation is durable here.
+  virtual absl::StatusOr<OperationInfo> GetOperation(OperationId operation,
+                                                     absl::Duration wait) = 0;
+
+  // -- Follow, compare --------------------------------------------------------------------------
+
+  /// One page of what a reader at `cursor` lacks. No long transaction stands behind it.
+  virtual absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor,
+                                                 const ReadChangesLimit& limit = {}) = 0;
+
+  /// Sums of version hashes over ranges of entities; no range: one over everything, the root.
+  /// Equal vectors mean equal sums. Reads every row.
+  virtual absl::StatusOr<DigestResult> Digest(std::span<const DigestRange> ranges = {}) = 0;
+
+  // -- Look after -------------------------------------------------------------------------------
+
+  virtual absl::StatusOr<StoreInfo> Info(const InfoOptions& options = {}) = 0;
+
+  /// Verify file, log, hash chains, rows and digests. A report with problems is not an error.
+  virtual absl::StatusOr<CheckReport> Check(const CheckOptions& options = {}) = 0;
+
+  /// Take no more work, finish what was taken (lazy touches too), release everything. Blocks.
+  /// Idempotent. Returns an error that nobody has been told, such as of a lost touch.
+  virtual absl::Status Close() = 0;
+};
+
+}  // namespace aimem

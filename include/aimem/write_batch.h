@@ -1,0 +1,258 @@
+// WriteBatch: everything that can change a store, as plain values.
+//
+// There is one way in for every write: a batch of these, given to Store::WriteAsync. Fields that
+// say "validated" follow the rules of limits.h and answer kInvalidArgument with the field, the
+// value and the limit. Ids of patches, deletes, promotions, links … may be unique prefixes only
+// where the comment says so.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "aimem/memory.h"
+#include "aimem/types.h"
+
+namespace aimem {
+
+/// Store a memory: a new one, or an update of the live one under the same namespace and title.
+///
+/// On an update the id, created_at, agent_id and access count stay; content, tags, source and
+/// metadata are replaced; priority, confidence and tier become the greater of old and new;
+/// expires_at becomes the given one, or stays. Effect: kCreated or kUpdated.
+struct PutMemory {
+  std::string namespace_ = "global";
+  std::string title;
+  std::string content;
+  Tier tier = Tier::kMid;
+  std::vector<std::string> tags;
+  std::int64_t priority = 5;
+  double confidence = 1.0;
+  std::string source = "api";
+  /// Must not be in the past. Wins over `ttl_seconds`.
+  std::optional<absl::Time> expires_at;
+  /// 1 to 31,536,000. Neither: the default of the tier (StoreOptions::ttl).
+  std::optional<std::int64_t> ttl_seconds;
+  /// A JSON object; its agent_id is overwritten by WriteOptions::agent_id if that is given.
+  std::string metadata = "{}";
+  /// Becomes metadata.scope if given: private, team, unit, org or collective.
+  std::optional<std::string> scope;
+};
+
+/// Write a whole memory as it is: id, times and counts included (import, mirror of another store).
+///
+/// A row of that id that is here keeps its created_at and agent_id. kAlreadyExists if another
+/// live memory owns the name; kFailedPrecondition if the id was erased for ever.
+struct ImportMemory {
+  Memory memory;
+  /// Set: it goes to the archive, as forgotten at this time.
+  std::optional<absl::Time> archived_at;
+};
+
+/// Change the fields that are given; the others stay. `id` may be a unique prefix.
+///
+/// kNotFound if no live memory has it; kAlreadyExists if the new name is another one's. A tier
+/// below the present one is ignored. Tier long clears the expiry unless one is given.
+struct PatchMemory {
+  std::string id;
+  std::optional<std::string> title;
+  std::optional<std::string> content;
+  std::optional<Tier> tier;
+  std::optional<std::string> namespace_;
+  std::optional<std::vector<std::string>> tags;
+  std::optional<std::int64_t> priority;
+  std::optional<double> confidence;
+  /// Outer: change it. Inner: to this time, or nullopt: never expires.
+  std::optional<std::optional<absl::Time>> expires_at;
+  /// Replaces the whole object, except agent_id.
+  std::optional<std::string> metadata;
+};
+
+/// Delete, with its links, without archive. `id` may be a unique prefix. kNotFound if absent.
+struct DeleteMemory {
+  std::string id;
+};
+
+/// Make it long-term: tier long, no expiry. With `to_namespace`, a proper ancestor of its own:
+/// put a copy there instead, linked derived_from to it. `id` may be a unique prefix.
+struct PromoteMemory {
+  std::string id;
+  std::string to_namespace;  ///< Empty: the tier, not the place.
+};
+
+/// Link two live memories; repeating it changes nothing (kUnchanged).
+struct AddLink {
+  std::string source_id;
+  std::string target_id;
+  std::string relation = "related_to";
+  std::optional<absl::Time> created_at;  ///< Default: now.
+};
+
+/// Remove a link; removing what is absent is kUnchanged, not an error.
+struct RemoveLink {
+  std::string source_id;
+  std::string target_id;
+  std::string relation = "related_to";
+};
+
+/// Count a use: access count, last access, longer lease; mid becomes long at the fifth.
+/// Ids that are not live are ignored. Meant to be written with WriteOptions::lazy.
+struct TouchMemory {
+  std::string id;
+};
+
+/// Move matching live memories to the archive. At least one selector is needed. A pattern means
+/// every word of it, unstemmed. Alone in its batch; runs as commits of up to 1,000 each.
+struct ForgetMemories {
+  std::optional<std::string> namespace_;
+  std::optional<std::string> pattern;
+  std::optional<Tier> tier;
+};
+
+/// Collect memories whose expiry has passed, into the archive. Alone in its batch.
+struct ExpireMemories {
+  /// False: delete them without archiving.
+  bool archive = true;
+};
+
+/// Take a memory out of the archive: its tier stays, its expiry is cleared. Exact id.
+/// kNotFound if not archived; kAlreadyExists if its name is occupied or it is live.
+struct RestoreMemory {
+  std::string id;
+};
+
+/// Delete archived memories for good: all, or those archived more than so many days ago.
+/// Alone in its batch.
+struct PurgeArchive {
+  std::optional<std::int64_t> older_than_days;
+};
+
+/// Put one memory in the place of 2 to 100 others, which go to the archive. Exact ids.
+struct ConsolidateMemories {
+  std::vector<std::string> ids;
+  std::string title;
+  std::string summary;
+  std::string namespace_ = "global";
+  Tier tier = Tier::kLong;
+  std::string source = "consolidation";
+};
+
+/// Set what describes a namespace and what it inherits from.
+struct SetStandard {
+  std::string namespace_;
+  std::string memory_id;  ///< Exact id of a live memory.
+  std::string parent;     ///< Empty: none.
+  std::string policy;     ///< JSON object; empty: keep the one there.
+};
+
+struct ClearStandard {
+  std::string namespace_;
+};
+
+/// Register an agent, or refresh its registration: a long memory of namespace `_agents`.
+struct RegisterAgent {
+  std::string agent_id;
+  std::string agent_type;
+  std::vector<std::string> capabilities;
+};
+
+/// Ask for approval of a change. kUnimplemented: this version keeps no governance queue.
+struct QueuePending {
+  std::string action_type;  ///< store, delete or promote.
+  std::string memory_id;
+  std::string namespace_;
+  std::string payload;
+};
+
+/// Approve or reject a queued change. kUnimplemented, as QueuePending.
+struct DecidePending {
+  std::string action_id;
+  bool approve = false;
+};
+
+using WriteItem =
+    std::variant<PutMemory, ImportMemory, PatchMemory, DeleteMemory, PromoteMemory, AddLink,
+                 RemoveLink, TouchMemory, ForgetMemories, ExpireMemories, RestoreMemory,
+                 PurgeArchive, ConsolidateMemories, SetStandard, ClearStandard, RegisterAgent,
+                 QueuePending, DecidePending>;
+
+/// A list of changes that are applied together, in order, as one commit: all or none, unless
+/// WriteOptions::allow_partial. At most 1,000 changes of entities and 8 MiB. Within one batch a
+/// memory that was deleted or archived by an earlier item cannot be changed again.
+struct WriteBatch {
+  std::vector<WriteItem> items;
+};
+
+/// How a write ended. These values are stored and sent: never renumber them.
+enum class WriteOutcome : std::uint8_t {
+  kCommitted = 1,  ///< Durable on W members: survives the loss of any W - 1 of them.
+  kPending = 2,    ///< Durable here, fewer than W acks by the deadline; still being delivered.
+  kRejected = 3,   ///< Durable nowhere. `status` says why.
+  kUnknown = 4,    ///< The disk or server failed during the commit: ask with the operation id.
+};
+
+/// "committed", "pending", "rejected" or "unknown".
+std::string_view WriteOutcomeName(WriteOutcome outcome);
+
+/// What one item did. These values are stored and sent: never renumber them.
+enum class ItemEffect : std::uint8_t {
+  kUnchanged = 0,  ///< Already so, or nothing matched.
+  kCreated = 1,
+  kUpdated = 2,
+  kDeleted = 3,
+  kArchived = 4,
+  kRestored = 5,
+};
+
+struct ItemResult {
+  /// Not OK: this item was refused (the others stand only with allow_partial).
+  absl::Status status;
+  ItemEffect effect = ItemEffect::kUnchanged;
+  /// The memory that was written: the stored id, the copy of a vertical promotion, the new row
+  /// of a consolidation; full where a prefix was given. Empty for links and filters.
+  std::string id;
+  /// Entities changed by this item; for changes by filter their total.
+  std::int64_t count = 0;
+
+  friend bool operator==(const ItemResult&, const ItemResult&) = default;
+};
+
+struct WriteResult {
+  /// Names this write for ever: found in the log, by Store::GetOperation.
+  OperationId operation;
+  WriteOutcome outcome = WriteOutcome::kRejected;
+  /// OK if committed. kRejected: kInvalidArgument, kNotFound, kAlreadyExists, kResourceExhausted
+  /// (queue full or batch too large), kUnavailable (fenced, closing or locked: retry), kAborted
+  /// (the request id was used for another request). kUnknown: kDeadlineExceeded.
+  absl::Status status;
+  /// One per item, in order; empty if the batch as a whole was rejected before it was looked at.
+  std::vector<ItemResult> items;
+  /// Where the commit stands in the log; 0 if nothing had to be written.
+  std::uint64_t stream = 0;
+  std::uint64_t seq = 0;
+  /// True: this request id had been executed before, and this is the answer given then.
+  bool replayed = false;
+};
+
+/// Who asks, and how. Every default suits an embedded caller.
+struct WriteOptions {
+  /// Claimed identity of the author: becomes metadata.agent_id of new memories. Empty: none.
+  std::string agent_id;
+  /// Verified identity, for audit and for the scope of `request_id`. Default "local".
+  std::string principal = "local";
+  /// Idempotency key, at most 256 bytes: the same key and the same batch have one effect and one
+  /// answer, over restarts, for at least 24 h. Empty: none.
+  std::string request_id;
+  /// Bounds the answer, never the delivery. Default 30 s. A single store answers when durable.
+  absl::Duration ack_timeout = absl::Seconds(30);
+  /// May wait up to StoreOptions::lazy_delay to share a commit. Touches only.
+  bool lazy = false;
+  /// Refused items are skipped and named in the result; the others are committed.
+  bool allow_partial = false;
+};
+
+}  // namespace aimem

@@ -1,0 +1,102 @@
+#include "lib/base/hash.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+
+namespace aimem {
+namespace {
+
+struct FreeContext {
+  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+};
+
+// OpenSSL looks an algorithm up at each start of a digest unless the context already has it, and
+// the look-up costs more than hashing a short key: so each thread keeps one prepared context.
+class Digest {
+ public:
+  Digest() : context_(EVP_MD_CTX_new()) {
+    Require(context_ != nullptr && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
+  }
+
+  Hash256 Of(std::span<const std::string_view> pieces) {
+    Require(EVP_DigestInit_ex(context_.get(), nullptr, nullptr) == 1);
+    for (const std::string_view piece : pieces) {
+      Require(EVP_DigestUpdate(context_.get(), piece.data(), piece.size()) == 1);
+    }
+    Hash256 hash;
+    Require(EVP_DigestFinal_ex(context_.get(), hash.data(), nullptr) == 1);
+    return hash;
+  }
+
+ private:
+  // Given a context and readable memory these calls fail only for want of memory.
+  static void Require(bool ok) {
+    if (!ok) throw std::bad_alloc();
+  }
+
+  std::unique_ptr<EVP_MD_CTX, FreeContext> context_;
+};
+
+int DigitValue(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+}  // namespace
+
+Hash256 Sha256(std::initializer_list<std::string_view> pieces) {
+  return Sha256(std::span<const std::string_view>(pieces.begin(), pieces.size()));
+}
+
+Hash256 Sha256(std::span<const std::string_view> pieces) {
+  thread_local Digest digest;
+  return digest.Of(pieces);
+}
+
+std::string_view AsBytes(const Hash256& hash) {
+  return {reinterpret_cast<const char*>(hash.data()), hash.size()};
+}
+
+std::string_view AsBytes(const Id128& id) {
+  return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()};
+}
+
+std::string ToHex(std::string_view bytes) {
+  static constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string hex;
+  hex.reserve(bytes.size() * 2);
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    hex.push_back(kDigits[byte >> 4]);
+    hex.push_back(kDigits[byte & 0xf]);
+  }
+  return hex;
+}
+
+std::optional<std::string> FromHex(std::string_view hex) {
+  if (hex.size() % 2 != 0) return std::nullopt;
+  std::string bytes;
+  bytes.reserve(hex.size() / 2);
+  for (std::size_t i = 0; i < hex.size(); i += 2) {
+    const int high = DigitValue(hex[i]);
+    const int low = DigitValue(hex[i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    bytes.push_back(static_cast<char>(high << 4 | low));
+  }
+  return bytes;
+}
+
+Id128 Cut(const Hash256& hash) {
+  Id128 id;
+  std::copy_n(hash.begin(), id.bytes.size(), id.bytes.begin());
+  return id;
+}
+
+}  // namespace aimem

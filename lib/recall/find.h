@@ -1,0 +1,69 @@
+// Questions answered by looking at every row: get, list, search, counts, selections.
+//
+// Every function works on one snapshot (a Transaction) and keeps no state. The scan is the oracle
+// of any index: same rows, same scores, to the last bit, on every backend.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "aimem/backends/backend.h"
+#include "aimem/requests.h"
+#include "lib/model/parts.h"
+#include "lib/model/view.h"
+
+namespace aimem::recall {
+
+/// Call `visit` with every entity of `kind` (all kinds if absent), in key order, with its row and
+/// decoded parts; both live during the call only. Stops at the first error. kDataLoss names the
+/// key of a row that does not decode.
+absl::Status ForEachRow(
+    Transaction& transaction, std::optional<Kind> kind,
+    absl::FunctionRef<absl::Status(const EntityRow&, std::span<const model::Part>)> visit);
+
+/// Resolve ids or unique prefixes to full ids of memories whose phase `wanted` accepts. Errors per
+/// id: kNotFound "not found: {id}"; kInvalidArgument "ambiguous ID prefix '{p}': {n} matches"
+/// followed by the ids, one per line.
+std::vector<absl::StatusOr<std::string>> ResolveIds(
+    Transaction& transaction, std::span<const std::string> ids,
+    absl::FunctionRef<bool(const model::MemoryView&)> wanted);
+
+std::vector<absl::StatusOr<Memory>> Get(Transaction& transaction, std::span<const std::string> ids,
+                                        const ReadOptions& options);
+
+absl::StatusOr<ListResult> List(Transaction& transaction, const ListRequest& request,
+                                absl::Time now);
+
+/// Does not touch: the store does, for the hits returned.
+absl::StatusOr<SearchResult> Search(Transaction& transaction, const SearchRequest& request,
+                                    absl::Time now);
+
+absl::StatusOr<StoreCounts> Count(Transaction& transaction, absl::Time now);
+
+/// Whether a live memory is one that `forget` selects. Both the selection and the execution of
+/// a change by filter ask this.
+class ForgetMatcher {
+ public:
+  explicit ForgetMatcher(const ForgetMemories& selector);
+  [[nodiscard]] bool Matches(const model::MemoryView& view) const;
+
+ private:
+  std::optional<std::string> namespace_;
+  std::optional<Tier> tier_;
+  std::vector<std::string> words_;  // of the pattern: unstemmed, normalised
+  bool has_pattern_ = false;
+};
+
+/// Ids of the memories for which `wanted` holds, in key order.
+absl::StatusOr<std::vector<std::string>> SelectIds(
+    Transaction& transaction, absl::FunctionRef<bool(const model::MemoryView&)> wanted);
+
+}  // namespace aimem::recall

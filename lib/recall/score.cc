@@ -1,0 +1,130 @@
+#include "lib/recall/score.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace aimem::recall {
+namespace {
+
+constexpr double kIdfExponent = 0.8;
+constexpr double kSaturation = 0.6;        // how soon a repeated term stops counting: k1
+constexpr double kLengthShare = 0.3;       // how much a long memory dilutes its terms: b
+constexpr double kLengthWeight = 0.5;
+constexpr double kPriorityWeight = 0.15;
+constexpr double kPriorityDefault = 5;
+constexpr double kTierLong = 0.3;
+constexpr double kTierMid = 0.1;
+constexpr double kConfidenceWeight = 0.5;
+constexpr double kRecencyWeight = 0.5;
+constexpr double kRecencyPerDay = 0.1;
+constexpr double kUseWeight = 0.3;
+constexpr double kUseMax = 1.0;
+constexpr double kProximityPerLevel = 0.3;
+
+double TierPrior(Tier tier) {
+  switch (tier) {
+    case Tier::kLong:
+      return kTierLong;
+    case Tier::kMid:
+      return kTierMid;
+    case Tier::kShort:
+      break;
+  }
+  return 0;
+}
+
+}  // namespace
+
+double Corpus::AverageLength() const {
+  if (memories <= 0) return 0;
+  return static_cast<double>(total_length) / static_cast<double>(memories);
+}
+
+double Priors::Total() const { return (((priority + tier) + confidence) + recency) + use; }
+
+Priors ComputePriors(const Features& features, absl::Time now) {
+  const double days = std::max(0.0, absl::ToDoubleHours(now - features.updated_at) / 24);
+  const auto uses = static_cast<double>(std::max<std::int64_t>(0, features.access_count));
+  return {.priority = kPriorityWeight * (features.priority - kPriorityDefault),
+          .tier = TierPrior(features.tier),
+          .confidence = kConfidenceWeight * (features.confidence - 1),
+          .recency = kRecencyWeight / (1 + kRecencyPerDay * days),
+          .use = std::min(kUseMax, kUseWeight * std::log(1 + uses))};
+}
+
+double Idf(std::int64_t memories, std::int64_t memories_with_term) {
+  const auto all = static_cast<double>(std::max<std::int64_t>(0, memories));
+  const double with = std::clamp(static_cast<double>(memories_with_term), 0.0, all);
+  return std::log(1 + (all - with + 0.5) / (with + 0.5));
+}
+
+double Proximity(std::size_t query_depth, std::size_t memory_depth) {
+  if (memory_depth >= query_depth) return 1;
+  return 1 / (1 + kProximityPerLevel * static_cast<double>(query_depth - memory_depth));
+}
+
+Scorer::Scorer(const Corpus& corpus, std::span<const std::int64_t> memories_with_term,
+               absl::Time now)
+    : average_length_(corpus.AverageLength()), now_(now) {
+  idf_weights_.reserve(memories_with_term.size());
+  for (const std::int64_t with : memories_with_term) {
+    idf_weights_.push_back(std::pow(Idf(corpus.memories, with), kIdfExponent));
+  }
+}
+
+double Scorer::TermWeight(std::size_t term, std::uint32_t count, std::uint32_t length) const {
+  if (count == 0) return 0;
+  const double tf = count;
+  // Without an average (nothing counted yet) every memory is of average length.
+  const double relative = average_length_ > 0 ? length / average_length_ : 1;
+  const double damping = kSaturation * ((1 - kLengthShare) + kLengthShare * relative);
+  return idf_weights_[term] * (tf * (1 + kSaturation) / (tf + damping));
+}
+
+double Scorer::Score(const Features& features, std::span<const std::uint32_t> counts,
+                     double proximity, Explanation* explanation) const {
+  if (explanation != nullptr) explanation->terms.assign(terms(), 0.0);
+  double sum = 0;
+  for (std::size_t term = 0; term < std::min(terms(), counts.size()); ++term) {
+    const double weight = TermWeight(term, counts[term], features.length);
+    if (explanation != nullptr) explanation->terms[term] = weight;
+    sum += weight;
+  }
+  return Finish(sum, features, proximity, explanation);
+}
+
+double Scorer::Combine(const Features& features, std::span<const double> term_scores,
+                       double proximity, Explanation* explanation) const {
+  if (explanation != nullptr) explanation->terms.assign(term_scores.begin(), term_scores.end());
+  double sum = 0;
+  for (const double score : term_scores) sum += score;
+  return Finish(sum, features, proximity, explanation);
+}
+
+double Scorer::Finish(double term_sum, const Features& features, double proximity,
+                      Explanation* explanation) const {
+  const double length = kLengthWeight * std::log(1 + static_cast<double>(features.length));
+  const Priors priors = ComputePriors(features, now_);
+  const double score = ((term_sum + length) + priors.Total()) * proximity;
+  if (explanation != nullptr) {
+    explanation->length = length;
+    explanation->priors = priors;
+    explanation->proximity = proximity;
+    explanation->score = score;
+  }
+  return score;
+}
+
+bool RanksBefore(const Ranked& a, const Ranked& b) {
+  if (a.score != b.score) return a.score > b.score;
+  if (a.updated_at != b.updated_at) return a.updated_at > b.updated_at;
+  return a.id < b.id;
+}
+
+double RoundScore(double score) { return std::round(score * 1000) / 1000; }
+
+std::int64_t TokenCost(std::string_view title, std::string_view content) {
+  return static_cast<std::int64_t>((title.size() + content.size()) / 4);
+}
+
+}  // namespace aimem::recall
