@@ -32,7 +32,8 @@ endif()
 # Interface target that every room, test and program of this project compiles with; not exported.
 add_library(aimem_build INTERFACE)
 target_compile_options(aimem_build INTERFACE
-  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
+  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wno-sign-conversion
+  -Wno-missing-field-initializers -Wnon-virtual-dtor
   -Woverloaded-virtual -Wcast-qual -Wformat=2 -Wimplicit-fallthrough)
 if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
   target_compile_options(aimem_build INTERFACE -Wthread-safety)

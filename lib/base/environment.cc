@@ -6,6 +6,8 @@
 #include <chrono>
 #include <random>
 
+#include "absl/time/clock.h"
+
 namespace aimem {
 namespace {
 

@@ -79,7 +79,8 @@ void AppendBody(const Change& change, std::string& out) {
 // At least the size of the encoded commit.
 std::size_t SizeBound(const Commit& commit) {
   const CommitHeader& header = commit.header;
-  std::size_t bound = 256 + header.results.size() + header.agent_id.size() + header.principal.size();
+  std::size_t bound = 256;
+  bound += header.results.size() + header.agent_id.size() + header.principal.size();
   for (const Change& change : commit.changes) {
     bound += 64 + change.key.key.size() + change.body.size();
   }

@@ -64,9 +64,7 @@ void AppendEscaped(std::string& out, char c) {
   out.push_back(kDigits[static_cast<unsigned char>(c) & 0xf]);
 }
 
-bool MustBeEscaped(char c) {
-  return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\';
-}
+bool MustBeEscaped(char c) { return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\'; }
 
 void AppendJsonString(std::string& out, std::string_view text) {
   out.push_back('"');
@@ -119,7 +117,10 @@ class Canonicaliser {
   bool string(string_t& value) { return Value(JsonString(value)); }
   bool binary(binary_t& /*value*/) { return false; }
 
-  bool start_object(std::size_t /*size*/) { return Open(); }
+  bool start_object(std::size_t /*size*/) {
+    if (depth_ == 0) is_object_ = true;
+    return Open();
+  }
   bool start_array(std::size_t /*size*/) { return Open(); }
   bool key(string_t& key) {
     if (!TooDeep()) levels_.back().key = std::move(key);
@@ -140,6 +141,7 @@ class Canonicaliser {
 
   bool TooDeep() const { return depth_max_ > depth_limit_; }
   int depth_max() const { return depth_max_; }
+  bool is_object() const { return is_object_; }
   const std::string& error() const { return error_; }
   std::string TakeText() { return std::move(text_); }
 
@@ -155,10 +157,10 @@ class Canonicaliser {
     return true;
   }
 
-  bool Close(std::string (*write)(Level)) {
+  bool Close(std::string (*write)(Level&)) {
     --depth_;
     if (TooDeep()) return true;
-    std::string text = write(std::move(levels_.back()));
+    std::string text = write(levels_.back());
     levels_.pop_back();
     return Value(std::move(text));
   }
@@ -174,7 +176,7 @@ class Canonicaliser {
     return true;
   }
 
-  static std::string ArrayText(Level level) {
+  static std::string ArrayText(Level& level) {
     std::string text = "[";
     for (const auto& [key, value] : level.items) {
       if (text.size() > 1) text.push_back(',');
@@ -184,7 +186,7 @@ class Canonicaliser {
     return text;
   }
 
-  static std::string ObjectText(Level level) {
+  static std::string ObjectText(Level& level) {
     auto& items = level.items;
     std::stable_sort(items.begin(), items.end(),
                      [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -202,6 +204,7 @@ class Canonicaliser {
   const int depth_limit_;
   int depth_ = 0;
   int depth_max_ = 0;
+  bool is_object_ = false;
   std::vector<Level> levels_;
   std::string text_;
   std::string error_;
@@ -290,10 +293,8 @@ std::pair<char, std::size_t> ReadEscape(std::string_view text) {
 absl::StatusOr<std::string> CanonicalMetadata(std::string_view json) {
   Canonicaliser canonicaliser(limits::kMetadataDepth);
   AIMEM_RETURN_IF_ERROR(Read(json, "metadata", canonicaliser));
-  const std::string text = canonicaliser.TakeText();
-  const std::size_t first = json.find_first_of("{[\"");
-  const bool is_object = first != json.npos && json[first] == '{';
-  if (!is_object) return Invalid("metadata must be a JSON object");
+  std::string text = canonicaliser.TakeText();
+  if (!canonicaliser.is_object()) return Invalid("metadata must be a JSON object");
   if (text.size() > limits::kMetadataBytes) {
     return Invalid(absl::StrFormat("metadata exceeds max size of %d bytes (got %d)",
                                    limits::kMetadataBytes, text.size()));
@@ -325,8 +326,7 @@ std::vector<std::pair<std::string, std::string>> MetadataMembers(std::string_vie
     if (value_end == canonical.npos) break;
     std::optional<std::string> key = JsonStringValue(canonical.substr(at, key_end - at));
     if (!key) break;
-    members.emplace_back(*std::move(key),
-                         canonical.substr(key_end + 1, value_end - key_end - 1));
+    members.emplace_back(*std::move(key), canonical.substr(key_end + 1, value_end - key_end - 1));
     at = value_end + 1;
   }
   return members;

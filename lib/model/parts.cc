@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
-#include <iterator>
 #include <utility>
 
 namespace aimem::model {
@@ -118,9 +116,8 @@ const Parts& PartsBuilder::Build() {
   std::stable_sort(parts_.begin(), parts_.end(),
                    [](const Part& a, const Part& b) { return a.name < b.name; });
   // Of equal names the last one counts: keep the first of each run of the reversed order.
-  const auto kept = std::unique(parts_.rbegin(), parts_.rend(), [](const Part& a, const Part& b) {
-    return a.name == b.name;
-  });
+  const auto kept = std::unique(parts_.rbegin(), parts_.rend(),
+                                [](const Part& a, const Part& b) { return a.name == b.name; });
   parts_.erase(parts_.begin(), kept.base());
   sorted_ = true;
   return parts_;

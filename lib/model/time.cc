@@ -1,7 +1,6 @@
 // RFC 3339 times. Written by hand: Abseil's parser takes more than the RFC allows, its formatter
 // has no groups of three fraction digits, and both come into play once a row.
 #include <algorithm>
-#include <array>
 #include <cstdint>
 
 #include "absl/time/civil_time.h"

@@ -5,10 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -19,6 +19,10 @@
 #include "aimem/requests.h"
 #include "lib/model/parts.h"
 #include "lib/model/view.h"
+
+namespace aimem::text {
+class Analyzer;
+}
 
 namespace aimem::recall {
 
@@ -31,7 +35,7 @@ absl::Status ForEachRow(
 
 /// Resolve ids or unique prefixes to full ids of memories whose phase `wanted` accepts. Errors per
 /// id: kNotFound "not found: {id}"; kInvalidArgument "ambiguous ID prefix '{p}': {n} matches"
-/// followed by the ids, one per line.
+/// followed by the first 20 ids, one per line; CheckId's errors.
 std::vector<absl::StatusOr<std::string>> ResolveIds(
     Transaction& transaction, std::span<const std::string> ids,
     absl::FunctionRef<bool(const model::MemoryView&)> wanted);
@@ -46,10 +50,12 @@ absl::StatusOr<ListResult> List(Transaction& transaction, const ListRequest& req
 absl::StatusOr<SearchResult> Search(Transaction& transaction, const SearchRequest& request,
                                     absl::Time now);
 
+/// Namespaces are counted over all live memories, expired ones included, as the total is.
 absl::StatusOr<StoreCounts> Count(Transaction& transaction, absl::Time now);
 
-/// Whether a live memory is one that `forget` selects. Both the selection and the execution of
-/// a change by filter ask this.
+/// Whether a memory is live and one that `forget` selects. Both the selection and the execution
+/// of a change by filter ask this. A selector without any condition matches nothing, and so does
+/// a pattern without a word. One thread at a time, copies included.
 class ForgetMatcher {
  public:
   explicit ForgetMatcher(const ForgetMemories& selector);
@@ -58,8 +64,9 @@ class ForgetMatcher {
  private:
   std::optional<std::string> namespace_;
   std::optional<Tier> tier_;
-  std::vector<std::string> words_;  // of the pattern: unstemmed, normalised
   bool has_pattern_ = false;
+  std::vector<std::string> words_;  // of the pattern: unstemmed, normalised
+  std::shared_ptr<text::Analyzer> analyzer_;
 };
 
 /// Ids of the memories for which `wanted` holds, in key order.

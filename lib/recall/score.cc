@@ -7,8 +7,8 @@ namespace aimem::recall {
 namespace {
 
 constexpr double kIdfExponent = 0.8;
-constexpr double kSaturation = 0.6;        // how soon a repeated term stops counting: k1
-constexpr double kLengthShare = 0.3;       // how much a long memory dilutes its terms: b
+constexpr double kSaturation = 0.6;   // how soon a repeated term stops counting: k1
+constexpr double kLengthShare = 0.3;  // how much a long memory dilutes its terms: b
 constexpr double kLengthWeight = 0.5;
 constexpr double kPriorityWeight = 0.15;
 constexpr double kPriorityDefault = 5;

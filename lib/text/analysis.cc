@@ -29,10 +29,10 @@ constexpr std::array<AsciiClass, 256> kAsciiClass = [] {
   for (int byte = 0; byte < 256; ++byte) {
     const bool letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
     const bool digit = byte >= '0' && byte <= '9';
-    classes[static_cast<std::size_t>(byte)] = letter || digit  ? AsciiClass::kWord
-                                              : byte == '\''   ? AsciiClass::kApostrophe
-                                              : byte >= 0x80   ? AsciiClass::kBeyond
-                                                               : AsciiClass::kSeparator;
+    classes[static_cast<std::size_t>(byte)] = letter || digit ? AsciiClass::kWord
+                                              : byte == '\''  ? AsciiClass::kApostrophe
+                                              : byte >= 0x80  ? AsciiClass::kBeyond
+                                                              : AsciiClass::kSeparator;
   }
   return classes;
 }();
@@ -264,9 +264,10 @@ std::string_view Analyzer::ComputeTerm(std::string_view word) {
       sb_stemmer_stem(stemmer_.get(), reinterpret_cast<const sb_symbol*>(base.data()),
                       static_cast<int>(base.size()));
   // Without memory the stemmer returns null: the word itself is then the best term there is.
-  term_ = stem == nullptr ? std::string(base)
-                          : std::string(reinterpret_cast<const char*>(stem),
-                                        static_cast<std::size_t>(sb_stemmer_length(stemmer_.get())));
+  term_ = stem == nullptr
+              ? std::string(base)
+              : std::string(reinterpret_cast<const char*>(stem),
+                            static_cast<std::size_t>(sb_stemmer_length(stemmer_.get())));
   if (stems_with_accents_ && !IsAscii(term_)) {
     std::vector<char32_t> code_points;
     Normalize(term_, /*keep_accents=*/false, code_points);

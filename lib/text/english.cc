@@ -157,13 +157,14 @@ constexpr Form kForms[] = {
 
 // Ordered.
 constexpr std::string_view kStopWords[] = {
-    "a", "about", "all", "also", "an", "and", "any", "are", "as", "at", "be", "been", "being",
-    "but", "by", "can", "could", "did", "do", "does", "doing", "for", "from", "had", "has", "have",
-    "he", "her", "hers", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its", "ll",
-    "me", "my", "of", "on", "or", "our", "re", "s", "she", "should", "so", "t", "than", "that",
-    "the", "their", "them", "then", "there", "these", "they", "this", "those", "to", "ve", "was",
-    "we", "were", "what", "when", "where", "which", "while", "who", "whom", "whose", "why", "will",
-    "with", "would", "you", "your",
+    "a",     "about", "all",   "also",  "an",    "and",    "any",   "are",   "as",   "at",    "be",
+    "been",  "being", "but",   "by",    "can",   "could",  "did",   "do",    "does", "doing", "for",
+    "from",  "had",   "has",   "have",  "he",    "her",    "hers",  "him",   "his",  "how",   "i",
+    "if",    "in",    "into",  "is",    "it",    "its",    "ll",    "me",    "my",   "of",    "on",
+    "or",    "our",   "re",    "s",     "she",   "should", "so",    "t",     "than", "that",  "the",
+    "their", "them",  "then",  "there", "these", "they",   "this",  "those", "to",   "ve",    "was",
+    "we",    "were",  "what",  "when",  "where", "which",  "while", "who",   "whom", "whose", "why",
+    "will",  "with",  "would", "you",   "your",
 };
 
 static_assert(std::is_sorted(std::begin(kForms), std::end(kForms),

@@ -102,9 +102,9 @@ void Normalize(std::string_view utf8, bool keep_accents, std::vector<char32_t>& 
       return IsAccent(static_cast<char32_t>(code_point));
     });
   }
-  const utf8proc_ssize_t composed = utf8proc_normalize_utf32(
-      buffer.data(), static_cast<utf8proc_ssize_t>(buffer.size()),
-      static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  const utf8proc_ssize_t composed =
+      utf8proc_normalize_utf32(buffer.data(), static_cast<utf8proc_ssize_t>(buffer.size()),
+                               static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
   buffer.resize(composed < 0 ? 0 : static_cast<std::size_t>(composed));
   code_points.assign(buffer.begin(), buffer.end());
 }

@@ -14,8 +14,8 @@ TEST(EnglishBase, MapsIrregularFormsAndSmallNumbers) {
   EXPECT_EQ(EnglishBase("went"), "go");
   EXPECT_EQ(EnglishBase("bought"), "buy");
   EXPECT_EQ(EnglishBase("children"), "child");
-  EXPECT_EQ(EnglishBase("ate"), "eat");        // the first of the table
-  EXPECT_EQ(EnglishBase("zero"), "0");         // the last
+  EXPECT_EQ(EnglishBase("are"), "be");  // the first of the table
+  EXPECT_EQ(EnglishBase("zero"), "0");  // the last
   EXPECT_EQ(EnglishBase("twelve"), "12");
 }
 
@@ -28,9 +28,9 @@ TEST(EnglishBase, LeavesOtherWordsAlone) {
 // A base that is itself an entry would give two terms to one word.
 TEST(EnglishBase, BasesAreFinal) {
   for (const std::string_view form :
-       {"ate",   "became", "began", "bent",  "broke", "brought", "came", "did",  "fell", "felt",
-        "found", "gave",   "had",   "held",  "laid",  "left",    "lost", "made", "met",  "saw",
-        "shot",  "stole",  "thought", "threw", "told", "took",   "tore", "was",  "woke", "won"}) {
+       {"ate",   "became", "began",   "bent",  "broke", "brought", "came", "did",  "fell", "felt",
+        "found", "gave",   "had",     "held",  "laid",  "left",    "lost", "made", "met",  "saw",
+        "shot",  "stole",  "thought", "threw", "told",  "took",    "tore", "was",  "woke", "won"}) {
     const std::string_view base = EnglishBase(form);
     EXPECT_NE(base, form);
     EXPECT_EQ(EnglishBase(base), base) << form;

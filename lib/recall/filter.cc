@@ -1,0 +1,89 @@
+#include "lib/recall/filter.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "lib/base/status.h"
+#include "lib/model/validate.h"
+#include "lib/recall/score.h"
+
+namespace aimem::recall {
+namespace {
+
+constexpr std::int64_t kLimitMax = 1'000'000;
+
+bool HasTag(std::string_view encoded, std::string_view tag) {
+  while (!encoded.empty()) {
+    const std::size_t end = std::min(encoded.find('\0'), encoded.size());
+    if (encoded.substr(0, end) == tag) return true;
+    encoded.remove_prefix(std::min(end + 1, encoded.size()));
+  }
+  return false;
+}
+
+// What is not a text is a scope that nobody knows; null is as good as absent.
+std::string ScopeOf(const model::MemoryView& view, std::span<const model::Part> parts) {
+  const model::Part* scope = model::Find(parts, model::MetaPart("scope"));
+  if (!scope || !model::MetaVisible(*scope, view) || scope->value == "null") return "private";
+  return model::JsonStringValue(scope->value).value_or(std::string());
+}
+
+}  // namespace
+
+absl::Status CheckLimit(std::int64_t value, std::string_view field) {
+  if (value >= 0 && value <= kLimitMax) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrFormat("%s must be from 0 to %d (got %d)", field, kLimitMax, value));
+}
+
+absl::StatusOr<MemoryFilter> MemoryFilter::Create(const Filter& filter, bool with_ancestors,
+                                                  absl::Time now) {
+  Filter checked = filter;
+  if (checked.as_agent) {
+    AIMEM_RETURN_IF_ERROR(Annotate(model::CheckNamespace(*checked.as_agent), "invalid as_agent"));
+  }
+  return MemoryFilter(std::move(checked), with_ancestors, now);
+}
+
+MemoryFilter::MemoryFilter(Filter filter, bool with_ancestors, absl::Time now)
+    : filter_(std::move(filter)),
+      with_ancestors_(with_ancestors),
+      now_(model::ToNanoseconds(now)) {}
+
+bool MemoryFilter::InNamespace(std::string_view namespace_) const {
+  if (!filter_.namespace_) return true;
+  const std::string_view asked = *filter_.namespace_;
+  if (namespace_ == asked) return true;
+  return with_ancestors_ && !namespace_.empty() && asked.size() > namespace_.size() &&
+         asked.starts_with(namespace_) && asked[namespace_.size()] == '/';
+}
+
+bool MemoryFilter::Matches(const model::MemoryView& view,
+                           std::span<const model::Part> parts) const {
+  return InNamespace(view.namespace_) && (filter_.expired || view.AliveAt(now_)) &&
+         (!filter_.tier || view.tier == *filter_.tier) &&
+         (!filter_.min_priority || view.priority >= *filter_.min_priority) &&
+         (!filter_.since || model::FromNanoseconds(view.created_at) >= *filter_.since) &&
+         (!filter_.until || model::FromNanoseconds(view.created_at) <= *filter_.until) &&
+         (!filter_.agent_id || view.agent_id == *filter_.agent_id) && HasTags(view.tags) &&
+         InScope(view, parts);
+}
+
+double MemoryFilter::Proximity(std::string_view namespace_) const {
+  if (!with_ancestors_ || !filter_.namespace_) return 1;
+  return recall::Proximity(model::Depth(*filter_.namespace_), model::Depth(namespace_));
+}
+
+bool MemoryFilter::HasTags(std::string_view encoded) const {
+  return std::all_of(filter_.tags.begin(), filter_.tags.end(),
+                     [&](const std::string& tag) { return HasTag(encoded, tag); });
+}
+
+bool MemoryFilter::InScope(const model::MemoryView& view,
+                           std::span<const model::Part> parts) const {
+  return !filter_.as_agent ||
+         model::ScopeVisible(ScopeOf(view, parts), view.namespace_, *filter_.as_agent);
+}
+
+}  // namespace aimem::recall

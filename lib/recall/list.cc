@@ -1,0 +1,275 @@
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "lib/base/status.h"
+#include "lib/model/validate.h"
+#include "lib/recall/filter.h"
+#include "lib/recall/find.h"
+#include "lib/recall/links.h"
+#include "lib/recall/page.h"
+#include "lib/recall/scan.h"
+
+namespace aimem::recall {
+namespace {
+
+using model::MemoryView;
+using model::Part;
+using model::Phase;
+using Parts = std::span<const Part>;
+
+constexpr std::string_view kAgentsNamespace = "_agents";
+constexpr std::size_t kNumberBytes = 8;
+
+// -- Positions: see page.h. Numbers are big-endian; those that come greatest first, inverted. --
+
+std::string Inverted(std::string bytes) {
+  for (char& byte : bytes) byte = static_cast<char>(~byte);
+  return bytes;
+}
+
+std::string PriorityPosition(std::string_view id, const MemoryView& view) {
+  std::string position(1, static_cast<char>(255 - view.priority));
+  return position.append(Inverted(model::EncodeTime(view.updated_at))).append(id);
+}
+constexpr std::size_t kPriorityPositionBytes = 1 + kNumberBytes;
+
+std::string TimePosition(std::string_view id, std::int64_t time) {
+  return model::EncodeTime(time).append(id);
+}
+
+std::string NewestFirstPosition(std::string_view id, std::int64_t time) {
+  return Inverted(model::EncodeTime(time)).append(id);
+}
+
+std::string CountPosition(std::string_view name, std::int64_t count) {
+  return Inverted(model::EncodeU64(static_cast<std::uint64_t>(count))).append(name);
+}
+
+void DropPrefix(std::vector<std::string>& positions, std::size_t bytes) {
+  for (std::string& position : positions) position.erase(0, bytes);
+}
+
+// -- Lists ------------------------------------------------------------------------------------
+
+// Call `visit` with every memory in `phase`.
+absl::Status ForEachIn(
+    Transaction& transaction, Phase phase,
+    absl::FunctionRef<void(const std::string& id, const MemoryView&, Parts)> visit) {
+  return ForEachRow(transaction, Kind::kMemory, [&](const EntityRow& row, Parts parts) {
+    const MemoryView view = model::ViewMemory(parts);
+    if (view.phase == phase) visit(row.key.key, view, parts);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status ReadMemories(Transaction& transaction, std::span<const std::string> ids,
+                          std::vector<Memory>& memories) {
+  memories.reserve(ids.size());
+  return ForEachMemory(transaction, ids,
+                       [&](const std::string& id, Parts parts, const MemoryView& view) {
+                         memories.push_back(model::ToMemory(id, parts, view));
+                       });
+}
+
+absl::Status ListMemories(Transaction& transaction, const ListRequest& request,
+                          const MemoryFilter& filter, Page page, ListResult& result) {
+  const bool by_priority = request.order == ListOrder::kPriority;
+  AIMEM_RETURN_IF_ERROR(ForEachIn(
+      transaction, Phase::kLive, [&](const std::string& id, const MemoryView& view, Parts parts) {
+        if (!filter.Matches(view, parts)) return;
+        page.Offer(by_priority ? PriorityPosition(id, view) : TimePosition(id, view.created_at));
+      }));
+  std::vector<std::string> ids = page.Take(result.next_page_token);
+  DropPrefix(ids, by_priority ? kPriorityPositionBytes : kNumberBytes);
+  return ReadMemories(transaction, ids, result.memories);
+}
+
+absl::Status ListArchived(Transaction& transaction, const MemoryFilter& filter, Page page,
+                          ListResult& result) {
+  AIMEM_RETURN_IF_ERROR(ForEachIn(transaction, Phase::kArchived,
+                                  [&](const std::string& id, const MemoryView& view, Parts) {
+                                    if (filter.InNamespace(view.namespace_)) {
+                                      page.Offer(NewestFirstPosition(id, view.archived_at));
+                                    }
+                                  }));
+  std::vector<std::string> ids = page.Take(result.next_page_token);
+  DropPrefix(ids, kNumberBytes);
+  return ForEachMemory(
+      transaction, ids, [&](const std::string& id, Parts parts, const MemoryView& view) {
+        result.archived.push_back({model::ToMemory(id, parts, view),
+                                   model::FromNanoseconds(view.archived_at), view.reason});
+      });
+}
+
+// Where a registration stands among the others: when it was first made.
+std::int64_t RegisteredAt(const MemoryView& view, Parts parts) {
+  const Part* part = model::Find(parts, model::MetaPart("registered_at"));
+  if (!part || !model::MetaVisible(*part, view)) return view.created_at;
+  const std::optional<std::string> text = model::JsonStringValue(part->value);
+  const std::optional<absl::Time> time = text ? model::ParseTime(*text) : std::nullopt;
+  return time ? model::ToNanoseconds(*time) : view.created_at;
+}
+
+absl::Status ListAgents(Transaction& transaction, const MemoryFilter& filter, Page page,
+                        ListResult& result) {
+  AIMEM_RETURN_IF_ERROR(ForEachIn(
+      transaction, Phase::kLive, [&](const std::string& id, const MemoryView& view, Parts parts) {
+        if (view.namespace_ == kAgentsNamespace && filter.Matches(view, parts)) {
+          page.Offer(TimePosition(id, RegisteredAt(view, parts)));
+        }
+      }));
+  std::vector<std::string> ids = page.Take(result.next_page_token);
+  DropPrefix(ids, kNumberBytes);
+  return ReadMemories(transaction, ids, result.memories);
+}
+
+absl::Status ListNamespaces(Transaction& transaction, const MemoryFilter& filter, Page page,
+                            absl::Time now, ListResult& result) {
+  std::map<std::string, std::int64_t, std::less<>> counts;
+  const std::int64_t nanoseconds = model::ToNanoseconds(now);
+  AIMEM_RETURN_IF_ERROR(
+      ForEachIn(transaction, Phase::kLive, [&](const std::string&, const MemoryView& view, Parts) {
+        if (!view.AliveAt(nanoseconds) || !filter.InNamespace(view.namespace_)) return;
+        const auto found = counts.find(view.namespace_);
+        if (found != counts.end()) {
+          ++found->second;
+        } else {
+          counts.emplace(view.namespace_, 1);
+        }
+      }));
+  for (const auto& [name, count] : counts) page.Offer(CountPosition(name, count));
+  std::vector<std::string> names = page.Take(result.next_page_token);
+  DropPrefix(names, kNumberBytes);
+  for (const std::string& name : names) result.namespaces.push_back({name, counts[name]});
+  return absl::OkStatus();
+}
+
+absl::Status ListLinks(Transaction& transaction, const std::string& of_id, Page page,
+                       ListResult& result) {
+  std::map<std::string, Link> links;
+  const auto offer = [&](ShownLink link) {
+    page.Offer(link.key);
+    links.emplace(std::move(link.key), std::move(link.link));
+    return !page.full();
+  };
+  if (of_id.empty()) {
+    AIMEM_RETURN_IF_ERROR(ForEachShownLink(transaction, page.after(), offer));
+  } else {
+    AIMEM_ASSIGN_OR_RETURN(std::vector<ShownLink> of_one, LinksOf(transaction, of_id));
+    for (ShownLink& link : of_one) offer(std::move(link));
+  }
+  for (const std::string& key : page.Take(result.next_page_token)) {
+    result.links.push_back(std::move(links[key]));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ListStandards(Transaction& transaction, const MemoryFilter& filter, Page page,
+                           ListResult& result) {
+  std::map<std::string, NamespaceStandard> standards;
+  std::vector<std::string> ids;
+  AIMEM_RETURN_IF_ERROR(
+      ForEachRow(transaction, Kind::kNamespaceStandard, [&](const EntityRow& row, Parts parts) {
+        if (!filter.InNamespace(row.key.key)) return absl::OkStatus();
+        if (auto standard = model::ViewStandard(row.key.key, parts)) {
+          ids.push_back(standard->memory_id);
+          standards.emplace(row.key.key, *std::move(standard));
+        }
+        return absl::OkStatus();
+      }));
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  std::vector<std::string> live;  // ascending, as `ids`
+  AIMEM_RETURN_IF_ERROR(
+      ForEachMemory(transaction, ids, [&](const std::string& id, Parts, const MemoryView& view) {
+        if (view.phase == Phase::kLive) live.push_back(id);
+      }));
+  for (const auto& [name, standard] : standards) {
+    if (std::binary_search(live.begin(), live.end(), standard.memory_id)) page.Offer(name);
+  }
+  for (const std::string& name : page.Take(result.next_page_token)) {
+    result.standards.push_back(std::move(standards[name]));
+  }
+  return absl::OkStatus();
+}
+
+// An id follows from one name only, so of several memories under one name at most one has the id
+// that follows from it: looking at the others finds every such name.
+absl::Status ListConflicts(Transaction& transaction, const MemoryFilter& filter, Page page,
+                           ListResult& result) {
+  std::map<std::string, std::vector<std::string>> names;
+  AIMEM_RETURN_IF_ERROR(ForEachIn(
+      transaction, Phase::kLive, [&](const std::string& id, const MemoryView& view, Parts) {
+        if (filter.InNamespace(view.namespace_) &&
+            id != model::FirstId(view.namespace_, view.title)) {
+          names[model::EncodeName(view.namespace_, view.title)].push_back(id);
+        }
+      }));
+  std::vector<std::string> first_ids;
+  for (const auto& [name, ids] : names) {
+    const std::size_t nul = name.find('\0');
+    first_ids.push_back(model::FirstId(std::string_view(name).substr(0, nul),
+                                       std::string_view(name).substr(nul + 1)));
+  }
+  AIMEM_RETURN_IF_ERROR(ForEachMemory(
+      transaction, first_ids, [&](const std::string& id, Parts, const MemoryView& view) {
+        if (view.phase != Phase::kLive) return;
+        const auto found = names.find(model::EncodeName(view.namespace_, view.title));
+        if (found != names.end() && id == model::FirstId(view.namespace_, view.title)) {
+          found->second.push_back(id);
+        }
+      }));
+  for (const auto& [name, ids] : names) {
+    if (ids.size() > 1) page.Offer(name);
+  }
+  for (const std::string& name : page.Take(result.next_page_token)) {
+    const std::size_t nul = name.find('\0');
+    std::vector<std::string>& ids = names[name];
+    std::sort(ids.begin(), ids.end());
+    result.conflicts.push_back({name.substr(0, nul), name.substr(nul + 1), std::move(ids)});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Fill(Transaction& transaction, const ListRequest& request, const MemoryFilter& filter,
+                  Page page, absl::Time now, ListResult& result) {
+  switch (request.kind) {
+    case ListKind::kMemories:
+      return ListMemories(transaction, request, filter, std::move(page), result);
+    case ListKind::kArchived:
+      return ListArchived(transaction, filter, std::move(page), result);
+    case ListKind::kLinks:
+      return ListLinks(transaction, request.of_id, std::move(page), result);
+    case ListKind::kNamespaces:
+      return ListNamespaces(transaction, filter, std::move(page), now, result);
+    case ListKind::kStandards:
+      return ListStandards(transaction, filter, std::move(page), result);
+    case ListKind::kAgents:
+      return ListAgents(transaction, filter, std::move(page), result);
+    case ListKind::kConflicts:
+      return ListConflicts(transaction, filter, std::move(page), result);
+  }
+  return absl::InvalidArgumentError("kind is none of ListKind");
+}
+
+}  // namespace
+
+absl::StatusOr<ListResult> List(Transaction& transaction, const ListRequest& request,
+                                absl::Time now) {
+  AIMEM_ASSIGN_OR_RETURN(Page page, Page::Create(request));
+  AIMEM_ASSIGN_OR_RETURN(const MemoryFilter filter,
+                         MemoryFilter::Create(request.filter, /*with_ancestors=*/false, now));
+  ListResult result;
+  if (page.empty()) return result;
+  AIMEM_RETURN_IF_ERROR(Fill(transaction, request, filter, std::move(page), now, result));
+  return result;
+}
+
+}  // namespace aimem::recall

@@ -1,0 +1,125 @@
+#include "lib/store/apply.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "lib/base/status.h"
+#include "lib/log/grammar.h"
+#include "lib/model/parts.h"
+
+namespace aimem::store {
+namespace {
+
+// What a change adds to its commit besides key and body: kind, lengths, nonce.
+constexpr std::size_t kChangeOverhead = 64;
+constexpr std::size_t kHeaderReserve = 64u << 10;
+
+void Refuse(const log::Commit& commit, absl::Status status, ApplyResult& result) {
+  result.refusals.push_back(
+      {commit.header.stream, commit.header.seq, {}, std::move(status)});
+}
+
+}  // namespace
+
+absl::StatusOr<CheckedPage> CheckPage(ChangePage page) {
+  CheckedPage checked;
+  checked.adopt = page.adopt.has_value();
+  model::Parts parts;
+  for (EntityState& state : page.states) {
+    if (state.key.key.size() > log::kMaxKeyBytes) {
+      return MakeStatus(absl::StatusCode::kInvalidArgument,
+                        absl::StrCat("key of ", state.key.key.size(), " bytes exceeds ",
+                                     log::kMaxKeyBytes));
+    }
+    if (absl::Status status = log::DecodeState(state.state, parts); !status.ok()) {
+      return Annotate(status, absl::StrCat("state of '", state.key.key, "'"));
+    }
+    checked.states.push_back({std::move(state.key), std::move(state.state)});
+  }
+  for (std::string& bytes : page.commits) {
+    AIMEM_ASSIGN_OR_RETURN(log::Commit commit, log::DecodeCommit(bytes));
+    checked.commits.push_back({std::move(commit), std::move(bytes)});
+  }
+  return checked;
+}
+
+absl::Status ApplyStates(const CheckedPage& page, Rows& rows,
+                         absl::FunctionRef<absl::Status(std::vector<log::Change>)> commit,
+                         ApplyResult& result) {
+  ReadSet reads;
+  for (const CheckedPage::State& state : page.states) reads.keys.push_back(state.key);
+  AIMEM_RETURN_IF_ERROR(rows.Fetch(reads).status());
+  std::vector<log::Change> changes;
+  std::size_t bytes = kHeaderReserve;
+  model::Parts parts;
+  for (const CheckedPage::State& state : page.states) {
+    AIMEM_RETURN_IF_ERROR(log::DecodeState(state.bytes, parts));
+    AIMEM_ASSIGN_OR_RETURN(const bool changed, rows.Join(state.key, parts));
+    if (!changed) continue;
+    ++result.rows_changed;
+    const std::size_t size = state.key.key.size() + state.bytes.size() + kChangeOverhead;
+    if (changes.size() == log::kMaxChanges || bytes + size > log::kMaxCommitBytes) {
+      AIMEM_RETURN_IF_ERROR(commit(std::move(changes)));
+      changes.clear();
+      bytes = kHeaderReserve;
+    }
+    bytes += size;
+    log::Change change;
+    change.key = state.key;
+    change.body = state.bytes;
+    changes.push_back(std::move(change));
+  }
+  return changes.empty() ? absl::OkStatus() : commit(std::move(changes));
+}
+
+absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, LogHeads& heads,
+                          std::vector<LogRow>& log, ApplyResult& result) {
+  ReadSet reads;
+  for (const CheckedPage::CommitBytes& item : page.commits) {
+    for (const log::Change& change : item.commit.changes) reads.keys.push_back(change.key);
+  }
+  if (!page.adopt) AIMEM_RETURN_IF_ERROR(rows.Fetch(reads).status());
+  model::Parts parts;
+  for (const CheckedPage::CommitBytes& item : page.commits) {
+    const log::CommitHeader& header = item.commit.header;
+    LogHead& head = heads[header.stream];
+    if (header.seq <= head.seq) {
+      if (header.seq == head.seq && header.content_hash != head.content_hash) {
+        Refuse(item.commit, absl::DataLossError(absl::StrFormat(
+                                "forked stream %016x: two commits with seq %d", header.stream,
+                                header.seq)),
+               result);
+      }
+      continue;  // known: repetition is welcome
+    }
+    if (!page.adopt) {
+      if (header.seq != head.seq + 1) {
+        Refuse(item.commit, absl::OutOfRangeError(absl::StrFormat(
+                                "gap in stream %016x: seq %d came, %d is next", header.stream,
+                                header.seq, head.seq + 1)),
+               result);
+        continue;
+      }
+      if (header.prev_hash != head.content_hash) {
+        Refuse(item.commit, absl::DataLossError(absl::StrFormat(
+                                "forked stream %016x: commit %d does not follow ours",
+                                header.stream, header.seq)),
+               result);
+        continue;
+      }
+      for (const log::Change& change : item.commit.changes) {
+        if (change.withheld) continue;
+        AIMEM_RETURN_IF_ERROR(log::DecodeState(change.body, parts));
+        AIMEM_ASSIGN_OR_RETURN(const bool changed, rows.Join(change.key, parts));
+        if (changed) ++result.rows_changed;
+      }
+    }
+    rows.Saw(header.stamp());
+    head = {header.seq, header.content_hash};
+    log.push_back({header.stream, header.seq, header.operation, item.bytes});
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace aimem::store

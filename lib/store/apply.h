@@ -1,0 +1,53 @@
+// The writing half of every transfer: a page of changes joined into the rows of a transaction.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "aimem/changes.h"
+#include "lib/log/commit.h"
+#include "lib/store/rows.h"
+
+namespace aimem::store {
+
+/// Where the log stands within a transaction: the last commit of each stream.
+struct LogHead {
+  std::uint64_t seq = 0;
+  Hash256 content_hash{};
+};
+using LogHeads = std::map<std::uint64_t, LogHead>;
+
+/// A page that has been checked: its bytes decode, its hashes hold. Checking needs no database.
+struct CheckedPage {
+  struct State {
+    EntityKey key;
+    std::string bytes;
+  };
+  struct CommitBytes {
+    log::Commit commit;
+    std::string bytes;
+  };
+  std::vector<State> states;
+  std::vector<CommitBytes> commits;
+  bool adopt = false;
+};
+
+/// kDataLoss or kInvalidArgument: nothing of the page may be taken.
+absl::StatusOr<CheckedPage> CheckPage(ChangePage page);
+
+/// Join the states of `page` that change a row, and hand those as changes of commits of the own
+/// stream, at most log::kMaxChanges and log::kMaxCommitBytes each, to `commit`.
+absl::Status ApplyStates(const CheckedPage& page, Rows& rows,
+                         absl::FunctionRef<absl::Status(std::vector<log::Change>)> commit,
+                         ApplyResult& result);
+
+/// Join the commits of `page` that follow `heads`, and append them to `log` as they are. With
+/// page.adopt: store the last commits of the streams that are ahead of us, without their effect,
+/// which the states have brought.
+absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, LogHeads& heads,
+                          std::vector<LogRow>& log, ApplyResult& result);
+
+}  // namespace aimem::store

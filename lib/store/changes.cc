@@ -1,0 +1,225 @@
+#include "lib/store/changes.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "lib/base/status.h"
+#include "lib/log/grammar.h"
+#include "lib/recall/scan.h"
+
+namespace aimem::store {
+namespace {
+
+constexpr std::size_t kPageBytesMax = 64u << 20;
+constexpr std::size_t kPageItemsMax = 100'000;
+
+absl::Status CheckPageLimit(const ReadChangesLimit& limit) {
+  if (limit.bytes < 1 || limit.bytes > kPageBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("limit.bytes must be from 1 to %d (got %d)", kPageBytesMax, limit.bytes));
+  }
+  if (limit.items < 1 || limit.items > kPageItemsMax) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("limit.items must be from 1 to %d (got %d)", kPageItemsMax, limit.items));
+  }
+  return absl::OkStatus();
+}
+
+std::uint64_t SeqOf(const VersionVector& vector, std::uint64_t stream) {
+  const auto found = vector.find(stream);
+  return found == vector.end() ? 0 : found->second;
+}
+
+// Writes one page of changes from one snapshot.
+class PageReader {
+ public:
+  PageReader(Transaction& transaction, VersionVector heads, const ReadChangesLimit& limit)
+      : transaction_(transaction), heads_(std::move(heads)), limit_(limit) {}
+
+  absl::StatusOr<ChangePage> Read(const ChangeCursor& cursor) {
+    return cursor.scanning ? Scan(cursor) : Commits(cursor.vector);
+  }
+
+ private:
+  // Commits after `vector`, or the first page of a scan if the log does not reach back to it.
+  absl::StatusOr<ChangePage> Commits(VersionVector vector) {
+    ChangePage page;
+    std::size_t bytes = 0;
+    for (const auto& [stream, head] : heads_) {
+      const std::uint64_t known = SeqOf(vector, stream);
+      if (known >= head) continue;
+      if (page.commits.size() >= limit_.items || bytes >= limit_.bytes) break;
+      AIMEM_ASSIGN_OR_RETURN(const bool reached, AddCommits(stream, known, page, bytes));
+      if (!reached) return Scan(ChangeCursor::Everything());
+      vector[stream] = read_to_;
+    }
+    page.end = Covers(vector, heads_);
+    page.next = ChangeCursor::After(std::move(vector));
+    return page;
+  }
+
+  // Add commits of `stream` after `known` until the page is full; `read_to_` is then the last of
+  // them. False: the log begins later.
+  absl::StatusOr<bool> AddCommits(std::uint64_t stream, std::uint64_t known, ChangePage& page,
+                                  std::size_t& bytes) {
+    AIMEM_ASSIGN_OR_RETURN(std::vector<LogRow> rows,
+                           transaction_.ReadLog(stream, known, limit_.items - page.commits.size(),
+                                                limit_.bytes - bytes));
+    if (rows.empty() || rows.front().seq != known + 1) return false;
+    read_to_ = known;
+    for (LogRow& row : rows) {
+      if (row.seq != read_to_ + 1) {
+        return absl::DataLossError(absl::StrFormat(
+            "the log of stream %016x has a gap after commit %d: run a check", stream, read_to_));
+      }
+      read_to_ = row.seq;
+      bytes += row.bytes.size();
+      page.commits.push_back(std::move(row.bytes));
+    }
+    return true;
+  }
+
+  absl::StatusOr<ChangePage> Scan(const ChangeCursor& cursor) {
+    const VersionVector noted = cursor.after ? cursor.vector : heads_;
+    ScanRequest request;
+    request.after = cursor.after;
+    request.max_rows = limit_.items;
+    request.max_bytes = limit_.bytes;
+    AIMEM_ASSIGN_OR_RETURN(std::vector<EntityRow> rows, transaction_.Scan(request));
+    ChangePage page;
+    std::size_t bytes = 0;
+    for (EntityRow& row : rows) {
+      bytes += row.state.size();
+      page.states.push_back({std::move(row.key), std::move(row.state)});
+    }
+    if (page.states.size() >= limit_.items || bytes >= limit_.bytes) {
+      return Continued(std::move(page), noted);
+    }
+    return Ended(std::move(page), noted, bytes);
+  }
+
+  // A page after which the scan goes on.
+  static ChangePage Continued(ChangePage page, const VersionVector& noted) {
+    page.next = {.vector = noted, .scanning = true, .after = page.states.back().key};
+    return page;
+  }
+
+  // The page that ends a scan, with the last commits of the vector noted at its start.
+  absl::StatusOr<ChangePage> Ended(ChangePage page, const VersionVector& noted, std::size_t bytes) {
+    std::vector<std::string> commits;
+    for (const auto& [stream, seq] : noted) {
+      if (seq == 0) continue;
+      AIMEM_ASSIGN_OR_RETURN(std::vector<LogRow> rows, transaction_.ReadLog(stream, seq - 1, 1, 1));
+      if (rows.empty() || rows.front().seq != seq) {
+        // Cut from the log since the scan began. What this snapshot notes is in this snapshot,
+        // unless its log is damaged.
+        if (noted != heads_) return Scan(ChangeCursor::Everything());
+        return absl::DataLossError(absl::StrFormat(
+            "the log of stream %016x does not hold its own last commit %d", stream, seq));
+      }
+      bytes += rows.front().bytes.size();
+      commits.push_back(std::move(rows.front().bytes));
+    }
+    // They must come together. States that would make the page too large go before them.
+    if (!page.states.empty() &&
+        (bytes > limit_.bytes || page.states.size() + commits.size() > limit_.items)) {
+      return Continued(std::move(page), noted);
+    }
+    page.commits = std::move(commits);
+    page.end = Covers(noted, heads_);
+    page.next = ChangeCursor::After(noted);
+    page.adopt = noted;
+    return page;
+  }
+
+  Transaction& transaction_;
+  VersionVector heads_;
+  ReadChangesLimit limit_;
+  std::uint64_t read_to_ = 0;
+};
+
+// Sums over ranges that may overlap: their ends cut the key space into pieces, each row belongs
+// to one piece, and a range is the sum of its pieces.
+class RangeSums {
+ public:
+  explicit RangeSums(std::span<const DigestRange> ranges) {
+    for (const DigestRange& range : ranges) {
+      cuts_.push_back(range.first);
+      if (range.last) cuts_.push_back(*range.last);
+    }
+    std::sort(cuts_.begin(), cuts_.end());
+    cuts_.erase(std::unique(cuts_.begin(), cuts_.end()), cuts_.end());
+    pieces_.resize(cuts_.size() + 1);
+  }
+
+  void Add(const EntityRow& row) {
+    DigestResult::Sum& piece = pieces_[PieceAfter(log::KeyHash(row.key))];
+    piece.sum = log::AddHashes(piece.sum, log::VersionHash(row.state));
+    ++piece.entities;
+  }
+
+  [[nodiscard]] DigestResult::Sum Of(const DigestRange& range) const {
+    DigestResult::Sum total;
+    const std::size_t end = range.last ? PieceAfter(*range.last) : pieces_.size();
+    for (std::size_t i = PieceAfter(range.first); i < end; ++i) {
+      total.sum = log::AddHashes(total.sum, pieces_[i].sum);
+      total.entities += pieces_[i].entities;
+    }
+    return total;
+  }
+
+ private:
+  // Number i holds what is not below cut i - 1 and below cut i.
+  [[nodiscard]] std::size_t PieceAfter(const Hash256& hash) const {
+    return static_cast<std::size_t>(std::upper_bound(cuts_.begin(), cuts_.end(), hash) -
+                                    cuts_.begin());
+  }
+
+  std::vector<Hash256> cuts_;
+  std::vector<DigestResult::Sum> pieces_;
+};
+
+absl::StatusOr<VersionVector> ReadVector(Transaction& transaction) {
+  ReadSet set;
+  set.heads = true;
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult read, transaction.Read(set));
+  return VectorOf(read.heads);
+}
+
+}  // namespace
+
+VersionVector VectorOf(std::span<const LogRow> heads) {
+  VersionVector vector;
+  for (const LogRow& head : heads) {
+    if (head.seq != 0) vector[head.stream] = head.seq;
+  }
+  return vector;
+}
+
+absl::StatusOr<ChangePage> ReadChanges(Transaction& transaction, const ChangeCursor& cursor,
+                                       const ReadChangesLimit& limit) {
+  AIMEM_RETURN_IF_ERROR(CheckPageLimit(limit));
+  AIMEM_ASSIGN_OR_RETURN(VersionVector heads, ReadVector(transaction));
+  return PageReader(transaction, std::move(heads), limit).Read(cursor);
+}
+
+absl::StatusOr<DigestResult> Digest(Transaction& transaction, std::span<const DigestRange> ranges) {
+  const DigestRange everything;
+  if (ranges.empty()) ranges = {&everything, 1};
+  DigestResult result;
+  AIMEM_ASSIGN_OR_RETURN(result.vector, ReadVector(transaction));
+  RangeSums sums(ranges);
+  AIMEM_RETURN_IF_ERROR(
+      recall::ForEachStored(transaction, ScanRequest(), [&](const EntityRow& row) {
+        sums.Add(row);
+        return absl::OkStatus();
+      }));
+  for (const DigestRange& range : ranges) result.sums.push_back(sums.Of(range));
+  return result;
+}
+
+}  // namespace aimem::store

@@ -1,0 +1,143 @@
+#include "lib/store/filter_run.h"
+
+#include <utility>
+
+#include "aimem/limits.h"
+#include "lib/base/status.h"
+#include "lib/log/commit.h"
+#include "lib/recall/find.h"
+#include "lib/store/put.h"
+
+namespace aimem::store {
+
+void FilterRun::Start(LocalStore& store, LocalStore::WriteJob job) {
+  auto run = std::make_shared<FilterRun>(store, std::move(job));
+  if (!store.BeginFilterRun()) {
+    LocalStore::Reject(run->job_, absl::UnavailableError("the store is closed"));
+    LocalStore::Job refused = std::move(run->job_);
+    LocalStore::Deliver(refused);
+    return;
+  }
+  absl::StatusOr<bool> finished = false;
+  {
+    absl::StatusOr<LocalStore::ReadGuard> read = store.BeginRead();
+    finished = read.ok() ? run->FindEarlier(**read) : read.status();
+    if (finished.ok() && !*finished) {
+      if (absl::Status status = run->Select(**read); !status.ok()) finished = status;
+    }
+  }
+  if (!finished.ok()) {
+    WriteResult failed;
+    failed.operation = run->job_.operation;
+    failed.status = finished.status();
+    run->Finish(std::move(failed));
+  } else if (*finished) {
+    run->replayed_ = true;
+    WriteResult again;
+    again.operation = run->job_.operation;
+    again.outcome = WriteOutcome::kCommitted;
+    run->Finish(run->Total(std::move(again)));
+  } else {
+    run->WriteNext();
+  }
+}
+
+absl::StatusOr<bool> FilterRun::FindEarlier(Transaction& transaction) {
+  while (job_.request_hash) {
+    const OperationId operation = DerivedOperation(job_.operation, commit_);
+    AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction.Read({.operations = {operation}}));
+    if (found.operations.empty()) return false;
+    AIMEM_ASSIGN_OR_RETURN(const log::CommitHeader header,
+                           log::DecodeCommitHeader(found.operations.front().bytes));
+    // Another request under this key: executing the next commit finds it and says so.
+    if (header.request_hash != job_.request_hash) return false;
+    AIMEM_ASSIGN_OR_RETURN(const Answer answer, DecodeAnswer(header.results));
+    for (const ItemResult& item : answer.items) count_ += item.count;
+    if (answer.last) return true;
+    ++commit_;
+  }
+  return false;
+}
+
+absl::Status FilterRun::Select(Transaction& transaction) {
+  const WriteItem& item = job_.batch.items.front();
+  const std::int64_t now_ns = model::ToNanoseconds(store_.Now());
+  absl::StatusOr<std::vector<std::string>> ids;
+  if (const auto* forget = std::get_if<ForgetMemories>(&item)) {
+    const recall::ForgetMatcher matcher(*forget);
+    ids = recall::SelectIds(transaction, [&](const model::MemoryView& view) {
+      return view.phase == model::Phase::kLive && matcher.Matches(view);
+    });
+  } else if (const auto* purge = std::get_if<PurgeArchive>(&item)) {
+    ids = recall::SelectIds(transaction, [&](const model::MemoryView& view) {
+      return InPurgeRange(*purge, view, now_ns);
+    });
+  } else {
+    ids = recall::SelectIds(transaction, [&](const model::MemoryView& view) {
+      return view.phase == model::Phase::kLive && view.expires_at && *view.expires_at < now_ns;
+    });
+  }
+  if (!ids.ok()) return ids.status();
+  ids_ = *std::move(ids);
+  return absl::OkStatus();
+}
+
+void FilterRun::WriteNext() {
+  LocalStore::WriteJob part;
+  part.batch = job_.batch;
+  part.options = job_.options;
+  part.operation = DerivedOperation(job_.operation, commit_);
+  part.request_hash = job_.request_hash;
+  const std::size_t end = std::min(next_ + limits::kBatchChanges, ids_.size());
+  Selection selection;
+  selection.ids.assign(ids_.begin() + static_cast<std::ptrdiff_t>(next_),
+                       ids_.begin() + static_cast<std::ptrdiff_t>(end));
+  selection.last = end == ids_.size();
+  part.selection = std::move(selection);
+  part.bytes = (end - next_) * 64;
+  next_ = end;
+  ++commit_;
+  part.waiters.push_back({[run = shared_from_this()](WriteResult result) {
+                            run->Committed(std::move(result));
+                          },
+                          {}});
+  store_.Enqueue(std::move(part), /*follow_up=*/true);
+}
+
+void FilterRun::Committed(WriteResult result) {
+  if (result.outcome != WriteOutcome::kCommitted) {
+    result.operation = job_.operation;
+    Finish(Total(std::move(result)));
+    return;
+  }
+  for (const ItemResult& item : result.items) count_ += item.count;
+  if (next_ < ids_.size()) {
+    WriteNext();
+    return;
+  }
+  result.operation = job_.operation;
+  replayed_ = result.replayed;
+  Finish(Total(std::move(result)));
+}
+
+WriteResult FilterRun::Total(WriteResult last) const {
+  ItemResult total;
+  total.count = count_;
+  const bool deletes = std::holds_alternative<PurgeArchive>(job_.batch.items.front()) ||
+                       (std::holds_alternative<ExpireMemories>(job_.batch.items.front()) &&
+                        !std::get<ExpireMemories>(job_.batch.items.front()).archive);
+  if (count_ > 0) total.effect = deletes ? ItemEffect::kDeleted : ItemEffect::kArchived;
+  last.items = {std::move(total)};
+  last.replayed = replayed_;
+  return last;
+}
+
+void FilterRun::Finish(WriteResult result) {
+  job_.result = std::move(result);
+  LocalStore::Job answered = std::move(job_);
+  LocalStore& store = store_;
+  LocalStore::Deliver(answered);
+  store.EndFilterRun();
+}
+
+}  // namespace aimem::store

@@ -1,0 +1,40 @@
+// A change by filter: select in a read, then write in commits of up to 1,000 ids each, one after
+// the other; each tests the filter again on its rows.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lib/store/local_store.h"
+
+namespace aimem::store {
+
+/// Owns itself until its last commit has been answered.
+class FilterRun : public std::enable_shared_from_this<FilterRun> {
+ public:
+  /// Take `job` over: select on this thread, then queue commit after commit.
+  static void Start(LocalStore& store, LocalStore::WriteJob job);
+
+  FilterRun(LocalStore& store, LocalStore::WriteJob job)
+      : store_(store), job_(std::move(job)) {}
+
+ private:
+  /// Find which commits of this request the log has already. True: all of them.
+  absl::StatusOr<bool> FindEarlier(Transaction& transaction);
+  absl::Status Select(Transaction& transaction);
+  void WriteNext();
+  void Committed(WriteResult result);
+  void Finish(WriteResult result);
+  [[nodiscard]] WriteResult Total(WriteResult last) const;
+
+  LocalStore& store_;
+  LocalStore::WriteJob job_;
+  std::vector<std::string> ids_;
+  std::size_t next_ = 0;
+  std::uint64_t commit_ = 0;  // k of the next commit
+  std::int64_t count_ = 0;
+  bool replayed_ = false;
+};
+
+}  // namespace aimem::store

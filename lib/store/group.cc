@@ -1,0 +1,485 @@
+// The writer: takes what waits as a group, and makes it one transaction.
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "aimem/limits.h"
+#include "lib/base/hash.h"
+#include "lib/base/status.h"
+#include "lib/log/commit.h"
+#include "lib/store/changes.h"
+#include "lib/store/local_store.h"
+
+namespace aimem::store {
+namespace {
+
+constexpr std::size_t kGroupBytes = 16u << 20;
+constexpr std::size_t kHeaderReserve = 64u << 10;
+constexpr absl::Duration kIdleBeforeMaintenance = absl::Milliseconds(500);
+
+constexpr char kMetaMember[] = "member";
+constexpr char kMetaStream[] = "stream";
+constexpr char kMetaIdentity[] = "identity";
+
+}  // namespace
+
+// -- Taking work ----------------------------------------------------------------------------------
+
+bool LocalStore::HasWork() const {
+  if (!queue_.empty()) return true;
+  if (lazy_.empty()) return false;
+  return closing_ || clock_.Monotonic() >= lazy_deadline_;
+}
+
+void LocalStore::WriterLoop() {
+  bool maintained = true;
+  while (true) {
+    std::vector<Job> group;
+    bool maintain = false;
+    {
+      MutexLock lock(mutex_);
+      while (!HasWork()) {
+        if (closing_ && filter_runs_ == 0) return;
+        absl::Duration wait = lazy_deadline_ - clock_.Monotonic();
+        if (!maintained) wait = std::min(wait, kIdleBeforeMaintenance);
+        if (wait == absl::InfiniteDuration()) {
+          work_.Wait(mutex_);
+        } else if (!work_.WaitFor(mutex_, wait) && !maintained && !HasWork()) {
+          maintain = true;
+          break;
+        }
+      }
+      if (!maintain) group = TakeGroup();
+      busy_ = true;
+    }
+    if (maintain) {
+      if (absl::Status status = backend_->Maintain(true); !status.ok()) {
+        Log(LogLevel::kWarning, absl::StrCat("maintenance: ", status.message()));
+      }
+      maintained = true;
+    } else {
+      ProcessGroup(group);
+      maintained = false;
+    }
+    MutexLock lock(mutex_);
+    busy_ = false;
+  }
+}
+
+void LocalStore::RunPosted() {
+  while (true) {
+    std::vector<Job> group;
+    {
+      MutexLock lock(mutex_);
+      posted_ = false;
+      // A callback of the group being written may close or write again: that group's loop goes on.
+      if (busy_ || !HasWork()) return;
+      group = TakeGroup();
+      busy_ = true;
+    }
+    ProcessGroup(group);
+    MutexLock lock(mutex_);
+    busy_ = false;
+    if (!closing_) {
+      if (HasWork()) Wake();
+      return;
+    }
+  }
+}
+
+std::vector<LocalStore::Job> LocalStore::TakeGroup() {
+  std::vector<Job> group;
+  std::size_t bytes = 0;
+  const auto most = static_cast<std::size_t>(options_.group_commit_max);
+  while (!queue_.empty() && group.size() < most && (group.empty() || bytes < kGroupBytes)) {
+    const std::size_t size = std::visit([](const auto& job) { return job.bytes; }, queue_.front());
+    bytes += size;
+    queued_items_ -= 1;
+    queued_bytes_ -= static_cast<std::int64_t>(size);
+    group.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  TakeLazy(group);
+  return group;
+}
+
+void LocalStore::TakeLazy(std::vector<Job>& group) {
+  if (lazy_.empty()) return;
+  WriteJob merged;
+  merged.operation = lazy_.front().operation;
+  merged.options.lazy = true;
+  std::set<std::string> ids;
+  std::size_t taken = 0;
+  for (WriteJob& job : lazy_) {
+    std::set<std::string> more = ids;
+    more.insert(job.waiters.front().ids.begin(), job.waiters.front().ids.end());
+    if (more.size() > limits::kBatchChanges) break;
+    ids = std::move(more);
+    lazy_items_ -= static_cast<std::int64_t>(job.batch.items.size());
+    merged.waiters.push_back(std::move(job.waiters.front()));
+    ++taken;
+  }
+  lazy_.erase(lazy_.begin(), lazy_.begin() + static_cast<std::ptrdiff_t>(taken));
+  if (lazy_.empty()) lazy_deadline_ = absl::InfiniteDuration();
+  for (const std::string& id : ids) merged.batch.items.emplace_back(TouchMemory{id});
+  merged.options.allow_partial = true;
+  group.push_back(std::move(merged));
+}
+
+// -- One group ------------------------------------------------------------------------------------
+
+void LocalStore::ProcessGroup(std::vector<Job>& group) {
+  for (Job& job : group) {
+    if (auto* apply = std::get_if<ApplyJob>(&job)) apply->result.status = absl::OkStatus();
+  }
+  if (absl::Status fenced = RecoverIfFenced(); !fenced.ok()) return AnswerGroup(group, fenced);
+  absl::StatusOr<std::unique_ptr<Transaction>> begun = backend_->BeginWrite();
+  if (!begun.ok()) return AnswerGroup(group, begun.status());
+  std::unique_ptr<Transaction> transaction = *std::move(begun);
+  GroupLog log;
+  Rows rows(*transaction);
+  absl::Status status = ExecuteGroup(group, rows, log);
+  if (!status.ok()) {
+    transaction.reset();
+    return AnswerGroup(group, status);
+  }
+  if (log.set.rows.empty() && log.set.log.empty()) {
+    transaction.reset();
+    return AnswerGroup(group, absl::OkStatus());
+  }
+  status = transaction->Put(log.set);
+  if (!status.ok()) {
+    transaction.reset();
+    return AnswerGroup(group, status);
+  }
+  const CommitResult committed = transaction->Commit();
+  transaction.reset();
+  switch (committed.outcome) {
+    case CommitOutcome::kDurable:
+      AnswerGroup(group, absl::OkStatus());
+      if (absl::Status kept = backend_->Maintain(false); !kept.ok()) {
+        Log(LogLevel::kWarning, absl::StrCat("maintenance: ", kept.message()));
+      }
+      return;
+    case CommitOutcome::kNotDone:
+      return AnswerGroup(group, committed.status);
+    case CommitOutcome::kUnknown:
+      return ResolveUnknown(group, committed.status);
+  }
+}
+
+absl::Status LocalStore::ExecuteGroup(std::vector<Job>& group, Rows& rows, GroupLog& log) {
+  AIMEM_RETURN_IF_ERROR(Prepare(group, rows, log));
+  for (Job& job : group) {
+    if (auto* write = std::get_if<WriteJob>(&job)) {
+      AIMEM_RETURN_IF_ERROR(ExecuteWrite(*write, rows, log));
+    } else {
+      AIMEM_RETURN_IF_ERROR(ExecuteApply(std::get<ApplyJob>(job), rows, log));
+    }
+  }
+  log.set.rows = rows.TakeChanged();
+  // A store whose history starts or forks says so in the transaction of its first commit.
+  if (log.set.log.empty()) log.set.meta.clear();
+  return absl::OkStatus();
+}
+
+absl::Status LocalStore::Prepare(std::vector<Job>& group, Rows& rows, GroupLog& log) {
+  ReadSet reads;
+  reads.heads = true;
+  reads.meta = true;
+  for (const Job& job : group) {
+    const auto* write = std::get_if<WriteJob>(&job);
+    if (write == nullptr) continue;
+    CollectReads(write->batch, reads);
+    if (write->request_hash) reads.operations.push_back(write->operation);
+  }
+  AIMEM_ASSIGN_OR_RETURN(ReadResult result, rows.Fetch(reads));
+  for (const LogRow& head : result.heads) {
+    AIMEM_ASSIGN_OR_RETURN(const log::CommitHeader header, log::DecodeCommitHeader(head.bytes));
+    log.heads[head.stream] = {head.seq, header.content_hash};
+    rows.Saw(header.stamp());
+  }
+  for (const LogRow& row : result.operations) {
+    AIMEM_ASSIGN_OR_RETURN(log::CommitHeader header, log::DecodeCommitHeader(row.bytes));
+    log.operations.emplace(row.operation, std::move(header));
+  }
+  log.meta = std::move(result.meta);
+  return ChooseStream(log);
+}
+
+absl::Status LocalStore::ChooseStream(GroupLog& log) {
+  const auto stream = log.meta.find(kMetaStream);
+  const bool known = stream != log.meta.end();
+  if (known) {
+    const std::optional<std::uint64_t> value = model::DecodeU64(stream->second);
+    if (!value) return absl::DataLossError("meta 'stream' is not 8 bytes: run doctor");
+    log.stream = *value;
+  }
+  if (identity_checked_ && known) return absl::OkStatus();
+  AIMEM_ASSIGN_OR_RETURN(const std::string identity, backend_->PhysicalIdentity());
+  if (known) {
+    const auto kept = log.meta.find(kMetaIdentity);
+    if (kept != log.meta.end() && kept->second == identity) {
+      identity_checked_ = true;
+      return absl::OkStatus();
+    }
+    Log(LogLevel::kInfo, "the data was copied or moved: it continues as a new stream");
+  }
+  if (!log.meta.contains(kMetaMember)) {
+    Id128 member;
+    random_.Fill(member.bytes);
+    log.set.meta.emplace_back(kMetaMember, std::string(AsBytes(member)));
+  }
+  log.set.meta.emplace_back(kMetaIdentity, identity);
+  DrawStream(log);
+  return absl::OkStatus();
+}
+
+void LocalStore::DrawStream(GroupLog& log) {
+  do {
+    std::array<std::uint8_t, 8> bytes{};
+    random_.Fill(bytes);
+    log.stream = 0;
+    for (const std::uint8_t byte : bytes) log.stream = log.stream << 8 | byte;
+  } while (log.stream == 0 || log.stream == kOwnStamp.stream || log.heads.contains(log.stream));
+  std::erase_if(log.set.meta, [](const auto& entry) { return entry.first == kMetaStream; });
+  log.set.meta.emplace_back(kMetaStream, model::EncodeU64(log.stream));
+}
+
+bool LocalStore::ReplayIfKnown(WriteJob& job, const GroupLog& log) {
+  if (!job.request_hash) return false;
+  const auto found = log.operations.find(job.operation);
+  if (found == log.operations.end()) return false;
+  const log::CommitHeader& header = found->second;
+  if (header.request_hash != job.request_hash) {
+    Reject(job, MakeStatus(absl::StatusCode::kAborted,
+                           absl::StrCat("request_id_conflict: this request id was used for another "
+                                        "request (stored_hash ",
+                                        header.request_hash ? ToHex(AsBytes(*header.request_hash))
+                                                            : "none",
+                                        ", request_hash ", ToHex(AsBytes(*job.request_hash)),
+                                        "): use a new one")));
+    return true;
+  }
+  absl::StatusOr<Answer> answer = DecodeAnswer(header.results);
+  if (!answer.ok()) {
+    Reject(job, answer.status());
+    return true;
+  }
+  job.result.operation = job.operation;
+  job.result.outcome = WriteOutcome::kCommitted;
+  job.result.items = std::move(answer->items);
+  job.result.stream = header.stream;
+  job.result.seq = header.seq;
+  job.result.replayed = true;
+  return true;
+}
+
+absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) {
+  if (ReplayIfKnown(job, log)) return absl::OkStatus();
+  const ExecuteContext context{rows, options_, job.options, Now(),
+                               job.selection ? &*job.selection : nullptr};
+  std::vector<ItemResult> items;
+  absl::Status status = Execute(job.batch, context, items);
+  const bool too_large = rows.drafts() > log::kMaxChanges ||
+                         rows.draft_bytes() + kHeaderReserve > log::kMaxCommitBytes;
+  if (status.ok() && too_large) {
+    status = absl::ResourceExhaustedError(
+        absl::StrFormat("batch of %d changes and about %d bytes exceeds the limits of a commit "
+                        "(%d changes, %d bytes): use several",
+                        rows.drafts(), rows.draft_bytes(), log::kMaxChanges,
+                        log::kMaxCommitBytes));
+  } else if (status.code() == absl::StatusCode::kUnavailable ||
+             status.code() == absl::StatusCode::kDataLoss ||
+             status.code() == absl::StatusCode::kInternal) {
+    rows.Discard();
+    return status;
+  }
+  if (!status.ok()) {
+    rows.Discard();
+    Reject(job, std::move(status));
+    return absl::OkStatus();
+  }
+  const std::uint64_t hlc = log::NextHlc(rows.seen(), absl::ToUnixMillis(Now()));
+  std::vector<log::Change> changes = rows.Seal({hlc, log.stream});
+  job.result.operation = job.operation;
+  job.result.outcome = WriteOutcome::kCommitted;
+  job.result.items = std::move(items);
+  // Nothing to change: no commit, unless a key has to remember the answer.
+  if (changes.empty() && !job.request_hash) return absl::OkStatus();
+  log::CommitHeader header;
+  header.hlc = hlc;
+  header.operation = job.operation;
+  header.request_hash = job.request_hash;
+  header.results = EncodeAnswer(
+      {job.result.items, !job.selection || job.selection->last});
+  header.agent_id = job.options.agent_id;
+  header.principal = job.options.principal;
+  AppendCommit(header, std::move(changes), log);
+  job.result.stream = log.stream;
+  job.result.seq = log.heads[log.stream].seq;
+  job.wrote = true;
+  if (job.request_hash) {
+    header.stream = job.result.stream;
+    header.seq = job.result.seq;
+    log.operations.emplace(job.operation, std::move(header));
+  }
+  return absl::OkStatus();
+}
+
+void LocalStore::AppendCommit(log::CommitHeader header, std::vector<log::Change> changes,
+                              GroupLog& log) {
+  LogHead& head = log.heads[log.stream];
+  std::vector<std::uint8_t> nonces(16 * changes.size());
+  random_.Fill(nonces);
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    std::copy_n(nonces.begin() + static_cast<std::ptrdiff_t>(16 * i), 16,
+                changes[i].nonce.bytes.begin());
+  }
+  log::Commit commit;
+  commit.header = std::move(header);
+  commit.header.stream = log.stream;
+  commit.header.seq = head.seq + 1;
+  commit.header.prev_hash = head.content_hash;
+  commit.changes = std::move(changes);
+  std::string bytes = log::EncodeCommit(commit);
+  head = {commit.header.seq, commit.header.content_hash};
+  log.set.log.push_back(
+      {log.stream, commit.header.seq, commit.header.operation, std::move(bytes)});
+}
+
+absl::Status LocalStore::ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log) {
+  const auto append = [&](std::vector<log::Change> changes) {
+    log::CommitHeader header;
+    header.hlc = log::NextHlc(rows.seen(), absl::ToUnixMillis(Now()));
+    header.operation = FreshOperation(random_, Now());
+    header.results = EncodeAnswer({});
+    header.principal = "apply";
+    rows.Saw({header.hlc, log.stream});
+    AppendCommit(std::move(header), std::move(changes), log);
+    return absl::OkStatus();
+  };
+  // A sender that holds more of our stream than we do: this store was restored from an older
+  // copy. What it lost comes back as a stream of somebody else's; it writes a new one.
+  for (const CheckedPage::CommitBytes& item : job.page.commits) {
+    if (item.commit.header.stream == log.stream &&
+        item.commit.header.seq > log.heads[log.stream].seq) {
+      Log(LogLevel::kWarning, absl::StrFormat("stream %016x is known further elsewhere (seq %d): "
+                                              "this store continues as a new stream",
+                                              log.stream, item.commit.header.seq));
+      DrawStream(log);
+      break;
+    }
+  }
+  AIMEM_RETURN_IF_ERROR(ApplyStates(job.page, rows, append, job.result));
+  AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows, log.heads, log.set.log, job.result));
+  for (const auto& [stream, head] : log.heads) {
+    if (head.seq > 0) job.result.durable[stream] = head.seq;
+  }
+  return absl::OkStatus();
+}
+
+// -- Answers, and what to do when the disk did not say --------------------------------------------
+
+void LocalStore::AnswerGroup(std::vector<Job>& group, const absl::Status& failure) {
+  for (Job& job : group) {
+    if (!failure.ok()) {
+      if (auto* apply = std::get_if<ApplyJob>(&job)) {
+        apply->result = ApplyResult{};
+        apply->result.status = failure;
+      } else if (auto& write = std::get<WriteJob>(job);
+                 write.wrote || write.result.status.ok()) {
+        Reject(write, failure);
+      }
+    }
+    Deliver(job);
+  }
+}
+
+void LocalStore::ResolveUnknown(std::vector<Job>& group, const absl::Status& failure) {
+  Log(LogLevel::kError, absl::StrCat("commit: ", failure.message(), "; recovering"));
+  {
+    MutexLock lock(mutex_);
+    fenced_ = std::string(failure.message().data(), failure.message().size());
+  }
+  absl::Status status = Recover();
+  if (status.ok()) status = LookUp(group);
+  if (status.ok()) return AnswerGroup(group, absl::OkStatus());
+  {
+    MutexLock lock(mutex_);
+    fenced_ = std::string(status.message().data(), status.message().size());
+  }
+  for (Job& job : group) {
+    if (auto* apply = std::get_if<ApplyJob>(&job)) {
+      apply->result = ApplyResult{};
+      apply->result.status = Annotate(absl::UnavailableError(failure.message()),
+                                      "outcome unknown, apply the page again");
+    } else if (auto& write = std::get<WriteJob>(job); write.wrote) {
+      write.result.outcome = WriteOutcome::kUnknown;
+      write.result.items.clear();
+      write.result.status = absl::DeadlineExceededError(
+          absl::StrCat("outcome unknown (", failure.message(), "): ask for operation ",
+                       write.operation.ToString(), " once the store is back"));
+    }
+    Deliver(job);
+  }
+}
+
+absl::Status LocalStore::LookUp(std::vector<Job>& group) {
+  // Under the write lock: an old COMMIT that was still on its way has ended one way or the other.
+  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction, backend_->BeginWrite());
+  ReadSet reads;
+  reads.heads = true;
+  for (const Job& job : group) {
+    const auto* write = std::get_if<WriteJob>(&job);
+    if (write != nullptr && write->wrote) reads.operations.push_back(write->operation);
+  }
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction->Read(reads));
+  std::set<OperationId> there;
+  for (const LogRow& row : found.operations) there.insert(row.operation);
+  const VersionVector vector = VectorOf(found.heads);
+  const absl::Status lost =
+      absl::UnavailableError("the disk failed while committing; nothing was written: retry");
+  for (Job& job : group) {
+    if (auto* apply = std::get_if<ApplyJob>(&job)) {
+      if (Covers(vector, apply->result.durable)) continue;
+      apply->result = ApplyResult{};
+      apply->result.status = lost;
+    } else if (auto& write = std::get<WriteJob>(job); write.wrote) {
+      if (!there.contains(write.operation)) Reject(write, lost);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LocalStore::Recover() {
+  {
+    MutexLock lock(mutex_);
+    recovering_ = true;
+    while (active_reads_ > 0) readers_.Wait(mutex_);
+  }
+  absl::Status status = backend_->Recover();
+  MutexLock lock(mutex_);
+  recovering_ = false;
+  if (status.ok()) fenced_.clear();
+  readers_.NotifyAll();
+  return status;
+}
+
+absl::Status LocalStore::RecoverIfFenced() {
+  std::string reason;
+  {
+    MutexLock lock(mutex_);
+    reason = fenced_;
+  }
+  if (reason.empty()) return absl::OkStatus();
+  if (absl::Status status = Recover(); !status.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat("the store is fenced after a disk error (", reason, "): ", status.message()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace aimem::store

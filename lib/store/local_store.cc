@@ -1,0 +1,438 @@
+#include "lib/store/local_store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "aimem/limits.h"
+#include "lib/base/status.h"
+#include "lib/model/validate.h"
+#include "lib/recall/find.h"
+#include "lib/store/changes.h"
+#include "lib/store/filter_run.h"
+
+namespace aimem {
+namespace {
+
+absl::Status OutOfRange(std::string_view field, std::string_view value, std::string_view range) {
+  return MakeStatus(absl::StatusCode::kInvalidArgument,
+                    absl::StrCat(ToAbsl(field), " must be in ", ToAbsl(range), " (got ",
+                                 ToAbsl(value), ")"));
+}
+
+}  // namespace
+
+absl::Status Validate(const StoreOptions& options) {
+  if (options.group_commit_max < 1 || options.group_commit_max > 4096) {
+    return OutOfRange("group_commit_max", std::to_string(options.group_commit_max), "[1, 4096]");
+  }
+  if (options.queue_items_max < 1 || options.queue_items_max > 1'000'000) {
+    return OutOfRange("queue_items_max", std::to_string(options.queue_items_max),
+                      "[1, 1000000]");
+  }
+  if (options.queue_bytes_max < (8 << 20) || options.queue_bytes_max > (std::int64_t{8} << 30)) {
+    return OutOfRange("queue_bytes_max", std::to_string(options.queue_bytes_max),
+                      "[8 MiB, 8 GiB]");
+  }
+  if (options.lazy_delay < absl::ZeroDuration() || options.lazy_delay > absl::Hours(1)) {
+    return OutOfRange("lazy_delay", absl::FormatDuration(options.lazy_delay), "[0, 1 h]");
+  }
+  for (const absl::Duration extension : {options.short_extension, options.mid_extension}) {
+    if (extension < absl::ZeroDuration() || extension > absl::Hours(24 * 3650)) {
+      return OutOfRange("extension", absl::FormatDuration(extension), "[0, 10 years]");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Store>> OpenLocalStore(std::unique_ptr<Backend> backend,
+                                                      const StoreOptions& options) {
+  AIMEM_RETURN_IF_ERROR(Validate(options));
+  return std::make_unique<store::LocalStore>(std::move(backend), options);
+}
+
+namespace store {
+
+LocalStore::LocalStore(std::unique_ptr<Backend> backend, const StoreOptions& options)
+    : options_(options),
+      clock_(options.environment.clock ? *options.environment.clock : SystemClock()),
+      random_(options.environment.random ? *options.environment.random : SystemRandom()),
+      backend_(std::move(backend)) {
+  if (options_.environment.executor == nullptr) writer_ = std::thread([this] { WriterLoop(); });
+}
+
+LocalStore::~LocalStore() {
+  if (absl::Status status = Close(); !status.ok()) {
+    Log(LogLevel::kError, absl::StrCat("closing the store: ", status.message()));
+  }
+}
+
+void LocalStore::Log(LogLevel level, std::string_view message) const {
+  if (options_.environment.log != nullptr) options_.environment.log->Log(level, message);
+}
+
+// -- Change ---------------------------------------------------------------------------------------
+
+absl::Status LocalStore::CheckRequest(const WriteBatch& batch, const WriteOptions& options) {
+  if (batch.items.empty()) return absl::InvalidArgumentError("the batch is empty");
+  if (batch.items.size() > limits::kBatchChanges) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("batch of %d items exceeds the limits of a commit (%d changes, %d bytes): "
+                        "use several",
+                        batch.items.size(), limits::kBatchChanges, limits::kBatchBytes));
+  }
+  if (!options.agent_id.empty()) AIMEM_RETURN_IF_ERROR(model::CheckAgentId(options.agent_id));
+  if (options.request_id.size() > limits::kRequestIdBytes) {
+    return absl::InvalidArgumentError(absl::StrFormat("request_id exceeds max length of %d bytes",
+                                                      limits::kRequestIdBytes));
+  }
+  if (options.principal.size() > limits::kRequestIdBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("principal exceeds max length of %d bytes", limits::kRequestIdBytes));
+  }
+  for (const WriteItem& item : batch.items) {
+    if (SelectsByFilter(item) && batch.items.size() > 1) {
+      return absl::InvalidArgumentError("a change by filter must be alone in its batch");
+    }
+    if (options.lazy && !std::holds_alternative<TouchMemory>(item)) {
+      return absl::InvalidArgumentError("only touches can be lazy");
+    }
+    if (const auto* forget = std::get_if<ForgetMemories>(&item)) {
+      if (!forget->namespace_ && !forget->pattern && !forget->tier) {
+        return absl::InvalidArgumentError(
+            "at least one of namespace, pattern, or tier is required");
+      }
+    }
+    if (const auto* purge = std::get_if<PurgeArchive>(&item)) {
+      if (purge->older_than_days && *purge->older_than_days < 0) {
+        return absl::InvalidArgumentError(absl::StrFormat(
+            "older_than_days must be non-negative (got %d)", *purge->older_than_days));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+void LocalStore::Reject(WriteJob& job, absl::Status status) {
+  job.result = WriteResult{};
+  job.result.operation = job.operation;
+  job.result.outcome = WriteOutcome::kRejected;
+  job.result.status = std::move(status);
+}
+
+void LocalStore::Deliver(Job& job) {
+  if (auto* apply = std::get_if<ApplyJob>(&job)) {
+    std::move(apply->done)(std::move(apply->result));
+    return;
+  }
+  auto& write = std::get<WriteJob>(job);
+  for (Waiter& waiter : write.waiters) {
+    WriteResult result = write.result;
+    if (!waiter.ids.empty()) {
+      // The items of a coalesced write, as this caller named them.
+      std::vector<ItemResult> items;
+      for (const std::string& id : waiter.ids) {
+        for (const ItemResult& item : result.items) {
+          if (item.id != id) continue;
+          items.push_back(item);
+          break;
+        }
+      }
+      result.items = std::move(items);
+    }
+    std::move(waiter.done)(std::move(result));
+  }
+}
+
+void LocalStore::WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) {
+  WriteJob job;
+  job.options = options;
+  if (options.request_id.empty()) {
+    job.operation = FreshOperation(random_, Now());
+  } else {
+    job.operation = KeyedOperation(options.principal, options.request_id);
+    job.request_hash = RequestHash(batch, options.allow_partial);
+  }
+  job.waiters.push_back({std::move(done), {}});
+  if (absl::Status status = CheckRequest(batch, options); !status.ok()) {
+    Reject(job, std::move(status));
+    Job refused = std::move(job);
+    Deliver(refused);
+    return;
+  }
+  job.bytes = ApproximateBytes(batch);
+  const bool by_filter = SelectsByFilter(batch.items.front());
+  job.batch = std::move(batch);
+  if (by_filter) {
+    FilterRun::Start(*this, std::move(job));
+  } else if (options.lazy) {
+    EnqueueLazy(std::move(job));
+  } else {
+    Enqueue(std::move(job));
+  }
+}
+
+void LocalStore::Apply(ChangePage page, ApplyCallback done) {
+  ApplyJob job;
+  job.done = std::move(done);
+  for (const EntityState& state : page.states) job.bytes += state.state.size() + 64;
+  for (const std::string& commit : page.commits) job.bytes += commit.size() + 64;
+  absl::StatusOr<CheckedPage> checked = CheckPage(std::move(page));
+  if (!checked.ok()) {
+    job.result.status = checked.status();
+    Job refused = std::move(job);
+    Deliver(refused);
+    return;
+  }
+  job.page = *std::move(checked);
+  Enqueue(std::move(job));
+}
+
+absl::Status LocalStore::Admit(std::size_t bytes, bool follow_up) {
+  if (follow_up) return absl::OkStatus();
+  if (closing_) return absl::UnavailableError("the store is closed");
+  // One request larger than the bound may pass when nothing else waits: it would never fit.
+  const bool full_items = queued_items_ >= options_.queue_items_max;
+  const bool full_bytes =
+      queued_bytes_ > 0 &&
+      queued_bytes_ + static_cast<std::int64_t>(bytes) > options_.queue_bytes_max;
+  if (full_items || full_bytes) {
+    return absl::ResourceExhaustedError(absl::StrFormat(
+        "the queue is full (%d writes, %d bytes wait; limits %d and %d): retry later",
+        queued_items_, queued_bytes_, options_.queue_items_max, options_.queue_bytes_max));
+  }
+  return absl::OkStatus();
+}
+
+void LocalStore::Wake() {
+  if (options_.environment.executor == nullptr) {
+    work_.NotifyOne();
+  } else if (!posted_) {
+    posted_ = true;
+    options_.environment.executor->Post([this] { RunPosted(); });
+  }
+}
+
+void LocalStore::Enqueue(Job job, bool follow_up) {
+  {
+    MutexLock lock(mutex_);
+    const std::size_t bytes = std::visit([](const auto& any) { return any.bytes; }, job);
+    absl::Status admitted = Admit(bytes, follow_up);
+    if (admitted.ok()) {
+      queued_items_ += 1;
+      queued_bytes_ += static_cast<std::int64_t>(bytes);
+      queue_.push_back(std::move(job));
+      Wake();
+      return;
+    }
+    if (auto* write = std::get_if<WriteJob>(&job)) {
+      Reject(*write, std::move(admitted));
+    } else {
+      std::get<ApplyJob>(job).result.status = std::move(admitted);
+    }
+  }
+  Deliver(job);
+}
+
+void LocalStore::EnqueueLazy(WriteJob job) {
+  {
+    MutexLock lock(mutex_);
+    absl::Status admitted = Admit(job.bytes, false);
+    const auto items = static_cast<std::int64_t>(job.batch.items.size());
+    if (admitted.ok() && lazy_items_ + items > options_.queue_items_max) {
+      admitted = absl::ResourceExhaustedError(absl::StrFormat(
+          "too many lazy writes wait (%d; limit %d)", lazy_items_, options_.queue_items_max));
+    }
+    if (admitted.ok()) {
+      for (const WriteItem& item : job.batch.items) {
+        job.waiters.front().ids.push_back(std::get<TouchMemory>(item).id);
+      }
+      lazy_items_ += items;
+      if (lazy_.empty()) lazy_deadline_ = clock_.Monotonic() + options_.lazy_delay;
+      lazy_.push_back(std::move(job));
+      if (options_.environment.executor == nullptr) work_.NotifyOne();
+      return;
+    }
+    Reject(job, std::move(admitted));
+  }
+  Job refused = std::move(job);
+  Deliver(refused);
+}
+
+bool LocalStore::BeginFilterRun() {
+  MutexLock lock(mutex_);
+  if (closing_) return false;
+  ++filter_runs_;
+  return true;
+}
+
+void LocalStore::EndFilterRun() {
+  MutexLock lock(mutex_);
+  --filter_runs_;
+  work_.NotifyAll();
+}
+
+// -- Find -----------------------------------------------------------------------------------------
+
+absl::StatusOr<LocalStore::ReadGuard> LocalStore::BeginRead() {
+  {
+    MutexLock lock(mutex_);
+    while (recovering_) readers_.Wait(mutex_);
+    if (closed_) return absl::UnavailableError("the store is closed");
+    ++active_reads_;
+  }
+  absl::StatusOr<std::unique_ptr<Transaction>> transaction = backend_->BeginRead();
+  if (!transaction.ok()) {
+    EndRead();
+    return transaction.status();
+  }
+  return ReadGuard(this, *std::move(transaction));
+}
+
+void LocalStore::EndRead() {
+  MutexLock lock(mutex_);
+  --active_reads_;
+  readers_.NotifyAll();
+}
+
+std::vector<absl::StatusOr<Memory>> LocalStore::Get(std::span<const std::string> ids,
+                                                    const ReadOptions& options) {
+  absl::StatusOr<ReadGuard> read = BeginRead();
+  if (!read.ok()) return std::vector<absl::StatusOr<Memory>>(ids.size(), read.status());
+  return recall::Get(**read, ids, options);
+}
+
+absl::StatusOr<ListResult> LocalStore::List(const ListRequest& request) {
+  AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
+  return recall::List(*read, request, Now());
+}
+
+absl::StatusOr<SearchResult> LocalStore::Search(const SearchRequest& request) {
+  absl::StatusOr<SearchResult> result;
+  {
+    AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
+    result = recall::Search(*read, request, Now());
+  }
+  if (result.ok() && request.touch) TouchLater(*result);
+  return result;
+}
+
+void LocalStore::TouchLater(const SearchResult& result) {
+  constexpr std::size_t kPerBatch = limits::kBatchChanges;
+  for (std::size_t begin = 0; begin < result.hits.size(); begin += kPerBatch) {
+    WriteBatch batch;
+    const std::size_t end = std::min(begin + kPerBatch, result.hits.size());
+    for (std::size_t i = begin; i < end; ++i) {
+      batch.items.emplace_back(TouchMemory{result.hits[i].memory.id});
+    }
+    WriteOptions options;
+    options.lazy = true;
+    // A search does not fail because its use could not be counted; Close tells if it was lost.
+    WriteAsync(std::move(batch), options, [this](WriteResult touched) {
+      if (touched.outcome == WriteOutcome::kCommitted) return;
+      Log(LogLevel::kWarning, absl::StrCat("touch lost: ", touched.status.message()));
+      MutexLock lock(mutex_);
+      lost_.Update(Annotate(touched.status, "touch lost"));
+    });
+  }
+}
+
+absl::StatusOr<OperationInfo> LocalStore::GetOperation(OperationId operation, absl::Duration) {
+  AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.operations = {operation}}));
+  if (found.operations.empty()) {
+    return MakeStatus(absl::StatusCode::kNotFound,
+                      absl::StrCat("operation not found: ", operation.ToString()));
+  }
+  AIMEM_ASSIGN_OR_RETURN(const log::CommitHeader header,
+                         log::DecodeCommitHeader(found.operations.front().bytes));
+  AIMEM_ASSIGN_OR_RETURN(Answer answer, DecodeAnswer(header.results));
+  OperationInfo info;
+  info.operation = operation;
+  info.outcome = WriteOutcome::kCommitted;
+  info.stream = header.stream;
+  info.seq = header.seq;
+  info.hlc = header.hlc;
+  info.agent_id = header.agent_id;
+  info.principal = header.principal;
+  info.items = std::move(answer.items);
+  return info;
+}
+
+// -- Follow, compare, look after ------------------------------------------------------------------
+
+absl::StatusOr<ChangePage> LocalStore::ReadChanges(const ChangeCursor& cursor,
+                                                   const ReadChangesLimit& limit) {
+  AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
+  return store::ReadChanges(*read, cursor, limit);
+}
+
+absl::StatusOr<DigestResult> LocalStore::Digest(std::span<const DigestRange> ranges) {
+  AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
+  return store::Digest(*read, ranges);
+}
+
+absl::StatusOr<StoreInfo> LocalStore::Info(const InfoOptions& options) {
+  AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult result, read->Read({.heads = true, .meta = true}));
+  StoreInfo info;
+  info.url = backend_->Url();
+  info.vector = VectorOf(result.heads);
+  if (const auto found = result.meta.find("member");
+      found != result.meta.end() && found->second.size() == info.member.bytes.size()) {
+    std::copy(found->second.begin(), found->second.end(), info.member.bytes.begin());
+  }
+  if (const auto found = result.meta.find("stream"); found != result.meta.end()) {
+    info.stream = model::DecodeU64(found->second).value_or(0);
+  }
+  AIMEM_ASSIGN_OR_RETURN(info.size_bytes, backend_->SizeBytes());
+  if (options.counts) {
+    AIMEM_ASSIGN_OR_RETURN(info.counts, recall::Count(*read, Now()));
+  }
+  MutexLock lock(mutex_);
+  info.queued_items = queued_items_;
+  info.queued_bytes = queued_bytes_;
+  info.fenced = fenced_;
+  return info;
+}
+
+absl::StatusOr<CheckReport> LocalStore::Check(const CheckOptions& options) {
+  AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
+  AIMEM_ASSIGN_OR_RETURN(CheckReport report, store::Check(*read, options));
+  AIMEM_ASSIGN_OR_RETURN(std::vector<std::string> damage, backend_->Verify());
+  report.problems.insert(report.problems.begin(), std::make_move_iterator(damage.begin()),
+                         std::make_move_iterator(damage.end()));
+  return report;
+}
+
+absl::Status LocalStore::Close() {
+  {
+    MutexLock lock(mutex_);
+    if (closing_) {
+      while (!closed_) readers_.Wait(mutex_);
+      return absl::OkStatus();
+    }
+    closing_ = true;
+    work_.NotifyAll();
+  }
+  if (writer_.joinable()) {
+    writer_.join();
+  } else {
+    RunPosted();
+  }
+  absl::Status lost;
+  {
+    MutexLock lock(mutex_);
+    while (active_reads_ > 0) readers_.Wait(mutex_);
+    lost = lost_;
+  }
+  absl::Status status = backend_->Close();
+  MutexLock lock(mutex_);
+  closed_ = true;
+  readers_.NotifyAll();
+  return lost.ok() ? status : lost;
+}
+
+}  // namespace store
+}  // namespace aimem

@@ -1,0 +1,186 @@
+// LocalStore: the one writer over a backend. Queue, group, execute, append, effect, commit.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "aimem/local_store.h"
+#include "aimem/store.h"
+#include "absl/functional/any_invocable.h"
+#include "lib/base/mutex.h"
+#include "lib/store/apply.h"
+#include "lib/store/execute.h"
+#include "lib/store/request.h"
+#include "lib/store/rows.h"
+
+namespace aimem::store {
+
+class FilterRun;
+
+/// Callbacks run on the writer thread (or wherever the executor runs the work), except that a
+/// write which is refused before it is queued is answered on the caller's thread.
+class LocalStore final : public Store {
+ public:
+  LocalStore(std::unique_ptr<Backend> backend, const StoreOptions& options);
+  ~LocalStore() override;
+
+  void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) override;
+  using Store::Apply;
+  void Apply(ChangePage page, ApplyCallback done) override;
+  using Store::Get;
+  std::vector<absl::StatusOr<Memory>> Get(std::span<const std::string> ids,
+                                          const ReadOptions& options) override;
+  absl::StatusOr<ListResult> List(const ListRequest& request) override;
+  absl::StatusOr<SearchResult> Search(const SearchRequest& request) override;
+  absl::StatusOr<OperationInfo> GetOperation(OperationId operation, absl::Duration wait) override;
+  absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor,
+                                         const ReadChangesLimit& limit) override;
+  absl::StatusOr<DigestResult> Digest(std::span<const DigestRange> ranges) override;
+  absl::StatusOr<StoreInfo> Info(const InfoOptions& options) override;
+  absl::StatusOr<CheckReport> Check(const CheckOptions& options) override;
+  absl::Status Close() override;
+
+ private:
+  friend class FilterRun;
+
+  /// Who waits for a write. `ids`: whose items of a coalesced write are answered; empty: all.
+  struct Waiter {
+    WriteCallback done;
+    std::vector<std::string> ids;
+  };
+  struct WriteJob {
+    WriteJob() = default;
+    WriteJob(WriteJob&&) = default;
+    WriteJob& operator=(WriteJob&&) = default;
+
+    WriteBatch batch;
+    WriteOptions options;
+    OperationId operation;
+    std::optional<Hash256> request_hash;
+    std::optional<Selection> selection;  // of a change by filter
+    std::vector<Waiter> waiters;         // several: lazy writes that were coalesced
+    std::size_t bytes = 0;
+    WriteResult result;  // filled while executing
+    bool wrote = false;  // its commit is part of the transaction
+  };
+  struct ApplyJob {
+    ApplyJob() = default;
+    ApplyJob(ApplyJob&&) = default;
+    ApplyJob& operator=(ApplyJob&&) = default;
+
+    CheckedPage page;
+    ApplyCallback done;
+    std::size_t bytes = 0;
+    ApplyResult result;
+  };
+  using Job = std::variant<WriteJob, ApplyJob>;
+
+  /// What a transaction knows of the log, and what it adds.
+  struct GroupLog {
+    LogHeads heads;
+    std::uint64_t stream = 0;
+    std::map<std::string, std::string> meta;
+    WriteSet set;
+    std::map<OperationId, log::CommitHeader> operations;  // those asked for and found
+  };
+
+  /// A read transaction for as long as this lives; recovery and Close wait for it.
+  class ReadGuard {
+   public:
+    ReadGuard(LocalStore* store, std::unique_ptr<Transaction> transaction)
+        : store_(store), transaction_(std::move(transaction)) {}
+    ReadGuard(ReadGuard&&) = default;
+    ReadGuard& operator=(ReadGuard&&) = delete;
+    ~ReadGuard() {
+      if (transaction_ == nullptr) return;  // moved from
+      transaction_.reset();
+      store_->EndRead();
+    }
+    Transaction& operator*() const { return *transaction_; }
+    Transaction* operator->() const { return transaction_.get(); }
+
+   private:
+    LocalStore* store_;
+    std::unique_ptr<Transaction> transaction_;
+  };
+  absl::StatusOr<ReadGuard> BeginRead() ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndRead() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  /// Queue `job`, or refuse it: closing, or the queue is full. `follow_up`: it continues a
+  /// request that was accepted before, and is taken in any case.
+  void Enqueue(Job job, bool follow_up = false) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Admit(std::size_t bytes, bool follow_up) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Wake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EnqueueLazy(WriteJob job) ABSL_LOCKS_EXCLUDED(mutex_);
+  void TouchLater(const SearchResult& result);
+  static absl::Status CheckRequest(const WriteBatch& batch, const WriteOptions& options);
+  static void Reject(WriteJob& job, absl::Status status);
+  static void Deliver(Job& job);
+  bool BeginFilterRun() ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndFilterRun() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // -- The writer (group.cc) ----------------------------------------------------------------------
+  void WriterLoop();
+  void RunPosted();
+  [[nodiscard]] bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<Job> TakeGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TakeLazy(std::vector<Job>& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ProcessGroup(std::vector<Job>& group) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Read, execute and append; what is to be written is in `log.set`.
+  absl::Status ExecuteGroup(std::vector<Job>& group, Rows& rows, GroupLog& log);
+  absl::Status Prepare(std::vector<Job>& group, Rows& rows, GroupLog& log);
+  absl::Status ChooseStream(GroupLog& log);
+  void DrawStream(GroupLog& log);
+  absl::Status ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log);
+  bool ReplayIfKnown(WriteJob& job, const GroupLog& log);
+  absl::Status ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log);
+  void AppendCommit(log::CommitHeader header, std::vector<log::Change> changes, GroupLog& log);
+  void AnswerGroup(std::vector<Job>& group, const absl::Status& failure);
+  /// After an unknown commit: recover, look every operation up, answer.
+  void ResolveUnknown(std::vector<Job>& group, const absl::Status& failure);
+  absl::Status LookUp(std::vector<Job>& group);
+  absl::Status Recover() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status RecoverIfFenced() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Log(LogLevel level, std::string_view message) const;
+  absl::Time Now() const { return clock_.Now(); }
+
+  const StoreOptions options_;
+  Clock& clock_;
+  Random& random_;
+  const std::unique_ptr<Backend> backend_;
+
+  mutable Mutex mutex_;
+  CondVar work_;     // for the writer: the queue, the lazy writes or closing_ changed
+  CondVar readers_;  // active_reads_ or recovering_ changed
+
+  std::deque<Job> queue_ ABSL_GUARDED_BY(mutex_);
+  std::int64_t queued_items_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::int64_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<WriteJob> lazy_ ABSL_GUARDED_BY(mutex_);
+  std::int64_t lazy_items_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Duration lazy_deadline_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;    // a group is being written
+  bool posted_ ABSL_GUARDED_BY(mutex_) = false;  // executor mode: RunPosted is on its way
+  int active_reads_ ABSL_GUARDED_BY(mutex_) = 0;
+  int filter_runs_ ABSL_GUARDED_BY(mutex_) = 0;  // changes by filter that are under way
+  bool recovering_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string fenced_ ABSL_GUARDED_BY(mutex_);
+  absl::Status lost_ ABSL_GUARDED_BY(mutex_);  // what nobody has been told
+
+  // Touched by the writer only.
+  bool identity_checked_ = false;
+
+  std::thread writer_;  // not in executor mode
+};
+
+}  // namespace aimem::store

@@ -1,0 +1,41 @@
+// What a commit remembers of the request behind it: its operation id, the hash of the request,
+// and the answer that was given.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "aimem/environment.h"
+#include "aimem/types.h"
+#include "aimem/write_batch.h"
+
+namespace aimem::store {
+
+/// SHA-256 over an unambiguous encoding of the items and of allow_partial.
+Hash256 RequestHash(const WriteBatch& batch, bool allow_partial);
+
+/// Bytes of text in a batch, for the bounds of the queue.
+std::size_t ApproximateBytes(const WriteBatch& batch);
+
+/// The operation of a request with an idempotency key: SHA-256(principal, key), cut.
+OperationId KeyedOperation(std::string_view principal, std::string_view request_id);
+/// The operation of commit `k` of a request that needs several; `operation` itself for 0.
+OperationId DerivedOperation(const OperationId& operation, std::uint64_t k);
+/// A fresh one: a version 7 UUID (RFC 9562), so that the log's index grows at one end.
+OperationId FreshOperation(Random& random, absl::Time now);
+
+/// The answer, as the log keeps it.
+struct Answer {
+  std::vector<ItemResult> items;
+  /// False: further commits of the same request follow.
+  bool last = true;
+};
+std::string EncodeAnswer(const Answer& answer);
+absl::StatusOr<Answer> DecodeAnswer(std::string_view bytes);
+
+}  // namespace aimem::store

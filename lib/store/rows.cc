@@ -1,0 +1,193 @@
+#include "lib/store/rows.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lib/base/status.h"
+#include "lib/log/grammar.h"
+#include "lib/merge/join.h"
+
+namespace aimem::store {
+namespace {
+
+// Upper bounds of what the encoding adds: kind, lengths, nonce and stamps of a change; name
+// length, stamp index and value length of a part.
+constexpr std::size_t kChangeBytes = 96;
+constexpr std::size_t kPartBytes = 24;
+
+std::string KeyText(const EntityKey& key) {
+  std::string text(1, static_cast<char>(key.kind));
+  text += key.key;
+  return text;
+}
+
+void Refresh(Entity& entity) {
+  if (entity.key.kind == Kind::kMemory) entity.view = model::ViewMemory(entity.parts);
+}
+
+}  // namespace
+
+absl::StatusOr<ReadResult> Rows::Fetch(const ReadSet& set) {
+  ReadSet missing = set;
+  std::erase_if(missing.keys, [&](const EntityKey& key) { return base_.contains(KeyText(key)); });
+  std::sort(missing.keys.begin(), missing.keys.end());
+  missing.keys.erase(std::unique(missing.keys.begin(), missing.keys.end()), missing.keys.end());
+  std::erase_if(missing.names, [&](const Hash256& name) { return names_fetched_.contains(name); });
+  std::sort(missing.names.begin(), missing.names.end());
+  missing.names.erase(std::unique(missing.names.begin(), missing.names.end()),
+                      missing.names.end());
+  if (missing.keys.empty() && missing.names.empty() && missing.operations.empty() &&
+      !missing.heads && !missing.meta) {
+    return ReadResult{};
+  }
+  AIMEM_ASSIGN_OR_RETURN(ReadResult result, transaction_.Read(missing));
+  for (std::size_t i = 0; i < missing.keys.size(); ++i) {
+    std::string state;
+    if (result.rows[i]) state = std::move(result.rows[i]->state);
+    AIMEM_RETURN_IF_ERROR(Keep(missing.keys[i], std::move(state)));
+  }
+  names_fetched_.insert(missing.names.begin(), missing.names.end());
+  for (EntityRow& row : result.named) {
+    if (row.key.kind == Kind::kMemory && row.name) named_[*row.name].insert(row.key.key);
+    AIMEM_RETURN_IF_ERROR(Keep(row.key, std::move(row.state)));
+  }
+  return result;
+}
+
+absl::Status Rows::Keep(const EntityKey& key, std::string state) {
+  std::unique_ptr<Entity>& slot = base_[KeyText(key)];
+  if (slot) return absl::OkStatus();  // what this group knows is newer
+  slot = std::make_unique<Entity>();
+  slot->key = key;
+  slot->state = std::move(state);
+  if (slot->state.empty()) return absl::OkStatus();
+  if (absl::Status status = log::DecodeState(slot->state, slot->parts); !status.ok()) {
+    return Annotate(status, absl::StrCat("row '", key.key, "'"));
+  }
+  for (const model::Part& part : slot->parts) Saw(part.stamp);
+  Refresh(*slot);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<const Entity*> Rows::Get(const EntityKey& key) {
+  if (const auto draft = drafts_.find(key); draft != drafts_.end()) {
+    return draft->second.effective.get();
+  }
+  const std::string text = KeyText(key);
+  auto found = base_.find(text);
+  if (found == base_.end()) {
+    AIMEM_RETURN_IF_ERROR(Fetch({.keys = {key}}).status());
+    found = base_.find(text);
+  }
+  return found->second.get();
+}
+
+absl::StatusOr<std::vector<std::string>> Rows::Owners(std::string_view namespace_,
+                                                      std::string_view title) {
+  const Hash256 name = model::NameHash(namespace_, title);
+  const std::string first = model::FirstId(namespace_, title);
+  AIMEM_RETURN_IF_ERROR(Fetch({.keys = {{Kind::kMemory, first}}, .names = {name}}).status());
+  std::set<std::string> candidates = named_[name];
+  candidates.insert(first);
+  std::vector<std::string> owners;
+  for (const std::string& id : candidates) {
+    AIMEM_ASSIGN_OR_RETURN(const Entity* entity, Memory(id));
+    if (entity->live() && entity->view.namespace_ == namespace_ && entity->view.title == title) {
+      owners.push_back(id);
+    }
+  }
+  return owners;
+}
+
+absl::Status Rows::Draft(const EntityKey& key, std::vector<PartWrite> parts) {
+  if (closed_.contains(key)) {
+    return MakeStatus(absl::StatusCode::kInvalidArgument,
+                      absl::StrCat("batch changes '", key.key,
+                                   "' after deleting or archiving it: use two batches"));
+  }
+  AIMEM_RETURN_IF_ERROR(Get(key).status());
+  const Entity& base = *base_.find(KeyText(key))->second;
+  DraftEntity& draft = drafts_[key];
+  draft_bytes_ += key.key.size() + kChangeBytes;
+  for (PartWrite& part : parts) {
+    draft_bytes_ += part.name.size() + part.value.size() + kPartBytes;
+    draft.builder.Set(part.name, part.stamp, std::move(part.value));
+  }
+  if (!draft.effective) {
+    draft.effective = std::make_unique<Entity>();
+    draft.effective->key = key;
+  }
+  draft.effective->parts = merge::Join(base.parts, draft.builder.Build());
+  Refresh(*draft.effective);
+  NoteName(key, draft.effective->parts);
+  return absl::OkStatus();
+}
+
+void Rows::NoteName(const EntityKey& key, std::span<const model::Part> parts) {
+  if (key.kind != Kind::kMemory) return;
+  if (const auto name = model::IndexedName(key, parts)) named_[*name].insert(key.key);
+}
+
+void Rows::Replace(Entity& entity, std::string state) {
+  entity.state = std::move(state);
+  entity.parts.clear();
+  // These bytes were encoded here a moment ago: they decode.
+  log::DecodeState(entity.state, entity.parts).IgnoreError();
+  Refresh(entity);
+  NoteName(entity.key, entity.parts);
+  changed_.insert(entity.key);
+}
+
+std::vector<log::Change> Rows::Seal(Stamp stamp) {
+  std::vector<log::Change> changes;
+  for (auto& [key, draft] : drafts_) {
+    model::Parts written = draft.builder.Build();
+    for (model::Part& part : written) {
+      if (part.stamp == kOwnStamp) part.stamp = stamp;
+    }
+    // A put and a delete of one batch meet here: the join leaves what counts.
+    const model::Parts body = merge::Join({}, written);
+    Entity& base = *base_.find(KeyText(key))->second;
+    if (merge::Absorbs(base.parts, body)) continue;
+    log::Change change;
+    change.key = key;
+    change.body = log::EncodeState(body);
+    changes.push_back(std::move(change));
+    Replace(base, log::EncodeState(merge::Join(base.parts, body)));
+  }
+  Saw(stamp);
+  Discard();
+  return changes;
+}
+
+void Rows::Discard() {
+  drafts_.clear();
+  closed_.clear();
+  draft_bytes_ = 0;
+}
+
+absl::StatusOr<bool> Rows::Join(const EntityKey& key, std::span<const model::Part> incoming) {
+  AIMEM_RETURN_IF_ERROR(Get(key).status());
+  Entity& base = *base_.find(KeyText(key))->second;
+  for (const model::Part& part : incoming) Saw(part.stamp);
+  if (merge::Absorbs(base.parts, incoming)) return false;
+  Replace(base, log::EncodeState(merge::Join(base.parts, incoming)));
+  return true;
+}
+
+std::vector<EntityRow> Rows::TakeChanged() {
+  std::vector<EntityRow> rows;
+  rows.reserve(changed_.size());
+  for (const EntityKey& key : changed_) {
+    Entity& entity = *base_.find(KeyText(key))->second;
+    EntityRow row;
+    row.key = key;
+    row.name = model::IndexedName(key, entity.parts);
+    row.state = std::move(entity.state);
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+}  // namespace aimem::store

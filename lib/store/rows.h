@@ -1,0 +1,117 @@
+// The rows that one write transaction reads and changes.
+//
+// A group of batches shares one Rows: each batch sees what the earlier ones of its group did.
+// While a batch executes, its changes are drafts under the stamp kOwnStamp, which is greater than
+// every real one; Seal gives them the commit's stamp, or Discard forgets them.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "aimem/backends/backend.h"
+#include "lib/log/commit.h"
+#include "lib/model/parts.h"
+#include "lib/model/view.h"
+
+namespace aimem::store {
+
+/// Stands for the stamp of the commit being made.
+inline constexpr Stamp kOwnStamp{~std::uint64_t{0}, ~std::uint64_t{0}};
+
+/// One entity as a batch sees it. `parts` borrow from `state`, or from the draft over it.
+struct Entity {
+  EntityKey key;
+  std::string state;
+  model::Parts parts;
+  model::MemoryView view;  ///< Of memories.
+
+  [[nodiscard]] bool live() const { return view.phase == model::Phase::kLive; }
+};
+
+class Rows {
+ public:
+  explicit Rows(Transaction& transaction) : transaction_(transaction) {}
+  Rows(const Rows&) = delete;
+  Rows& operator=(const Rows&) = delete;
+
+  [[nodiscard]] Transaction& transaction() { return transaction_; }
+
+  /// Fetch what `set` asks for, keeping rows and names, and return the rest of the answer.
+  absl::StatusOr<ReadResult> Fetch(const ReadSet& set);
+
+  /// The entity under `key`, empty parts if there is none. Valid until the batch is sealed,
+  /// discarded, or changes this entity.
+  absl::StatusOr<const Entity*> Get(const EntityKey& key);
+  absl::StatusOr<const Entity*> Memory(std::string_view id) {
+    return Get({Kind::kMemory, std::string(id)});
+  }
+
+  /// Ids of the live memories under this name, ascending.
+  absl::StatusOr<std::vector<std::string>> Owners(std::string_view namespace_,
+                                                  std::string_view title);
+
+  /// The part names and values to write for `key`, with their stamps; nothing is seen by Get
+  /// before Draft returns. kInvalidArgument if the batch deleted or archived this entity before.
+  struct PartWrite {
+    std::string_view name;
+    Stamp stamp;
+    std::string value;
+  };
+  absl::Status Draft(const EntityKey& key, std::vector<PartWrite> parts);
+
+  /// Forbid further drafts of `key` in this batch: it was deleted or archived.
+  void CloseDraft(const EntityKey& key) { closed_.insert(key); }
+
+  /// Count `stamp` as read: the next commit's must exceed it.
+  void Saw(Stamp stamp) { seen_ = std::max(seen_, stamp.hlc); }
+  [[nodiscard]] std::uint64_t seen() const { return seen_; }
+
+  /// Turn the drafts into the changes of a commit with `stamp`, and into rows. Drafts that change
+  /// nothing are left out.
+  std::vector<log::Change> Seal(Stamp stamp);
+  void Discard();
+  [[nodiscard]] std::size_t drafts() const { return drafts_.size(); }
+  /// About the bytes that the drafts add to a commit; never fewer.
+  [[nodiscard]] std::size_t draft_bytes() const { return draft_bytes_; }
+
+  /// Join `state` into the row under `key`, outside of any batch. False: it changed nothing.
+  absl::StatusOr<bool> Join(const EntityKey& key, std::span<const model::Part> incoming);
+
+  /// All rows changed since the start, as the backend keeps them. Call once.
+  std::vector<EntityRow> TakeChanged();
+
+ private:
+  struct DraftEntity {
+    model::PartsBuilder builder;
+    std::unique_ptr<Entity> effective;
+  };
+
+  absl::Status Keep(const EntityKey& key, std::string state);
+  void Replace(Entity& entity, std::string state);
+  void NoteName(const EntityKey& key, std::span<const model::Part> parts);
+
+  Transaction& transaction_;
+  absl::flat_hash_map<std::string, std::unique_ptr<Entity>> base_;  // by KeyText
+  std::map<EntityKey, DraftEntity> drafts_;
+  std::set<EntityKey> closed_;
+  std::set<EntityKey> changed_;
+  // Which rows may have a name: what the backend said, and what this group wrote. Candidates
+  // only: Owners looks at each.
+  std::map<Hash256, std::set<std::string>> named_;
+  std::set<Hash256> names_fetched_;
+  std::uint64_t seen_ = 0;
+  std::size_t draft_bytes_ = 0;
+};
+
+}  // namespace aimem::store
