@@ -1,0 +1,10 @@
+#include "aimem/backends/ephemeral.h"
+
+namespace aimem {
+
+absl::StatusOr<std::unique_ptr<Store>> OpenEphemeralStore(std::shared_ptr<EphemeralDisk> disk,
+                                                          const StoreOptions& options) {
+  return OpenLocalStore(OpenEphemeralBackend(std::move(disk)), options);
+}
+
+}  // namespace aimem

@@ -1,0 +1,227 @@
+// PostgresBackend: the pools, and what a Backend does besides transactions.
+#include <array>
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "aimem/backends/postgres.h"
+#include "backends/postgres/pool.h"
+#include "backends/postgres/schema.h"
+#include "backends/postgres/statements.h"
+#include "backends/postgres/transaction.h"
+#include "backends/postgres/url.h"
+#include "backends/postgres/verify.h"
+#include "lib/base/status.h"
+
+namespace aimem {
+namespace postgres {
+namespace {
+
+// Changes with the cluster (system identifier), with what a failover or restore forked from
+// (timeline), with the database, and with a dump restored over it (the table's oid). Where the
+// two control functions may not be called, the address that the server was reached at stands in
+// for them: a move to another address then counts as a copy, a fork behind the same one does not.
+constexpr char kIdentitySql[] =
+    "SELECT d.oid::bigint, '@.log'::regclass::oid::bigint,"
+    " has_function_privilege('pg_control_system()', 'EXECUTE')"
+    " AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE'),"
+    " coalesce(host(inet_server_addr()), 'local') || ':' || coalesce(inet_server_port(), 0),"
+    " pg_is_in_recovery()"
+    " FROM pg_database d WHERE d.datname = current_database()";
+constexpr char kSystemSql[] = "SELECT system_identifier::text FROM pg_control_system()";
+// The control file learns of a new timeline at the checkpoint after it; the name of the segment
+// that is written to knows at once.
+constexpr char kTimelineSql[] = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)";
+constexpr char kStandbyTimelineSql[] =
+    "SELECT lpad(upper(to_hex(timeline_id)), 8, '0') FROM pg_control_checkpoint()";
+
+constexpr char kSizeSql[] =
+    "SELECT (pg_total_relation_size('@.entity') + pg_total_relation_size('@.log')"
+    " + pg_total_relation_size('@.meta'))::bigint";
+
+class PostgresBackend : public Backend {
+ public:
+  PostgresBackend(SessionSettings settings, const PostgresOptions& options)
+      : settings_(std::move(settings)),
+        read_only_(options.read_only),
+        readers_(settings_, SessionRole::kReader, options.readers),
+        writers_(settings_, SessionRole::kWriter, 1) {}
+
+  absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override { return BeginReading(); }
+
+  absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override {
+    if (read_only_) {
+      return absl::FailedPreconditionError("the store was opened read-only: it takes no writes");
+    }
+    return BeginWriting();
+  }
+
+  absl::Status Recover() override {
+    readers_.Clear();
+    writers_.Clear();
+    if (read_only_) return absl::OkStatus();
+    // The session of the commit in doubt holds the lock until that has ended, one way or the
+    // other, even if our connection to it is gone.
+    return BeginWriting().status();
+  }
+
+  absl::StatusOr<std::vector<std::string>> Verify() override {
+    AIMEM_ASSIGN_OR_RETURN(const auto transaction, BeginReading());
+    return VerifyTables(*transaction, settings_.schema);
+  }
+
+  // Autovacuum does what there is to do, and the log of the server has its own checkpoints.
+  absl::Status Maintain(bool /*idle*/) override { return absl::OkStatus(); }
+
+  absl::StatusOr<std::string> PhysicalIdentity() override;
+  absl::StatusOr<std::int64_t> SizeBytes() override;
+
+  std::string Url() const override { return settings_.connection.masked_url; }
+
+  absl::Status Close() override {
+    closed_ = true;
+    readers_.Clear();
+    writers_.Clear();
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::StatusOr<std::unique_ptr<PostgresTransaction>> BeginReading();
+  absl::StatusOr<std::unique_ptr<PostgresTransaction>> BeginWriting();
+  absl::Status CheckLock(const Rows& lock) const;
+  absl::StatusOr<Rows> Ask(PostgresTransaction& transaction, const char* sql) const;
+
+  const SessionSettings settings_;
+  const bool read_only_;
+  std::atomic<bool> closed_ = false;
+  SessionPool readers_;
+  SessionPool writers_;
+};
+
+absl::StatusOr<std::unique_ptr<PostgresTransaction>> PostgresBackend::BeginReading() {
+  if (closed_) return absl::FailedPreconditionError("the store is closed");
+  const std::array opening = {Call::Prepared(kBeginRead), Call::Prepared(kSnapshot)};
+  Answer answer;
+  AIMEM_ASSIGN_OR_RETURN(Lease lease, readers_.Begin(opening, answer));
+  return std::make_unique<PostgresTransaction>(std::move(lease), SessionRole::kReader);
+}
+
+absl::StatusOr<std::unique_ptr<PostgresTransaction>> PostgresBackend::BeginWriting() {
+  if (closed_) return absl::FailedPreconditionError("the store is closed");
+  const std::array opening = {Call::Prepared(kBeginWrite), Call::Prepared(kLock)};
+  Answer answer;
+  AIMEM_ASSIGN_OR_RETURN(Lease lease, writers_.Begin(opening, answer));
+  auto transaction =
+      std::make_unique<PostgresTransaction>(std::move(lease), SessionRole::kWriter);
+  AIMEM_RETURN_IF_ERROR(CheckLock(answer.rows.back()));
+  return transaction;
+}
+
+// A newer aimem may have changed the tables since this store was opened.
+absl::Status PostgresBackend::CheckLock(const Rows& lock) const {
+  const std::string version = absl::StrFormat("%d", kSchemaVersion);
+  const std::string_view found = lock.size() == 1 ? lock.Bytes(0, 0) : std::string_view("none");
+  if (found == version) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "the tables in schema '%s' are now of version '%s', this aimem writes version %s: install a "
+      "newer aimem",
+      settings_.schema, std::string(found), version));
+}
+
+absl::StatusOr<Rows> PostgresBackend::Ask(PostgresTransaction& transaction,
+                                          const char* sql) const {
+  std::vector<Call> calls;
+  calls.push_back(Call::Sql(absl::StrReplaceAll(sql, {{"@", settings_.schema}})));
+  AIMEM_ASSIGN_OR_RETURN(std::vector<Rows> answers, transaction.Query(std::move(calls)));
+  if (answers.front().size() != 1) {
+    return absl::InternalError("PostgreSQL answered no row about itself");
+  }
+  return std::move(answers.front());
+}
+
+absl::StatusOr<std::string> PostgresBackend::PhysicalIdentity() {
+  AIMEM_ASSIGN_OR_RETURN(const auto transaction, BeginReading());
+  AIMEM_ASSIGN_OR_RETURN(const Rows facts, Ask(*transaction, kIdentitySql));
+  AIMEM_ASSIGN_OR_RETURN(const std::int64_t database, facts.Int(0, 0));
+  AIMEM_ASSIGN_OR_RETURN(const std::int64_t table, facts.Int(0, 1));
+  const bool permitted = facts.Bytes(0, 2) == std::string_view("\1", 1);
+  const bool standby = facts.Bytes(0, 4) == std::string_view("\1", 1);
+  std::string system = absl::StrFormat("address %s", std::string(facts.Bytes(0, 3)));
+  if (permitted) {
+    AIMEM_ASSIGN_OR_RETURN(const Rows identifier, Ask(*transaction, kSystemSql));
+    system = absl::StrFormat("system %s", std::string(identifier.Bytes(0, 0)));
+  }
+  std::string timeline = "none";
+  if (!standby || permitted) {
+    AIMEM_ASSIGN_OR_RETURN(const Rows line,
+                           Ask(*transaction, standby ? kStandbyTimelineSql : kTimelineSql));
+    timeline = line.Bytes(0, 0);
+  }
+  return absl::StrFormat("%s timeline %s database %d table %d", system, timeline, database, table);
+}
+
+absl::StatusOr<std::int64_t> PostgresBackend::SizeBytes() {
+  AIMEM_ASSIGN_OR_RETURN(const auto transaction, BeginReading());
+  AIMEM_ASSIGN_OR_RETURN(const Rows size, Ask(*transaction, kSizeSql));
+  return size.Int(0, 0);
+}
+
+bool IsSchemaName(std::string_view name) {
+  if (name.empty() || name.size() > 63 || absl::ascii_isdigit(name[0])) return false;
+  for (const char c : name) {
+    if (!absl::ascii_islower(c) && !absl::ascii_isdigit(c) && c != '_') return false;
+  }
+  // PostgreSQL keeps these to itself.
+  return !name.starts_with("pg_");
+}
+
+absl::Status CheckDuration(std::string_view field, absl::Duration value, absl::Duration low,
+                           absl::Duration high) {
+  if (value >= low && value <= high) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrFormat("PostgresOptions.%s is %s, must be in [%s, %s]", field,
+                      absl::FormatDuration(value), absl::FormatDuration(low),
+                      absl::FormatDuration(high)));
+}
+
+}  // namespace
+}  // namespace postgres
+
+absl::Status Validate(const PostgresOptions& options) {
+  if (!postgres::IsSchemaName(options.schema)) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "PostgresOptions.schema is '%s', must be [a-z_][a-z0-9_]{0,62} and not begin with pg_",
+        options.schema));
+  }
+  AIMEM_RETURN_IF_ERROR(postgres::CheckDuration("lock_timeout", options.lock_timeout,
+                                                absl::Nanoseconds(1), absl::Hours(1)));
+  AIMEM_RETURN_IF_ERROR(postgres::CheckDuration("connect_timeout", options.connect_timeout,
+                                                absl::Seconds(1), absl::Minutes(10)));
+  if (options.readers < 1 || options.readers > 64) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "PostgresOptions.readers is %d, must be in [1, 64]", options.readers));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Backend>> OpenPostgresBackend(const std::string& url,
+                                                             const PostgresOptions& options) {
+  AIMEM_RETURN_IF_ERROR(Validate(options));
+  AIMEM_ASSIGN_OR_RETURN(postgres::ConnectionInfo connection, postgres::ParseUrl(url, options));
+  postgres::SessionSettings settings{.connection = std::move(connection),
+                                     .schema = options.schema,
+                                     .lock_timeout = options.lock_timeout};
+  const absl::Status prepared =
+      postgres::PrepareDatabase(settings, options.create && !options.read_only);
+  if (!prepared.ok()) {
+    return Annotate(prepared, absl::StrFormat("opening '%s'", settings.connection.masked_url));
+  }
+  return std::make_unique<postgres::PostgresBackend>(std::move(settings), options);
+}
+
+}  // namespace aimem

@@ -1,0 +1,181 @@
+#include "backends/postgres/encode.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string_view>
+
+#include "absl/strings/str_format.h"
+#include "backends/postgres/statements.h"
+#include "backends/postgres/wire.h"
+
+namespace aimem::postgres {
+namespace {
+
+// PostgreSQL takes no message over 1 GiB.
+constexpr std::size_t kWriteBytesMax = 512u << 20;
+
+template <typename Bytes>
+std::string_view View(const Bytes& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+absl::Status Check(const WriteSet& set) {
+  std::size_t bytes = 0;
+  for (const EntityRow& row : set.rows) bytes += row.key.key.size() + row.state.size();
+  for (const LogRow& row : set.log) {
+    bytes += row.bytes.size();
+    if (row.seq > kSeqMax) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "commit %d of stream %016x: numbers above %d cannot be stored in PostgreSQL", row.seq,
+          row.stream, kSeqMax));
+    }
+  }
+  for (const auto& [key, value] : set.meta) {
+    bytes += value.size();
+    if (key == kLockKey || key.find('\0') != std::string::npos) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "meta key '%s' cannot be stored in PostgreSQL: it is reserved or has a NUL", key));
+    }
+  }
+  if (bytes > kWriteBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("a write of %d bytes is over the limit of %d of a PostgreSQL transaction: "
+                        "split it",
+                        bytes, kWriteBytesMax));
+  }
+  return absl::OkStatus();
+}
+
+Call EntitiesCall(const std::vector<EntityRow>& rows) {
+  ArrayWriter kinds = ArrayWriter::OfInt16();
+  ArrayWriter keys = ArrayWriter::OfBytes();
+  ArrayWriter names = ArrayWriter::OfBytes();
+  ArrayWriter states = ArrayWriter::OfBytes();
+  for (const EntityRow& row : rows) {
+    kinds.AddInt16(static_cast<std::int16_t>(row.key.kind));
+    keys.AddBytes(row.key.key);
+    if (row.name.has_value()) {
+      names.AddBytes(View(*row.name));
+    } else {
+      names.AddNull();
+    }
+    states.AddBytes(row.state);
+  }
+  return Call::Prepared(kPutEntities, {std::move(kinds).Take(), std::move(keys).Take(),
+                                       std::move(names).Take(), std::move(states).Take()});
+}
+
+Call LogCall(const std::vector<LogRow>& rows) {
+  ArrayWriter streams = ArrayWriter::OfInt64();
+  ArrayWriter seqs = ArrayWriter::OfInt64();
+  ArrayWriter operations = ArrayWriter::OfBytes();
+  ArrayWriter bytes = ArrayWriter::OfBytes();
+  for (const LogRow& row : rows) {
+    streams.AddInt64(StoredStream(row.stream));
+    seqs.AddInt64(static_cast<std::int64_t>(row.seq));
+    operations.AddBytes(View(row.operation.bytes));
+    bytes.AddBytes(row.bytes);
+  }
+  return Call::Prepared(kPutLog, {std::move(streams).Take(), std::move(seqs).Take(),
+                                  std::move(operations).Take(), std::move(bytes).Take()});
+}
+
+Call MetaCall(const std::vector<std::pair<std::string, std::string>>& meta) {
+  // One statement cannot change a row twice: the last value counts.
+  std::map<std::string_view, std::string_view> last;
+  for (const auto& [key, value] : meta) last[key] = value;
+  ArrayWriter keys = ArrayWriter::OfText();
+  ArrayWriter values = ArrayWriter::OfBytes();
+  for (const auto& [key, value] : last) {
+    keys.AddBytes(key);
+    values.AddBytes(value);
+  }
+  return Call::Prepared(kPutMeta, {std::move(keys).Take(), std::move(values).Take()});
+}
+
+Call CutsCall(const std::vector<std::pair<std::uint64_t, std::uint64_t>>& cuts) {
+  ArrayWriter streams = ArrayWriter::OfInt64();
+  ArrayWriter below = ArrayWriter::OfInt64();
+  for (const auto& [stream, seq] : cuts) {
+    streams.AddInt64(StoredStream(stream));
+    below.AddInt64(static_cast<std::int64_t>(std::min(seq, kSeqMax)));
+  }
+  return Call::Prepared(kCutLog, {std::move(streams).Take(), std::move(below).Take()});
+}
+
+// The least key above all that begin with `prefix`; nullopt if there is none.
+std::optional<std::string> EndOfPrefix(std::string prefix) {
+  while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) prefix.pop_back();
+  if (prefix.empty()) return std::nullopt;
+  prefix.back() = static_cast<char>(static_cast<unsigned char>(prefix.back()) + 1);
+  return prefix;
+}
+
+}  // namespace
+
+std::vector<Call> CallsOf(const ReadSet& set) {
+  std::vector<Call> calls;
+  if (!set.keys.empty()) {
+    ArrayWriter kinds = ArrayWriter::OfInt16();
+    ArrayWriter keys = ArrayWriter::OfBytes();
+    for (const EntityKey& key : set.keys) {
+      kinds.AddInt16(static_cast<std::int16_t>(key.kind));
+      keys.AddBytes(key.key);
+    }
+    calls.push_back(
+        Call::Prepared(kReadKeys, {std::move(kinds).Take(), std::move(keys).Take()}));
+  }
+  if (!set.names.empty()) {
+    ArrayWriter names = ArrayWriter::OfBytes();
+    for (const Hash256& name : std::set<Hash256>(set.names.begin(), set.names.end())) {
+      names.AddBytes(View(name));
+    }
+    calls.push_back(Call::Prepared(kReadNames, {std::move(names).Take()}));
+  }
+  if (!set.operations.empty()) {
+    ArrayWriter operations = ArrayWriter::OfBytes();
+    const std::set<OperationId> distinct(set.operations.begin(), set.operations.end());
+    for (const OperationId& operation : distinct) operations.AddBytes(View(operation.bytes));
+    calls.push_back(Call::Prepared(kReadOperations, {std::move(operations).Take()}));
+  }
+  if (set.heads) calls.push_back(Call::Prepared(kReadHeads));
+  if (set.meta) calls.push_back(Call::Prepared(kReadMeta));
+  return calls;
+}
+
+absl::StatusOr<std::vector<Call>> CallsOf(const WriteSet& set) {
+  if (absl::Status status = Check(set); !status.ok()) return status;
+  std::vector<Call> calls;
+  if (!set.rows.empty()) calls.push_back(EntitiesCall(set.rows));
+  if (!set.log.empty()) calls.push_back(LogCall(set.log));
+  if (!set.meta.empty()) calls.push_back(MetaCall(set.meta));
+  if (!set.log_cuts.empty()) calls.push_back(CutsCall(set.log_cuts));
+  return calls;
+}
+
+ScanRange RangeOf(const ScanRequest& request) {
+  ScanRange range{.low = {0, ""}, .high = {256, ""}};
+  if (request.kind.has_value()) {
+    const auto kind = static_cast<std::int16_t>(*request.kind);
+    range.low = {kind, request.prefix};
+    const std::optional<std::string> end = EndOfPrefix(request.prefix);
+    range.high = end.has_value() ? std::pair(kind, *end)
+                                 : std::pair(static_cast<std::int16_t>(kind + 1), std::string());
+  }
+  if (request.after.has_value()) {
+    // The least key above another one is that key and a NUL.
+    const std::pair<std::int16_t, std::string> next(static_cast<std::int16_t>(request.after->kind),
+                                                    request.after->key + '\0');
+    range.low = std::max(range.low, next);
+  }
+  return range;
+}
+
+Call ScanCall(const ScanRange& range, std::int64_t max_rows, std::int64_t max_bytes) {
+  return Call::Prepared(kScan, {Int16Parameter(range.low.first), range.low.second,
+                                Int16Parameter(range.high.first), range.high.second,
+                                Int64Parameter(max_rows), Int64Parameter(max_bytes)});
+}
+
+}  // namespace aimem::postgres

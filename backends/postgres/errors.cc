@@ -1,0 +1,74 @@
+#include "backends/postgres/errors.h"
+
+namespace aimem::postgres {
+namespace {
+
+struct Meaning {
+  std::string_view prefix;  // Of an SQLSTATE; the first that fits counts.
+  absl::StatusCode code;
+};
+
+constexpr Meaning kMeanings[] = {
+    {"08", absl::StatusCode::kUnavailable},         // connection exceptions
+    {"21", absl::StatusCode::kInvalidArgument},     // a key twice in one write
+    {"22", absl::StatusCode::kInvalidArgument},     // data exceptions
+    {"23505", absl::StatusCode::kAlreadyExists},    // unique_violation
+    {"25006", absl::StatusCode::kUnavailable},      // a standby, not the primary (any more)
+    {"25P03", absl::StatusCode::kUnavailable},      // idle_in_transaction_session_timeout
+    {"28", absl::StatusCode::kPermissionDenied},    // invalid authorization
+    {"3D000", absl::StatusCode::kNotFound},         // no such database
+    {"3F000", absl::StatusCode::kFailedPrecondition},  // the schema is gone
+    {"40", absl::StatusCode::kUnavailable},         // serialization failure, deadlock
+    {"42501", absl::StatusCode::kPermissionDenied},
+    {"42P01", absl::StatusCode::kFailedPrecondition},  // a table is gone
+    {"53300", absl::StatusCode::kUnavailable},      // too many connections: another time
+    {"53", absl::StatusCode::kResourceExhausted},   // disk full, out of memory
+    {"54", absl::StatusCode::kInvalidArgument},     // a value over a limit of the server
+    {"55P03", absl::StatusCode::kUnavailable},      // the lock did not come in time
+    {"57", absl::StatusCode::kUnavailable},         // shutdown, cancellation, crash of another
+    {"58", absl::StatusCode::kUnavailable},         // I/O errors of the server
+    {"XX001", absl::StatusCode::kDataLoss},
+    {"XX002", absl::StatusCode::kDataLoss},
+};
+
+constexpr Meaning kConnectMeanings[] = {
+    {"password authentication failed", absl::StatusCode::kPermissionDenied},
+    {"authentication failed for user", absl::StatusCode::kPermissionDenied},
+    {"no password supplied", absl::StatusCode::kPermissionDenied},
+    {"no pg_hba.conf entry", absl::StatusCode::kPermissionDenied},
+    {"pg_hba.conf rejects", absl::StatusCode::kPermissionDenied},
+    {"permission denied", absl::StatusCode::kPermissionDenied},
+    {"is not permitted to log in", absl::StatusCode::kPermissionDenied},
+    {"FATAL:  role ", absl::StatusCode::kPermissionDenied},
+    {"FATAL:  database ", absl::StatusCode::kNotFound},
+    {"invalid port number", absl::StatusCode::kInvalidArgument},
+    {"invalid integer value", absl::StatusCode::kInvalidArgument},
+    {"invalid sslmode value", absl::StatusCode::kInvalidArgument},
+    {"invalid target_session_attrs value", absl::StatusCode::kInvalidArgument},
+    {"invalid connection option", absl::StatusCode::kInvalidArgument},
+    {"could not match", absl::StatusCode::kInvalidArgument},  // ports or addresses to hosts
+};
+
+}  // namespace
+
+absl::StatusCode CodeOfSqlState(std::string_view state) {
+  for (const Meaning& meaning : kMeanings) {
+    if (state.starts_with(meaning.prefix)) return meaning.code;
+  }
+  return absl::StatusCode::kInternal;
+}
+
+absl::StatusCode CodeOfConnectError(std::string_view text) {
+  // "is being shut down", "is starting up" and "too many clients" of one host of several are
+  // worth another attempt, whatever the other hosts said.
+  for (const std::string_view passing : {"starting up", "shutting down", "too many clients",
+                                         "remaining connection slots", "recovery mode"}) {
+    if (text.find(passing) != std::string_view::npos) return absl::StatusCode::kUnavailable;
+  }
+  for (const Meaning& meaning : kConnectMeanings) {
+    if (text.find(meaning.prefix) != std::string_view::npos) return meaning.code;
+  }
+  return absl::StatusCode::kUnavailable;
+}
+
+}  // namespace aimem::postgres

@@ -1,0 +1,173 @@
+#include "backends/postgres/schema.h"
+
+#include <exception>
+#include <pqxx/pqxx>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "backends/postgres/errors.h"
+#include "backends/postgres/statements.h"
+#include "lib/base/status.h"
+
+namespace aimem::postgres {
+namespace {
+
+constexpr int kServerVersionMin = 130000;
+
+// Held while the tables are made: CREATE ... IF NOT EXISTS alone fails when two do it at once.
+constexpr long long kCreationLock = 0x61696d656d706721;
+
+// Rows of `entity` are replaced again and again: the room left in each page keeps the new version
+// beside the old one, and so the indexes untouched. The keys of `log` only grow.
+constexpr char kCreateTables[] = R"sql(
+CREATE TABLE @.entity (
+  kind smallint NOT NULL,
+  key bytea NOT NULL,
+  name bytea,
+  state bytea NOT NULL,
+  PRIMARY KEY (kind, key)
+) WITH (fillfactor = 85);
+CREATE INDEX entity_name ON @.entity (name) WHERE name IS NOT NULL;
+CREATE TABLE @.log (
+  stream bigint NOT NULL,
+  seq bigint NOT NULL,
+  operation bytea NOT NULL,
+  bytes bytea NOT NULL,
+  PRIMARY KEY (stream, seq),
+  UNIQUE (operation, stream)
+);
+CREATE TABLE @.meta (
+  key text COLLATE "C" PRIMARY KEY,
+  value bytea NOT NULL
+) WITH (fillfactor = 50);
+)sql";
+
+// The one place where exceptions of libpqxx, and of the standard library beneath it, end.
+template <typename Work>
+absl::Status WithoutExceptions(const ConnectionInfo& connection, const Work& work) {
+  const auto status = [&connection](absl::StatusCode code, std::string_view text) {
+    return MakeStatus(code, absl::StrFormat("PostgreSQL: %s", connection.Scrub(text)));
+  };
+  try {
+    return work();
+  } catch (const pqxx::sql_error& error) {
+    const std::string& state = error.sqlstate();
+    return status(CodeOfSqlState(state), absl::StrFormat("%s [%s]", error.what(), state));
+  } catch (const pqxx::broken_connection& error) {
+    return status(CodeOfConnectError(error.what()), error.what());
+  } catch (const pqxx::in_doubt_error& error) {
+    return status(absl::StatusCode::kUnavailable, error.what());
+  } catch (const std::exception& error) {
+    return status(absl::StatusCode::kInternal, error.what());
+  }
+}
+
+absl::Status CheckServer(pqxx::connection& connection, pqxx::transaction_base& transaction) {
+  const int version = connection.server_version();
+  if (version < kServerVersionMin) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("PostgreSQL %d.%d is too old: 13 or newer is needed", version / 10000,
+                        version % 10000));
+  }
+  const auto encoding = transaction.exec1("SHOW server_encoding")[0].as<std::string>();
+  if (encoding != "UTF8") {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "the database's encoding is %s, not UTF8: CREATE DATABASE ... ENCODING 'UTF8' "
+        "TEMPLATE template0 makes one that serves",
+        encoding));
+  }
+  return absl::OkStatus();
+}
+
+// How many of the three tables are there.
+int CountTables(pqxx::transaction_base& transaction, const std::string& schema) {
+  return transaction
+      .exec_params1(
+          "SELECT count(*) FROM pg_catalog.pg_class c"
+          " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+          " WHERE n.nspname = $1 AND c.relname IN ('entity', 'log', 'meta')",
+          schema)[0]
+      .as<int>();
+}
+
+absl::Status CheckVersion(pqxx::transaction_base& transaction, const std::string& schema) {
+  const pqxx::result found = transaction.exec_params(
+      "SELECT pg_catalog.encode(value, 'escape') FROM " + schema + ".meta WHERE key = $1",
+      kLockKey);
+  int version = 0;
+  if (found.size() != 1 || !absl::SimpleAtoi(found[0][0].as<std::string>(), &version)) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "the tables in schema '%s' are not aimem's: meta has no version under '%s'; name another "
+        "schema",
+        schema, kLockKey));
+  }
+  if (version != kSchemaVersion) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "the tables in schema '%s' are of version %d, this aimem reads version %d: %s", schema,
+        version, kSchemaVersion,
+        version > kSchemaVersion ? "install a newer aimem" : "they were made by no release"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTables(pqxx::transaction_base& transaction, const std::string& schema,
+                         int tables) {
+  if (tables != 3) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "schema '%s' holds %d of the tables entity, log and meta: it is not, or no longer, a "
+        "store; name another schema",
+        schema, tables));
+  }
+  return CheckVersion(transaction, schema);
+}
+
+void CreateTables(pqxx::transaction_base& transaction, const std::string& schema) {
+  // IF NOT EXISTS asks for the right to create even where there is nothing to do.
+  if (transaction.exec_params("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1", schema)
+          .empty()) {
+    transaction.exec0("CREATE SCHEMA " + schema);
+  }
+  transaction.exec(absl::StrReplaceAll(kCreateTables, {{"@", schema}}));
+  transaction.exec_params0(
+      "INSERT INTO " + schema + ".meta (key, value) VALUES ($1, pg_catalog.decode($2, 'escape'))",
+      kLockKey, absl::StrFormat("%d", kSchemaVersion));
+}
+
+absl::Status CheckOrCreate(pqxx::connection& connection, const SessionSettings& settings,
+                           bool create) {
+  const std::string& schema = settings.schema;
+  {
+    pqxx::read_transaction transaction(connection);
+    AIMEM_RETURN_IF_ERROR(CheckServer(connection, transaction));
+    if (const int tables = CountTables(transaction, schema); tables != 0) {
+      return CheckTables(transaction, schema, tables);
+    }
+  }
+  if (!create) {
+    return absl::NotFoundError(absl::StrFormat("there is no store in schema '%s'", schema));
+  }
+  pqxx::work transaction(connection);
+  transaction.exec(absl::StrFormat(
+      "SET LOCAL lock_timeout = %d",
+      absl::ToInt64Milliseconds(absl::Ceil(settings.lock_timeout, absl::Milliseconds(1)))));
+  transaction.exec(absl::StrFormat("SELECT pg_catalog.pg_advisory_xact_lock(%d)", kCreationLock));
+  if (const int tables = CountTables(transaction, schema); tables != 0) {
+    return CheckTables(transaction, schema, tables);
+  }
+  CreateTables(transaction, schema);
+  transaction.commit();
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status PrepareDatabase(const SessionSettings& settings, bool create) {
+  return WithoutExceptions(settings.connection, [&settings, create]() -> absl::Status {
+    pqxx::connection connection(settings.connection.conninfo);
+    const pqxx::quiet_errorhandler quiet(connection);
+    return CheckOrCreate(connection, settings, create);
+  });
+}
+
+}  // namespace aimem::postgres

@@ -1,0 +1,26 @@
+// The tables: looked at when a store is opened, and made if they are absent.
+//
+//   entity(kind smallint, key bytea, name bytea null, state bytea)   primary key (kind, key);
+//                                                    index on name where name is not null
+//   log(stream bigint, seq bigint, operation bytea, bytes bytea)     primary key (stream, seq);
+//                                                    unique (operation, stream)
+//   meta(key text, value bytea)                      primary key (key)
+//
+// A stream is a u64, stored as the int64 of the same bits. meta['postgres.schema'] holds the
+// version of these tables in decimal; its row is the write lock.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "backends/postgres/session.h"
+
+namespace aimem::postgres {
+
+/// Connect once and check server, encoding and tables, which `create` makes if they are absent;
+/// of several servers that do so at once one makes them. Writes nothing if they exist.
+///
+/// Errors: those of OpenPostgresBackend.
+absl::Status PrepareDatabase(const SessionSettings& settings, bool create);
+
+}  // namespace aimem::postgres

@@ -1,0 +1,105 @@
+// One connection, spoken to in pipelines: any number of statements, one round trip.
+//
+// Why libpq here and libpqxx elsewhere: libpqxx 6 sends one statement with parameters at a time
+// and as text, which for bytea is twice the bytes and an escape on each side. What is not on the
+// path of a request, checking and creating the tables, is libpqxx's (schema.cc).
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "backends/postgres/url.h"
+#include "backends/postgres/wire.h"
+#include "libpq-fe.h"
+
+namespace aimem::postgres {
+
+/// A statement with its parameters, all in binary format.
+struct Call {
+  /// Name of a prepared statement (statements.h); nullptr: `sql` is the statement.
+  const char* prepared = nullptr;
+  std::vector<std::string> parameters;
+  std::string sql;
+
+  static Call Prepared(const char* name, std::vector<std::string> parameters = {}) {
+    return {name, std::move(parameters), {}};
+  }
+  static Call Sql(std::string sql) { return {nullptr, {}, std::move(sql)}; }
+};
+
+/// What came back of a pipeline.
+struct Answer {
+  /// One per call that succeeded, in order: all of them if `status` is OK.
+  std::vector<Rows> rows;
+  absl::Status status;
+  /// The server itself answered that a statement failed: none after it was executed.
+  bool refused = false;
+};
+
+/// What all connections of a store have in common.
+struct SessionSettings {
+  ConnectionInfo connection;
+  std::string schema;
+  absl::Duration lock_timeout;
+};
+
+enum class SessionRole { kReader, kWriter };
+
+/// Not thread-safe.
+class Session {
+ public:
+  /// Connect, set the session up and prepare its statements.
+  /// Errors: those of Backend::BeginRead, and kPermissionDenied, kNotFound, kInvalidArgument.
+  static absl::StatusOr<std::unique_ptr<Session>> Connect(const SessionSettings& settings,
+                                                          SessionRole role);
+
+  /// Send `calls`, wait for all answers. Statements after a failed one are not executed.
+  Answer Run(std::span<const Call> calls);
+  Answer Run(const Call& call) { return Run(std::span<const Call>(&call, 1)); }
+
+  /// Send `call` without waiting for its answer, which the next Run() drops.
+  void RunAndForget(const Call& call);
+
+  /// True if the connection is gone, or leads to a server that takes no writes (any more).
+  [[nodiscard]] bool lost() const { return lost_; }
+
+  /// Look whether the server has hung up since the last Run(). Does not wait.
+  bool NoticeLoss();
+
+  /// Longest silence of the server in an answer, then the connection counts as lost.
+  void set_patience(absl::Duration patience) { patience_ = patience; }
+  [[nodiscard]] absl::Duration patience() const { return patience_; }
+
+ private:
+  Session(const SessionSettings& settings, PGconn* connection)
+      : settings_(settings), connection_(connection) {}
+
+  absl::Status SetUp(SessionRole role);
+  absl::Status Send(std::span<const Call> calls);
+  absl::Status SendOne(const Call& call);
+  absl::Status Flush();
+  void ReceiveSync(Answer& answer);
+  void Receive(PGresult* result, Answer& answer);
+  absl::StatusOr<PGresult*> NextResult();
+  absl::Status WaitFor(short events);
+  absl::Status Lost(std::string_view what);
+
+  struct Finish {
+    void operator()(PGconn* connection) const { PQfinish(connection); }
+  };
+
+  const SessionSettings& settings_;
+  std::unique_ptr<PGconn, Finish> connection_;
+  absl::Duration patience_;
+  int forgotten_ = 0;  // Pipelines whose answers are still to be read and dropped.
+  bool lost_ = false;
+};
+
+}  // namespace aimem::postgres

@@ -1,0 +1,100 @@
+// The SQL of this room: every statement that runs more than once a session, prepared by name.
+// "@" stands for the schema, "@lock" for kLockKey.
+//
+// Every question is answered by a range or point of an index, so the plans are fixed by session
+// settings (session.cc) rather than left to statistics that a young table does not have.
+#pragma once
+
+namespace aimem::postgres {
+
+inline constexpr char kBeginRead[] = "begin_read";
+inline constexpr char kSnapshot[] = "snapshot";
+inline constexpr char kBeginWrite[] = "begin_write";
+inline constexpr char kLock[] = "lock";
+inline constexpr char kCommit[] = "commit";
+inline constexpr char kRollback[] = "rollback";
+inline constexpr char kReadKeys[] = "read_keys";
+inline constexpr char kReadNames[] = "read_names";
+inline constexpr char kReadOperations[] = "read_operations";
+inline constexpr char kReadHeads[] = "read_heads";
+inline constexpr char kReadMeta[] = "read_meta";
+inline constexpr char kScan[] = "scan";
+inline constexpr char kReadLog[] = "read_log";
+inline constexpr char kPutEntities[] = "put_entities";
+inline constexpr char kPutLog[] = "put_log";
+inline constexpr char kPutMeta[] = "put_meta";
+inline constexpr char kCutLog[] = "cut_log";
+
+/// The row of `meta` that this room keeps for itself: its value is the version of the tables, and
+/// who holds it FOR UPDATE holds the write lock. Not part of what a ReadSet answers.
+inline constexpr char kLockKey[] = "postgres.schema";
+/// The version that this code reads and writes.
+inline constexpr int kSchemaVersion = 1;
+
+struct PreparedStatement {
+  const char* name;
+  const char* sql;
+};
+
+inline constexpr PreparedStatement kPrepared[] = {
+    {kBeginRead, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"},
+    // The snapshot is that of the first statement, not of BEGIN.
+    {kSnapshot, "SELECT 1"},
+    // READ COMMITTED: what is read after the lock came is what its last holder left.
+    {kBeginWrite, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"},
+    {kLock, "SELECT value FROM @.meta WHERE key = '@lock' FOR UPDATE"},
+    {kCommit, "COMMIT"},
+    {kRollback, "ROLLBACK"},
+    {kReadKeys,
+     "SELECT asked.n, e.name, e.state"
+     " FROM unnest($1::smallint[], $2::bytea[]) WITH ORDINALITY AS asked(kind, key, n)"
+     " JOIN @.entity e ON e.kind = asked.kind AND e.key = asked.key"},
+    {kReadNames,
+     "SELECT e.kind, e.key, e.name, e.state FROM unnest($1::bytea[]) AS asked(name)"
+     " JOIN @.entity e ON e.name = asked.name AND e.name IS NOT NULL ORDER BY e.kind, e.key"},
+    {kReadOperations,
+     "SELECT l.stream, l.seq, l.operation, l.bytes FROM unnest($1::bytea[]) AS asked(operation)"
+     " JOIN @.log l ON l.operation = asked.operation"},
+    // From stream to stream by the index, whatever the number of rows in each.
+    {kReadHeads,
+     "WITH RECURSIVE streams(stream) AS ("
+     " (SELECT l.stream FROM @.log l ORDER BY l.stream LIMIT 1)"
+     " UNION ALL"
+     " SELECT (SELECT l.stream FROM @.log l WHERE l.stream > s.stream ORDER BY l.stream LIMIT 1)"
+     " FROM streams s WHERE s.stream IS NOT NULL)"
+     " SELECT h.stream, h.seq, h.operation, h.bytes FROM streams s CROSS JOIN LATERAL"
+     " (SELECT * FROM @.log l WHERE l.stream = s.stream ORDER BY l.seq DESC LIMIT 1) h"
+     " WHERE s.stream IS NOT NULL"},
+    {kReadMeta, "SELECT key, value FROM @.meta WHERE key <> '@lock'"},
+    // octet_length does not fetch a value that is stored out of line.
+    {kScan,
+     "SELECT kind, key, name, state FROM ("
+     " SELECT *, sum(octet_length(state)) OVER (ORDER BY kind, key"
+     " ROWS UNBOUNDED PRECEDING) - octet_length(state) AS before FROM ("
+     " SELECT kind, key, name, state FROM @.entity"
+     " WHERE (kind, key) >= ($1::smallint, $2::bytea) AND (kind, key) < ($3::smallint, $4::bytea)"
+     " ORDER BY kind, key LIMIT $5::bigint) page) counted"
+     " WHERE before < $6::bigint ORDER BY kind, key"},
+    {kReadLog,
+     "SELECT stream, seq, operation, bytes FROM ("
+     " SELECT *, sum(octet_length(bytes)) OVER (ORDER BY seq"
+     " ROWS UNBOUNDED PRECEDING) - octet_length(bytes) AS before FROM ("
+     " SELECT stream, seq, operation, bytes FROM @.log"
+     " WHERE stream = $1::bigint AND seq > $2::bigint ORDER BY seq LIMIT $3::bigint) page) counted"
+     " WHERE before < $4::bigint ORDER BY seq"},
+    {kPutEntities,
+     "INSERT INTO @.entity (kind, key, name, state)"
+     " SELECT * FROM unnest($1::smallint[], $2::bytea[], $3::bytea[], $4::bytea[])"
+     " ON CONFLICT (kind, key) DO UPDATE SET name = EXCLUDED.name, state = EXCLUDED.state"},
+    {kPutLog,
+     "INSERT INTO @.log (stream, seq, operation, bytes)"
+     " SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bytea[])"},
+    {kPutMeta,
+     "INSERT INTO @.meta (key, value) SELECT * FROM unnest($1::text[], $2::bytea[])"
+     " ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value"},
+    {kCutLog,
+     "DELETE FROM @.log l USING unnest($1::bigint[], $2::bigint[]) AS cut(stream, below)"
+     " WHERE l.stream = cut.stream AND l.seq < cut.below"},
+};
+
+}  // namespace aimem::postgres

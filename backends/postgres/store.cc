@@ -1,0 +1,19 @@
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "aimem/backends/postgres.h"
+#include "aimem/local_store.h"
+#include "lib/base/status.h"
+
+namespace aimem {
+
+absl::StatusOr<std::unique_ptr<Store>> OpenPostgresStore(const std::string& url,
+                                                         const PostgresOptions& options,
+                                                         const StoreOptions& store_options) {
+  AIMEM_RETURN_IF_ERROR(Validate(store_options));
+  AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, OpenPostgresBackend(url, options));
+  return OpenLocalStore(std::move(backend), store_options);
+}
+
+}  // namespace aimem

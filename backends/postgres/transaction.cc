@@ -1,0 +1,234 @@
+#include "backends/postgres/transaction.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "backends/postgres/encode.h"
+#include "backends/postgres/statements.h"
+#include "lib/base/status.h"
+
+namespace aimem::postgres {
+namespace {
+
+// Rows that one statement of a scan looks at, so that a large max_rows with a small max_bytes does
+// not count through the whole table.
+constexpr std::size_t kPageRows = 2'000;
+
+std::int64_t Clamped(std::size_t value) {
+  constexpr std::size_t kMax = std::numeric_limits<std::int64_t>::max();
+  return static_cast<std::int64_t>(std::min(value, kMax));
+}
+
+absl::Status AddKeys(const Rows& rows, const ReadSet& set, ReadResult& result) {
+  for (int row = 0; row < rows.size(); ++row) {
+    AIMEM_ASSIGN_OR_RETURN(const std::int64_t position, rows.Int(row, 0));
+    if (position < 1 || position > Clamped(set.keys.size())) {
+      return absl::DataLossError("PostgreSQL answered a key that was not asked for");
+    }
+    const auto index = static_cast<std::size_t>(position - 1);
+    AIMEM_ASSIGN_OR_RETURN(std::optional<Hash256> name, rows.Name(row, 1));
+    result.rows[index] = EntityRow{set.keys[index], name, std::string(rows.Bytes(row, 2))};
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddEntities(const Rows& rows, std::vector<EntityRow>& entities) {
+  for (int row = 0; row < rows.size(); ++row) {
+    AIMEM_ASSIGN_OR_RETURN(EntityRow entity, rows.Entity(row));
+    entities.push_back(std::move(entity));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddLog(const Rows& rows, std::vector<LogRow>& log) {
+  for (int row = 0; row < rows.size(); ++row) {
+    AIMEM_ASSIGN_OR_RETURN(LogRow commit, rows.Log(row));
+    log.push_back(std::move(commit));
+  }
+  return absl::OkStatus();
+}
+
+// bigint orders streams above 2^63 first.
+void SortByStream(std::vector<LogRow>& log) {
+  std::sort(log.begin(), log.end(), [](const LogRow& a, const LogRow& b) {
+    return std::pair(a.stream, a.seq) < std::pair(b.stream, b.seq);
+  });
+}
+
+absl::StatusOr<ReadResult> Decode(const std::vector<Rows>& answers, std::size_t next,
+                                  const ReadSet& set) {
+  ReadResult result;
+  result.rows.resize(set.keys.size());
+  if (!set.keys.empty()) AIMEM_RETURN_IF_ERROR(AddKeys(answers[next++], set, result));
+  if (!set.names.empty()) AIMEM_RETURN_IF_ERROR(AddEntities(answers[next++], result.named));
+  if (!set.operations.empty()) AIMEM_RETURN_IF_ERROR(AddLog(answers[next++], result.operations));
+  if (set.heads) AIMEM_RETURN_IF_ERROR(AddLog(answers[next++], result.heads));
+  SortByStream(result.operations);
+  SortByStream(result.heads);
+  if (set.meta) {
+    const Rows& meta = answers[next];
+    for (int row = 0; row < meta.size(); ++row) {
+      result.meta.emplace(meta.Bytes(row, 0), meta.Bytes(row, 1));
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+PostgresTransaction::~PostgresTransaction() {
+  if (!over_) RollBack();
+}
+
+void PostgresTransaction::RollBack() {
+  over_ = true;
+  session_->RunAndForget(Call::Prepared(kRollback));
+}
+
+absl::StatusOr<std::vector<Rows>> PostgresTransaction::Query(std::vector<Call> calls) {
+  if (over_) return absl::FailedPreconditionError("the transaction is over");
+  if (!failed_.ok()) return failed_;
+  const std::size_t first = unsent_.size();
+  std::vector<Call> all = std::exchange(unsent_, {});
+  for (Call& call : calls) all.push_back(std::move(call));
+  Answer answer = session_->Run(all);
+  if (!answer.status.ok()) {
+    failed_ = answer.status;
+    return failed_;
+  }
+  answer.rows.erase(answer.rows.begin(), answer.rows.begin() + static_cast<std::ptrdiff_t>(first));
+  return std::move(answer.rows);
+}
+
+absl::StatusOr<Rows> PostgresTransaction::QueryOne(Call call) {
+  std::vector<Call> calls;
+  calls.push_back(std::move(call));
+  AIMEM_ASSIGN_OR_RETURN(std::vector<Rows> answers, Query(std::move(calls)));
+  return std::move(answers.front());
+}
+
+absl::StatusOr<ReadResult> PostgresTransaction::Read(const ReadSet& set) {
+  AIMEM_ASSIGN_OR_RETURN(const std::vector<Rows> answers, Query(CallsOf(set)));
+  AIMEM_ASSIGN_OR_RETURN(ReadResult result, Decode(answers, 0, set));
+  if (set.heads && !has_put_) {
+    heads_.emplace();
+    for (const LogRow& head : result.heads) heads_->emplace(head.stream, head.seq);
+  }
+  return result;
+}
+
+absl::StatusOr<std::vector<EntityRow>> PostgresTransaction::Scan(const ScanRequest& request) {
+  if (!request.prefix.empty() && !request.kind.has_value()) {
+    return absl::InvalidArgumentError("a scan by prefix needs a kind");
+  }
+  std::vector<EntityRow> rows;
+  ScanRange range = RangeOf(request);
+  std::size_t bytes = 0;
+  const std::size_t max_bytes = std::max<std::size_t>(request.max_bytes, 1);
+  while (rows.size() < request.max_rows && bytes < max_bytes && range.low < range.high) {
+    const std::size_t page = std::min(kPageRows, request.max_rows - rows.size());
+    const std::size_t before = rows.size();
+    AIMEM_ASSIGN_OR_RETURN(
+        const Rows answer,
+        QueryOne(ScanCall(range, Clamped(page), Clamped(max_bytes - bytes))));
+    AIMEM_RETURN_IF_ERROR(AddEntities(answer, rows));
+    for (std::size_t i = before; i < rows.size(); ++i) bytes += rows[i].state.size();
+    if (rows.size() - before < page) break;
+    range.low = {static_cast<std::int16_t>(rows.back().key.kind), rows.back().key.key + '\0'};
+  }
+  return rows;
+}
+
+absl::StatusOr<std::vector<LogRow>> PostgresTransaction::ReadLog(std::uint64_t stream,
+                                                                 std::uint64_t after,
+                                                                 std::size_t max_rows,
+                                                                 std::size_t max_bytes) {
+  std::vector<LogRow> log;
+  std::size_t bytes = 0;
+  max_bytes = std::max<std::size_t>(max_bytes, 1);
+  while (log.size() < max_rows && bytes < max_bytes && after < kSeqMax) {
+    const std::size_t page = std::min(kPageRows, max_rows - log.size());
+    const std::size_t before = log.size();
+    AIMEM_ASSIGN_OR_RETURN(
+        const Rows answer,
+        QueryOne(Call::Prepared(
+            kReadLog, {Int64Parameter(StoredStream(stream)), Int64Parameter(Clamped(after)),
+                       Int64Parameter(Clamped(page)), Int64Parameter(Clamped(max_bytes - bytes))})));
+    AIMEM_RETURN_IF_ERROR(AddLog(answer, log));
+    for (std::size_t i = before; i < log.size(); ++i) bytes += log[i].bytes.size();
+    if (log.size() - before < page) break;
+    after = log.back().seq;
+  }
+  return log;
+}
+
+// Under the write lock, a commit above the last one of its stream cannot be taken.
+bool PostgresTransaction::IsSurelyNew(const std::vector<LogRow>& log) const {
+  if (log.empty()) return true;
+  if (!heads_.has_value()) return false;
+  std::map<std::uint64_t, std::uint64_t> heads = *heads_;
+  for (const LogRow& row : log) {
+    const auto [head, is_new_stream] = heads.emplace(row.stream, row.seq);
+    if (!is_new_stream && row.seq <= head->second) return false;
+    head->second = row.seq;
+  }
+  return true;
+}
+
+absl::Status PostgresTransaction::Put(const WriteSet& set) {
+  if (role_ != SessionRole::kWriter) {
+    return absl::FailedPreconditionError("a read transaction cannot write");
+  }
+  if (over_ || has_put_) {
+    return absl::FailedPreconditionError("a transaction writes once, before its end");
+  }
+  if (!failed_.ok()) return failed_;
+  AIMEM_ASSIGN_OR_RETURN(unsent_, CallsOf(set));
+  has_put_ = true;
+  if (IsSurelyNew(set.log)) return absl::OkStatus();
+  return Query({}).status();
+}
+
+CommitResult PostgresTransaction::Commit() {
+  if (over_) {
+    return {CommitOutcome::kNotDone, absl::FailedPreconditionError("the transaction is over")};
+  }
+  if (role_ == SessionRole::kReader || !has_put_) {
+    RollBack();
+    return {CommitOutcome::kDurable, absl::OkStatus()};
+  }
+  if (!failed_.ok()) {
+    RollBack();
+    return {CommitOutcome::kNotDone, failed_};
+  }
+  return CommitWrite();
+}
+
+CommitResult PostgresTransaction::CommitWrite() {
+  if (session_->NoticeLoss()) {
+    over_ = true;
+    return {CommitOutcome::kNotDone,
+            absl::UnavailableError("PostgreSQL: the connection was lost before the commit")};
+  }
+  std::vector<Call> calls = std::exchange(unsent_, {});
+  calls.push_back(Call::Prepared(kCommit));
+  Answer answer = session_->Run(calls);
+  over_ = true;
+  if (answer.rows.size() == calls.size()) {
+    if (answer.rows.back().command() == "COMMIT") {
+      return {CommitOutcome::kDurable, absl::OkStatus()};
+    }
+    return {CommitOutcome::kNotDone,
+            absl::InternalError(absl::StrFormat("PostgreSQL answered COMMIT with %s",
+                                                answer.rows.back().command()))};
+  }
+  if (answer.refused) {
+    session_->RunAndForget(Call::Prepared(kRollback));
+    return {CommitOutcome::kNotDone, answer.status};
+  }
+  return {CommitOutcome::kUnknown, Annotate(answer.status, "the commit may have happened")};
+}
+
+}  // namespace aimem::postgres

@@ -1,0 +1,54 @@
+// One transaction of the backend, over a session on loan.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "aimem/backends/backend.h"
+#include "backends/postgres/pool.h"
+
+namespace aimem::postgres {
+
+/// What Put() writes is sent with whatever follows: a Read(), or the COMMIT. So a group of writes
+/// is three round trips: lock, read, write and commit.
+class PostgresTransaction : public Transaction {
+ public:
+  /// `lease`: BEGIN and, for a write, the lock have been done on it.
+  PostgresTransaction(Lease lease, SessionRole role) : session_(std::move(lease)), role_(role) {}
+  ~PostgresTransaction() override;
+
+  absl::StatusOr<ReadResult> Read(const ReadSet& set) override;
+  absl::StatusOr<std::vector<EntityRow>> Scan(const ScanRequest& request) override;
+  absl::StatusOr<std::vector<LogRow>> ReadLog(std::uint64_t stream, std::uint64_t after,
+                                              std::size_t max_rows,
+                                              std::size_t max_bytes) override;
+  absl::Status Put(const WriteSet& set) override;
+  CommitResult Commit() override;
+
+  /// Run statements of this room in this transaction.
+  absl::StatusOr<std::vector<Rows>> Query(std::vector<Call> calls);
+
+ private:
+  absl::StatusOr<Rows> QueryOne(Call call);
+  bool IsSurelyNew(const std::vector<LogRow>& log) const;
+  CommitResult CommitWrite();
+  void RollBack();
+
+  Lease session_;
+  const SessionRole role_;
+  /// Of Put(), not yet sent.
+  std::vector<Call> unsent_;
+  /// Last seq of every stream, as read before Put(): no one else writes meanwhile.
+  std::optional<std::map<std::uint64_t, std::uint64_t>> heads_;
+  /// Why the transaction can do nothing any more.
+  absl::Status failed_;
+  bool has_put_ = false;
+  bool over_ = false;
+};
+
+}  // namespace aimem::postgres

@@ -1,0 +1,155 @@
+// One SQLite connection with its kept statements, and the way from SQLite's codes to a Status.
+#pragma once
+
+#include <sqlite3.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace aimem::sqlite {
+
+/// Every statement that is prepared once per connection.
+enum class Sql : std::size_t {
+  kBeginRead,
+  kBeginWrite,
+  kCommit,
+  kRollback,
+  kVersion,
+  kGetEntity,
+  kGetNamed,
+  kScan,
+  kGetOperation,
+  kNextStream,
+  kLastOfStream,
+  kReadLog,
+  kGetMeta,
+  kPutEntity,
+  kPutLog,
+  kPutMeta,
+  kCutLog,
+  kIntegrityCheck,
+  kCount,
+};
+
+enum class Access {
+  kCreate,     ///< Read and write; the file is made if absent.
+  kWrite,      ///< Read and write.
+  kRead,       ///< Reads, but takes part in the write-ahead log like a writer.
+  kReadOnly,   ///< The file is opened for reading.
+  kImmutable,  ///< For reading, without locks and side files: nobody may be writing.
+};
+
+/// What every connection to a file is opened with.
+struct Place {
+  std::string path;  ///< Absolute.
+  std::string vfs;   ///< Empty: SQLite's default.
+  bool sync_writes = true;
+  absl::Duration lock_timeout = absl::Seconds(30);
+};
+
+class Connection;
+
+/// One use of a statement; the statement is ready for the next use when this one ends. An error of
+/// preparing or binding is told by Step().
+class Statement {
+ public:
+  Statement(Connection& connection, Sql sql);
+  ~Statement();
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  // Parameters count from 1. Blobs must outlive the last Step().
+  void BindInt(int index, std::int64_t value);
+  void BindBlob(int index, std::string_view value);
+  void BindNull(int index);
+
+  /// True: there is a row. False: done.
+  absl::StatusOr<bool> Step();
+  /// Step of a statement that has no rows.
+  absl::Status Run();
+  /// SQLite's extended code of the last Step().
+  [[nodiscard]] int code() const { return code_; }
+
+  // Columns count from 0; a blob is valid until the next Step().
+  [[nodiscard]] std::int64_t Int(int column) const;
+  [[nodiscard]] std::string_view Blob(int column) const;
+  [[nodiscard]] bool IsNull(int column) const;
+
+ private:
+  Connection& connection_;
+  sqlite3_stmt* statement_ = nullptr;
+  int code_ = SQLITE_OK;
+};
+
+/// Used by one thread at a time.
+class Connection {
+ public:
+  static absl::StatusOr<std::unique_ptr<Connection>> Open(const Place& place, Access access);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  /// From now on locks are waited for until `lock_timeout` has passed.
+  void StartWaiting();
+  /// Sleep for a moment; false if there is no time left.
+  bool WaitForLock();
+
+  /// Run SQL of our own that is used once.
+  absl::Status Execute(const char* sql);
+  /// The first column of the first row; 0 if there is none.
+  absl::StatusOr<std::int64_t> QueryInt(const char* sql);
+
+  /// A status for `code`: what failed, SQLite's words, the file and what to do.
+  absl::Status Error(int code, std::string_view action);
+
+  /// An error came after which this connection is better replaced than used.
+  [[nodiscard]] bool suspect() const { return suspect_; }
+  void Distrust() { suspect_ = true; }
+  /// A transaction is open.
+  [[nodiscard]] bool InTransaction() const;
+  /// The file or its folder lets us read only.
+  [[nodiscard]] bool ReadOnly() const;
+  /// Leave the write-ahead log as it is when this closes, even if nobody else has the file open.
+  void KeepLogOnClose(bool keep);
+  /// Set if the files overwrite in whole sectors only: then SQLite pads the log after a commit.
+  [[nodiscard]] bool PadsLog() const;
+
+  [[nodiscard]] sqlite3* handle() const { return handle_; }
+  [[nodiscard]] Access access() const { return access_; }
+  /// Frames in the write-ahead log after the last commit here.
+  [[nodiscard]] int log_frames() const { return log_frames_; }
+  void set_log_frames(int frames) { log_frames_ = frames; }
+
+ private:
+  friend class Statement;
+  Connection(const Place& place, Access access) : place_(place), access_(access) {}
+  absl::Status Configure();
+  /// Null and `code` set if it does not compile.
+  sqlite3_stmt* Prepared(Sql sql, int& code);
+  static int OnBusy(void* self, int attempts);
+  static int OnCommit(void* self, sqlite3* handle, const char* schema, int frames);
+
+  const Place place_;
+  const Access access_;
+  sqlite3* handle_ = nullptr;
+  std::array<sqlite3_stmt*, static_cast<std::size_t>(Sql::kCount)> statements_{};
+  absl::Duration deadline_;  ///< On the monotonic clock.
+  std::uint64_t jitter_ = 1;
+  int attempts_ = 0;  ///< Waits since StartWaiting().
+  int log_frames_ = 0;
+  bool suspect_ = false;
+};
+
+/// The code and the message for a SQLite code without a connection.
+absl::Status SqliteError(int code, int system_error, std::string_view detail,
+                         std::string_view action, std::string_view path);
+
+}  // namespace aimem::sqlite

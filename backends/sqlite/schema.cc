@@ -1,0 +1,104 @@
+#include "backends/sqlite/schema.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_format.h"
+#include "backends/sqlite/file.h"
+#include "lib/base/status.h"
+
+namespace aimem::sqlite {
+namespace {
+
+constexpr const char* kTables =
+    "CREATE TABLE entity("
+    " n INTEGER PRIMARY KEY, kind INTEGER NOT NULL, key BLOB NOT NULL, name BLOB,"
+    " state BLOB NOT NULL);"
+    "CREATE UNIQUE INDEX entity_key ON entity(kind, key);"
+    "CREATE INDEX entity_name ON entity(name) WHERE name IS NOT NULL;"
+    "CREATE TABLE log("
+    " stream INTEGER NOT NULL, seq INTEGER NOT NULL, operation BLOB NOT NULL,"
+    " bytes BLOB NOT NULL, PRIMARY KEY(stream, seq)) WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX log_operation ON log(operation, stream);"
+    "CREATE TABLE meta(key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;";
+
+struct Rollback {
+  Connection& connection;
+  ~Rollback() {
+    if (!connection.InTransaction()) return;
+    sqlite3_exec(connection.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
+  }
+};
+
+absl::Status CreateTables(Connection& connection, const Place& place) {
+  AIMEM_RETURN_IF_ERROR(connection.Execute("BEGIN IMMEDIATE"));
+  const Rollback rollback{connection};
+  AIMEM_ASSIGN_OR_RETURN(const std::int64_t application,
+                         connection.QueryInt("PRAGMA application_id"));
+  if (application == kApplicationId) return CheckVersion(connection, place);
+  AIMEM_ASSIGN_OR_RETURN(const std::int64_t objects,
+                         connection.QueryInt("SELECT count(*) FROM sqlite_schema"));
+  if (application != 0 || objects != 0) {
+    return MakeStatus(absl::StatusCode::kFailedPrecondition,
+                      absl::StrFormat("another program has just made a database of its own at "
+                                      "'%s'; choose another path for the store",
+                                      place.path));
+  }
+  AIMEM_RETURN_IF_ERROR(connection.Execute(kTables));
+  const std::string marks = absl::StrFormat(
+      "PRAGMA application_id = %d; PRAGMA user_version = %d", kApplicationId, kSchemaVersion);
+  AIMEM_RETURN_IF_ERROR(connection.Execute(marks.c_str()));
+  return connection.Execute("COMMIT");
+}
+
+/// Take what `PRAGMA journal_mode` answers: the mode that is then in force.
+int OnMode(void* mode, int, char** values, char**) {
+  static_cast<std::string*>(mode)->assign(values[0] == nullptr ? "" : values[0]);
+  return 0;
+}
+
+/// The mode is kept in the file. SQLite does not wait for the lock that the change needs.
+absl::Status TurnOnLog(Connection& connection, const Place& place) {
+  for (;;) {
+    std::string mode;
+    const int code = sqlite3_exec(connection.handle(), "PRAGMA journal_mode = WAL", &OnMode, &mode,
+                                  nullptr);
+    if (code == SQLITE_OK && mode == "wal") return absl::OkStatus();
+    if (code == SQLITE_OK) {
+      return MakeStatus(absl::StatusCode::kFailedPrecondition,
+                        absl::StrFormat("'%s' lies where SQLite cannot keep a write-ahead log "
+                                        "(journal mode '%s'); move it to a local disk",
+                                        place.path, mode));
+    }
+    if ((code & 0xff) != SQLITE_BUSY || !connection.WaitForLock()) {
+      return connection.Error(code, "turning on the write-ahead log of");
+    }
+  }
+}
+
+}  // namespace
+
+absl::Status Create(const Place& place) {
+  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> connection,
+                         Connection::Open(place, Access::kCreate));
+  connection->StartWaiting();
+  AIMEM_RETURN_IF_ERROR(CreateTables(*connection, place));
+  return TurnOnLog(*connection, place);
+}
+
+absl::Status PrepareForWriting(Connection& connection, const Place& place) {
+  AIMEM_RETURN_IF_ERROR(CheckVersion(connection, place));
+  // Migrations from older versions start here, each in a transaction that re-reads the version
+  // under the lock and sets the next one. Version 1 is the first: there is none.
+  return TurnOnLog(connection, place);
+}
+
+absl::Status CheckVersion(Connection& connection, const Place& place) {
+  Statement version(connection, Sql::kVersion);
+  AIMEM_ASSIGN_OR_RETURN(const bool row, version.Step());
+  if (row && version.Int(0) > kSchemaVersion) return NewerVersion(version.Int(0), place.path);
+  return absl::OkStatus();
+}
+
+}  // namespace aimem::sqlite

@@ -1,0 +1,476 @@
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "aimem/backends/sqlite.h"
+#include "aimem/environment.h"
+#include "backends/sqlite/connection.h"
+#include "backends/sqlite/file.h"
+#include "backends/sqlite/schema.h"
+#include "backends/sqlite/transaction.h"
+#include "lib/base/mutex.h"
+#include "lib/base/status.h"
+
+namespace aimem {
+namespace sqlite {
+namespace {
+
+/// Connections for reading are lent from a pool; the one for writing is lent to one transaction
+/// at a time, or to a checkpoint. None is opened before it is needed, so that opening a store
+/// writes nothing. mutex_ guards who has what, and is never held across I/O.
+class SqliteBackend : public Backend, public Lender {
+ public:
+  SqliteBackend(Place place, const SqliteOptions& options)
+      : place_(std::move(place)), options_(options) {}
+  ~SqliteBackend() override { static_cast<void>(Close()); }
+
+  /// Read once from a store that has a log: the first look that needs locks.
+  absl::Status CheckReadable();
+
+  absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override;
+  absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override;
+  absl::Status Recover() override;
+  absl::StatusOr<std::vector<std::string>> Verify() override;
+  absl::Status Maintain(bool idle) override;
+  absl::StatusOr<std::string> PhysicalIdentity() override;
+  absl::StatusOr<std::int64_t> SizeBytes() override;
+  std::string Url() const override { return "sqlite://" + place_.path; }
+  absl::Status Close() override;
+
+ private:
+  struct Reader {
+    std::unique_ptr<Connection> connection;
+    std::optional<FileStamp> stamp;  ///< Of the file that an immutable connection was opened on.
+  };
+
+  // Lender.
+  void TakeBackReader(std::unique_ptr<Connection> connection,
+                      std::optional<FileStamp> stamp) override;
+  void TakeBackWriter(std::unique_ptr<Connection> connection) override;
+  void OutcomeUnknown() override;
+
+  absl::Status CheckUsable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// Wait until `free` is true, at most lock_timeout. `what` is waited for.
+  template <typename Free>
+  absl::Status WaitUntil(Free free, std::string_view what) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  /// Take a free place in the pool: its connection, or null if it must be opened.
+  absl::StatusOr<Reader> TakeReader();
+  absl::StatusOr<Reader> OpenReader() const;
+  absl::Status BeginOn(Connection& connection, Sql begin) const;
+
+  /// Take the place for writing and its connection, null if it must be opened.
+  absl::StatusOr<std::unique_ptr<Connection>> TakeWriter();
+  absl::StatusOr<std::unique_ptr<Connection>> OpenWriter() const;
+  absl::Status Checkpoint(Connection& connection) const;
+  int Lent() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return readers_lent_ + (writer_lent_ ? 1 : 0);
+  }
+  /// All connections that are not lent.
+  std::vector<std::unique_ptr<Connection>> TakeAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CloseForRecovery();
+
+  const Place place_;
+  const SqliteOptions options_;
+
+  Mutex mutex_;
+  CondVar changed_;
+  std::vector<Reader> readers_ ABSL_GUARDED_BY(mutex_);  ///< Those that nobody uses.
+  int readers_lent_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::unique_ptr<Connection> writer_ ABSL_GUARDED_BY(mutex_);
+  bool writer_lent_ ABSL_GUARDED_BY(mutex_) = false;
+  /// Frames in the log at the last checkpoint. Readers can keep it from starting again for long;
+  /// the next one is then worth it after as much growth.
+  int log_checked_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool unknown_ ABSL_GUARDED_BY(mutex_) = false;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+/// Not to be used again; and what is in the log is left to a connection that is sound.
+void CloseIfSuspect(std::unique_ptr<Connection>& connection) {
+  if (connection == nullptr || !connection->suspect()) return;
+  connection->KeepLogOnClose(true);
+  connection.reset();
+}
+
+// -- Lending --------------------------------------------------------------------------------------
+
+absl::Status SqliteBackend::CheckUsable() const {
+  if (closed_) {
+    return MakeStatus(absl::StatusCode::kFailedPrecondition,
+                      absl::StrFormat("the store '%s' is closed", place_.path));
+  }
+  if (unknown_) {
+    return MakeStatus(absl::StatusCode::kUnavailable,
+                      absl::StrFormat("the outcome of a commit to '%s' is unknown: recover first",
+                                      place_.path));
+  }
+  return absl::OkStatus();
+}
+
+template <typename Free>
+absl::Status SqliteBackend::WaitUntil(Free free, std::string_view what) {
+  const absl::Duration deadline = SystemClock().Monotonic() + options_.lock_timeout;
+  for (;;) {
+    AIMEM_RETURN_IF_ERROR(CheckUsable());
+    if (free()) return absl::OkStatus();
+    const absl::Duration left = deadline - SystemClock().Monotonic();
+    if (left <= absl::ZeroDuration()) {
+      return MakeStatus(absl::StatusCode::kUnavailable,
+                        absl::StrFormat("waited %s for %s '%s' in this process: try again, or "
+                                        "raise lock_timeout or readers",
+                                        absl::FormatDuration(options_.lock_timeout), what,
+                                        place_.path));
+    }
+    changed_.WaitFor(mutex_, left);
+  }
+}
+
+absl::StatusOr<SqliteBackend::Reader> SqliteBackend::TakeReader() {
+  MutexLock lock(mutex_);
+  AIMEM_RETURN_IF_ERROR(WaitUntil(
+      [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return readers_lent_ < options_.readers; },
+      "a connection for reading"));
+  ++readers_lent_;
+  Reader reader;
+  if (!readers_.empty()) {
+    reader = std::move(readers_.back());
+    readers_.pop_back();
+  }
+  return reader;
+}
+
+void SqliteBackend::TakeBackReader(std::unique_ptr<Connection> connection,
+                                   std::optional<FileStamp> stamp) {
+  CloseIfSuspect(connection);
+  MutexLock lock(mutex_);
+  --readers_lent_;
+  if (connection != nullptr) readers_.push_back(Reader{std::move(connection), stamp});
+  changed_.NotifyAll();
+}
+
+absl::StatusOr<std::unique_ptr<Connection>> SqliteBackend::TakeWriter() {
+  MutexLock lock(mutex_);
+  AIMEM_RETURN_IF_ERROR(WaitUntil(
+      [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !writer_lent_; }, "the turn to write to"));
+  writer_lent_ = true;
+  return std::move(writer_);
+}
+
+void SqliteBackend::TakeBackWriter(std::unique_ptr<Connection> connection) {
+  CloseIfSuspect(connection);
+  MutexLock lock(mutex_);
+  writer_ = std::move(connection);
+  writer_lent_ = false;
+  changed_.NotifyAll();
+}
+
+void SqliteBackend::OutcomeUnknown() {
+  MutexLock lock(mutex_);
+  unknown_ = true;
+  changed_.NotifyAll();
+}
+
+// -- Reading --------------------------------------------------------------------------------------
+
+absl::StatusOr<SqliteBackend::Reader> SqliteBackend::OpenReader() const {
+  Reader reader;
+  reader.stamp = StampOf(place_.path);
+  const bool closed_file = !HasLog(place_.path);
+  if (options_.read_only && closed_file) {
+    // Nobody writes: read without the side files that reading with locks would make.
+    AIMEM_ASSIGN_OR_RETURN(reader.connection, Connection::Open(place_, Access::kImmutable));
+    return reader;
+  }
+  absl::StatusOr<std::unique_ptr<Connection>> connection =
+      Connection::Open(place_, options_.read_only ? Access::kReadOnly : Access::kRead);
+  if (absl::IsPermissionDenied(connection.status()) && closed_file) {
+    // A folder that we may not write to has no place for the side files.
+    connection = Connection::Open(place_, Access::kImmutable);
+  } else {
+    reader.stamp.reset();
+  }
+  if (!connection.ok()) return connection.status();
+  reader.connection = *std::move(connection);
+  return reader;
+}
+
+absl::Status SqliteBackend::BeginOn(Connection& connection, Sql begin) const {
+  connection.StartWaiting();
+  absl::Status status = Statement(connection, begin).Run();
+  // The version is the first thing read: that takes the snapshot.
+  if (status.ok()) status = CheckVersion(connection, place_);
+  return status;
+}
+
+absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginRead() {
+  AIMEM_ASSIGN_OR_RETURN(Reader reader, TakeReader());
+  absl::Status status;
+  if (reader.stamp.has_value() &&
+      (reader.stamp != StampOf(place_.path) || HasLog(place_.path))) {
+    reader.connection.reset();
+  }
+  if (reader.connection == nullptr) {
+    absl::StatusOr<Reader> opened = OpenReader();
+    status = opened.status();
+    if (opened.ok()) reader = *std::move(opened);
+  }
+  if (status.ok()) status = BeginOn(*reader.connection, Sql::kBeginRead);
+  if (!status.ok()) {
+    if (reader.connection != nullptr) reader.connection->Distrust();
+    TakeBackReader(std::move(reader.connection), reader.stamp);
+    return status;
+  }
+  return std::make_unique<SqliteTransaction>(*this, std::move(reader.connection), place_, false,
+                                             reader.stamp);
+}
+
+absl::Status SqliteBackend::CheckReadable() {
+  AIMEM_ASSIGN_OR_RETURN(Reader reader, OpenReader());
+  // If it is damaged, its log is left for whoever looks into it.
+  reader.connection->KeepLogOnClose(true);
+  AIMEM_RETURN_IF_ERROR(BeginOn(*reader.connection, Sql::kBeginRead));
+  absl::StatusOr<std::int64_t> tables = reader.connection->QueryInt(
+      "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN"
+      " ('entity', 'log', 'meta')");
+  if (!tables.ok()) return tables.status();
+  if (*tables != 3) {
+    return MakeStatus(absl::StatusCode::kDataLoss,
+                      absl::StrFormat("the store '%s' is damaged: one of its tables is missing; "
+                                      "restore it from a backup",
+                                      place_.path));
+  }
+  AIMEM_RETURN_IF_ERROR(Statement(*reader.connection, Sql::kCommit).Run());
+  reader.connection->KeepLogOnClose(false);
+  MutexLock lock(mutex_);
+  readers_.push_back(std::move(reader));
+  return absl::OkStatus();
+}
+
+// -- Writing --------------------------------------------------------------------------------------
+
+absl::StatusOr<std::unique_ptr<Connection>> SqliteBackend::OpenWriter() const {
+  AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection,
+                         Connection::Open(place_, Access::kWrite));
+  if (connection->ReadOnly()) {
+    return MakeStatus(absl::StatusCode::kPermissionDenied,
+                      absl::StrFormat("'%s' cannot be written: check the owner and mode of the "
+                                      "file and its folder",
+                                      place_.path));
+  }
+  AIMEM_RETURN_IF_ERROR(PrepareForWriting(*connection, place_));
+  return connection;
+}
+
+absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginWrite() {
+  if (options_.read_only) {
+    return MakeStatus(absl::StatusCode::kFailedPrecondition,
+                      absl::StrFormat("the store '%s' is opened read-only", place_.path));
+  }
+  AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, TakeWriter());
+  absl::Status status;
+  if (connection == nullptr) {
+    absl::StatusOr<std::unique_ptr<Connection>> opened = OpenWriter();
+    status = opened.status();
+    if (opened.ok()) connection = *std::move(opened);
+  }
+  if (status.ok()) status = BeginOn(*connection, Sql::kBeginWrite);
+  if (!status.ok()) {
+    if (connection != nullptr && connection->InTransaction()) {
+      Statement(*connection, Sql::kRollback).Run().IgnoreError();
+      if (connection->InTransaction()) connection->Distrust();
+    }
+    TakeBackWriter(std::move(connection));
+    return status;
+  }
+  return std::make_unique<SqliteTransaction>(*this, std::move(connection), place_, true,
+                                             std::nullopt);
+}
+
+// -- Looking after --------------------------------------------------------------------------------
+
+absl::Status SqliteBackend::Checkpoint(Connection& connection) const {
+  int frames = 0;
+  int done = 0;
+  const int code = sqlite3_wal_checkpoint_v2(connection.handle(), "main",
+                                             SQLITE_CHECKPOINT_PASSIVE, &frames, &done);
+  // Another process is at it.
+  if ((code & 0xff) == SQLITE_BUSY) return absl::OkStatus();
+  if (code != SQLITE_OK) return connection.Error(code, "checkpointing");
+  // What a reader still needs stays, and counts.
+  connection.set_log_frames(done >= frames ? 0 : frames);
+  return absl::OkStatus();
+}
+
+absl::Status SqliteBackend::Maintain(bool idle) {
+  std::unique_ptr<Connection> connection;
+  {
+    MutexLock lock(mutex_);
+    AIMEM_RETURN_IF_ERROR(CheckUsable());
+    if (writer_ == nullptr || writer_lent_) return absl::OkStatus();
+    const int frames = writer_->log_frames();
+    // The log starts again from its beginning once it is checkpointed and nobody reads it.
+    if (frames < log_checked_) log_checked_ = 0;
+    const bool grown = frames - log_checked_ > options_.checkpoint_pages;
+    if (frames == 0 || (!idle && !grown)) return absl::OkStatus();
+    if (grown) log_checked_ = frames;
+    writer_lent_ = true;
+    connection = std::move(writer_);
+  }
+  const absl::Status status = Checkpoint(*connection);
+  TakeBackWriter(std::move(connection));
+  return status;
+}
+
+absl::StatusOr<std::vector<std::string>> SqliteBackend::Verify() {
+  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction, BeginRead());
+  return static_cast<SqliteTransaction&>(*transaction).IntegrityCheck();
+}
+
+absl::StatusOr<std::string> SqliteBackend::PhysicalIdentity() {
+  const std::optional<FileStamp> stamp = StampOf(place_.path);
+  if (!stamp.has_value()) {
+    return MakeStatus(absl::StatusCode::kUnavailable,
+                      absl::StrFormat("'%s' is gone from its place", place_.path));
+  }
+  return absl::StrFormat("%s:%d:%d", MachineId(), stamp->device, stamp->inode);
+}
+
+absl::StatusOr<std::int64_t> SqliteBackend::SizeBytes() {
+  const std::optional<FileStamp> file = StampOf(place_.path);
+  if (!file.has_value()) {
+    return MakeStatus(absl::StatusCode::kUnavailable,
+                      absl::StrFormat("'%s' is gone from its place", place_.path));
+  }
+  const std::optional<FileStamp> log = StampOf(place_.path + "-wal");
+  return file->bytes + (log.has_value() ? log->bytes : 0);
+}
+
+// -- Ending ---------------------------------------------------------------------------------------
+
+std::vector<std::unique_ptr<Connection>> SqliteBackend::TakeAll() {
+  std::vector<std::unique_ptr<Connection>> all;
+  for (Reader& reader : readers_) all.push_back(std::move(reader.connection));
+  readers_.clear();
+  if (writer_ != nullptr) all.push_back(std::move(writer_));
+  log_checked_ = 0;
+  return all;
+}
+
+absl::Status SqliteBackend::CloseForRecovery() {
+  std::vector<std::unique_ptr<Connection>> connections;
+  {
+    MutexLock lock(mutex_);
+    if (closed_) return CheckUsable();
+    unknown_ = true;
+    const absl::Duration deadline = SystemClock().Monotonic() + options_.lock_timeout;
+    while (Lent() > 0) {
+      const absl::Duration left = deadline - SystemClock().Monotonic();
+      if (left <= absl::ZeroDuration()) {
+        return MakeStatus(absl::StatusCode::kUnavailable,
+                          absl::StrFormat("%d transactions on '%s' are still open: end them, then "
+                                          "recover again",
+                                          Lent(), place_.path));
+      }
+      changed_.WaitFor(mutex_, left);
+    }
+    connections = TakeAll();
+  }
+  // SQLite would tell nobody if the checkpoint of the last one that closes failed.
+  for (const auto& connection : connections) connection->KeepLogOnClose(true);
+  return absl::OkStatus();
+}
+
+absl::Status SqliteBackend::Recover() {
+  AIMEM_RETURN_IF_ERROR(CloseForRecovery());
+  if (!options_.read_only) {
+    AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> connection, OpenWriter());
+    connection->KeepLogOnClose(true);
+    connection->StartWaiting();
+    // What is seen now may be what the page cache holds and the disk refused. This writes and
+    // syncs every page of it, and cuts off whatever of the log does not count.
+    const int code = sqlite3_wal_checkpoint_v2(connection->handle(), "main",
+                                               SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+    if (code != SQLITE_OK) return connection->Error(code, "recovering");
+  }
+  MutexLock lock(mutex_);
+  unknown_ = false;
+  return absl::OkStatus();
+}
+
+absl::Status SqliteBackend::Close() {
+  std::vector<std::unique_ptr<Connection>> connections;
+  {
+    MutexLock lock(mutex_);
+    if (closed_) return absl::OkStatus();
+    if (Lent() > 0) {
+      return MakeStatus(absl::StatusCode::kFailedPrecondition,
+                        absl::StrFormat("%d transactions on '%s' are still open: end them first",
+                                        Lent(), place_.path));
+    }
+    closed_ = true;
+    connections = TakeAll();
+  }
+  absl::Status status;
+  for (const auto& connection : connections) {
+    // SQLite would tell nobody if the checkpoint of the last one that closes failed.
+    if (connection->log_frames() > 0) status = Checkpoint(*connection);
+  }
+  return status;
+}
+
+}  // namespace
+}  // namespace sqlite
+
+absl::Status Validate(const SqliteOptions& options) {
+  const auto invalid = [](const std::string& message) {
+    return MakeStatus(absl::StatusCode::kInvalidArgument, message);
+  };
+  if (options.lock_timeout <= absl::ZeroDuration() || options.lock_timeout > absl::Hours(1)) {
+    return invalid(absl::StrFormat("lock_timeout is %s: it must be in (0, 1h]",
+                                   absl::FormatDuration(options.lock_timeout)));
+  }
+  if (options.readers < 1 || options.readers > 64) {
+    return invalid(absl::StrFormat("readers is %d: it must be in [1, 64]", options.readers));
+  }
+  if (options.checkpoint_pages < 100 || options.checkpoint_pages > 1'000'000) {
+    return invalid(absl::StrFormat("checkpoint_pages is %d: it must be in [100, 1000000]",
+                                   options.checkpoint_pages));
+  }
+  if (!options.vfs.empty() && sqlite3_vfs_find(options.vfs.c_str()) == nullptr) {
+    return invalid(absl::StrFormat("vfs is '%s': no VFS of SQLite has that name", options.vfs));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Backend>> OpenSqliteBackend(const std::string& path,
+                                                           const SqliteOptions& options) {
+  AIMEM_RETURN_IF_ERROR(Validate(options));
+  sqlite::Place place;
+  AIMEM_ASSIGN_OR_RETURN(place.path, sqlite::ResolvePath(path));
+  place.vfs = options.vfs;
+  place.sync_writes = options.sync_writes;
+  place.lock_timeout = options.lock_timeout;
+  AIMEM_ASSIGN_OR_RETURN(const sqlite::Found found, sqlite::Inspect(place));
+  if (found == sqlite::Found::kNothing) {
+    if (options.read_only || !options.create) {
+      return MakeStatus(absl::StatusCode::kNotFound,
+                        absl::StrFormat("there is no store at '%s', and none was to be made",
+                                        place.path));
+    }
+    AIMEM_RETURN_IF_ERROR(sqlite::Create(place));
+  }
+  auto backend = std::make_unique<sqlite::SqliteBackend>(place, options);
+  if (found == sqlite::Found::kStoreInUse) AIMEM_RETURN_IF_ERROR(backend->CheckReadable());
+  return backend;
+}
+
+}  // namespace aimem

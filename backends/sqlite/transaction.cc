@@ -1,0 +1,412 @@
+#include "backends/sqlite/transaction.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "lib/base/hash.h"
+#include "lib/base/status.h"
+
+namespace aimem::sqlite {
+namespace {
+
+// Streams are unsigned, SQLite's integers are not: the bits are kept.
+std::int64_t ToStored(std::uint64_t stream) { return std::bit_cast<std::int64_t>(stream); }
+std::uint64_t FromStored(std::int64_t stream) { return std::bit_cast<std::uint64_t>(stream); }
+
+constexpr std::uint64_t kMaxSeq = std::numeric_limits<std::int64_t>::max();
+/// Greater than every kind.
+constexpr std::int64_t kAfterAllKinds = 256;
+
+struct Bounds {
+  std::int64_t low_kind = 0;
+  std::string low_key;  ///< Included.
+  std::int64_t high_kind = kAfterAllKinds;
+  std::string high_key;  ///< Excluded.
+};
+
+Bounds BoundsOf(const ScanRequest& request) {
+  Bounds bounds;
+  if (request.kind.has_value()) {
+    bounds.low_kind = static_cast<std::int64_t>(*request.kind);
+    bounds.low_key = request.prefix;
+    bounds.high_kind = bounds.low_kind + 1;
+    // The first key after all that begin with the prefix: its last byte that can grow, grown.
+    std::string next = request.prefix;
+    while (!next.empty() && static_cast<unsigned char>(next.back()) == 0xff) next.pop_back();
+    if (!next.empty()) {
+      next.back() = static_cast<char>(static_cast<unsigned char>(next.back()) + 1);
+      bounds.high_kind = bounds.low_kind;
+      bounds.high_key = std::move(next);
+    }
+  }
+  if (request.after.has_value()) {
+    // The least key greater than `after`.
+    const auto kind = static_cast<std::int64_t>(request.after->kind);
+    std::string key = request.after->key + '\0';
+    if (std::pair(kind, key) > std::pair(bounds.low_kind, bounds.low_key)) {
+      bounds.low_kind = kind;
+      bounds.low_key = std::move(key);
+    }
+  }
+  return bounds;
+}
+
+}  // namespace
+
+SqliteTransaction::SqliteTransaction(Lender& lender, std::unique_ptr<Connection> connection,
+                                     const Place& place, bool writer,
+                                     std::optional<FileStamp> stamp)
+    : lender_(lender),
+      connection_(std::move(connection)),
+      place_(place),
+      writer_(writer),
+      stamp_(stamp) {}
+
+SqliteTransaction::~SqliteTransaction() { End(); }
+
+void SqliteTransaction::End() {
+  if (connection_ == nullptr) return;
+  if (connection_->InTransaction()) {
+    const absl::Status rolled_back = Statement(*connection_, Sql::kRollback).Run();
+    // Closing it then lets go of the locks.
+    if (!rolled_back.ok() && connection_->InTransaction()) connection_->Distrust();
+  }
+  if (writer_) {
+    lender_.TakeBackWriter(std::move(connection_));
+  } else {
+    lender_.TakeBackReader(std::move(connection_), stamp_);
+  }
+}
+
+absl::Status SqliteTransaction::CheckOpen() const {
+  if (failed_.ok() && connection_ == nullptr) {
+    return MakeStatus(absl::StatusCode::kFailedPrecondition, "the transaction is over");
+  }
+  return failed_;
+}
+
+absl::Status SqliteTransaction::CheckUnchanged() const {
+  if (!stamp_.has_value()) return absl::OkStatus();
+  if (StampOf(place_.path) == stamp_ && !HasLog(place_.path)) return absl::OkStatus();
+  return MakeStatus(absl::StatusCode::kUnavailable,
+                    absl::StrFormat("'%s' was changed by another process while it was read "
+                                    "without locks: try again",
+                                    place_.path));
+}
+
+absl::Status SqliteTransaction::Damaged(std::string_view what) const {
+  return MakeStatus(absl::StatusCode::kDataLoss,
+                    absl::StrFormat("'%s' is damaged: %s; restore it from a backup", place_.path,
+                                    what));
+}
+
+// -- Read -----------------------------------------------------------------------------------------
+
+absl::StatusOr<ReadResult> SqliteTransaction::Read(const ReadSet& set) {
+  AIMEM_RETURN_IF_ERROR(CheckOpen());
+  ReadResult result;
+  AIMEM_RETURN_IF_ERROR(ReadEntities(set, result));
+  AIMEM_RETURN_IF_ERROR(ReadLogRows(set, result));
+  if (set.heads) AIMEM_RETURN_IF_ERROR(ReadHeads(result.heads));
+  if (set.meta) AIMEM_RETURN_IF_ERROR(ReadMeta(result.meta));
+  AIMEM_RETURN_IF_ERROR(CheckUnchanged());
+  return result;
+}
+
+namespace {
+
+/// A name as it is stored; false if it is no hash.
+bool TakeName(const Statement& statement, int column, std::optional<Hash256>& name) {
+  if (statement.IsNull(column)) return true;
+  const std::string_view bytes = statement.Blob(column);
+  name.emplace();
+  if (bytes.size() != name->size()) return false;
+  std::memcpy(name->data(), bytes.data(), name->size());
+  return true;
+}
+
+}  // namespace
+
+absl::Status SqliteTransaction::TakeEntityRow(const Statement& statement,
+                                              std::vector<EntityRow>& rows) const {
+  EntityRow row;
+  const std::int64_t kind = statement.Int(0);
+  if (kind < 0 || kind >= kAfterAllKinds) {
+    return Damaged(absl::StrFormat("a row has kind %d", kind));
+  }
+  row.key.kind = static_cast<Kind>(kind);
+  row.key.key = statement.Blob(1);
+  if (!TakeName(statement, 2, row.name)) return Damaged("a name has not 32 bytes");
+  row.state = statement.Blob(3);
+  rows.push_back(std::move(row));
+  return absl::OkStatus();
+}
+
+absl::Status SqliteTransaction::ReadEntities(const ReadSet& set, ReadResult& result) {
+  result.rows.reserve(set.keys.size());
+  for (const EntityKey& key : set.keys) {
+    Statement get(*connection_, Sql::kGetEntity);
+    get.BindInt(1, static_cast<std::int64_t>(key.kind));
+    get.BindBlob(2, key.key);
+    AIMEM_ASSIGN_OR_RETURN(const bool found, get.Step());
+    std::optional<EntityRow>& row = result.rows.emplace_back();
+    if (!found) continue;
+    row.emplace().key = key;
+    if (!TakeName(get, 0, row->name)) return Damaged("a name has not 32 bytes");
+    row->state = get.Blob(1);
+  }
+  const std::set<Hash256> names(set.names.begin(), set.names.end());
+  for (const Hash256& name : names) {
+    Statement get(*connection_, Sql::kGetNamed);
+    get.BindBlob(1, AsBytes(name));
+    for (;;) {
+      AIMEM_ASSIGN_OR_RETURN(const bool found, get.Step());
+      if (!found) break;
+      AIMEM_RETURN_IF_ERROR(TakeEntityRow(get, result.named));
+    }
+  }
+  std::sort(result.named.begin(), result.named.end(),
+            [](const EntityRow& a, const EntityRow& b) { return a.key < b.key; });
+  return absl::OkStatus();
+}
+
+absl::Status SqliteTransaction::TakeLogRow(const Statement& statement,
+                                           std::vector<LogRow>& rows) const {
+  LogRow row;
+  row.stream = FromStored(statement.Int(0));
+  row.seq = static_cast<std::uint64_t>(statement.Int(1));
+  const std::string_view operation = statement.Blob(2);
+  if (operation.size() != row.operation.bytes.size()) {
+    return Damaged("an operation id has not 16 bytes");
+  }
+  std::memcpy(row.operation.bytes.data(), operation.data(), operation.size());
+  row.bytes = statement.Blob(3);
+  rows.push_back(std::move(row));
+  return absl::OkStatus();
+}
+
+absl::Status SqliteTransaction::ReadLogRows(const ReadSet& set, ReadResult& result) {
+  const std::set<OperationId> operations(set.operations.begin(), set.operations.end());
+  for (const OperationId& operation : operations) {
+    Statement get(*connection_, Sql::kGetOperation);
+    get.BindBlob(1, AsBytes(operation));
+    for (;;) {
+      AIMEM_ASSIGN_OR_RETURN(const bool found, get.Step());
+      if (!found) break;
+      AIMEM_RETURN_IF_ERROR(TakeLogRow(get, result.operations));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SqliteTransaction::ReadHeads(std::vector<LogRow>& heads) {
+  // From stream to stream: two look-ups each, however long the log is.
+  std::int64_t from = std::numeric_limits<std::int64_t>::min();
+  for (;;) {
+    Statement next(*connection_, Sql::kNextStream);
+    next.BindInt(1, from);
+    AIMEM_ASSIGN_OR_RETURN(const bool found, next.Step());
+    if (!found) break;
+    const std::int64_t stream = next.Int(0);
+    Statement last(*connection_, Sql::kLastOfStream);
+    last.BindInt(1, stream);
+    AIMEM_ASSIGN_OR_RETURN(const bool has_last, last.Step());
+    if (has_last) AIMEM_RETURN_IF_ERROR(TakeLogRow(last, heads));
+    if (stream == std::numeric_limits<std::int64_t>::max()) break;
+    from = stream + 1;
+  }
+  std::sort(heads.begin(), heads.end(),
+            [](const LogRow& a, const LogRow& b) { return a.stream < b.stream; });
+  return absl::OkStatus();
+}
+
+absl::Status SqliteTransaction::ReadMeta(std::map<std::string, std::string>& meta) {
+  Statement get(*connection_, Sql::kGetMeta);
+  for (;;) {
+    AIMEM_ASSIGN_OR_RETURN(const bool found, get.Step());
+    if (!found) return absl::OkStatus();
+    meta[std::string(get.Blob(0))] = get.Blob(1);
+  }
+}
+
+absl::StatusOr<std::vector<EntityRow>> SqliteTransaction::Scan(const ScanRequest& request) {
+  AIMEM_RETURN_IF_ERROR(CheckOpen());
+  if (!request.prefix.empty() && !request.kind.has_value()) {
+    return MakeStatus(absl::StatusCode::kInvalidArgument, "a scan with a prefix needs a kind");
+  }
+  const Bounds bounds = BoundsOf(request);
+  Statement scan(*connection_, Sql::kScan);
+  scan.BindInt(1, bounds.low_kind);
+  scan.BindBlob(2, bounds.low_key);
+  scan.BindInt(3, bounds.high_kind);
+  scan.BindBlob(4, bounds.high_key);
+  std::vector<EntityRow> rows;
+  std::size_t bytes = 0;
+  while (rows.size() < request.max_rows && bytes < request.max_bytes) {
+    AIMEM_ASSIGN_OR_RETURN(const bool found, scan.Step());
+    if (!found) break;
+    AIMEM_RETURN_IF_ERROR(TakeEntityRow(scan, rows));
+    bytes += rows.back().state.size();
+  }
+  AIMEM_RETURN_IF_ERROR(CheckUnchanged());
+  return rows;
+}
+
+absl::StatusOr<std::vector<LogRow>> SqliteTransaction::ReadLog(std::uint64_t stream,
+                                                               std::uint64_t after,
+                                                               std::size_t max_rows,
+                                                               std::size_t max_bytes) {
+  AIMEM_RETURN_IF_ERROR(CheckOpen());
+  Statement read(*connection_, Sql::kReadLog);
+  read.BindInt(1, ToStored(stream));
+  read.BindInt(2, static_cast<std::int64_t>(std::min(after, kMaxSeq)));
+  std::vector<LogRow> rows;
+  std::size_t bytes = 0;
+  while (rows.size() < max_rows && bytes < max_bytes) {
+    AIMEM_ASSIGN_OR_RETURN(const bool found, read.Step());
+    if (!found) break;
+    AIMEM_RETURN_IF_ERROR(TakeLogRow(read, rows));
+    bytes += rows.back().bytes.size();
+  }
+  AIMEM_RETURN_IF_ERROR(CheckUnchanged());
+  return rows;
+}
+
+absl::StatusOr<std::vector<std::string>> SqliteTransaction::IntegrityCheck() {
+  AIMEM_RETURN_IF_ERROR(CheckOpen());
+  std::vector<std::string> sentences;
+  Statement check(*connection_, Sql::kIntegrityCheck);
+  for (;;) {
+    const absl::StatusOr<bool> found = check.Step();
+    if (absl::IsDataLoss(found.status())) {
+      sentences.emplace_back(found.status().message());
+      return sentences;
+    }
+    if (!found.ok()) return found.status();
+    if (!*found) return sentences;
+    if (check.Blob(0) != "ok") sentences.emplace_back(check.Blob(0));
+  }
+}
+
+// -- Write ----------------------------------------------------------------------------------------
+
+absl::Status SqliteTransaction::Put(const WriteSet& set) {
+  AIMEM_RETURN_IF_ERROR(CheckOpen());
+  if (!writer_ || put_) {
+    return MakeStatus(absl::StatusCode::kFailedPrecondition,
+                      writer_ ? "a transaction takes one Put" : "a read transaction takes no Put");
+  }
+  put_ = true;
+  failed_ = PutRows(set.rows);
+  if (failed_.ok()) failed_ = PutLog(set.log);
+  if (failed_.ok()) failed_ = PutMetaAndCuts(set);
+  // The lock goes now; what is left of the transaction answers with the error.
+  if (!failed_.ok()) End();
+  return failed_;
+}
+
+absl::Status SqliteTransaction::PutRows(const std::vector<EntityRow>& rows) {
+  for (const EntityRow& row : rows) {
+    Statement put(*connection_, Sql::kPutEntity);
+    put.BindInt(1, static_cast<std::int64_t>(row.key.kind));
+    put.BindBlob(2, row.key.key);
+    if (row.name.has_value()) {
+      put.BindBlob(3, AsBytes(*row.name));
+    } else {
+      put.BindNull(3);
+    }
+    put.BindBlob(4, row.state);
+    AIMEM_RETURN_IF_ERROR(put.Run());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SqliteTransaction::PutLog(const std::vector<LogRow>& rows) {
+  for (const LogRow& row : rows) {
+    if (row.seq > kMaxSeq) {
+      return MakeStatus(absl::StatusCode::kInvalidArgument,
+                        absl::StrFormat("sequence number %d of stream %016x is over %d", row.seq,
+                                        row.stream, kMaxSeq));
+    }
+    Statement put(*connection_, Sql::kPutLog);
+    put.BindInt(1, ToStored(row.stream));
+    put.BindInt(2, static_cast<std::int64_t>(row.seq));
+    put.BindBlob(3, AsBytes(row.operation));
+    put.BindBlob(4, row.bytes);
+    absl::Status status = put.Run();
+    if ((put.code() & 0xff) == SQLITE_CONSTRAINT) {
+      return MakeStatus(absl::StatusCode::kAlreadyExists,
+                        absl::StrFormat("the log has commit %d of stream %016x, or operation %s in "
+                                        "that stream, already",
+                                        row.seq, row.stream, row.operation.ToString()));
+    }
+    AIMEM_RETURN_IF_ERROR(status);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SqliteTransaction::PutMetaAndCuts(const WriteSet& set) {
+  for (const auto& [key, value] : set.meta) {
+    Statement put(*connection_, Sql::kPutMeta);
+    put.BindBlob(1, key);
+    put.BindBlob(2, value);
+    AIMEM_RETURN_IF_ERROR(put.Run());
+  }
+  for (const auto& [stream, seq] : set.log_cuts) {
+    Statement cut(*connection_, Sql::kCutLog);
+    cut.BindInt(1, ToStored(stream));
+    cut.BindInt(2, static_cast<std::int64_t>(std::min(seq, kMaxSeq)));
+    AIMEM_RETURN_IF_ERROR(cut.Run());
+  }
+  return absl::OkStatus();
+}
+
+CommitResult SqliteTransaction::Commit() {
+  CommitResult result;
+  result.status = failed_;
+  if (connection_ == nullptr) {
+    if (result.status.ok()) {
+      result.status = MakeStatus(absl::StatusCode::kFailedPrecondition, "the transaction is over");
+    }
+    return result;
+  }
+  if (!put_) {
+    result.outcome = CommitOutcome::kDurable;
+    End();
+    return result;
+  }
+  int code = SQLITE_OK;
+  {
+    Statement commit(*connection_, Sql::kCommit);
+    result.status = commit.Run();
+    code = commit.code();
+  }
+  if (!result.status.ok()) return FailedCommit(code, std::move(result.status));
+  result.outcome = CommitOutcome::kDurable;
+  End();
+  return result;
+}
+
+CommitResult SqliteTransaction::FailedCommit(int code, absl::Status status) {
+  CommitResult result;
+  result.status = std::move(status);
+  // A full disk shows when a frame is written, before the one that commits is whole: unless the
+  // log is padded, then it may come after. Everything else may have come after the frames were
+  // synced, and a sync that failed says nothing of what is on the disk.
+  const bool full = (code & 0xff) == SQLITE_FULL && !connection_->PadsLog();
+  const bool busy = (code & 0xff) == SQLITE_BUSY && connection_->InTransaction();
+  if (!full && !busy) {
+    result.outcome = CommitOutcome::kUnknown;
+    lender_.OutcomeUnknown();
+  }
+  connection_->Distrust();
+  End();
+  return result;
+}
+
+}  // namespace aimem::sqlite

@@ -1,0 +1,77 @@
+// Transactions: the questions of a Backend in SQL.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "aimem/backends/backend.h"
+#include "backends/sqlite/connection.h"
+#include "backends/sqlite/file.h"
+
+namespace aimem::sqlite {
+
+/// Where a transaction gives its connection back, and says if a commit's outcome is hidden.
+class Lender {
+ public:
+  virtual ~Lender() = default;
+  virtual void TakeBackReader(std::unique_ptr<Connection> connection,
+                              std::optional<FileStamp> stamp) = 0;
+  virtual void TakeBackWriter(std::unique_ptr<Connection> connection) = 0;
+  virtual void OutcomeUnknown() = 0;
+};
+
+/// A transaction on a connection that has begun one.
+class SqliteTransaction : public Transaction {
+ public:
+  /// `stamp`: what an immutable connection's file must still look like after a read.
+  SqliteTransaction(Lender& lender, std::unique_ptr<Connection> connection, const Place& place,
+                    bool writer, std::optional<FileStamp> stamp);
+  ~SqliteTransaction() override;
+
+  absl::StatusOr<ReadResult> Read(const ReadSet& set) override;
+  absl::StatusOr<std::vector<EntityRow>> Scan(const ScanRequest& request) override;
+  absl::StatusOr<std::vector<LogRow>> ReadLog(std::uint64_t stream, std::uint64_t after,
+                                              std::size_t max_rows,
+                                              std::size_t max_bytes) override;
+  absl::Status Put(const WriteSet& set) override;
+  CommitResult Commit() override;
+
+  /// SQLite's own check, in sentences.
+  absl::StatusOr<std::vector<std::string>> IntegrityCheck();
+
+ private:
+  absl::Status CheckOpen() const;
+  /// An immutable connection has no lock that keeps the file as it is: look afterwards.
+  absl::Status CheckUnchanged() const;
+  absl::Status ReadEntities(const ReadSet& set, ReadResult& result);
+  absl::Status ReadLogRows(const ReadSet& set, ReadResult& result);
+  absl::Status ReadHeads(std::vector<LogRow>& heads);
+  absl::Status ReadMeta(std::map<std::string, std::string>& meta);
+  absl::Status PutRows(const std::vector<EntityRow>& rows);
+  absl::Status PutLog(const std::vector<LogRow>& rows);
+  absl::Status PutMetaAndCuts(const WriteSet& set);
+  absl::Status Damaged(std::string_view what) const;
+  absl::Status TakeLogRow(const Statement& statement, std::vector<LogRow>& rows) const;
+  absl::Status TakeEntityRow(const Statement& statement, std::vector<EntityRow>& rows) const;
+  CommitResult FailedCommit(int code, absl::Status status);
+  /// Roll back what is open, and give the connection back.
+  void End();
+
+  Lender& lender_;
+  std::unique_ptr<Connection> connection_;  ///< Null once the transaction is over.
+  const Place& place_;
+  const bool writer_;
+  const std::optional<FileStamp> stamp_;
+  bool put_ = false;
+  absl::Status failed_;  ///< Of Put: nothing of it may be committed.
+};
+
+}  // namespace aimem::sqlite
