@@ -17,10 +17,19 @@ constexpr std::size_t kStampBytes = 16;
 // The shortest part: name length, one byte of name, stamp index, value length.
 constexpr std::size_t kMinPartBytes = 4;
 
+// Written out, so that compilers make one load and one swap of it.
 std::uint64_t LoadU64(const char* bytes) {
-  std::uint64_t value = 0;
-  for (int i = 0; i < 8; ++i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
-  return value;
+  const auto at = [bytes](int i) -> std::uint64_t { return static_cast<unsigned char>(bytes[i]); };
+  return at(0) << 56 | at(1) << 48 | at(2) << 40 | at(3) << 32 | at(4) << 24 | at(5) << 16 |
+         at(6) << 8 | at(7);
+}
+
+// `a` before `b`. Most names are a single byte: compare those without a call.
+bool NameBefore(std::string_view a, std::string_view b) {
+  if (a.size() == 1 && b.size() == 1) {
+    return static_cast<unsigned char>(a[0]) < static_cast<unsigned char>(b[0]);
+  }
+  return a < b;
 }
 
 // The stamps of a state, read where they lie. Bytes compare as the stamps do.
@@ -67,7 +76,7 @@ void ReadParts(Reader& in, std::size_t count, StampTable& stamps, Parts& parts) 
   for (std::size_t i = 0; i < count && in.ok(); ++i) {
     const std::string_view name = in.Bytes(kMaxPartName);
     if (in.ok() && name.empty()) in.Fail("a part has no name");
-    if (i > 0 && parts.back().name >= name) in.Fail("parts are not ascending by name");
+    if (i > 0 && !NameBefore(parts.back().name, name)) in.Fail("parts are not ascending by name");
     const std::uint64_t index = in.Varint();
     if (in.ok() && index >= stamps.size()) in.Fail("a part names a stamp that is not there");
     const std::string_view value = in.Bytes(kMaxStateBytes);
@@ -198,6 +207,14 @@ void AppendBytes(std::string_view bytes, std::string& out) {
 }
 
 std::uint64_t Reader::Varint() {
+  // Nearly all numbers are below 128.
+  if (ok_ && position_ < bytes_.size() && static_cast<unsigned char>(bytes_[position_]) < 0x80) {
+    return static_cast<unsigned char>(bytes_[position_++]);
+  }
+  return LongVarint();
+}
+
+std::uint64_t Reader::LongVarint() {
   std::uint64_t value = 0;
   for (std::size_t i = 0; ok_; ++i) {
     if (position_ + i == bytes_.size()) {

@@ -65,6 +65,8 @@ class Reader {
   [[nodiscard]] absl::Status status() const;
 
  private:
+  std::uint64_t LongVarint();
+
   std::string_view bytes_;
   std::size_t position_ = 0;
   bool ok_ = true;

@@ -40,13 +40,18 @@ std::vector<absl::StatusOr<std::string>> ResolveIds(
     Transaction& transaction, std::span<const std::string> ids,
     absl::FunctionRef<bool(const model::MemoryView&)> wanted);
 
+/// The same for whole memories.
 std::vector<absl::StatusOr<Memory>> Get(Transaction& transaction, std::span<const std::string> ids,
                                         const ReadOptions& options);
 
+/// Of the filter, memories and agents heed all, links nothing, the other kinds the namespace.
+/// kInvalidArgument names limit, offset, page_token or as_agent.
 absl::StatusOr<ListResult> List(Transaction& transaction, const ListRequest& request,
                                 absl::Time now);
 
-/// Does not touch: the store does, for the hits returned.
+/// Ranks, cuts to the limit, then walks these from the best and skips what is over the budget.
+/// Does not touch: the store does, for the hits returned. kInvalidArgument names limit,
+/// budget_tokens or as_agent.
 absl::StatusOr<SearchResult> Search(Transaction& transaction, const SearchRequest& request,
                                     absl::Time now);
 

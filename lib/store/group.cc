@@ -16,7 +16,7 @@ namespace aimem::store {
 namespace {
 
 constexpr std::size_t kGroupBytes = 16u << 20;
-constexpr std::size_t kHeaderReserve = 64u << 10;
+constexpr std::size_t kHeaderReserve = 4u << 10;  // of a commit, without its answer
 constexpr absl::Duration kIdleBeforeMaintenance = absl::Milliseconds(500);
 
 constexpr char kMetaMember[] = "member";
@@ -283,8 +283,11 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
                                job.selection ? &*job.selection : nullptr};
   std::vector<ItemResult> items;
   absl::Status status = Execute(job.batch, context, items);
-  const bool too_large = rows.drafts() > log::kMaxChanges ||
-                         rows.draft_bytes() + kHeaderReserve > log::kMaxCommitBytes;
+  const std::string answer =
+      status.ok() ? EncodeAnswer({items, !job.selection || job.selection->last}) : std::string();
+  const bool too_large =
+      rows.drafts() > log::kMaxChanges ||
+      rows.draft_bytes() + answer.size() + kHeaderReserve > log::kMaxCommitBytes;
   if (status.ok() && too_large) {
     status = absl::ResourceExhaustedError(
         absl::StrFormat("batch of %d changes and about %d bytes exceeds the limits of a commit "
@@ -313,8 +316,7 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
   header.hlc = hlc;
   header.operation = job.operation;
   header.request_hash = job.request_hash;
-  header.results = EncodeAnswer(
-      {job.result.items, !job.selection || job.selection->last});
+  header.results = answer;
   header.agent_id = job.options.agent_id;
   header.principal = job.options.principal;
   AppendCommit(header, std::move(changes), log);

@@ -154,15 +154,15 @@ class Migration {
   }
 
   absl::Status CopyPage(ChangePage page) {
-    // What a commit changes is a state as well. Under a filter only such states travel: the
-    // destination would claim to know all of the source if it took vector or commits over.
+    // What a commit changes is a state as well. Where something is left out only such states
+    // travel: the destination would claim to know all of the source if it took vector or commits.
     const bool tail = !page.adopt && !page.commits.empty();
-    if (filter_) {
+    if (filter_ || state_refused_) {
       if (tail) AIMEM_RETURN_IF_ERROR(CommitsToStates(page));
       page.commits.clear();
       page.adopt.reset();
-      AIMEM_RETURN_IF_ERROR(filter_->Keep(page.states));
     }
+    if (filter_) AIMEM_RETURN_IF_ERROR(filter_->Keep(page.states));
     if (page.states.empty() && page.commits.empty() && !page.adopt) return absl::OkStatus();
     if (!tail) AIMEM_RETURN_IF_ERROR(CountStates(page.states, {}, Read));
     const ApplyResult result = ApplyPatiently(page);
@@ -213,7 +213,10 @@ class Migration {
   }
 
   void NoteRefusal(const ApplyRefusal& refusal, std::set<EntityKey>& refused) {
-    if (refusal.stream == 0) refused.insert(refusal.key);
+    if (refusal.stream == 0) {
+      state_refused_ = true;
+      refused.insert(refusal.key);
+    }
     if (report_.errors.size() >= kErrorsMax) return;
     const std::string_view why = ToStd(refusal.status.message());
     report_.errors.push_back(
@@ -261,6 +264,7 @@ class Migration {
   std::optional<NamespaceFilter> filter_;
   TransferProgress progress_;
   model::Parts parts_;
+  bool state_refused_ = false;
 };
 
 }  // namespace

@@ -1,0 +1,270 @@
+#include "lib/log/commit.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+#include "lib/base/hash.h"
+#include "lib/base/status.h"
+#include "lib/log/grammar.h"
+#include "tests/log/random_states.h"
+
+namespace aimem::log {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::SplitMix;
+
+std::string Message(const absl::Status& status) { return std::string(ToStd(status.message())); }
+
+Id128 RandomId(SplitMix& random) {
+  Id128 id;
+  for (auto& byte : id.bytes) byte = static_cast<std::uint8_t>(random.Below(256));
+  return id;
+}
+
+Commit RandomCommit(SplitMix& random, std::size_t changes) {
+  Commit commit;
+  commit.header.stream = random.Next();
+  commit.header.seq = 2 + random.Below(1'000);
+  commit.header.hlc = random.Next();
+  commit.header.operation = RandomId(random);
+  commit.header.prev_hash = Sha256({testing::RandomBytes(random, 8)});
+  if (random.Chance(50)) commit.header.request_hash = Sha256({testing::RandomBytes(random, 8)});
+  commit.header.results = testing::RandomBytes(random, random.Below(200));
+  commit.header.agent_id = "agent";
+  commit.header.principal = random.Chance(50) ? "principal" : "";
+  for (std::size_t i = 0; i < changes; ++i) {
+    Change change;
+    change.key = {static_cast<Kind>(random.Below(256)), "key-" + std::to_string(i)};
+    change.nonce = RandomId(random);
+    model::PartsBuilder builder = testing::NarrowState(random);
+    change.body = EncodeState(builder.Build());
+    commit.changes.push_back(std::move(change));
+  }
+  return commit;
+}
+
+void ExpectSame(const Commit& a, const Commit& b) {
+  EXPECT_EQ(a.header.stream, b.header.stream);
+  EXPECT_EQ(a.header.seq, b.header.seq);
+  EXPECT_EQ(a.header.hlc, b.header.hlc);
+  EXPECT_EQ(a.header.operation, b.header.operation);
+  EXPECT_EQ(a.header.prev_hash, b.header.prev_hash);
+  EXPECT_EQ(a.header.request_hash, b.header.request_hash);
+  EXPECT_EQ(a.header.results, b.header.results);
+  EXPECT_EQ(a.header.agent_id, b.header.agent_id);
+  EXPECT_EQ(a.header.principal, b.header.principal);
+  EXPECT_EQ(a.header.content_hash, b.header.content_hash);
+  ASSERT_EQ(a.changes.size(), b.changes.size());
+  for (std::size_t i = 0; i < a.changes.size(); ++i) {
+    EXPECT_EQ(a.changes[i].key, b.changes[i].key);
+    EXPECT_EQ(a.changes[i].nonce, b.changes[i].nonce);
+    EXPECT_EQ(a.changes[i].body, b.changes[i].body);
+    EXPECT_EQ(a.changes[i].withheld, b.changes[i].withheld);
+  }
+}
+
+TEST(Commit, SurvivesEncodingUnchanged) {
+  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+    SCOPED_TRACE(seed);
+    SplitMix random(seed);
+    Commit commit = RandomCommit(random, random.Below(8));
+    const std::string bytes = EncodeCommit(commit);
+    absl::StatusOr<Commit> decoded = DecodeCommit(bytes);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    ExpectSame(*decoded, commit);
+    EXPECT_EQ(EncodeCommit(*decoded), bytes);
+    const absl::StatusOr<CommitHeader> header = DecodeCommitHeader(bytes);
+    ASSERT_TRUE(header.ok()) << header.status();
+    EXPECT_EQ(header->content_hash, commit.header.content_hash);
+    EXPECT_EQ(header->stamp(), (Stamp{commit.header.hlc, commit.header.stream}));
+    EXPECT_EQ(header->principal, commit.header.principal);
+  }
+}
+
+TEST(Commit, WithheldBodyKeepsTheContentHash) {
+  SplitMix random(1);
+  Commit commit = RandomCommit(random, 3);
+  EncodeCommit(commit);
+  const Hash256 before = commit.header.content_hash;
+  Change& erased = commit.changes[1];
+  erased.withheld = Sha256({AsBytes(erased.nonce), erased.body});
+  erased.nonce = {};
+  erased.body.clear();
+  const std::string bytes = EncodeCommit(commit);
+  EXPECT_EQ(commit.header.content_hash, before);
+  const absl::StatusOr<Commit> decoded = DecodeCommit(bytes);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  ExpectSame(*decoded, commit);
+  // Of another body it is another hash.
+  (*erased.withheld)[0] ^= 1;
+  EncodeCommit(commit);
+  EXPECT_NE(commit.header.content_hash, before);
+}
+
+TEST(Commit, ChainNamesTheContentBefore) {
+  SplitMix random(2);
+  Hash256 head{};
+  for (std::uint64_t seq = 1; seq <= 5; ++seq) {
+    Commit commit = RandomCommit(random, 2);
+    commit.header.seq = seq;
+    commit.header.prev_hash = head;
+    const std::string bytes = EncodeCommit(commit);
+    const absl::StatusOr<Commit> decoded = DecodeCommit(bytes);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_EQ(decoded->header.prev_hash, head);
+    EXPECT_NE(decoded->header.content_hash, head);
+    head = decoded->header.content_hash;
+  }
+}
+
+TEST(Commit, EverySingleByteMutationIsRefused) {
+  SplitMix random(3);
+  Commit commit = RandomCommit(random, 3);
+  std::string bytes = EncodeCommit(commit);
+  std::size_t by_the_hash = 0;
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
+    const char original = bytes[at];
+    for (int bit = 0; bit < 8; ++bit) {
+      bytes[at] = static_cast<char>(original ^ (1 << bit));
+      ASSERT_EQ(DecodeCommit(bytes).status().code(), absl::StatusCode::kDataLoss) << at;
+      by_the_hash += DecodeCommit(bytes, /*verify=*/false).ok() ? 1 : 0;
+    }
+    bytes[at] = original;
+  }
+  EXPECT_GT(by_the_hash, bytes.size()) << "without the hash most would pass";
+}
+
+TEST(Commit, TruncatedCommitIsRefusedAtEveryOffset) {
+  SplitMix random(4);
+  Commit commit = RandomCommit(random, 2);
+  const std::string bytes = EncodeCommit(commit);
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    ASSERT_EQ(DecodeCommit(bytes.substr(0, size), false).status().code(),
+              absl::StatusCode::kDataLoss)
+        << size;
+  }
+  EXPECT_THAT(Message(DecodeCommit(bytes + "x").status()),
+              HasSubstr("bytes follow the last change"));
+}
+
+TEST(Commit, UnknownKindsTravel) {
+  SplitMix random(5);
+  Commit commit = RandomCommit(random, 1);
+  commit.changes[0].key.kind = static_cast<Kind>(250);
+  const absl::StatusOr<Commit> decoded = DecodeCommit(EncodeCommit(commit));
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(static_cast<int>(decoded->changes[0].key.kind), 250);
+}
+
+TEST(Commit, BodyThatIsNoStateIsRefusedWithItsKey) {
+  SplitMix random(6);
+  Commit commit = RandomCommit(random, 2);
+  commit.changes[1].body = "no state";
+  const std::string bytes = EncodeCommit(commit);
+  for (const bool verify : {true, false}) {
+    const absl::Status status = DecodeCommit(bytes, verify).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+    EXPECT_THAT(Message(status), HasSubstr("the body of key 'key-1'"));
+  }
+}
+
+TEST(Commit, OneChangePerKey) {
+  SplitMix random(7);
+  Commit commit = RandomCommit(random, 3);
+  commit.changes[2].key = commit.changes[0].key;
+  EXPECT_THAT(Message(DecodeCommit(EncodeCommit(commit)).status()),
+              HasSubstr("two changes have the same key"));
+  commit.changes[2].key.kind =
+      static_cast<Kind>(static_cast<int>(commit.changes[0].key.kind) ^ 1);
+  EXPECT_TRUE(DecodeCommit(EncodeCommit(commit)).ok());
+}
+
+TEST(Commit, LimitsHold) {
+  SplitMix random(8);
+  Commit commit = RandomCommit(random, kMaxChanges);
+  EXPECT_TRUE(DecodeCommit(EncodeCommit(commit)).ok());
+  commit = RandomCommit(random, kMaxChanges + 1);
+  EXPECT_THAT(Message(DecodeCommit(EncodeCommit(commit)).status()),
+              HasSubstr("1001 changes are over the limit of 1000"));
+  commit = RandomCommit(random, 1);
+  commit.changes[0].key.key = std::string(kMaxKeyBytes, 'k');
+  EXPECT_TRUE(DecodeCommit(EncodeCommit(commit)).ok());
+  commit.changes[0].key.key.push_back('k');
+  EXPECT_THAT(Message(DecodeCommit(EncodeCommit(commit)).status()),
+              HasSubstr("a length of 1025 is over the limit of 1024"));
+  commit = RandomCommit(random, 1);
+  commit.header.results.assign(kMaxCommitBytes, 'r');
+  EXPECT_THAT(Message(DecodeCommit(EncodeCommit(commit)).status()),
+              HasSubstr("over the limit of 8388608"));
+}
+
+TEST(Commit, HeaderRulesHold) {
+  SplitMix random(9);
+  const auto refusal = [&](auto change) {
+    Commit commit = RandomCommit(random, 1);
+    change(commit.header);
+    const std::string bytes = EncodeCommit(commit);
+    EXPECT_FALSE(DecodeCommitHeader(bytes).ok());
+    return Message(DecodeCommit(bytes).status());
+  };
+  EXPECT_THAT(refusal([](CommitHeader& header) { header.seq = 0; }), HasSubstr("number is 0"));
+  EXPECT_THAT(refusal([](CommitHeader& header) { header.seq = 1; }),
+              HasSubstr("the first commit of a stream names one before it"));
+
+  Commit commit = RandomCommit(random, 1);
+  commit.header.request_hash.reset();
+  std::string bytes = EncodeCommit(commit);
+  EXPECT_THAT(Message(DecodeCommit("\x02" + bytes.substr(1)).status()),
+              HasSubstr("version 2 is not known"));
+  const std::size_t request_hash = 33 + 8 + (commit.header.seq < 128 ? 1 : 2) + 8 + 16 + 32;
+  ASSERT_EQ(bytes[request_hash], 0);
+  bytes[request_hash] = 1;
+  bytes.insert(request_hash + 1, "x");
+  EXPECT_THAT(Message(DecodeCommit(bytes).status()), HasSubstr("neither empty nor 32 bytes"));
+}
+
+TEST(Commit, UnknownTagIsRefused) {
+  SplitMix random(10);
+  Commit commit = RandomCommit(random, 1);
+  std::string bytes = EncodeCommit(commit);
+  const std::size_t tag = bytes.find("key-0") + 5;
+  ASSERT_EQ(bytes[tag], 1);
+  bytes[tag] = 2;
+  EXPECT_THAT(Message(DecodeCommit(bytes, false).status()), HasSubstr("the unknown tag 2"));
+}
+
+TEST(NextHlc, IsGreaterThanAllSeenAndNotBehindTheWall) {
+  EXPECT_EQ(NextHlc(0, 5), (5u << 16) + 1);
+  EXPECT_EQ(NextHlc((5u << 16) + 1, 5), (5u << 16) + 2);
+  EXPECT_EQ(NextHlc(std::uint64_t{9} << 16, 5), (9u << 16) + 1);
+  SplitMix random(11);
+  std::uint64_t seen = 0;
+  for (int i = 0; i < 1'000; ++i) {
+    const auto wall = static_cast<std::int64_t>(random.Next() >> 24);
+    const std::uint64_t next = NextHlc(seen, wall);
+    EXPECT_GT(next, seen);
+    EXPECT_GE(next >> 16, static_cast<std::uint64_t>(wall));
+    seen = random.Chance(50) ? next : random.Next() >> 20;
+  }
+}
+
+TEST(NextHlc, WallClocksOutside48BitsAreCutOff) {
+  EXPECT_EQ(NextHlc(7, -1), 8u);
+  EXPECT_EQ(NextHlc(7, std::numeric_limits<std::int64_t>::min()), 8u);
+  EXPECT_EQ(NextHlc(0, std::numeric_limits<std::int64_t>::max()),
+            (((std::uint64_t{1} << 48) - 1) << 16) + 1);
+}
+
+TEST(NextHlc, StaysAtTheEndOf64Bits) {
+  const std::uint64_t end = std::numeric_limits<std::uint64_t>::max();
+  EXPECT_EQ(NextHlc(end - 1, 0), end);
+  EXPECT_EQ(NextHlc(end, 0), end);
+}
+
+}  // namespace
+}  // namespace aimem::log
