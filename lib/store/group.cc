@@ -306,6 +306,10 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
     return absl::OkStatus();
   }
   const std::uint64_t hlc = log::NextHlc(rows.seen(), absl::ToUnixMillis(Now()));
+  if (hlc <= rows.seen()) {
+    rows.Discard();
+    return absl::InternalError("the hybrid logical clock has reached its end: run doctor");
+  }
   std::vector<log::Change> changes = rows.Seal({hlc, log.stream});
   job.result.operation = job.operation;
   job.result.outcome = WriteOutcome::kCommitted;
