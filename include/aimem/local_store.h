@@ -27,6 +27,10 @@ struct StoreOptions {
   absl::Duration mid_extension = absl::Hours(24);
   /// Longest time that a lazy write waits for company. In [0, 1 h]. Default 5 s.
   absl::Duration lazy_delay = absl::Seconds(5);
+  /// How long the log keeps commits, at least: requests are remembered and readers of changes
+  /// are served from it for so long; who comes later reads states. An idle writer drops what is
+  /// older. In [24 h, infinity]. Default 7 days.
+  absl::Duration log_retention = absl::Hours(24 * 7);
 
   // -- How fast, how large ----------------------------------------------------------------------
   /// Batches that one transaction, and so one fsync, may share. In [1, 4096]. Default 256.

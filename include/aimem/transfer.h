@@ -74,7 +74,8 @@ struct ExportOptions {
 };
 
 /// Write alive memories by created_at, and the links between them, as one pretty JSON document:
-/// {"count", "exported_at", "links", "memories"}. kUnavailable if `out` fails.
+/// {"exported_at", "memories", "links", "count"}. kUnavailable if `out` fails. Ids and times of the
+/// memories are held in RAM, the memories are not.
 absl::Status ExportJson(Store& from, absl::Time now, std::ostream& out,
                         const ExportOptions& options = {});
 
@@ -82,6 +83,7 @@ struct ImportOptions {
   /// Keep metadata.agent_id. False: it becomes `write.agent_id`, and a different original goes
   /// to metadata.imported_from_agent_id.
   bool trust_source = false;
+  /// `write.request_id`, if given, names the import; each batch of it gets one of its own.
   WriteOptions write;
   std::function<void(const TransferProgress&)> progress;
   const std::atomic<bool>* cancel = nullptr;
@@ -92,6 +94,7 @@ struct ImportReport {
   std::int64_t restamped = 0;
   std::int64_t links = 0;
   std::vector<std::string> errors;  ///< "{id}: {message}"; those items were left out.
+  std::vector<std::string> warnings;  ///< The same, for items that were imported with a change.
 };
 
 /// Read a document that ExportJson (or ai-memory's export) wrote and write its memories and links

@@ -11,6 +11,7 @@
 #include "lib/log/commit.h"
 #include "lib/store/changes.h"
 #include "lib/store/local_store.h"
+#include "lib/store/retention.h"
 
 namespace aimem::store {
 namespace {
@@ -18,6 +19,7 @@ namespace {
 constexpr std::size_t kGroupBytes = 16u << 20;
 constexpr std::size_t kHeaderReserve = 4u << 10;  // of a commit, without its answer
 constexpr absl::Duration kIdleBeforeMaintenance = absl::Milliseconds(500);
+constexpr absl::Duration kRetentionInterval = absl::Hours(1);
 
 constexpr char kMetaMember[] = "member";
 constexpr char kMetaStream[] = "stream";
@@ -37,7 +39,6 @@ void LocalStore::WriterLoop() {
   bool maintained = true;
   while (true) {
     std::vector<Job> group;
-    bool maintain = false;
     {
       MutexLock lock(mutex_);
       while (!HasWork()) {
@@ -46,26 +47,48 @@ void LocalStore::WriterLoop() {
         if (!maintained) wait = std::min(wait, kIdleBeforeMaintenance);
         if (wait == absl::InfiniteDuration()) {
           work_.Wait(mutex_);
-        } else if (!work_.WaitFor(mutex_, wait) && !maintained && !HasWork()) {
-          maintain = true;
+        } else if (!work_.WaitFor(mutex_, wait) && !maintained) {
           break;
         }
       }
-      if (!maintain) group = TakeGroup();
-      busy_ = true;
+      if (HasWork()) group = TakeGroup();
     }
-    if (maintain) {
-      if (absl::Status status = backend_->Maintain(true); !status.ok()) {
-        Log(LogLevel::kWarning, absl::StrCat("maintenance: ", status.message()));
-      }
+    if (group.empty()) {
+      Maintain();
       maintained = true;
     } else {
       ProcessGroup(group);
       maintained = false;
     }
-    MutexLock lock(mutex_);
-    busy_ = false;
   }
+}
+
+void LocalStore::Maintain() {
+  absl::Status status = backend_->Maintain(true);
+  if (status.ok() && Now() - retention_checked_ >= kRetentionInterval) {
+    status = DropOldCommits();
+    retention_checked_ = Now();
+  }
+  if (!status.ok()) Log(LogLevel::kWarning, absl::StrCat("maintenance: ", status.message()));
+}
+
+absl::Status LocalStore::DropOldCommits() {
+  if (options_.log_retention == absl::InfiniteDuration()) return absl::OkStatus();
+  WriteSet set;
+  {
+    AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
+    AIMEM_ASSIGN_OR_RETURN(set.log_cuts, FindLogCuts(*read, Now() - options_.log_retention));
+  }
+  if (set.log_cuts.empty()) return absl::OkStatus();
+  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction, backend_->BeginWrite());
+  AIMEM_RETURN_IF_ERROR(transaction->Put(set));
+  const CommitResult committed = transaction->Commit();
+  if (committed.outcome == CommitOutcome::kUnknown) {
+    // Whether the old commits are gone matters to nobody; that the disk failed does.
+    MutexLock lock(mutex_);
+    fenced_ = std::string(committed.status.message().data(), committed.status.message().size());
+  }
+  return committed.status;
 }
 
 void LocalStore::RunPosted() {

@@ -38,6 +38,10 @@ absl::Status Validate(const StoreOptions& options) {
   if (options.lazy_delay < absl::ZeroDuration() || options.lazy_delay > absl::Hours(1)) {
     return OutOfRange("lazy_delay", absl::FormatDuration(options.lazy_delay), "[0, 1 h]");
   }
+  if (options.log_retention < absl::Hours(24)) {
+    return OutOfRange("log_retention", absl::FormatDuration(options.log_retention),
+                      "[24 h, infinity]");
+  }
   for (const absl::Duration extension : {options.short_extension, options.mid_extension}) {
     if (extension < absl::ZeroDuration() || extension > absl::Hours(24 * 3650)) {
       return OutOfRange("extension", absl::FormatDuration(extension), "[0, 10 years]");

@@ -144,6 +144,9 @@ class LocalStore final : public Store {
   absl::Status ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log);
   void AppendCommit(log::CommitHeader header, std::vector<log::Change> changes, GroupLog& log);
   void AnswerGroup(std::vector<Job>& group, const absl::Status& failure);
+  /// What an idle writer does: checkpoint, and drop what is too old from the log.
+  void Maintain();
+  absl::Status DropOldCommits();
   /// After an unknown commit: recover, look every operation up, answer.
   void ResolveUnknown(std::vector<Job>& group, const absl::Status& failure);
   absl::Status LookUp(std::vector<Job>& group);
@@ -169,7 +172,7 @@ class LocalStore final : public Store {
   absl::Duration lazy_deadline_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  bool busy_ ABSL_GUARDED_BY(mutex_) = false;    // a group is being written
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;    // executor mode: a group is being written
   bool posted_ ABSL_GUARDED_BY(mutex_) = false;  // executor mode: RunPosted is on its way
   int active_reads_ ABSL_GUARDED_BY(mutex_) = 0;
   int filter_runs_ ABSL_GUARDED_BY(mutex_) = 0;  // changes by filter that are under way
@@ -179,6 +182,7 @@ class LocalStore final : public Store {
 
   // Touched by the writer only.
   bool identity_checked_ = false;
+  absl::Time retention_checked_ = absl::InfinitePast();
 
   std::thread writer_;  // not in executor mode
 };
