@@ -78,18 +78,40 @@ void EphemeralDisk::Data::SetLog(const LogPosition& position, std::shared_ptr<co
   touched.log.push_back(position);
 }
 
-absl::Status EphemeralDisk::Data::Write(const WriteSet& set, std::uint64_t pending,
-                                        Touched& touched) {
+bool EphemeralDisk::Data::HasOperation(const OperationId& operation, std::uint64_t stream,
+                                       std::uint64_t pending) const {
+  for (auto it = operations.lower_bound({operation, LogPosition{stream, 0}});
+       it != operations.end() && it->first == operation && it->second.first == stream; ++it) {
+    const auto row = log.at(it->second).At(pending);
+    if (row && row->operation == operation) return true;
+  }
+  return false;
+}
+
+absl::Status EphemeralDisk::Data::CheckLog(const std::vector<LogRow>& added,
+                                           std::uint64_t pending) const {
   std::set<LogPosition> positions;
-  for (const LogRow& row : set.log) {
+  std::set<std::pair<OperationId, std::uint64_t>> named;
+  for (const LogRow& row : added) {
     const LogPosition position(row.stream, row.seq);
     const auto found = log.find(position);
     if (!positions.insert(position).second ||
         (found != log.end() && found->second.At(pending) != nullptr)) {
-      return absl::AlreadyExistsError(absl::StrFormat(
-          "log position %016x:%d is taken", row.stream, row.seq));
+      return absl::AlreadyExistsError(
+          absl::StrFormat("log position %016x:%d is taken", row.stream, row.seq));
+    }
+    if (!named.emplace(row.operation, row.stream).second ||
+        HasOperation(row.operation, row.stream, pending)) {
+      return absl::AlreadyExistsError(absl::StrFormat("operation %s is in stream %016x already",
+                                                      row.operation.ToString(), row.stream));
     }
   }
+  return absl::OkStatus();
+}
+
+absl::Status EphemeralDisk::Data::Write(const WriteSet& set, std::uint64_t pending,
+                                        Touched& touched) {
+  if (absl::Status status = CheckLog(set.log, pending); !status.ok()) return status;
   for (const EntityRow& row : set.rows) SetRow(row, pending, touched);
   for (const LogRow& row : set.log) {
     SetLog({row.stream, row.seq}, std::make_shared<const LogRow>(row), pending, touched);

@@ -90,6 +90,12 @@ struct EphemeralDisk::Data {
   void Collect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 
  private:
+  [[nodiscard]] bool HasOperation(const OperationId& operation, std::uint64_t stream,
+                                  std::uint64_t pending) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  [[nodiscard]] absl::Status CheckLog(const std::vector<LogRow>& added,
+                                      std::uint64_t pending) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   void SetRow(const EntityRow& row, std::uint64_t pending, ephemeral::Touched& touched)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   void SetLog(const ephemeral::LogPosition& position, std::shared_ptr<const LogRow> row,

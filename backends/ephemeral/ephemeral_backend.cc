@@ -2,6 +2,7 @@
 #include <atomic>
 #include <limits>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -56,6 +57,7 @@ class EphemeralTransaction final : public Transaction {
   /// What it sees. After Put: the version that it is about to commit.
   std::uint64_t version_;
   bool put_ = false;
+  bool refused_ = false;
   bool over_ = false;
   Touched touched_;
 };
@@ -90,7 +92,8 @@ void EphemeralTransaction::ReadNamed(const ReadSet& set, ReadResult& result) con
 }
 
 void EphemeralTransaction::ReadOperations(const ReadSet& set, ReadResult& result) const {
-  for (const OperationId& operation : set.operations) {
+  const std::set<OperationId> wanted(set.operations.begin(), set.operations.end());
+  for (const OperationId& operation : wanted) {
     for (auto it = data_->operations.lower_bound({operation, LogPosition{0, 0}});
          it != data_->operations.end() && it->first == operation; ++it) {
       const auto row = data_->log.at(it->second).At(version_);
@@ -188,7 +191,10 @@ absl::Status EphemeralTransaction::Put(const WriteSet& set) {
   AIMEM_RETURN_IF_ERROR(Usable());
   if (!writes_) return absl::FailedPreconditionError("a read transaction cannot write");
   if (put_) return absl::FailedPreconditionError("a transaction writes once");
-  AIMEM_RETURN_IF_ERROR(data_->Write(set, version_ + 1, touched_));
+  if (absl::Status status = data_->Write(set, version_ + 1, touched_); !status.ok()) {
+    refused_ = true;
+    return status;
+  }
   put_ = true;
   ++version_;
   return absl::OkStatus();
@@ -198,6 +204,11 @@ CommitResult EphemeralTransaction::Commit() {
   MutexLock lock(data_->mutex);
   if (absl::Status status = Usable(); !status.ok()) {
     return {CommitOutcome::kNotDone, std::move(status)};
+  }
+  if (refused_) {
+    End();
+    return {CommitOutcome::kNotDone,
+            absl::FailedPreconditionError("what the transaction was to write was refused")};
   }
   if (put_) {
     data_->version = version_;

@@ -43,6 +43,28 @@ CREATE TABLE @.meta (
 ) WITH (fillfactor = 50);
 )sql";
 
+// libpqxx 6 has a class for some errors and then forgets their SQLSTATE.
+absl::StatusCode CodeOf(const pqxx::sql_error& error) {
+  if (!error.sqlstate().empty()) return CodeOfSqlState(error.sqlstate());
+  if (dynamic_cast<const pqxx::insufficient_privilege*>(&error) != nullptr) {
+    return absl::StatusCode::kPermissionDenied;
+  }
+  if (dynamic_cast<const pqxx::insufficient_resources*>(&error) != nullptr) {
+    return absl::StatusCode::kResourceExhausted;
+  }
+  if (dynamic_cast<const pqxx::undefined_table*>(&error) != nullptr) {
+    return absl::StatusCode::kFailedPrecondition;
+  }
+  return absl::StatusCode::kInternal;
+}
+
+// "ERROR:  text" and lines that quote the statement: the text.
+std::string_view FirstLine(std::string_view message) {
+  message = message.substr(0, message.find('\n'));
+  if (message.starts_with("ERROR:  ")) message.remove_prefix(8);
+  return message;
+}
+
 // The one place where exceptions of libpqxx, and of the standard library beneath it, end.
 template <typename Work>
 absl::Status WithoutExceptions(const ConnectionInfo& connection, const Work& work) {
@@ -52,8 +74,7 @@ absl::Status WithoutExceptions(const ConnectionInfo& connection, const Work& wor
   try {
     return work();
   } catch (const pqxx::sql_error& error) {
-    const std::string& state = error.sqlstate();
-    return status(CodeOfSqlState(state), absl::StrFormat("%s [%s]", error.what(), state));
+    return status(CodeOf(error), FirstLine(error.what()));
   } catch (const pqxx::broken_connection& error) {
     return status(CodeOfConnectError(error.what()), error.what());
   } catch (const pqxx::in_doubt_error& error) {

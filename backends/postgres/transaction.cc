@@ -79,21 +79,21 @@ absl::StatusOr<ReadResult> Decode(const std::vector<Rows>& answers, std::size_t 
 }  // namespace
 
 PostgresTransaction::~PostgresTransaction() {
-  if (!over_) RollBack();
+  if (session_.has_value()) End(/*roll_back=*/true);
 }
 
-void PostgresTransaction::RollBack() {
-  over_ = true;
-  session_->RunAndForget(Call::Prepared(kRollback));
+void PostgresTransaction::End(bool roll_back) {
+  if (roll_back) (*session_)->RunAndForget(Call::Prepared(kRollback));
+  session_.reset();
 }
 
 absl::StatusOr<std::vector<Rows>> PostgresTransaction::Query(std::vector<Call> calls) {
-  if (over_) return absl::FailedPreconditionError("the transaction is over");
+  if (!session_.has_value()) return absl::FailedPreconditionError("the transaction is over");
   if (!failed_.ok()) return failed_;
   const std::size_t first = unsent_.size();
   std::vector<Call> all = std::exchange(unsent_, {});
   for (Call& call : calls) all.push_back(std::move(call));
-  Answer answer = session_->Run(all);
+  Answer answer = (*session_)->Run(all);
   if (!answer.status.ok()) {
     failed_ = answer.status;
     return failed_;
@@ -151,11 +151,10 @@ absl::StatusOr<std::vector<LogRow>> PostgresTransaction::ReadLog(std::uint64_t s
   while (log.size() < max_rows && bytes < max_bytes && after < kSeqMax) {
     const std::size_t page = std::min(kPageRows, max_rows - log.size());
     const std::size_t before = log.size();
-    AIMEM_ASSIGN_OR_RETURN(
-        const Rows answer,
-        QueryOne(Call::Prepared(
-            kReadLog, {Int64Parameter(StoredStream(stream)), Int64Parameter(Clamped(after)),
-                       Int64Parameter(Clamped(page)), Int64Parameter(Clamped(max_bytes - bytes))})));
+    Call call = Call::Prepared(
+        kReadLog, {Int64Parameter(StoredStream(stream)), Int64Parameter(Clamped(after)),
+                   Int64Parameter(Clamped(page)), Int64Parameter(Clamped(max_bytes - bytes))});
+    AIMEM_ASSIGN_OR_RETURN(const Rows answer, QueryOne(std::move(call)));
     AIMEM_RETURN_IF_ERROR(AddLog(answer, log));
     for (std::size_t i = before; i < log.size(); ++i) bytes += log[i].bytes.size();
     if (log.size() - before < page) break;
@@ -181,7 +180,7 @@ absl::Status PostgresTransaction::Put(const WriteSet& set) {
   if (role_ != SessionRole::kWriter) {
     return absl::FailedPreconditionError("a read transaction cannot write");
   }
-  if (over_ || has_put_) {
+  if (!session_.has_value() || has_put_) {
     return absl::FailedPreconditionError("a transaction writes once, before its end");
   }
   if (!failed_.ok()) return failed_;
@@ -192,42 +191,39 @@ absl::Status PostgresTransaction::Put(const WriteSet& set) {
 }
 
 CommitResult PostgresTransaction::Commit() {
-  if (over_) {
+  if (!session_.has_value()) {
     return {CommitOutcome::kNotDone, absl::FailedPreconditionError("the transaction is over")};
   }
   if (role_ == SessionRole::kReader || !has_put_) {
-    RollBack();
+    End(/*roll_back=*/true);
     return {CommitOutcome::kDurable, absl::OkStatus()};
   }
   if (!failed_.ok()) {
-    RollBack();
+    End(/*roll_back=*/true);
     return {CommitOutcome::kNotDone, failed_};
   }
   return CommitWrite();
 }
 
 CommitResult PostgresTransaction::CommitWrite() {
-  if (session_->NoticeLoss()) {
-    over_ = true;
+  if ((*session_)->NoticeLoss()) {
+    End(/*roll_back=*/false);
     return {CommitOutcome::kNotDone,
             absl::UnavailableError("PostgreSQL: the connection was lost before the commit")};
   }
   std::vector<Call> calls = std::exchange(unsent_, {});
   calls.push_back(Call::Prepared(kCommit));
-  Answer answer = session_->Run(calls);
-  over_ = true;
+  const Answer answer = (*session_)->Run(calls);
+  End(/*roll_back=*/answer.refused);
   if (answer.rows.size() == calls.size()) {
     if (answer.rows.back().command() == "COMMIT") {
       return {CommitOutcome::kDurable, absl::OkStatus()};
     }
     return {CommitOutcome::kNotDone,
             absl::InternalError(absl::StrFormat("PostgreSQL answered COMMIT with %s",
-                                                answer.rows.back().command()))};
+                                                std::string(answer.rows.back().command())))};
   }
-  if (answer.refused) {
-    session_->RunAndForget(Call::Prepared(kRollback));
-    return {CommitOutcome::kNotDone, answer.status};
-  }
+  if (answer.refused) return {CommitOutcome::kNotDone, answer.status};
   return {CommitOutcome::kUnknown, Annotate(answer.status, "the commit may have happened")};
 }
 

@@ -37,9 +37,10 @@ class PostgresTransaction : public Transaction {
   absl::StatusOr<Rows> QueryOne(Call call);
   bool IsSurelyNew(const std::vector<LogRow>& log) const;
   CommitResult CommitWrite();
-  void RollBack();
+  /// Give the connection back: the transaction is over.
+  void End(bool roll_back);
 
-  Lease session_;
+  std::optional<Lease> session_;  // None when the transaction is over.
   const SessionRole role_;
   /// Of Put(), not yet sent.
   std::vector<Call> unsent_;
@@ -48,7 +49,6 @@ class PostgresTransaction : public Transaction {
   /// Why the transaction can do nothing any more.
   absl::Status failed_;
   bool has_put_ = false;
-  bool over_ = false;
 };
 
 }  // namespace aimem::postgres

@@ -7,7 +7,6 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
-#include "absl/strings/strip.h"
 #include "lib/base/status.h"
 #include "libpq-fe.h"
 
@@ -50,7 +49,8 @@ std::vector<Part> PasswordsOf(std::string_view url) {
 // named as such in its messages.
 bool HasUnencodedPassword(std::string_view url) {
   const std::size_t start = url.find("://") + 3;
-  const std::string_view body = url.substr(start, std::min(url.find('?', start), url.size()) - start);
+  const std::size_t query = std::min(url.find('?', start), url.size());
+  const std::string_view body = url.substr(start, query - start);
   const std::size_t first = body.find('@');
   if (first == std::string_view::npos) return false;
   return first != body.rfind('@') || body.find('/') < first;

@@ -61,7 +61,7 @@ class Rows {
   [[nodiscard]] absl::StatusOr<std::int64_t> Int(int row, int column) const;
   [[nodiscard]] std::string_view Bytes(int row, int column) const;
 
-  /// Columns `first`...: kind, key, name, state; and stream, seq, operation, bytes.
+  /// A row of kind, key, name, state; or of stream, seq, operation, bytes.
   [[nodiscard]] absl::StatusOr<EntityRow> Entity(int row) const;
   [[nodiscard]] absl::StatusOr<LogRow> Log(int row) const;
   /// Column `column` as the name of an entity.

@@ -53,7 +53,8 @@ absl::Status CheckFolder(const std::string& path) {
   }
   if (!S_ISDIR(info.st_mode)) {
     return MakeStatus(absl::StatusCode::kNotFound,
-                      absl::StrFormat("'%s' is no folder: a store cannot be at '%s'", folder, path));
+                      absl::StrFormat("'%s' is no folder: a store cannot be at '%s'", folder,
+                                      path));
   }
   return absl::OkStatus();
 }

@@ -1,6 +1,11 @@
 #include "backends/sqlite/schema.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -80,6 +85,14 @@ absl::Status TurnOnLog(Connection& connection, const Place& place) {
 }  // namespace
 
 absl::Status Create(const Place& place) {
+  // SQLite tries again for reading only, and then says that there is no such file.
+  const std::string folder = std::filesystem::path(place.path).parent_path().string();
+  if (access(folder.c_str(), W_OK | X_OK) != 0) {
+    return MakeStatus(absl::StatusCode::kPermissionDenied,
+                      absl::StrFormat("a store cannot be made at '%s', the folder is not to be "
+                                      "written: %s; check its owner and mode",
+                                      place.path, std::strerror(errno)));
+  }
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> connection,
                          Connection::Open(place, Access::kCreate));
   connection->StartWaiting();

@@ -1,6 +1,3 @@
-#include <sys/stat.h>
-
-#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,6 +11,7 @@
 #include "aimem/environment.h"
 #include "backends/sqlite/connection.h"
 #include "backends/sqlite/file.h"
+#include "backends/sqlite/recovery.h"
 #include "backends/sqlite/schema.h"
 #include "backends/sqlite/transaction.h"
 #include "lib/base/mutex.h"
@@ -395,11 +393,7 @@ absl::Status SqliteBackend::Recover() {
     AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> connection, OpenWriter());
     connection->KeepLogOnClose(true);
     connection->StartWaiting();
-    // What is seen now may be what the page cache holds and the disk refused. This writes and
-    // syncs every page of it, and cuts off whatever of the log does not count.
-    const int code = sqlite3_wal_checkpoint_v2(connection->handle(), "main",
-                                               SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
-    if (code != SQLITE_OK) return connection->Error(code, "recovering");
+    AIMEM_RETURN_IF_ERROR(MakeDurable(*connection));
   }
   MutexLock lock(mutex_);
   unknown_ = false;

@@ -37,9 +37,18 @@ absl::Status Validate(const PostgresOptions& options);
 /// Open the database that `url` names: postgres:// or postgresql://, libpq's grammar, several
 /// hosts included. The tables are made if absent.
 ///
+/// Where the URL leaves them open: target_session_attrs=read-write (any if read-only), so of
+/// several hosts the primary serves, and keepalives that notice a dead machine in 30 s. Sessions
+/// keep settings and prepared statements: behind PgBouncer they need session pooling.
+///
+/// A write is durable on return whatever the server's synchronous_commit is (its fsync counts).
+/// A write transaction that is idle for a minute is rolled back by the server, so that a process
+/// that was stopped does not keep the write lock; its Commit() then tells.
+///
 /// Errors, the database untouched: kUnavailable (unreachable: host, port and reason are named),
 /// kPermissionDenied, kInvalidArgument (URL, options), kFailedPrecondition (server below 13,
-/// encoding not UTF8, tables of a newer aimem). Passwords are masked in every message.
+/// encoding not UTF8, tables of a newer aimem), kNotFound (no such database).
+/// Passwords are masked in every message.
 absl::StatusOr<std::unique_ptr<Backend>> OpenPostgresBackend(const std::string& url,
                                                              const PostgresOptions& options = {});
 

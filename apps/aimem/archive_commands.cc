@@ -1,0 +1,115 @@
+// archive list, restore, purge, stats.
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "apps/aimem/cli.h"
+#include "apps/aimem/output.h"
+#include "lib/base/status.h"
+#include "lib/model/validate.h"
+
+namespace aimem::cli {
+namespace {
+
+constexpr std::int64_t kRowsAtOnce = 10'000;
+
+absl::StatusOr<std::map<std::string, std::int64_t>> CountArchive(Store& store) {
+  std::map<std::string, std::int64_t> counts;
+  ListRequest request;
+  request.kind = ListKind::kArchived;
+  request.limit = kRowsAtOnce;
+  do {
+    AIMEM_ASSIGN_OR_RETURN(ListResult page, store.List(request));
+    for (const ArchivedMemory& archived : page.archived) ++counts[archived.memory.namespace_];
+    request.page_token = std::move(page.next_page_token);
+  } while (!request.page_token.empty());
+  return counts;
+}
+
+}  // namespace
+
+absl::Status RunArchiveList(Context& context, const ArchiveListCommand& command) {
+  ListRequest request;
+  request.kind = ListKind::kArchived;
+  request.filter.namespace_ = command.namespace_;
+  request.limit = command.limit;
+  request.offset = command.offset;
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kRead));
+  AIMEM_ASSIGN_OR_RETURN(const ListResult result, store->List(request));
+  const auto count = static_cast<std::int64_t>(result.archived.size());
+  if (context.json) {
+    std::vector<std::string> objects;
+    for (const ArchivedMemory& archived : result.archived) {
+      objects.push_back(ArchivedJson(archived));
+    }
+    context.out
+        << JsonObject().Raw("archived", JsonArray(objects)).Int("count", count).Build() << '\n';
+  } else if (count == 0) {
+    context.err << "no archived memories\n";
+  } else {
+    for (const ArchivedMemory& archived : result.archived) {
+      context.out << absl::StrFormat("[%s] %s (archived: %s)\n", Id8(archived.memory.id),
+                                     archived.memory.title,
+                                     model::FormatTime(archived.archived_at));
+    }
+    context.out << absl::StrFormat("%d archived memories\n", count);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunArchiveRestore(Context& context, const IdCommand& command) {
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
+  const auto result =
+      ExecuteOne(context, *store, RestoreMemory{command.id}, command.request_id);
+  const bool missing = absl::IsNotFound(result.status());
+  if (!missing) AIMEM_RETURN_IF_ERROR(result.status());
+  if (context.json) {
+    context.out
+        << JsonObject().Bool("restored", !missing).Text("id", command.id).Build() << '\n';
+  } else if (missing) {
+    context.err << "not found in archive: " << command.id << '\n';
+  } else {
+    context.out << "restored: " << Id8(command.id) << '\n';
+  }
+  if (missing) context.exit_code = 1;
+  return absl::OkStatus();
+}
+
+absl::Status RunArchivePurge(Context& context, const PurgeCommand& command) {
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
+  AIMEM_ASSIGN_OR_RETURN(
+      const ItemResult result,
+      ExecuteOne(context, *store, PurgeArchive{command.older_than_days}, command.request_id));
+  if (context.json) {
+    context.out << JsonObject().Int("purged", result.count).Build() << '\n';
+  } else {
+    context.out << absl::StrFormat("purged %d archived memories\n", result.count);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunArchiveStats(Context& context) {
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kRead));
+  AIMEM_ASSIGN_OR_RETURN(const auto counts, CountArchive(*store));
+  std::int64_t total = 0;
+  std::vector<NamespaceCount> by_namespace;
+  for (const auto& [name, count] : counts) {
+    total += count;
+    by_namespace.push_back({name, count});
+  }
+  if (context.json) {
+    context.out << JsonObject()
+                       .Int("archived_total", total)
+                       .Raw("by_namespace", NamespaceCountArray(by_namespace))
+                       .Build()
+                << '\n';
+    return absl::OkStatus();
+  }
+  context.out << absl::StrFormat("archived: %d total\n", total);
+  for (const NamespaceCount& count : by_namespace) {
+    context.out << absl::StrFormat("  %s: %d\n", count.namespace_, count.count);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace aimem::cli

@@ -1,0 +1,230 @@
+// What the commands of the program are given: their options as plain values, and a context.
+//
+// commands.cc fills the options from the command line; the functions at the end run them. A
+// function returns an error to be told on stderr (exit 1), or sets Context::exit_code itself.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "aimem/open.h"
+#include "aimem/store.h"
+
+namespace aimem::cli {
+
+struct Context {
+  /// How the program was called: "aimem", or "ai-memory" by a link of that name.
+  std::string program = "aimem";
+  std::ostream& out;
+  std::ostream& err;
+  absl::Time now;
+  bool colour = false;
+
+  // -- Global options -----------------------------------------------------------------------------
+  std::optional<std::string> db;        ///< --db
+  std::optional<std::string> agent_id;  ///< --agent-id before the command: who writes
+  bool json = false;
+
+  int exit_code = 0;
+};
+
+/// An open store that is closed at the end of the scope; what Close has to tell goes to stderr.
+class Session {
+ public:
+  Session(Context& context, std::unique_ptr<Store> store)
+      : context_(&context), store_(std::move(store)) {}
+  Session(Session&&) = default;
+  Session& operator=(Session&&) = delete;
+  ~Session();
+
+  Store& operator*() const { return *store_; }
+  Store* operator->() const { return store_.get(); }
+
+ private:
+  Context* context_;
+  std::unique_ptr<Store> store_;
+};
+
+enum class Access {
+  kCreate,   ///< Read and write; made if absent.
+  kChange,   ///< Read and write; if absent, an empty store that is not kept.
+  kRead,     ///< Read only; if absent, an empty store that is not kept.
+  kExisting  ///< Read only; absent: an error.
+};
+
+/// Open the database that flag or environment name. An absent one is told on stderr.
+absl::StatusOr<Session> OpenDatabase(Context& context, Access access);
+
+/// Write one batch under the caller's identity. An error names what to do; an outcome that is
+/// not known yet is told on stderr, with the operation id.
+absl::StatusOr<WriteResult> Execute(Context& context, Store& store, std::vector<WriteItem> items,
+                                    const std::string& request_id);
+/// The same for one item: its result.
+absl::StatusOr<ItemResult> ExecuteOne(Context& context, Store& store, WriteItem item,
+                                      const std::string& request_id);
+
+// -- Options of the commands ------------------------------------------------------------------------
+
+struct FilterFlags {
+  std::optional<std::string> namespace_, tier, since, until, agent_id, as_agent;
+  std::string tags;
+};
+
+struct StoreCommand {
+  std::string title, content;
+  std::string tier = "mid";
+  std::optional<std::string> namespace_;
+  std::string tags;
+  std::int64_t priority = 5;
+  double confidence = 1.0;
+  std::string source = "cli";
+  std::optional<std::string> expires_at, scope;
+  std::optional<std::int64_t> ttl_seconds;
+  std::string request_id;
+};
+
+struct UpdateCommand {
+  std::string id;
+  std::optional<std::string> title, content, tier, namespace_, tags, expires_at;
+  std::optional<std::int64_t> priority;
+  std::optional<double> confidence;
+  std::string request_id;
+};
+
+struct GetCommand {
+  std::string id;
+};
+
+struct ListCommand {
+  FilterFlags filter;
+  std::int64_t limit = 20;
+  std::int64_t offset = 0;
+};
+
+struct SearchCommand {
+  std::string query;
+  FilterFlags filter;
+  std::int64_t limit = 20;
+};
+
+struct RecallCommand {
+  std::string context;
+  FilterFlags filter;
+  std::int64_t limit = 10;
+  std::optional<std::int64_t> budget_tokens;
+  bool explain = false;
+};
+
+struct IdCommand {
+  std::string id;
+  std::string request_id;
+};
+
+struct PromoteCommand {
+  std::string id, to_namespace, request_id;
+};
+
+struct ForgetCommand {
+  std::optional<std::string> namespace_, pattern, tier;
+  std::string request_id;
+};
+
+struct LinkCommand {
+  std::string source, target;
+  std::string relation = "related_to";
+  std::string request_id;
+};
+
+struct ResolveCommand {
+  std::string winner, loser, request_id;
+};
+
+struct ConsolidateCommand {
+  std::string ids, title, summary;
+  std::optional<std::string> namespace_;
+  std::string request_id;
+};
+
+struct ArchiveListCommand {
+  std::optional<std::string> namespace_;
+  std::int64_t limit = 50;
+  std::int64_t offset = 0;
+};
+
+struct PurgeCommand {
+  std::optional<std::int64_t> older_than_days;
+  std::string request_id;
+};
+
+struct RegisterCommand {
+  std::string agent_id, agent_type, capabilities, request_id;
+};
+
+struct OperationCommand {
+  std::string id;
+  bool wait = false;
+};
+
+struct ImportCommand {
+  bool trust_source = false;
+  std::string request_id;
+};
+
+struct MigrateCommand {
+  std::string from, to;
+  std::int64_t batch = 1'000;
+  std::optional<std::string> namespace_;
+  bool dry_run = false;
+  bool verify = false;
+};
+
+struct GcCommand {
+  std::string request_id;
+};
+
+// -- The commands -----------------------------------------------------------------------------------
+
+absl::Status RunStore(Context& context, const StoreCommand& command);
+absl::Status RunUpdate(Context& context, const UpdateCommand& command);
+absl::Status RunGet(Context& context, const GetCommand& command);
+absl::Status RunList(Context& context, const ListCommand& command);
+absl::Status RunSearch(Context& context, const SearchCommand& command);
+absl::Status RunRecall(Context& context, const RecallCommand& command);
+absl::Status RunDelete(Context& context, const IdCommand& command);
+absl::Status RunPromote(Context& context, const PromoteCommand& command);
+absl::Status RunForget(Context& context, const ForgetCommand& command);
+absl::Status RunLink(Context& context, const LinkCommand& command);
+absl::Status RunResolve(Context& context, const ResolveCommand& command);
+absl::Status RunConsolidate(Context& context, const ConsolidateCommand& command);
+
+absl::Status RunArchiveList(Context& context, const ArchiveListCommand& command);
+absl::Status RunArchiveRestore(Context& context, const IdCommand& command);
+absl::Status RunArchivePurge(Context& context, const PurgeCommand& command);
+absl::Status RunArchiveStats(Context& context);
+
+absl::Status RunExport(Context& context);
+absl::Status RunImport(Context& context, const ImportCommand& command);
+absl::Status RunMigrate(Context& context, const MigrateCommand& command);
+
+absl::Status RunStats(Context& context);
+absl::Status RunNamespaces(Context& context);
+absl::Status RunConflicts(Context& context);
+absl::Status RunAgentsList(Context& context);
+absl::Status RunAgentsRegister(Context& context, const RegisterCommand& command);
+absl::Status RunGc(Context& context, const GcCommand& command);
+absl::Status RunOperation(Context& context, const OperationCommand& command);
+absl::Status RunDoctor(Context& context);
+
+/// Parse the command line and run what it asks for: the exit code.
+int RunCommandLine(Context& context, int argc, const char* const* argv);
+
+}  // namespace aimem::cli

@@ -1,0 +1,24 @@
+// Where settings come from: a flag, else the environment, else a default.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+
+namespace aimem::cli {
+
+/// Path or URL of the database: the flag, AI_MEMORY_DB, "ai-memory.db".
+std::string DatabaseUrl(const std::optional<std::string>& flag);
+
+/// Who writes: the flag, AI_MEMORY_AGENT_ID, host:<hostname>:pid-<pid>-<8 hex>, or without the
+/// host if AI_MEMORY_ANONYMIZE asks for that. kInvalidArgument: not an agent id.
+absl::StatusOr<std::string> AgentIdentity(const std::optional<std::string>& flag);
+
+/// The namespace of a memory stored without one: the repository's name by its remote "origin",
+/// else the name of the current directory, else "global". kInvalidArgument if that name cannot
+/// be a namespace: it says where the name is from, and which flag to give.
+absl::StatusOr<std::string> DerivedNamespace();
+
+}  // namespace aimem::cli

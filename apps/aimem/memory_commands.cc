@@ -1,0 +1,446 @@
+// store, update, get, list, search, recall, delete, promote, forget, link, resolve, consolidate.
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "aimem/limits.h"
+#include "aimem/transfer.h"
+#include "apps/aimem/cli.h"
+#include "apps/aimem/config.h"
+#include "apps/aimem/output.h"
+#include "lib/base/status.h"
+#include "lib/base/utf8.h"
+#include "lib/model/validate.h"
+#include "lib/recall/score.h"
+
+namespace aimem::cli {
+namespace {
+
+absl::StatusOr<Tier> TierFlag(const std::string& text) {
+  if (const std::optional<Tier> tier = ParseTier(text)) return *tier;
+  return absl::InvalidArgumentError(
+      absl::StrFormat("invalid tier: %s (use short, mid, long)", text));
+}
+
+absl::StatusOr<absl::Time> TimeFlag(std::string_view name, const std::string& text) {
+  if (const std::optional<absl::Time> time = model::ParseTime(text)) return *time;
+  return absl::InvalidArgumentError(
+      absl::StrFormat("%s is not valid RFC3339: '%s'", name, text));
+}
+
+absl::StatusOr<Filter> MakeFilter(const FilterFlags& flags) {
+  Filter filter;
+  filter.namespace_ = flags.namespace_;
+  filter.agent_id = flags.agent_id;
+  filter.as_agent = flags.as_agent;
+  filter.tags = SplitList(flags.tags);
+  if (flags.tier) {
+    AIMEM_ASSIGN_OR_RETURN(filter.tier, TierFlag(*flags.tier));
+  }
+  if (flags.since) {
+    AIMEM_ASSIGN_OR_RETURN(filter.since, TimeFlag("since", *flags.since));
+  }
+  if (flags.until) {
+    AIMEM_ASSIGN_OR_RETURN(filter.until, TimeFlag("until", *flags.until));
+  }
+  return filter;
+}
+
+// CRLF becomes LF before the limit counts, so twice the limit may still be good.
+absl::StatusOr<std::string> ReadContent() {
+  std::string content;
+  std::array<char, 1u << 14> buffer;
+  while (content.size() <= 2 * limits::kContentBytes) {
+    const ssize_t n = read(STDIN_FILENO, buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      return absl::UnavailableError(
+          absl::StrFormat("reading the content from standard input: %s", std::strerror(errno)));
+    }
+    if (n == 0) return content;
+    content.append(buffer.data(), static_cast<std::size_t>(n));
+  }
+  return absl::InvalidArgumentError(
+      absl::StrFormat("content exceeds max size of %d bytes", limits::kContentBytes));
+}
+
+absl::StatusOr<PutMemory> MakePut(const StoreCommand& command) {
+  PutMemory put;
+  AIMEM_ASSIGN_OR_RETURN(put.tier, TierFlag(command.tier));
+  put.title = command.title;
+  put.content = command.content;
+  if (command.content == "-") {
+    AIMEM_ASSIGN_OR_RETURN(put.content, ReadContent());
+  }
+  if (command.namespace_) {
+    put.namespace_ = *command.namespace_;
+  } else {
+    AIMEM_ASSIGN_OR_RETURN(put.namespace_, DerivedNamespace());
+  }
+  put.tags = SplitList(command.tags);
+  put.priority = command.priority;
+  put.confidence = command.confidence;
+  put.source = command.source;
+  if (command.expires_at) {
+    AIMEM_ASSIGN_OR_RETURN(put.expires_at, TimeFlag("expires_at", *command.expires_at));
+  }
+  put.ttl_seconds = command.ttl_seconds;
+  put.scope = command.scope;
+  return put;
+}
+
+absl::StatusOr<PatchMemory> MakePatch(const UpdateCommand& command) {
+  PatchMemory patch;
+  patch.id = command.id;
+  patch.title = command.title;
+  patch.content = command.content;
+  if (command.content == "-") {
+    AIMEM_ASSIGN_OR_RETURN(patch.content, ReadContent());
+  }
+  if (command.tier) {
+    AIMEM_ASSIGN_OR_RETURN(patch.tier, TierFlag(*command.tier));
+  }
+  patch.namespace_ = command.namespace_;
+  if (command.tags) patch.tags = SplitList(*command.tags);
+  patch.priority = command.priority;
+  patch.confidence = command.confidence;
+  if (command.expires_at) {
+    std::optional<absl::Time> end;
+    if (!command.expires_at->empty()) {
+      AIMEM_ASSIGN_OR_RETURN(end, TimeFlag("expires_at", *command.expires_at));
+    }
+    patch.expires_at = end;
+  }
+  return patch;
+}
+
+std::string HitJson(const SearchHit& hit, bool explain) {
+  JsonObject object = transfer::MemoryObject(hit.memory);
+  object.Number("score", recall::RoundScore(hit.score));
+  if (!explain) return object.Build();
+  std::vector<std::string> reasons;
+  for (const ScoreReason& reason : hit.reasons) {
+    reasons.push_back(
+        JsonObject().Text("name", reason.name).Number("value", reason.value).Build());
+  }
+  return object.Raw("reasons", JsonArray(reasons)).Build();
+}
+
+void ShowHit(Context& context, const SearchHit& hit, bool explain) {
+  const Memory& memory = hit.memory;
+  context.out << RowHead(context, memory) << ' ' << memory.title << ' '
+              << PriorityBar(context, memory.priority)
+              << absl::StrFormat(" score=%.2f (ns=%s, %dx, %s", hit.score, memory.namespace_,
+                                 memory.access_count, Age(memory.updated_at, context.now));
+  if (memory.confidence < 1.0) {
+    context.out << absl::StrFormat(" conf=%.0f%%", memory.confidence * 100);
+  }
+  context.out << ")\n  " << FirstCharacters(memory.content, 200) << '\n';
+  if (explain) {
+    context.out << "  because:";
+    for (const ScoreReason& reason : hit.reasons) {
+      context.out << absl::StrFormat(" %s=%.3f", reason.name, reason.value);
+    }
+    context.out << '\n';
+  }
+  context.out << '\n';
+}
+
+absl::StatusOr<std::vector<Link>> LinksOf(Store& store, const std::string& id) {
+  ListRequest request;
+  request.kind = ListKind::kLinks;
+  request.of_id = id;
+  request.limit = 1'000'000;
+  AIMEM_ASSIGN_OR_RETURN(ListResult result, store.List(request));
+  return std::move(result.links);
+}
+
+// Memories in a file that is not ours can be recalled too; only the use cannot be counted.
+absl::StatusOr<Session> OpenForRecall(Context& context, bool& touch) {
+  auto store = OpenDatabase(context, Access::kChange);
+  touch = store.ok();
+  if (!absl::IsPermissionDenied(store.status())) return store;
+  return OpenDatabase(context, Access::kRead);
+}
+
+absl::Status CheckQuery(std::string_view name, std::string_view text) {
+  if (!TrimWhitespace(text).empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat("%s cannot be empty", name));
+}
+
+}  // namespace
+
+absl::Status RunStore(Context& context, const StoreCommand& command) {
+  AIMEM_ASSIGN_OR_RETURN(PutMemory put, MakePut(command));
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kCreate));
+  AIMEM_ASSIGN_OR_RETURN(const ItemResult result, ExecuteOne(context, *store, std::move(put),
+                                                             command.request_id));
+  // Shown as it is stored: an update keeps or raises what the memory had.
+  AIMEM_ASSIGN_OR_RETURN(const Memory memory, store->Get(result.id));
+  if (context.json) {
+    context.out << MemoryToJson(memory) << '\n';
+  } else {
+    context.out << absl::StrFormat("stored: %s [%s] (ns=%s)\n", memory.id, TierName(memory.tier),
+                                   memory.namespace_);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunUpdate(Context& context, const UpdateCommand& command) {
+  AIMEM_ASSIGN_OR_RETURN(PatchMemory patch, MakePatch(command));
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
+  AIMEM_ASSIGN_OR_RETURN(const ItemResult result, ExecuteOne(context, *store, std::move(patch),
+                                                             command.request_id));
+  AIMEM_ASSIGN_OR_RETURN(const Memory memory, store->Get(result.id));
+  if (context.json) {
+    context.out << MemoryToJson(memory) << '\n';
+  } else {
+    context.out << absl::StrFormat("updated: %s [%s]\n", memory.id, memory.title);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunGet(Context& context, const GetCommand& command) {
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kRead));
+  AIMEM_ASSIGN_OR_RETURN(const Memory memory, store->Get(command.id));
+  AIMEM_ASSIGN_OR_RETURN(const std::vector<Link> links, LinksOf(*store, memory.id));
+  if (context.json) {
+    std::vector<std::string> objects;
+    for (const Link& link : links) objects.push_back(LinkJson(link));
+    context.out << JsonObject()
+                       .Raw("links", JsonArray(objects))
+                       .Raw("memory", MemoryToJson(memory))
+                       .Build()
+                << '\n';
+    return absl::OkStatus();
+  }
+  context.out << transfer::PrettyJson(MemoryToJson(memory)) << '\n';
+  if (links.empty()) return absl::OkStatus();
+  context.out << "\nlinks:\n";
+  for (const Link& link : links) {
+    context.out << absl::StrFormat("  %s --[%s]--> %s\n", link.source_id, link.relation,
+                                   link.target_id);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunList(Context& context, const ListCommand& command) {
+  ListRequest request;
+  AIMEM_ASSIGN_OR_RETURN(request.filter, MakeFilter(command.filter));
+  request.limit = command.limit;
+  request.offset = command.offset;
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kRead));
+  AIMEM_ASSIGN_OR_RETURN(const ListResult result, store->List(request));
+  const auto count = static_cast<std::int64_t>(result.memories.size());
+  if (context.json) {
+    context.out << JsonObject()
+                       .Int("count", count)
+                       .Raw("memories", MemoryArray(result.memories))
+                       .Build()
+                << '\n';
+  } else if (count == 0) {
+    context.err << "no memories stored\n";
+  } else {
+    for (const Memory& memory : result.memories) context.out << Row(context, memory);
+    context.out << absl::StrFormat("\n%d memory(ies)\n", count);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunSearch(Context& context, const SearchCommand& command) {
+  AIMEM_RETURN_IF_ERROR(CheckQuery("query", command.query));
+  SearchRequest request;
+  AIMEM_ASSIGN_OR_RETURN(request.filter, MakeFilter(command.filter));
+  request.query = command.query;
+  request.match = Match::kAll;
+  request.limit = command.limit;
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kRead));
+  AIMEM_ASSIGN_OR_RETURN(const SearchResult result, store->Search(request));
+  std::vector<Memory> memories;
+  for (const SearchHit& hit : result.hits) memories.push_back(hit.memory);
+  const auto count = static_cast<std::int64_t>(memories.size());
+  if (context.json) {
+    context.out
+        << JsonObject().Int("count", count).Raw("results", MemoryArray(memories)).Build() << '\n';
+  } else if (count == 0) {
+    context.err << "no results for: " << command.query << '\n';
+  } else {
+    for (const Memory& memory : memories) context.out << Row(context, memory);
+    context.out << absl::StrFormat("\n%d result(s)\n", count);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunRecall(Context& context, const RecallCommand& command) {
+  AIMEM_RETURN_IF_ERROR(CheckQuery("context", command.context));
+  SearchRequest request;
+  AIMEM_ASSIGN_OR_RETURN(request.filter, MakeFilter(command.filter));
+  request.query = command.context;
+  request.match = Match::kAny;
+  request.with_ancestors = true;
+  request.limit = command.limit;
+  request.budget_tokens = command.budget_tokens;
+  request.explain = command.explain;
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenForRecall(context, request.touch));
+  AIMEM_ASSIGN_OR_RETURN(const SearchResult result, store->Search(request));
+  const auto count = static_cast<std::int64_t>(result.hits.size());
+  if (context.json) {
+    std::vector<std::string> hits;
+    for (const SearchHit& hit : result.hits) hits.push_back(HitJson(hit, command.explain));
+    JsonObject object;
+    object.Raw("memories", JsonArray(hits))
+        .Int("count", count)
+        .Text("mode", "keyword")
+        .Int("tokens_used", result.tokens_used);
+    if (command.budget_tokens) object.Int("budget_tokens", *command.budget_tokens);
+    context.out << object.Build() << '\n';
+  } else if (count == 0) {
+    context.err << "no memories found for: " << command.context << '\n';
+  } else {
+    for (const SearchHit& hit : result.hits) ShowHit(context, hit, command.explain);
+    context.out << absl::StrFormat("%d memory(ies) recalled [keyword]\n", count);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunDelete(Context& context, const IdCommand& command) {
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
+  AIMEM_ASSIGN_OR_RETURN(
+      const ItemResult result,
+      ExecuteOne(context, *store, DeleteMemory{command.id}, command.request_id));
+  if (context.json) {
+    context.out << JsonObject().Bool("deleted", true).Text("id", result.id).Build() << '\n';
+  } else {
+    context.out << "deleted: " << result.id << '\n';
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunPromote(Context& context, const PromoteCommand& command) {
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
+  AIMEM_ASSIGN_OR_RETURN(const Memory source, store->Get(command.id));
+  AIMEM_ASSIGN_OR_RETURN(const ItemResult result,
+                         ExecuteOne(context, *store, PromoteMemory{command.id, command.to_namespace},
+                                    command.request_id));
+  if (command.to_namespace.empty()) {
+    if (context.json) {
+      context.out << JsonObject()
+                         .Bool("promoted", true)
+                         .Text("id", source.id)
+                         .Text("tier", "long")
+                         .Build()
+                  << '\n';
+    } else {
+      context.out << "promoted to long-term: " << source.id << '\n';
+    }
+  } else if (context.json) {
+    context.out << JsonObject()
+                       .Bool("promoted", true)
+                       .Text("mode", "vertical")
+                       .Text("source_id", source.id)
+                       .Text("clone_id", result.id)
+                       .Text("to_namespace", command.to_namespace)
+                       .Build()
+                << '\n';
+  } else {
+    context.out << absl::StrFormat("promoted (vertical): %s → %s (clone: %s)\n", Id8(source.id),
+                                   command.to_namespace, Id8(result.id));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunForget(Context& context, const ForgetCommand& command) {
+  if (!command.namespace_ && !command.pattern && !command.tier) {
+    context.err << "error: at least one of namespace, pattern, or tier is required\n";
+    context.exit_code = 1;
+    return absl::OkStatus();
+  }
+  ForgetMemories forget{command.namespace_, command.pattern, std::nullopt};
+  if (command.tier) {
+    AIMEM_ASSIGN_OR_RETURN(forget.tier, TierFlag(*command.tier));
+  }
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
+  AIMEM_ASSIGN_OR_RETURN(const ItemResult result, ExecuteOne(context, *store, std::move(forget),
+                                                             command.request_id));
+  if (context.json) {
+    context.out << JsonObject().Int("deleted", result.count).Build() << '\n';
+  } else {
+    context.out << absl::StrFormat("forgot %d memories\n", result.count);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunLink(Context& context, const LinkCommand& command) {
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
+  AddLink link;
+  link.source_id = command.source;
+  link.target_id = command.target;
+  link.relation = command.relation;
+  AIMEM_RETURN_IF_ERROR(
+      ExecuteOne(context, *store, std::move(link), command.request_id).status());
+  if (context.json) {
+    context.out << JsonObject().Bool("linked", true).Build() << '\n';
+  } else {
+    context.out << absl::StrFormat("linked: %s --[%s]--> %s\n", command.source, command.relation,
+                                   command.target);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunResolve(Context& context, const ResolveCommand& command) {
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
+  AddLink link;
+  link.source_id = command.winner;
+  link.target_id = command.loser;
+  link.relation = "supersedes";
+  PatchMemory demotion;
+  demotion.id = command.loser;
+  demotion.priority = 1;
+  demotion.confidence = 0.1;
+  std::vector<WriteItem> items;
+  items.emplace_back(std::move(link));
+  items.emplace_back(std::move(demotion));
+  items.emplace_back(TouchMemory{command.winner});
+  AIMEM_RETURN_IF_ERROR(Execute(context, *store, std::move(items), command.request_id).status());
+  if (context.json) {
+    context.out << JsonObject()
+                       .Bool("resolved", true)
+                       .Text("winner", command.winner)
+                       .Text("loser", command.loser)
+                       .Build()
+                << '\n';
+  } else {
+    context.out << absl::StrFormat("resolved: %s supersedes %s\n", command.winner, command.loser);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunConsolidate(Context& context, const ConsolidateCommand& command) {
+  ConsolidateMemories consolidate;
+  consolidate.ids = SplitList(command.ids);
+  consolidate.title = command.title;
+  consolidate.summary = command.summary;
+  consolidate.source = "cli";
+  if (command.namespace_) {
+    consolidate.namespace_ = *command.namespace_;
+  } else {
+    AIMEM_ASSIGN_OR_RETURN(consolidate.namespace_, DerivedNamespace());
+  }
+  const auto count = static_cast<std::int64_t>(consolidate.ids.size());
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
+  AIMEM_ASSIGN_OR_RETURN(
+      const ItemResult result,
+      ExecuteOne(context, *store, std::move(consolidate), command.request_id));
+  if (context.json) {
+    context.out << JsonObject().Text("id", result.id).Int("consolidated", count).Build() << '\n';
+  } else {
+    context.out << absl::StrFormat("consolidated %d memories into: %s\n", count, result.id);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace aimem::cli

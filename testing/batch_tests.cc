@@ -1,0 +1,267 @@
+// Batches: all or none, limits, idempotency, operations.
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "gmock/gmock.h"
+#include "testing/support.h"
+
+namespace aimem {
+namespace conformance {
+void LinkBatchTests() {}
+}  // namespace conformance
+
+namespace {
+
+using conformance::Note;
+using conformance::Text;
+using conformance::Vector;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+ListResult All(Store& store) {
+  ListRequest request;
+  request.limit = 1'000'000;
+  const auto list = store.List(request);
+  EXPECT_TRUE(list.ok()) << list.status();
+  return list.ok() ? *list : ListResult{};
+}
+
+TEST_P(StoreConformance, BatchIsOneCommitWithOneResultAnItem) {
+  const std::string id = Id(Note("here already"));
+  const VersionVector before = Vector(store());
+  const WriteResult result =
+      Write({Note("one"), Note("here already", "updated"), PatchMemory{.id = id, .priority = 9},
+             Note("two")});
+  ASSERT_TRUE(result.status.ok()) << result.status;
+  ASSERT_THAT(result.items, SizeIs(4));
+  EXPECT_EQ(result.items[0].effect, ItemEffect::kCreated);
+  EXPECT_EQ(result.items[1].effect, ItemEffect::kUpdated);
+  EXPECT_EQ(result.items[1].id, id);
+  EXPECT_EQ(result.items[2].effect, ItemEffect::kUpdated);
+  EXPECT_EQ(result.items[3].effect, ItemEffect::kCreated);
+  EXPECT_FALSE(result.replayed);
+  EXPECT_GT(result.seq, 0u);
+  EXPECT_EQ(Vector(store()).at(result.stream), result.seq);
+  if (const auto old = before.find(result.stream); old != before.end()) {
+    EXPECT_EQ(result.seq, old->second + 1);
+  }
+  EXPECT_EQ(Stored(id).content, "updated");
+  EXPECT_EQ(Stored(id).priority, 9);
+}
+
+TEST_P(StoreConformance, RefusedItemLeavesNothingOfItsBatch) {
+  const std::string id = Id(Note("here already", "untouched"));
+  const VersionVector before = Vector(store());
+  const WriteResult result = Write({Note("one"), Note("here already", "touched"),
+                                    PatchMemory{.id = "nobody", .priority = 9}, Note("two")});
+  EXPECT_EQ(result.outcome, WriteOutcome::kRejected);
+  EXPECT_EQ(result.status.code(), absl::StatusCode::kNotFound) << result.status;
+  EXPECT_THAT(Text(result.status), ::testing::HasSubstr("item 2"));
+  EXPECT_EQ(Vector(store()), before);
+  EXPECT_EQ(Stored(id).content, "untouched");
+  EXPECT_THAT(All(store()).memories, SizeIs(1));
+}
+
+TEST_P(StoreConformance, AllowPartialCommitsWhatWasNotRefused) {
+  const WriteResult result =
+      Write({Note("one"), Note(""), PatchMemory{.id = "nobody", .priority = 9}, Note("two")},
+            {.allow_partial = true});
+  EXPECT_EQ(result.outcome, WriteOutcome::kCommitted) << result.status;
+  ASSERT_THAT(result.items, SizeIs(4));
+  EXPECT_TRUE(result.items[0].status.ok());
+  EXPECT_EQ(Text(result.items[1].status), "title cannot be empty");
+  EXPECT_EQ(result.items[2].status.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(result.items[3].effect, ItemEffect::kCreated);
+  EXPECT_THAT(All(store()).memories, SizeIs(2));
+}
+
+TEST_P(StoreConformance, RefusedItemOfAPartialBatchLeavesNoTrace) {
+  // The refused consolidation must not have archived its first source.
+  const std::string one = Id(Note("one"));
+  const WriteResult result =
+      Write({ConsolidateMemories{
+                 .ids = {one, "nobody"}, .title = "both", .summary = "s", .namespace_ = "notes"},
+             Note("two")},
+            {.allow_partial = true});
+  EXPECT_EQ(result.outcome, WriteOutcome::kCommitted) << result.status;
+  EXPECT_TRUE(Live(one));
+  EXPECT_THAT(Archive(), IsEmpty());
+  EXPECT_THAT(All(store()).memories, SizeIs(2));
+}
+
+TEST_P(StoreConformance, LaterItemsSeeWhatEarlierOnesDid) {
+  const WriteResult result = Write({Note("title", "first"), Note("title", "second")});
+  ASSERT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(result.items[0].effect, ItemEffect::kCreated);
+  EXPECT_EQ(result.items[1].effect, ItemEffect::kUpdated);
+  EXPECT_EQ(result.items[1].id, result.items[0].id);
+  EXPECT_EQ(Stored(result.items[0].id).content, "second");
+  EXPECT_THAT(All(store()).memories, SizeIs(1));
+}
+
+TEST_P(StoreConformance, TwoTitlesAreSwappedInOneBatch) {
+  const std::string a = Id(Note("a", "content of a"));
+  const std::string b = Id(Note("b", "content of b"));
+  const WriteResult result =
+      Write({PatchMemory{.id = a, .title = "b"}, PatchMemory{.id = b, .title = "a"}});
+  ASSERT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(Stored(a).title, "b");
+  EXPECT_EQ(Stored(b).title, "a");
+  EXPECT_EQ(Id(Note("a", "by name")), b);
+  EXPECT_EQ(Stored(b).content, "by name");
+}
+
+TEST_P(StoreConformance, NameMayBeTakenOverInTheBatchThatFreesIt) {
+  const std::string a = Id(Note("a"));
+  const std::string b = Id(Note("b"));
+  const WriteResult result = Write({DeleteMemory{a}, PatchMemory{.id = b, .title = "a"}});
+  ASSERT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(Stored(b).title, "a");
+  EXPECT_FALSE(Live(a));
+}
+
+TEST_P(StoreConformance, MemoryThatTheBatchDeletedCannotBeChangedAgain) {
+  const std::string id = Id(Note("title", "kept"));
+  for (const WriteItem& second :
+       {WriteItem(PatchMemory{.id = id, .priority = 1}), WriteItem(Note("title", "again"))}) {
+    const WriteResult result = Write({DeleteMemory{id}, second});
+    EXPECT_EQ(result.outcome, WriteOutcome::kRejected);
+    EXPECT_EQ(Stored(id).content, "kept");
+  }
+}
+
+TEST_P(StoreConformance, EmptyBatchWritesNothing) {
+  const VersionVector before = Vector(store());
+  const WriteResult result = Write({});
+  EXPECT_TRUE(result.items.empty());
+  EXPECT_EQ(Vector(store()), before);
+}
+
+TEST_P(StoreConformance, BatchOfAThousandFitsAndOneMoreDoesNot) {
+  std::vector<WriteItem> items;
+  for (int i = 0; i < 1'001; ++i) items.push_back(Note(absl::StrFormat("note %d", i)));
+  WriteResult result = Write(items);
+  EXPECT_EQ(result.outcome, WriteOutcome::kRejected);
+  EXPECT_EQ(result.status.code(), absl::StatusCode::kResourceExhausted) << result.status;
+  EXPECT_THAT(Text(result.status), ::testing::ContainsRegex("1,?000"));
+  EXPECT_THAT(All(store()).memories, IsEmpty());
+  items.pop_back();
+  result = Write(items);
+  EXPECT_TRUE(result.status.ok()) << result.status;
+  EXPECT_THAT(All(store()).memories, SizeIs(1'000));
+}
+
+TEST_P(StoreConformance, BatchOfMoreThanEightMebibytesIsRefused) {
+  std::vector<WriteItem> items;
+  for (int i = 0; i < 140; ++i) {
+    items.push_back(Note(absl::StrFormat("note %d", i), std::string(64'000, 'c')));
+  }
+  const WriteResult result = Write(items);
+  EXPECT_EQ(result.outcome, WriteOutcome::kRejected);
+  EXPECT_EQ(result.status.code(), absl::StatusCode::kResourceExhausted) << result.status;
+  EXPECT_THAT(All(store()).memories, IsEmpty());
+  items.resize(100);
+  EXPECT_TRUE(Write(items).status.ok());
+}
+
+// -- Idempotency --------------------------------------------------------------------------------------
+
+TEST_P(StoreConformance, RequestIdGivesTheSameAnswerAndOneEffect) {
+  const WriteOptions options{.request_id = "request-1"};
+  const WriteResult first = Write({Note("a"), Note("b")}, options);
+  ASSERT_TRUE(first.status.ok()) << first.status;
+  EXPECT_FALSE(first.replayed);
+  // What has happened since does not count: the answer is the one given then.
+  Do(DeleteMemory{first.items[0].id});
+  const VersionVector before = Vector(store());
+  const WriteResult again = Write({Note("a"), Note("b")}, options);
+  EXPECT_TRUE(again.replayed);
+  EXPECT_EQ(again.outcome, WriteOutcome::kCommitted);
+  EXPECT_EQ(again.operation, first.operation);
+  EXPECT_EQ(again.items, first.items);
+  EXPECT_EQ(again.stream, first.stream);
+  EXPECT_EQ(again.seq, first.seq);
+  EXPECT_EQ(Vector(store()), before);
+  EXPECT_FALSE(Live(first.items[0].id));
+}
+
+TEST_P(StoreConformance, RequestIdIsRememberedOverAReopen) {
+  if (!GetParam().persistent) GTEST_SKIP() << "nothing is found again after Close";
+  const WriteOptions options{.request_id = "request-1"};
+  const WriteResult first = Write({Note("a")}, options);
+  Reopen();
+  const WriteResult again = Write({Note("a")}, options);
+  EXPECT_TRUE(again.replayed);
+  EXPECT_EQ(again.items, first.items);
+}
+
+TEST_P(StoreConformance, RequestIdOfAnotherBatchIsAborted) {
+  const WriteOptions options{.request_id = "request-1"};
+  ASSERT_TRUE(Write({Note("a")}, options).status.ok());
+  const WriteResult other = Write({Note("b")}, options);
+  EXPECT_EQ(other.outcome, WriteOutcome::kRejected);
+  EXPECT_EQ(other.status.code(), absl::StatusCode::kAborted) << other.status;
+  EXPECT_THAT(All(store()).memories, SizeIs(1));
+}
+
+TEST_P(StoreConformance, RequestIdBelongsToItsPrincipal) {
+  ASSERT_TRUE(Write({Note("a")}, {.principal = "ann", .request_id = "1"}).status.ok());
+  const WriteResult other = Write({Note("b")}, {.principal = "bob", .request_id = "1"});
+  EXPECT_TRUE(other.status.ok()) << other.status;
+  EXPECT_FALSE(other.replayed);
+  // The claimed agent is no part of it.
+  const WriteResult again =
+      Write({Note("a")}, {.agent_id = "ai:other", .principal = "ann", .request_id = "1"});
+  EXPECT_TRUE(again.replayed);
+}
+
+TEST_P(StoreConformance, RequestIdTravelsWithTheLog) {
+  Store& other = OpenOther();
+  const WriteOptions options{.request_id = "request-1"};
+  const WriteResult first = Write({Note("a")}, options);
+  conformance::CatchUp(store(), other);
+  const WriteResult again = other.Write({{Note("a")}}, options);
+  EXPECT_TRUE(again.replayed);
+  EXPECT_EQ(again.items, first.items);
+}
+
+TEST_P(StoreConformance, RequestIdOfATooLongKeyIsRefused) {
+  const WriteResult result = Write({Note("a")}, {.request_id = std::string(257, 'k')});
+  EXPECT_EQ(result.outcome, WriteOutcome::kRejected);
+  EXPECT_EQ(result.status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(Write({Note("a")}, {.request_id = std::string(256, 'k')}).status.ok());
+}
+
+// -- Operations ---------------------------------------------------------------------------------------
+
+TEST_P(StoreConformance, OperationIsFoundByTheIdOfItsAnswer) {
+  const WriteResult result = Write({Note("a"), Note("b")}, {.agent_id = "ai:one"});
+  const auto info = store().GetOperation(result.operation, absl::ZeroDuration());
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(info->operation, result.operation);
+  EXPECT_EQ(info->outcome, WriteOutcome::kCommitted);
+  EXPECT_EQ(info->stream, result.stream);
+  EXPECT_EQ(info->seq, result.seq);
+  EXPECT_GT(info->hlc, 0u);
+  EXPECT_EQ(info->agent_id, "ai:one");
+  EXPECT_EQ(info->principal, "local");
+  EXPECT_EQ(info->items, result.items);
+}
+
+TEST_P(StoreConformance, OperationsDifferAndAbsentOnesAreNotFound) {
+  const WriteResult one = Write({Note("a")});
+  const WriteResult two = Write({Note("b")});
+  EXPECT_NE(one.operation, two.operation);
+  Id128 absent = one.operation;
+  absent.bytes[15] ^= 1;
+  EXPECT_EQ(store().GetOperation(absent, absl::ZeroDuration()).status().code(),
+            absl::StatusCode::kNotFound);
+  const WriteResult refused = Write({Note("")});
+  EXPECT_EQ(store().GetOperation(refused.operation, absl::ZeroDuration()).status().code(),
+            absl::StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace aimem

@@ -1,0 +1,344 @@
+// store, update, get, list, search, recall, delete, promote, forget, link, resolve, consolidate.
+#include <fstream>
+
+#include "gmock/gmock.h"
+#include "tests/cli/run.h"
+
+namespace aimem::testing {
+namespace {
+
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+using nlohmann::json;
+
+TEST_F(Cli, StorePrintsWhatIsStored) {
+  const json memory =
+      Json({"store", "-n", "web", "-T", "-a title", "-c", "the content", "-t", "long", "--tags",
+            " a, b,,", "-p", "8", "--confidence", "0.5", "-S", "user", "--scope", "team"});
+  EXPECT_EQ(memory["tier"], "long");
+  EXPECT_EQ(memory["namespace"], "web");
+  EXPECT_EQ(memory["title"], "-a title");
+  EXPECT_EQ(memory["content"], "the content");
+  EXPECT_EQ(memory["tags"], json({"a", "b"}));
+  EXPECT_EQ(memory["priority"], 8);
+  EXPECT_EQ(memory["confidence"], 0.5);
+  EXPECT_EQ(memory["source"], "user");
+  EXPECT_EQ(memory["access_count"], 0);
+  EXPECT_EQ(memory["metadata"], json({{"agent_id", "tester"}, {"scope", "team"}}));
+  EXPECT_FALSE(memory.contains("expires_at"));
+  const std::string id = memory.value("id", "");
+  const Ran again = Succeed({"store", "-n", "web", "-T", "-a title", "-c", "other"});
+  EXPECT_EQ(again.out, "stored: " + id + " [long] (ns=web)\n");
+  EXPECT_EQ(Json({"get", id})["memory"]["content"], "other");
+}
+
+TEST_F(Cli, StoreTakesAnExpiryOrALife) {
+  EXPECT_EQ(Json({"store", "-T", "a", "-c", "c", "--expires-at", "2100-01-01T09:00:00+09:00"})
+                ["expires_at"],
+            "2100-01-01T00:00:00+00:00");
+  EXPECT_TRUE(Json({"store", "-T", "b", "-c", "c", "--ttl-secs", "60"}).contains("expires_at"));
+  EXPECT_EQ(Fail(1, {"store", "-T", "c", "-c", "c", "--expires-at", "soon"}),
+            "Error: expires_at is not valid RFC3339: 'soon'\n");
+  EXPECT_THAT(Fail(1, {"store", "-T", "c", "-c", "c", "--expires-at", "2020-01-01T00:00:00Z"}),
+              HasSubstr("expires_at is in the past"));
+  EXPECT_THAT(Fail(1, {"store", "-T", "c", "-c", "c", "--ttl-secs", "-1"}),
+              HasSubstr("ttl_secs must be positive (got -1)"));
+}
+
+TEST_F(Cli, StoreReadsItsContentFromStandardInput) {
+  Start start;
+  start.input = "line one\r\nline two\n";
+  EXPECT_EQ(Json({"store", "-T", "t", "-c", "-"}, start)["content"], "line one\nline two\n");
+  start.input = std::string(200'000, 'x');
+  EXPECT_EQ(Fail(1, {"store", "-T", "t", "-c", "-"}, start),
+            "Error: content exceeds max size of 65536 bytes\n");
+  start.input = "";
+  EXPECT_EQ(Fail(1, {"store", "-T", "t", "-c", "-"}, start), "Error: content cannot be empty\n");
+}
+
+TEST_F(Cli, StoreRefusesWhatIsNotValid) {
+  const auto store = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"store", "-T", "t", "-c", "c"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return Fail(1, arguments);
+  };
+  EXPECT_EQ(store({"-t", "shrt"}), "Error: invalid tier: shrt (use short, mid, long)\n");
+  EXPECT_THAT(store({"-p", "11"}), HasSubstr("priority must be between 1 and 10 (got 11)"));
+  EXPECT_THAT(store({"--confidence", "2"}), HasSubstr("confidence must be between 0.0 and 1.0"));
+  EXPECT_THAT(store({"-S", "elsewhere"}), HasSubstr("invalid source 'elsewhere'"));
+  EXPECT_THAT(store({"-n", "a b"}), HasSubstr("namespace cannot contain spaces"));
+  EXPECT_THAT(store({"--scope", "world"}), StartsWith("Error: "));
+}
+
+TEST_F(Cli, DefaultNamespaceIsTheRepositoryElseTheFolder) {
+  const auto stored_in = [&](const std::filesystem::path& where) {
+    Start start;
+    start.folder = where;
+    return Json({"store", "-T", "t", "-c", "c"}, start).value("namespace", "");
+  };
+  const std::filesystem::path plain = folder() / "plain";
+  std::filesystem::create_directory(plain);
+  EXPECT_EQ(stored_in(plain), "plain");
+
+  const std::filesystem::path repository = folder() / "checkout";
+  std::filesystem::create_directories(repository / ".git" / "objects");
+  std::filesystem::create_directories(repository / ".git" / "refs");
+  std::ofstream(repository / ".git" / "HEAD") << "ref: refs/heads/main\n";
+  for (const auto& [url, name] : std::map<std::string, std::string>{
+           {"https://example.com/group/shop.git", "shop"},
+           {"git@example.com:tools.git", "tools"},
+           {"ssh://git@example.com/group/deep/api/", "api"}}) {
+    std::ofstream(repository / ".git" / "config")
+        << "[core]\n\trepositoryformatversion = 0\n[remote \"origin\"]\n\turl = " << url << "\n";
+    EXPECT_EQ(stored_in(repository), name) << url;
+  }
+
+  const std::filesystem::path spaces = folder() / "two words";
+  std::filesystem::create_directory(spaces);
+  Start start;
+  start.folder = spaces;
+  const std::string err = Fail(1, {"store", "-T", "t", "-c", "c"}, start);
+  EXPECT_THAT(err, HasSubstr("\"two words\", taken from the current directory"));
+  EXPECT_THAT(err, HasSubstr("--namespace"));
+}
+
+TEST_F(Cli, RequestIdHasOneEffect) {
+  const std::vector<std::string> store = {"store",       "-n", "ns",           "-T", "t",
+                                          "-c",          "c",  "--request-id", "r1"};
+  Start first;
+  first.environment["AI_MEMORY_AGENT_ID"] = "";  // another identity each time
+  const std::string id = Json(store, first).value("id", "");
+  Succeed({"update", id, "-c", "changed"});
+  EXPECT_EQ(Json(store, first).value("id", ""), id);
+  EXPECT_EQ(Json({"get", id})["memory"]["content"], "changed");
+  std::vector<std::string> other = store;
+  other[6] = "another content";
+  EXPECT_THAT(Fail(1, other), StartsWith("Error: "));
+  EXPECT_EQ(Json({"get", id})["memory"]["content"], "changed");
+}
+
+TEST_F(Cli, UpdateChangesWhatIsGiven) {
+  const std::string id = Store("title", "content", {"--tags", "a,b", "--ttl-secs", "60"});
+  const json updated = Json({"update", id.substr(0, 8), "-T", "new title", "-p", "9", "-n",
+                             "other", "--confidence", "0.25"});
+  EXPECT_EQ(updated["id"], id);
+  EXPECT_EQ(updated["title"], "new title");
+  EXPECT_EQ(updated["namespace"], "other");
+  EXPECT_EQ(updated["priority"], 9);
+  EXPECT_EQ(updated["confidence"], 0.25);
+  EXPECT_EQ(updated["content"], "content");
+  EXPECT_EQ(updated["tags"], json({"a", "b"}));
+  EXPECT_TRUE(updated.contains("expires_at"));
+  const json cleared = Json({"update", id, "--expires-at", "", "--tags", ""});
+  EXPECT_FALSE(cleared.contains("expires_at"));
+  EXPECT_EQ(cleared["tags"], json::array());
+  EXPECT_EQ(Succeed({"update", id, "-t", "long"}).out, "updated: " + id + " [new title]\n");
+  EXPECT_THAT(Fail(1, {"update", id, "-t", "shrt"}), HasSubstr("invalid tier: shrt"));
+  EXPECT_EQ(Fail(1, {"update", "absent", "-p", "5"}), "not found: absent\n");
+  Store("taken");
+  EXPECT_THAT(Fail(1, {"update", id, "-T", "taken", "-n", "ns"}),
+              HasSubstr("title 'taken' already exists in namespace 'ns'"));
+}
+
+TEST_F(Cli, GetShowsTheMemoryAndItsLinks) {
+  const std::string a = Store("a");
+  const std::string b = Store("b");
+  Succeed({"link", a, b, "-r", "derived_from"});
+  const json got = Json({"get", a.substr(0, 6)});
+  EXPECT_EQ(got["memory"]["id"], a);
+  ASSERT_EQ(got["links"].size(), 1u);
+  EXPECT_EQ(got["links"][0]["source_id"], a);
+  EXPECT_EQ(got["links"][0]["target_id"], b);
+  EXPECT_EQ(got["links"][0]["relation"], "derived_from");
+  const std::string text = Succeed({"get", b}).out;
+  EXPECT_THAT(text, StartsWith("{\n  \"id\": \"" + b + "\""));
+  EXPECT_THAT(text, HasSubstr("}\n\nlinks:\n  " + a + " --[derived_from]--> " + b + "\n"));
+  EXPECT_EQ(Fail(1, {"get", "zzz"}), "not found: zzz\n");
+}
+
+TEST_F(Cli, AmbiguousPrefixesNameTheIds) {
+  std::map<char, std::string> by_first;
+  for (int i = 0; i < 17; ++i) {  // sixteen digits: two ids begin alike
+    const std::string id = Store("title " + std::to_string(i));
+    if (!by_first.emplace(id[0], id).second) {
+      const std::string err = Fail(1, {"get", id.substr(0, 1)});
+      EXPECT_THAT(err, ContainsRegex("^Error: ambiguous ID prefix '.': [0-9]+ matches"));
+      EXPECT_THAT(err, HasSubstr(id));
+      return;
+    }
+  }
+  FAIL() << "no two ids begin alike";
+}
+
+TEST_F(Cli, ListShowsRowsByPriority) {
+  const std::string low = Store("low", "c", {"-p", "2"});
+  const std::string high = Store("high", "c", {"-p", "9", "-t", "long"});
+  EXPECT_EQ(Succeed({"list"}).out, "[long/" + high.substr(0, 8) + "] high (p=9, ns=ns, just now)\n[mid/" +
+                                       low.substr(0, 8) +
+                                       "] low (p=2, ns=ns, just now)\n\n2 memory(ies)\n");
+  EXPECT_EQ(Json({"list", "--limit", "1"})["memories"][0]["id"], high);
+  EXPECT_EQ(Json({"list", "--limit", "1", "--offset", "1"})["memories"][0]["id"], low);
+  EXPECT_EQ(Json({"list", "--limit", "0"})["count"], 0);
+  EXPECT_EQ(Json({"list", "-t", "long"})["count"], 1);
+  EXPECT_EQ(Json({"list", "-n", "other"})["count"], 0);
+  EXPECT_EQ(Json({"list", "--since", "2100-01-01T00:00:00Z"})["count"], 0);
+  EXPECT_EQ(Json({"list", "--until", "2100-01-01T00:00:00Z"})["count"], 2);
+  EXPECT_EQ(Succeed({"list", "-n", "other"}).err, "no memories stored\n");
+  EXPECT_EQ(Fail(1, {"list", "-t", "longish"}),
+            "Error: invalid tier: longish (use short, mid, long)\n");
+  EXPECT_EQ(Fail(1, {"list", "--since", "yesterday"}),
+            "Error: since is not valid RFC3339: 'yesterday'\n");
+  EXPECT_THAT(Fail(1, {"list", "--limit", "1000001"}), StartsWith("Error: "));
+  EXPECT_THAT(Fail(1, {"list", "--limit", "-1"}), StartsWith("Error: "));
+}
+
+TEST_F(Cli, SearchWantsEveryWord) {
+  const std::string both = Store("deploy window", "tuesday", {"--tags", "ci,ops"});
+  Store("deploy plan", "wednesday");
+  EXPECT_EQ(Json({"search", "deploy tuesday"})["results"][0]["id"], both);
+  EXPECT_EQ(Json({"search", "deploy tuesday"})["count"], 1);
+  EXPECT_EQ(Json({"search", "deploy"})["count"], 2);
+  EXPECT_EQ(Json({"search", "deploy", "--tags", "ops,ci"})["count"], 1);
+  EXPECT_EQ(Json({"search", "deploy", "--tags", "ops,other"})["count"], 0);
+  EXPECT_FALSE(Json({"search", "deploy"})["results"][0].contains("score"));
+  EXPECT_THAT(Succeed({"search", "deploy tuesday"}).out,
+              HasSubstr("] deploy window (p=5, ns=ns, just now)\n\n1 result(s)\n"));
+  EXPECT_EQ(Succeed({"search", "absent"}).err, "no results for: absent\n");
+  EXPECT_THAT(Fail(1, {"search", "  "}), HasSubstr("query cannot be empty"));
+  EXPECT_EQ(Json({"search", "list"})["count"], 0) << "a word that is a command, too";
+}
+
+TEST_F(Cli, RecallRanksExplainsAndCountsTheUse) {
+  const std::string id = Store("deploy window", "tuesday " + std::string(300, 'x'),
+                               {"--confidence", "0.5", "-p", "8"});
+  Store("lunch", "friday");
+  const json recalled = Json({"recall", "when is the deploy?", "--explain"});
+  EXPECT_EQ(recalled["count"], 1);
+  EXPECT_EQ(recalled["mode"], "keyword");
+  EXPECT_EQ(recalled["tokens_used"], (13 + 308) / 4);
+  EXPECT_FALSE(recalled.contains("budget_tokens"));
+  const json& hit = recalled["memories"][0];
+  EXPECT_EQ(hit["id"], id);
+  EXPECT_EQ(hit["access_count"], 0) << "as it was before";
+  EXPECT_GT(hit["score"], 0);
+  double sum = 0;
+  for (const json& reason : hit["reasons"]) sum += reason["value"].get<double>();
+  EXPECT_NEAR(sum, hit["score"].get<double>(), 0.001);
+  EXPECT_FALSE(Json({"recall", "deploy"})["memories"][0].contains("reasons"));
+  EXPECT_EQ(Json({"get", id})["memory"]["access_count"], 2);
+
+  const std::string text = Succeed({"recall", "deploy"}).out;
+  EXPECT_THAT(text, HasSubstr("[mid/" + id.substr(0, 8) +
+                              "] deploy window ████████░░ score="));
+  EXPECT_THAT(text, ContainsRegex("score=[0-9]+\\.[0-9][0-9] \\(ns=ns, 2x, just now conf=50%\\)\n"
+                                  "  tuesday x+\n\n1 memory\\(ies\\) recalled \\[keyword\\]\n$"));
+  EXPECT_THAT(Succeed({"recall", "deploy", "--explain"}).out, HasSubstr("  because: deploy="));
+  EXPECT_EQ(Succeed({"recall", "absent"}).err, "no memories found for: absent\n");
+  EXPECT_THAT(Fail(1, {"recall", " "}), HasSubstr("context cannot be empty"));
+}
+
+TEST_F(Cli, RecallKeepsToItsBudgetAndItsNamespaces) {
+  Succeed({"store", "-n", "org", "-T", "deploy rules", "-c", "of all"});
+  Succeed({"store", "-n", "org/web", "-T", "deploy here", "-c", std::string(400, 'x')});
+  Succeed({"store", "-n", "org/web/shop", "-T", "deploy below", "-c", "c"});
+  const json recalled = Json({"recall", "deploy", "-n", "org/web"});
+  EXPECT_EQ(recalled["count"], 2);
+  const json budget = Json({"recall", "deploy", "-n", "org/web", "--budget-tokens", "10"});
+  EXPECT_EQ(budget["count"], 1);
+  EXPECT_EQ(budget["budget_tokens"], 10);
+  EXPECT_EQ(budget["memories"][0]["title"], "deploy rules");
+  EXPECT_EQ(Json({"recall", "deploy", "--limit", "1"})["count"], 1);
+  EXPECT_EQ(Json({"recall", "deploy", "--tier", "Keyword", "--context-tokens", "a,b"})["count"], 3);
+  EXPECT_EQ(Json({"recall", "deploy", "--as-agent", "org"})["count"], 1);
+}
+
+TEST_F(Cli, DeleteAndPromoteTakePrefixes) {
+  const std::string a = Store("a");
+  EXPECT_EQ(Json({"promote", a.substr(0, 8)}),
+            json({{"promoted", true}, {"id", a}, {"tier", "long"}}));
+  EXPECT_EQ(Json({"get", a})["memory"]["tier"], "long");
+  EXPECT_EQ(Json({"delete", a.substr(0, 8)}), json({{"deleted", true}, {"id", a}}));
+  EXPECT_EQ(Fail(1, {"delete", a}), "not found: " + a + "\n");
+  EXPECT_EQ(Json({"archive", "list"})["count"], 0);
+  const std::string b = Store("b");
+  EXPECT_EQ(Succeed({"promote", b}).out, "promoted to long-term: " + b + "\n");
+  EXPECT_EQ(Succeed({"delete", b}).out, "deleted: " + b + "\n");
+}
+
+TEST_F(Cli, PromoteUpwardsCopies) {
+  const json stored = Json({"store", "-n", "org/web", "-T", "t", "-c", "c"});
+  const std::string id = stored.value("id", "");
+  const json promoted = Json({"promote", id.substr(0, 8), "--to-namespace", "org"});
+  EXPECT_EQ(promoted["mode"], "vertical");
+  EXPECT_EQ(promoted["source_id"], id);
+  EXPECT_EQ(promoted["to_namespace"], "org");
+  const std::string clone = promoted.value("clone_id", "");
+  EXPECT_EQ(Json({"get", clone})["memory"]["namespace"], "org");
+  EXPECT_EQ(Json({"get", clone})["links"][0]["relation"], "derived_from");
+  EXPECT_THAT(Succeed({"promote", id, "--to-namespace", "org"}).out,
+              StartsWith("promoted (vertical): " + id.substr(0, 8) + " → org (clone: "));
+  EXPECT_THAT(Fail(1, {"promote", id, "--to-namespace", "elsewhere"}),
+              HasSubstr("is not an ancestor of 'org/web'"));
+}
+
+TEST_F(Cli, ForgetNeedsASelectorAndAValidOne) {
+  Store("one");
+  Store("two", "words to match");
+  EXPECT_EQ(Fail(1, {"forget"}),
+            "error: at least one of namespace, pattern, or tier is required\n");
+  EXPECT_THAT(Fail(1, {"forget", "-n", "ns", "-t", "shrt"}), HasSubstr("invalid tier: shrt"));
+  EXPECT_EQ(Json({"stats"})["total"], 2);
+  EXPECT_EQ(Json({"forget", "-p", "match words"}), json({{"deleted", 1}}));
+  EXPECT_EQ(Succeed({"forget", "-n", "ns"}).out, "forgot 1 memories\n");
+  EXPECT_EQ(Json({"archive", "list"})["count"], 2);
+}
+
+TEST_F(Cli, LinkNamesWhatIsWrong) {
+  const std::string a = Store("a");
+  const std::string b = Store("b");
+  EXPECT_EQ(Json({"link", a, b}), json({{"linked", true}}));
+  EXPECT_EQ(Succeed({"link", a, b, "-r", "contradicts"}).out,
+            "linked: " + a + " --[contradicts]--> " + b + "\n");
+  EXPECT_THAT(Fail(1, {"link", a, "absent"}), HasSubstr("target memory not found: absent"));
+  EXPECT_THAT(Fail(1, {"link", "absent", a}), HasSubstr("source memory not found: absent"));
+  EXPECT_THAT(Fail(1, {"link", a, a}), HasSubstr("cannot link a memory to itself"));
+  EXPECT_THAT(Fail(1, {"link", a, b, "-r", "likes"}), HasSubstr("invalid relation 'likes'"));
+}
+
+TEST_F(Cli, ResolveDemotesTheLoser) {
+  const std::string a = Store("a", "c", {"-p", "5"});
+  const std::string b = Store("b", "c", {"-p", "9"});
+  EXPECT_EQ(Json({"resolve", a, b}), json({{"resolved", true}, {"winner", a}, {"loser", b}}));
+  EXPECT_EQ(Json({"get", b})["memory"]["priority"], 1);
+  EXPECT_EQ(Json({"get", b})["memory"]["confidence"], 0.1);
+  EXPECT_EQ(Json({"get", b})["links"][0]["relation"], "supersedes");
+  EXPECT_EQ(Json({"get", a})["memory"]["access_count"], 1);
+  EXPECT_EQ(Succeed({"resolve", a, b}).out, "resolved: " + a + " supersedes " + b + "\n");
+  EXPECT_EQ(Run({"resolve", a, "absent"}).code, 1);
+}
+
+TEST_F(Cli, ConsolidatePutsOneInThePlaceOfSeveral) {
+  const std::string a = Store("a", "c", {"--tags", "x"});
+  const std::string b = Store("b", "c", {"--tags", "y", "-p", "7"});
+  const json result = Json({"consolidate", a + ", " + b, "-T", "both", "-s", "summary", "-n", "ns"});
+  EXPECT_EQ(result["consolidated"], 2);
+  const json memory = Json({"get", result.value("id", "")})["memory"];
+  EXPECT_EQ(memory["title"], "both");
+  EXPECT_EQ(memory["content"], "summary");
+  EXPECT_EQ(memory["tier"], "long");
+  EXPECT_EQ(memory["source"], "cli");
+  EXPECT_EQ(memory["priority"], 7);
+  EXPECT_EQ(memory["tags"], json({"x", "y"}));
+  EXPECT_EQ(Json({"archive", "list"})["count"], 2);
+  EXPECT_THAT(Fail(1, {"consolidate", a, "-T", "t", "-s", "s"}),
+              HasSubstr("need at least 2 memory IDs to consolidate"));
+  const std::string c = Store("c");
+  const std::string d = Store("d");
+  EXPECT_THAT(Succeed({"consolidate", c + "," + d, "-T", "t", "-s", "s"}).out,
+              StartsWith("consolidated 2 memories into: "));
+}
+
+}  // namespace
+}  // namespace aimem::testing

@@ -1,0 +1,105 @@
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "aimem/open.h"
+
+namespace aimem {
+namespace {
+
+using ::testing::HasSubstr;
+
+absl::Status Open(const std::string& url, const OpenOptions& options = {}) {
+  absl::StatusOr<std::unique_ptr<Store>> store = OpenStore(url, options);
+  if (!store.ok()) return store.status();
+  return (*store)->Close();
+}
+
+std::string Message(const absl::Status& status) {
+  return std::string(status.message().data(), status.message().size());
+}
+
+class OpenStoreTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
+    folder_ = std::filesystem::path(::testing::TempDir()) /
+              (std::string("aimem_open_") + info->name() + "_" + std::to_string(getpid()));
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(OpenStoreTest, NamesTheSchemeThatItDoesNotKnowWithoutThePassword) {
+  const absl::Status status = Open("mysql://ann:s3cret@db/m");
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Message(status),
+            "unrecognised store URL: mysql://ann:***@db/m (expected sqlite:///path or "
+            "postgres://...)");
+}
+
+TEST_F(OpenStoreTest, SqliteUrlAndPathNameTheSameFile) {
+  const std::string path = folder_ / "m.db";
+  EXPECT_TRUE(Open("sqlite://" + path).ok());
+  EXPECT_TRUE(std::filesystem::exists(path));
+  EXPECT_TRUE(Open(path, {.create = false}).ok());
+}
+
+TEST_F(OpenStoreTest, RelativeUrlNamesAFileBelowTheWorkingFolder) {
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder_);
+  EXPECT_TRUE(Open("sqlite://./relative.db").ok());
+  std::filesystem::current_path(before);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "relative.db"));
+}
+
+TEST_F(OpenStoreTest, CreatesNothingWhenToldSo) {
+  const std::string path = folder_ / "absent.db";
+  EXPECT_EQ(Open(path, {.create = false}).code(), absl::StatusCode::kNotFound);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_EQ(Open("memory:", {.create = false}).code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(OpenStoreTest, ReadOnlyStoreRefusesWrites) {
+  const std::string path = folder_ / "m.db";
+  ASSERT_TRUE(Open(path).ok());
+  auto store = OpenStore(path, {.read_only = true});
+  ASSERT_TRUE(store.ok()) << store.status();
+  const WriteResult result = (*store)->Write({{PutMemory{.title = "t", .content = "c"}}});
+  EXPECT_EQ(result.outcome, WriteOutcome::kRejected);
+  EXPECT_EQ(result.status.code(), absl::StatusCode::kFailedPrecondition) << result.status;
+  EXPECT_TRUE((*store)->Close().ok());
+}
+
+TEST_F(OpenStoreTest, MemoryKeepsWhatItIsGivenUntilClosed) {
+  auto store = OpenStore("memory:");
+  ASSERT_TRUE(store.ok()) << store.status();
+  const WriteResult result = (*store)->Write({{PutMemory{.title = "t", .content = "c"}}});
+  ASSERT_TRUE(result.status.ok()) << result.status;
+  EXPECT_TRUE((*store)->Get(result.items[0].id).ok());
+  EXPECT_TRUE((*store)->Close().ok());
+}
+
+TEST_F(OpenStoreTest, UnreachableServerIsUnavailableAndShowsNoPassword) {
+  // Port 1 of the loopback: nobody listens there.
+  const absl::Status status = Open("postgres://ann:s3cret@127.0.0.1:1/m?aimem_schema=memories");
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_THAT(Message(status), Not(HasSubstr("s3cret")));
+  EXPECT_THAT(Message(status), HasSubstr("127.0.0.1"));
+}
+
+TEST_F(OpenStoreTest, SchemaInTheUrlIsChecked) {
+  const absl::Status status = Open("postgres://ann@127.0.0.1:1/m?aimem_schema=no-such%20name");
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+}
+
+}  // namespace
+}  // namespace aimem

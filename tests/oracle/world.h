@@ -1,0 +1,116 @@
+// World: memories, links and standards in plain lists, changed by one item after the other.
+//
+// It is written from the documentation of write_batch.h alone, knows neither parts nor stamps nor
+// backends, and shares no code with the store: where the two differ, one of them is wrong.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "aimem/memory.h"
+#include "aimem/requests.h"
+#include "aimem/write_batch.h"
+
+namespace aimem::oracle {
+
+enum class Phase { kGone, kArchived, kLive };
+
+struct Row {
+  /// Without metadata, which is below.
+  Memory memory;
+  std::map<std::string, std::string> metadata;  // key -> JSON text; without agent_id
+  std::string agent_id;
+  Phase phase = Phase::kLive;
+  absl::Time archived_at;
+  ArchiveReason reason = ArchiveReason::kForget;
+
+  [[nodiscard]] bool live() const { return phase == Phase::kLive; }
+  /// The memory as a reader sees it.
+  [[nodiscard]] Memory Seen() const;
+};
+
+/// Runs the items of batches, and answers by looking from one end to the other.
+class World {
+ public:
+  /// Apply `batch` as of `now`. OK: committed, with one result an item in `results`; else it was
+  /// refused and this world is spoiled: run what may be refused on a copy. `given` is what the store answered: the ids of new memories that do not follow
+  /// from their name alone are taken from it.
+  absl::Status Run(const WriteBatch& batch, const WriteOptions& options, absl::Time now,
+                   const std::vector<ItemResult>& given, std::vector<ItemResult>& results);
+
+  [[nodiscard]] const std::vector<Row>& rows() const { return rows_; }
+  [[nodiscard]] std::vector<Memory> Live() const;                  // by id
+  [[nodiscard]] std::vector<ArchivedMemory> Archived() const;      // by id
+  [[nodiscard]] std::vector<Link> Links() const;                   // by key
+  [[nodiscard]] std::vector<NamespaceStandard> Standards() const;  // by namespace
+  /// Ids of the live memories, not expired at `now`, that have all (any) of the words of `query`.
+  [[nodiscard]] std::vector<std::string> Search(const std::string& query, Match match,
+                                                absl::Time now) const;
+
+ private:
+  using LinkKey = std::tuple<std::string, std::string, std::string>;
+  /// What holds for one batch only.
+  struct BatchState {
+    absl::Time now;
+    const WriteOptions* options = nullptr;
+    std::string given_id;             // of the item that runs
+    std::set<std::string> closed;     // ids of memories
+    std::set<LinkKey> closed_links;
+    std::set<std::string> closed_standards;
+    std::vector<std::tuple<std::string, std::string, std::string>> renames;  // ns, title, id
+  };
+  using Result = absl::StatusOr<ItemResult>;
+
+  Result Do(const PutMemory& item);
+  Result Do(const ImportMemory& item);
+  Result Do(const PatchMemory& item);
+  Result Do(const DeleteMemory& item);
+  Result Do(const PromoteMemory& item);
+  Result Do(const AddLink& item);
+  Result Do(const RemoveLink& item);
+  Result Do(const TouchMemory& item);
+  Result Do(const ForgetMemories& item);
+  Result Do(const ExpireMemories& item);
+  Result Do(const RestoreMemory& item);
+  Result Do(const PurgeArchive& item);
+  Result Do(const ConsolidateMemories& item);
+  Result Do(const SetStandard& item);
+  Result Do(const ClearStandard& item);
+  Result Do(const RegisterAgent& item);
+  Result Do(const QueuePending& item);
+  Result Do(const DecidePending& item);
+
+  Row* Find(std::string_view id);
+  Row* FindLive(std::string_view id);
+  std::vector<Row*> Owners(std::string_view namespace_, std::string_view title);
+  /// The rule of the upsert. `row.memory.expires_at` is what the request gives, if anything.
+  Result Upsert(Row row);
+  absl::Status CheckName(std::string_view namespace_, std::string_view title,
+                         std::string_view id);
+  void Archive(Row& row, ArchiveReason reason, absl::Time at);
+  void Delete(Row& row);
+  [[nodiscard]] bool IsLive(std::string_view id) const;
+
+  std::vector<Row> rows_;
+  std::vector<Link> links_;
+  std::vector<NamespaceStandard> standards_;
+  BatchState batch_;
+};
+
+/// Lower-case words of letters and digits.
+std::set<std::string> WordsOf(std::string_view text);
+/// Those of title, content and tags.
+std::set<std::string> WordsOf(const Memory& memory);
+/// The id of a name that is stored for the first time.
+std::string FirstIdOf(const std::string& namespace_, const std::string& title);
+
+}  // namespace aimem::oracle
