@@ -92,9 +92,12 @@ void SayReadyAndAwaitGo() {
 void Answer(const std::string& line) { std::cout << line << "\n" << std::flush; }
 
 std::string ToLine(const Run& run) {
-  const nlohmann::json json = {{"calls", run.calls},           {"begin_s", run.begin_s},
-                               {"end_s", run.end_s},           {"cpu_s", run.cpu_s},
-                               {"written", run.written_bytes}, {"commits", run.commits},
+  const nlohmann::json json = {{"calls", run.calls},
+                               {"begin_s", run.begin_s},
+                               {"end_s", run.end_s},
+                               {"cpu_s", run.cpu_s},
+                               {"written", run.written_bytes},
+                               {"commits", run.commits},
                                {"latencies_us", run.latencies_us}};
   return json.dump();
 }

@@ -23,9 +23,8 @@ class GetDuel {
   }
 
   void Round(std::int64_t calls) {
-    ours_runs_.push_back(MeasureCalls(1, calls, [&](std::int64_t i) {
-      Must(ours_.store->Get(IdOf(i)).status());
-    }));
+    ours_runs_.push_back(
+        MeasureCalls(1, calls, [&](std::int64_t i) { Must(ours_.store->Get(IdOf(i)).status()); }));
     rival_runs_.push_back(MeasureCalls(1, calls, [&](std::int64_t i) { rival_->Get(IdOf(i)); }));
   }
 
@@ -76,12 +75,15 @@ Section MeasureGet(const Settings& settings) {
   section.figures.push_back(
       {absl::StrFormat("get p50 at %d rows / at %d rows", large.size(), small.size()),
        MedianRatio(large.ours(), small.ours(), P50Of), "x", Goal::AtMost(2)});
-  section.figures.push_back({absl::StrFormat("filling a store to %d, batches of 1,000, no fsync",
-                                             large.size()),
-                             large.fill_rate(), "rows/s", {}});
-  section.notes.push_back(absl::StrFormat("%d gets a round, %d rounds, ids all over the store; "
-                                          "caches of 4 MB each, the files in the page cache",
-                                          calls, rounds));
+  section.figures.push_back(
+      {absl::StrFormat("filling a store to %d, batches of 1,000, no fsync", large.size()),
+       large.fill_rate(),
+       "rows/s",
+       {}});
+  section.notes.push_back(
+      absl::StrFormat("%d gets a round, %d rounds, ids all over the store; "
+                      "caches of 4 MB each, the files in the page cache",
+                      calls, rounds));
   return section;
 }
 

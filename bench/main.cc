@@ -1,9 +1,9 @@
 // aimem_bench: figures of this machine, as ratios to bare loops of the same run.
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <fstream>
 #include <iostream>
-#include <map>
 
 #include "CLI/CLI.hpp"
 #include "bench/child.h"

@@ -137,7 +137,8 @@ Summary Summarize(std::string system, const std::vector<Run>& runs) {
   summary.p95_us = percentile(0.95);
   summary.p99_us = percentile(0.99);
   summary.cpu_us = median([&](const Run& run) { return run.cpu_s * 1e6 / calls(run); });
-  summary.written_kb = median([&](const Run& run) { return run.written_bytes / 1024 / calls(run); });
+  summary.written_kb =
+      median([&](const Run& run) { return run.written_bytes / 1024 / calls(run); });
   summary.group = median([&](const Run& run) {
     return run.commits == 0 ? 0 : calls(run) / static_cast<double>(run.commits);
   });

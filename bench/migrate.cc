@@ -1,5 +1,6 @@
 // Migration of a whole store from SQLite to PostgreSQL and back, in a process of its own.
-#include <utility>
+#include <algorithm>
+#include <memory>
 
 #include "absl/strings/str_format.h"
 #include "aimem/open.h"
@@ -76,8 +77,8 @@ Section MeasureMigrate(const Settings& settings) {
     const std::string database = absl::StrFormat("round%d", round);
     Must(server->CreateDatabase(database));
     there.push_back(Measure(source, server->Url(database), size));
-    back.push_back(Measure(server->Url(database),
-                           folder.File(absl::StrFormat("back%d.db", round)), size));
+    back.push_back(
+        Measure(server->Url(database), folder.File(absl::StrFormat("back%d.db", round)), size));
   }
   const Migration to_postgres = MedianOf(there);
   const Migration to_sqlite = MedianOf(back);
@@ -85,11 +86,9 @@ Section MeasureMigrate(const Settings& settings) {
   section.name = "migrate";
   section.figures = {
       {"SQLite to PostgreSQL", to_postgres.rate, "rows/s", Goal::AtLeast(20'000)},
-      {"SQLite to PostgreSQL, peak resident memory", to_postgres.peak_mb, "MB",
-       Goal::AtMost(200)},
+      {"SQLite to PostgreSQL, peak resident memory", to_postgres.peak_mb, "MB", Goal::AtMost(200)},
       {"PostgreSQL to SQLite", to_sqlite.rate, "rows/s", Goal::AtLeast(20'000)},
-      {"PostgreSQL to SQLite, peak resident memory", to_sqlite.peak_mb, "MB",
-       Goal::AtMost(200)}};
+      {"PostgreSQL to SQLite, peak resident memory", to_sqlite.peak_mb, "MB", Goal::AtMost(200)}};
   section.notes.push_back(absl::StrFormat(
       "%d memories of %d words with Migrate's defaults, every commit synced; medians of %d, peaks "
       "are the greatest",

@@ -98,8 +98,7 @@ std::string Shares(const Observations& seen, double total_s, std::int64_t puts) 
       "aimem (mean us a put): begin %.1f, look-ups %.1f, insert %.1f, commit and fsync %.1f, "
       "checkpoints %.1f, the rest (validate, encode, hash, hand over) %.1f",
       MeanUs(seen.begin_s, puts), MeanUs(seen.read_s, puts), MeanUs(seen.put_s, puts),
-      MeanUs(seen.commit_s, puts), MeanUs(seen.maintain_s, puts),
-      MeanUs(total_s - parts, puts));
+      MeanUs(seen.commit_s, puts), MeanUs(seen.maintain_s, puts), MeanUs(total_s - parts, puts));
 }
 
 }  // namespace aimem::bench

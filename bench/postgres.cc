@@ -1,5 +1,5 @@
 // 16 writers on PostgreSQL, beside 16 connections that write the same rows one by one.
-#include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -45,19 +45,17 @@ class Connections {
 
 Run MeasureOurs(const ObservedStore& ours, std::vector<WriteBatch> batches) {
   const std::int64_t commits = ours.seen->commits;
-  Run run =
-      MeasureCalls(kThreads, static_cast<std::int64_t>(batches.size()), [&](std::int64_t i) {
-        MustWrite(*ours.store, std::move(batches[static_cast<std::size_t>(i)]));
-      });
+  Run run = MeasureCalls(kThreads, static_cast<std::int64_t>(batches.size()), [&](std::int64_t i) {
+    MustWrite(*ours.store, std::move(batches[static_cast<std::size_t>(i)]));
+  });
   run.commits = ours.seen->commits - commits;
   return run;
 }
 
 Run MeasureRival(Connections& rival, const std::vector<WriteSet>& sets) {
   const auto count = static_cast<std::int64_t>(sets.size());
-  Run run = MeasureCalls(kThreads, count, [&](std::int64_t i) {
-    rival.Put(sets[static_cast<std::size_t>(i)]);
-  });
+  Run run = MeasureCalls(kThreads, count,
+                         [&](std::int64_t i) { rival.Put(sets[static_cast<std::size_t>(i)]); });
   run.commits = count;
   return run;
 }

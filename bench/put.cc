@@ -1,5 +1,6 @@
 // One writer: what a put costs beside the bare transaction that writes the same rows.
-#include <filesystem>
+#include <memory>
+#include <span>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -88,8 +89,7 @@ class PutDuel {
                                MedianRatio(ours_runs_, words_runs_, P50Of), "x",
                                Goal::AtMost(0.7)});
     section.figures.push_back({name("put p50 / bare transaction without FTS5"),
-                               MedianRatio(ours_runs_, rows_runs_, P50Of), "x",
-                               Goal::AtMost(1.3)});
+                               MedianRatio(ours_runs_, rows_runs_, P50Of), "x", Goal::AtMost(1.3)});
     const std::int64_t puts = sizes_.calls * sizes_.rounds;
     section.notes.push_back(absl::StrFormat("%d words:", words));
     section.notes.push_back(Shares(*ours_.seen, total_s_, puts));

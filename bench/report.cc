@@ -27,9 +27,9 @@ std::string Number(double value) {
 std::string FigureLines(const Section& section) {
   std::string out;
   for (const Figure& figure : section.figures) {
-    out += absl::StrFormat("%-8s %-62s %10s %-6s %9s  %s\n", section.name, figure.name,
-                           Number(figure.value), figure.unit, GoalText(figure.goal),
-                           Verdict(figure));
+    out +=
+        absl::StrFormat("%-8s %-62s %10s %-6s %9s  %s\n", section.name, figure.name,
+                        Number(figure.value), figure.unit, GoalText(figure.goal), Verdict(figure));
   }
   return out;
 }
@@ -37,16 +37,16 @@ std::string FigureLines(const Section& section) {
 }  // namespace
 
 std::string ToTable(const Section& section) {
-  std::string out = absl::StrFormat("\n%-52s %9s %9s %9s %9s %8s %8s %7s\n", section.name,
-                                    "calls/s", "p50 us", "p95 us", "p99 us", "CPU us", "written",
-                                    "calls/");
+  std::string out =
+      absl::StrFormat("\n%-52s %9s %9s %9s %9s %8s %8s %7s\n", section.name, "calls/s", "p50 us",
+                      "p95 us", "p99 us", "CPU us", "written", "calls/");
   out += absl::StrFormat("%-52s %9s %9s %9s %9s %8s %8s %7s\n", "", "", "", "", "", "a call",
                          "KB/call", "commit");
   for (const Summary& system : section.systems) {
-    out += absl::StrFormat("%-52s %9s %9s %9s %9s %8s %8s %7s\n", system.system,
-                           Number(system.rate), Number(system.p50_us), Number(system.p95_us),
-                           Number(system.p99_us), Number(system.cpu_us),
-                           Number(system.written_kb), Number(system.group));
+    out +=
+        absl::StrFormat("%-52s %9s %9s %9s %9s %8s %8s %7s\n", system.system, Number(system.rate),
+                        Number(system.p50_us), Number(system.p95_us), Number(system.p99_us),
+                        Number(system.cpu_us), Number(system.written_kb), Number(system.group));
   }
   for (const std::string& note : section.notes) out += "  " + note + "\n";
   return out + FigureLines(section);

@@ -96,8 +96,7 @@ std::vector<WriteSet> RecordRows(const Corpus& corpus, std::int64_t first, std::
                                  std::int64_t batch) {
   const auto seen = std::make_shared<Observations>();
   seen->record = true;
-  const std::unique_ptr<Store> store =
-      Must(OpenLocalStore(Observe(OpenEphemeralBackend(), seen)));
+  const std::unique_ptr<Store> store = Must(OpenLocalStore(Observe(OpenEphemeralBackend(), seen)));
   for (std::int64_t done = 0; done < count; done += batch) {
     MustWrite(*store, corpus.Batch(first + done, std::min(batch, count - done)));
   }

@@ -53,8 +53,7 @@ std::vector<WriteSet> RecordRows(const Corpus& corpus, std::int64_t first, std::
                                  std::int64_t batch);
 
 /// Memories [first, first + count), each a batch of its own.
-std::vector<WriteBatch> SingleBatches(const Corpus& corpus, std::int64_t first,
-                                      std::int64_t count);
+std::vector<WriteBatch> SingleBatches(const Corpus& corpus, std::int64_t first, std::int64_t count);
 
 /// Write and throw unless committed.
 void MustWrite(Store& store, WriteBatch batch);

@@ -56,10 +56,9 @@ Run MeasureProcesses(const std::string& system, const std::string& path, std::in
   const std::int64_t share = count / kProcesses;
   std::deque<Child> children;
   for (int i = 0; i < kProcesses; ++i) {
-    children.emplace_back(std::vector<std::string>{"writers", system, path,
-                                                   std::to_string(first + i * share),
-                                                   std::to_string(share),
-                                                   std::to_string(kThreads / kProcesses)});
+    children.emplace_back(
+        std::vector<std::string>{"writers", system, path, std::to_string(first + i * share),
+                                 std::to_string(share), std::to_string(kThreads / kProcesses)});
     children.back().AwaitReady();
   }
   for (Child& child : children) child.Go();
@@ -108,21 +107,20 @@ Section MeasureWriters(const Settings& settings) {
   }
   Section section;
   section.name = "writers";
-  section.systems = {
-      Summarize("aimem, 16 threads", ours),
-      Summarize("bare with FTS5, 16 threads, one connection", rival),
-      Summarize("aimem, 4 processes of 4 threads", ours_processes),
-      Summarize("bare with FTS5, 4 processes, a connection each", rival_processes)};
-  section.figures = {
-      {"puts/s of 16 threads / bare one-row transactions with FTS5",
-       MedianRatio(ours, rival, RateOf), "x", Goal::AtLeast(5)},
-      {"puts/s of 4 processes x 4 threads / the same", MedianRatio(ours_processes, rival_processes,
-                                                                  RateOf),
-       "x", {}}};
+  section.systems = {Summarize("aimem, 16 threads", ours),
+                     Summarize("bare with FTS5, 16 threads, one connection", rival),
+                     Summarize("aimem, 4 processes of 4 threads", ours_processes),
+                     Summarize("bare with FTS5, 4 processes, a connection each", rival_processes)};
+  section.figures = {{"puts/s of 16 threads / bare one-row transactions with FTS5",
+                      MedianRatio(ours, rival, RateOf), "x", Goal::AtLeast(5)},
+                     {"puts/s of 4 processes x 4 threads / the same",
+                      MedianRatio(ours_processes, rival_processes, RateOf),
+                      "x",
+                      {}}};
   section.notes.push_back(shares);
-  section.notes.push_back(absl::StrFormat(
-      "contents of %d words, stores of %d memories, rounds of %d puts, %d of each", kWords, filled,
-      calls, rounds));
+  section.notes.push_back(
+      absl::StrFormat("contents of %d words, stores of %d memories, rounds of %d puts, %d of each",
+                      kWords, filled, calls, rounds));
   return section;
 }
 

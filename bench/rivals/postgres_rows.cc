@@ -61,24 +61,21 @@ void PostgresRows::RunPrepared(const char* name, std::span<const std::string> va
     sizes.push_back(static_cast<int>(values[i].size()));
   }
   const std::vector<int> formats(values.size(), 1);
-  Check(connection_.get(),
-        PQexecPrepared(connection_.get(), name, static_cast<int>(values.size()), data.data(),
-                       sizes.data(), formats.data(), 0));
+  Check(connection_.get(), PQexecPrepared(connection_.get(), name, static_cast<int>(values.size()),
+                                          data.data(), sizes.data(), formats.data(), 0));
 }
 
 void PostgresRows::Prepare() {
-  Check(connection_.get(),
-        PQprepare(connection_.get(), "entity",
-                  "INSERT INTO rival.entity (kind, key, name, state)"
-                  " VALUES ($1::smallint, $2::bytea, $3::bytea, $4::bytea)"
-                  " ON CONFLICT (kind, key) DO UPDATE"
-                  " SET name = EXCLUDED.name, state = EXCLUDED.state",
-                  4, nullptr));
-  Check(connection_.get(),
-        PQprepare(connection_.get(), "log",
-                  "INSERT INTO rival.log (stream, seq, operation, bytes)"
-                  " VALUES ($1::bigint, $2::bigint, $3::bytea, $4::bytea)",
-                  4, nullptr));
+  Check(connection_.get(), PQprepare(connection_.get(), "entity",
+                                     "INSERT INTO rival.entity (kind, key, name, state)"
+                                     " VALUES ($1::smallint, $2::bytea, $3::bytea, $4::bytea)"
+                                     " ON CONFLICT (kind, key) DO UPDATE"
+                                     " SET name = EXCLUDED.name, state = EXCLUDED.state",
+                                     4, nullptr));
+  Check(connection_.get(), PQprepare(connection_.get(), "log",
+                                     "INSERT INTO rival.log (stream, seq, operation, bytes)"
+                                     " VALUES ($1::bigint, $2::bigint, $3::bytea, $4::bytea)",
+                                     4, nullptr));
 }
 
 void PostgresRows::Put(const WriteSet& set) {

@@ -1,5 +1,6 @@
 #include "bench/rivals/sqlite_rows.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -36,9 +37,9 @@ void BindBytes(sqlite3_stmt* statement, int index, const Bytes& bytes) {
 
 Database OpenDatabase(const std::string& path, int cache_kb) {
   sqlite3* opened = nullptr;
-  const int code = sqlite3_open_v2(
-      path.c_str(), &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-      nullptr);
+  const int code =
+      sqlite3_open_v2(path.c_str(), &opened,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   Database database(opened);
   if (code != SQLITE_OK) Fail(opened);
   sqlite3_busy_timeout(opened, 60'000);
@@ -82,8 +83,8 @@ SqliteRows::SqliteRows(const std::string& path, bool words) : database_(OpenData
       database,
       "INSERT INTO entity (kind, key, name, state) VALUES (?1, ?2, ?3, ?4)"
       " ON CONFLICT (kind, key) DO UPDATE SET name = excluded.name, state = excluded.state");
-  log_ = Prepare(database,
-                 "INSERT INTO log (stream, seq, operation, bytes) VALUES (?1, ?2, ?3, ?4)");
+  log_ =
+      Prepare(database, "INSERT INTO log (stream, seq, operation, bytes) VALUES (?1, ?2, ?3, ?4)");
   if (!words) return;
   Execute(database, kWords);
   words_ = Prepare(database, "INSERT INTO words (title, content, tags) VALUES (?1, ?2, ?3)");
@@ -144,8 +145,7 @@ void SqliteRows::Load(std::span<const WriteSet> sets, std::span<const PutMemory>
   Execute(database_.get(), "PRAGMA synchronous = OFF");
   for (std::size_t i = 0; i < sets.size(); ++i) {
     const std::size_t begin = std::min(i * memories_a_set, memories.size());
-    Put(sets[i],
-        memories.subspan(begin, std::min(memories_a_set, memories.size() - begin)));
+    Put(sets[i], memories.subspan(begin, std::min(memories_a_set, memories.size() - begin)));
   }
   Execute(database_.get(), "PRAGMA wal_checkpoint(TRUNCATE)");
   Execute(database_.get(), "PRAGMA synchronous = FULL");

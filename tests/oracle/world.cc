@@ -59,6 +59,12 @@ std::optional<std::map<std::string, std::string>> MembersOf(const std::string& j
   return members;
 }
 
+bool SelectsByFilter(const WriteItem& item) {
+  return std::holds_alternative<ForgetMemories>(item) ||
+         std::holds_alternative<ExpireMemories>(item) ||
+         std::holds_alternative<PurgeArchive>(item);
+}
+
 bool BadTitle(const std::string& title) { return title.empty(); }
 bool BadPriority(std::int64_t priority) { return priority < 1 || priority > 10; }
 
@@ -110,14 +116,14 @@ absl::Status World::Run(const WriteBatch& batch, const WriteOptions& options, ab
     return status;
   };
   results.clear();
+  if (batch.items.size() > 1 &&
+      std::any_of(batch.items.begin(), batch.items.end(), SelectsByFilter)) {
+    return Invalid();
+  }
   std::optional<absl::Status> refusal;
   bool any = false;
   for (std::size_t i = 0; i < batch.items.size(); ++i) {
     const WriteItem& item = batch.items[i];
-    const bool by_filter = std::holds_alternative<ForgetMemories>(item) ||
-                           std::holds_alternative<ExpireMemories>(item) ||
-                           std::holds_alternative<PurgeArchive>(item);
-    if (by_filter && batch.items.size() > 1) return refuse(Invalid());
     batch_.given_id = i < given.size() ? given[i].id : "";
     Result result = std::visit([this](const auto& each) { return Do(each); }, item);
     if (result.ok()) {
