@@ -28,7 +28,8 @@ std::vector<std::string> Titles(const std::vector<ArchivedMemory>& archive) {
   return titles;
 }
 
-// -- Forget -------------------------------------------------------------------------------------------
+// -- Forget
+// -------------------------------------------------------------------------------------------
 
 TEST_P(StoreConformance, ForgetMovesWholeMemoriesToTheArchive) {
   PutMemory put = Note("title");
@@ -137,7 +138,8 @@ TEST_P(StoreConformance, ArchiveIsListedNewestFirstAndByNamespace) {
   EXPECT_THAT(Titles(list->archived), ElementsAre("a"));
 }
 
-// -- Expire -------------------------------------------------------------------------------------------
+// -- Expire
+// -------------------------------------------------------------------------------------------
 
 TEST_P(StoreConformance, ExpireCollectsWhatHasEndedIntoTheArchive) {
   PutMemory put = Note("ends");
@@ -188,8 +190,8 @@ TEST_P(StoreConformance, ExpiryThatWasMovedElsewhereRescuesFromTheArchive) {
   CatchUp(store(), other);
   clock().Advance(absl::Seconds(61));
   // Neither knows of the other: one extends, the other collects.
-  ASSERT_TRUE(other.Write({{PatchMemory{.id = id, .expires_at = Now() + absl::Hours(1)}}})
-                  .status.ok());
+  ASSERT_TRUE(
+      other.Write({{PatchMemory{.id = id, .expires_at = Now() + absl::Hours(1)}}}).status.ok());
   Do(ExpireMemories{});
   EXPECT_FALSE(Live(id));
   CatchUp(store(), other);
@@ -199,7 +201,8 @@ TEST_P(StoreConformance, ExpiryThatWasMovedElsewhereRescuesFromTheArchive) {
   EXPECT_THAT(Archive(), IsEmpty());
 }
 
-// -- Restore, purge -----------------------------------------------------------------------------------
+// -- Restore, purge
+// -----------------------------------------------------------------------------------
 
 TEST_P(StoreConformance, RestoreKeepsTheTierAndEndsTheExpiry) {
   PutMemory put = Note("title", "content");
@@ -233,8 +236,8 @@ TEST_P(StoreConformance, RestoreOfWhatIsLiveOrAbsentIsRefused) {
   const std::string id = Id(Note("title"));
   const absl::Status live = Refusal(RestoreMemory{id});
   EXPECT_EQ(live.code(), absl::StatusCode::kAlreadyExists);
-  EXPECT_EQ(Text(live), "cannot restore: memory " + id +
-                            " already exists in active table (would overwrite)");
+  EXPECT_EQ(Text(live),
+            "cannot restore: memory " + id + " already exists in active table (would overwrite)");
   EXPECT_EQ(Refusal(RestoreMemory{"nobody"}).code(), absl::StatusCode::kNotFound);
 }
 
@@ -264,7 +267,8 @@ TEST_P(StoreConformance, PurgeCanSpareWhatWasArchivedLately) {
   EXPECT_EQ(Do(PurgeArchive{.older_than_days = 0}).count, 1);
 }
 
-// -- Consolidate --------------------------------------------------------------------------------------
+// -- Consolidate
+// --------------------------------------------------------------------------------------
 
 TEST_P(StoreConformance, ConsolidateMergesByTheRuleOfEachColumn) {
   PutMemory put = Note("one");
@@ -282,11 +286,10 @@ TEST_P(StoreConformance, ConsolidateMergesByTheRuleOfEachColumn) {
   Do(TouchMemory{two});
   clock().Advance(absl::Minutes(1));
 
-  const ItemResult result = Do(ConsolidateMemories{.ids = {one, two},
-                                                   .title = "both",
-                                                   .summary = "the summary",
-                                                   .namespace_ = "merged"},
-                               {.agent_id = "ai:curator"});
+  const ItemResult result = Do(
+      ConsolidateMemories{
+          .ids = {one, two}, .title = "both", .summary = "the summary", .namespace_ = "merged"},
+      {.agent_id = "ai:curator"});
   EXPECT_EQ(result.effect, ItemEffect::kCreated);
   const Memory memory = Stored(result.id);
   EXPECT_EQ(memory.namespace_, "merged");

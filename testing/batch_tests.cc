@@ -31,9 +31,8 @@ ListResult All(Store& store) {
 TEST_P(StoreConformance, BatchIsOneCommitWithOneResultAnItem) {
   const std::string id = Id(Note("here already"));
   const VersionVector before = Vector(store());
-  const WriteResult result =
-      Write({Note("one"), Note("here already", "updated"), PatchMemory{.id = id, .priority = 9},
-             Note("two")});
+  const WriteResult result = Write({Note("one"), Note("here already", "updated"),
+                                    PatchMemory{.id = id, .priority = 9}, Note("two")});
   ASSERT_TRUE(result.status.ok()) << result.status;
   ASSERT_THAT(result.items, SizeIs(4));
   EXPECT_EQ(result.items[0].effect, ItemEffect::kCreated);
@@ -101,6 +100,26 @@ TEST_P(StoreConformance, LaterItemsSeeWhatEarlierOnesDid) {
   EXPECT_THAT(All(store()).memories, SizeIs(1));
 }
 
+TEST_P(StoreConformance, SecondPutOfABatchReplacesTheMetadataOfTheFirst) {
+  PutMemory first = Note("title", "first");
+  first.metadata = R"({"a":1,"b":1})";
+  PutMemory second = Note("title", "second");
+  second.metadata = R"({"b":2})";
+  const WriteResult result = Write({first, second});
+  ASSERT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(Stored(result.items[0].id).metadata, R"({"b":2})");
+}
+
+TEST_P(StoreConformance, LastExpiryOfABatchCountsWhateverWasTouchedBetween) {
+  const std::string id = Id(Note("title"));
+  const absl::Time end = Now() + absl::Hours(2);
+  const WriteResult result = Write({PatchMemory{.id = id, .expires_at = Now() + absl::Hours(1)},
+                                    TouchMemory{id}, PatchMemory{.id = id, .expires_at = end}});
+  ASSERT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(Stored(id).expires_at, end);
+  EXPECT_EQ(Stored(id).access_count, 1);
+}
+
 TEST_P(StoreConformance, TwoTitlesAreSwappedInOneBatch) {
   const std::string a = Id(Note("a", "content of a"));
   const std::string b = Id(Note("b", "content of b"));
@@ -166,7 +185,8 @@ TEST_P(StoreConformance, BatchOfMoreThanEightMebibytesIsRefused) {
   EXPECT_TRUE(Write(items).status.ok());
 }
 
-// -- Idempotency --------------------------------------------------------------------------------------
+// -- Idempotency
+// --------------------------------------------------------------------------------------
 
 TEST_P(StoreConformance, RequestIdGivesTheSameAnswerAndOneEffect) {
   const WriteOptions options{.request_id = "request-1"};
@@ -234,7 +254,8 @@ TEST_P(StoreConformance, RequestIdOfATooLongKeyIsRefused) {
   EXPECT_TRUE(Write({Note("a")}, {.request_id = std::string(256, 'k')}).status.ok());
 }
 
-// -- Operations ---------------------------------------------------------------------------------------
+// -- Operations
+// ---------------------------------------------------------------------------------------
 
 TEST_P(StoreConformance, OperationIsFoundByTheIdOfItsAnswer) {
   const WriteResult result = Write({Note("a"), Note("b")}, {.agent_id = "ai:one"});

@@ -26,7 +26,8 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 
-// -- Get ----------------------------------------------------------------------------------------------
+// -- Get
+// ----------------------------------------------------------------------------------------------
 
 TEST_P(StoreConformance, GetAnswersEachIdByItself) {
   Do(ImportMemory{.memory = Row("alpha", "exact", Now())});
@@ -61,7 +62,8 @@ TEST_P(StoreConformance, GetOfNothingAndOfAnEmptyIdDoesNoHarm) {
   EXPECT_FALSE(store().Get(std::string(10'000, 'x')).ok());
 }
 
-// -- List ---------------------------------------------------------------------------------------------
+// -- List
+// ---------------------------------------------------------------------------------------------
 
 ListResult ListOf(Store& store, const ListRequest& request) {
   const auto list = store.List(request);
@@ -84,8 +86,7 @@ TEST_P(StoreConformance, ListOrdersByPriorityThenUpdateThenId) {
   ListRequest request;
   request.order = ListOrder::kCreated;
   request.filter.min_priority = 8;
-  EXPECT_THAT(Titles(ListOf(store(), request).memories),
-              ElementsAre("high, older", "high, newer"));
+  EXPECT_THAT(Titles(ListOf(store(), request).memories), ElementsAre("high, older", "high, newer"));
 }
 
 TEST_P(StoreConformance, ListMeetsEveryConditionOfTheFilter) {
@@ -246,7 +247,8 @@ TEST_P(StoreConformance, NamespacesAreCountedMostFirst) {
   EXPECT_THAT(lines, ElementsAre("b 2", "a 1", "c 1"));
 }
 
-// -- Search -------------------------------------------------------------------------------------------
+// -- Search
+// -------------------------------------------------------------------------------------------
 
 SearchResult SearchFor(Store& store, const SearchRequest& request) {
   const auto result = store.Search(request);
@@ -271,8 +273,7 @@ TEST_P(StoreConformance, SearchFindsAllWordsOrAnyInTitleContentAndTags) {
               UnorderedElementsAre("elephants", "mice", "canary"));
   EXPECT_THAT(Titles(SearchFor(store(), Query("grey small", Match::kAll))), ElementsAre("mice"));
   EXPECT_THAT(Titles(SearchFor(store(), Query("bird"))), ElementsAre("canary"));
-  EXPECT_THAT(Titles(SearchFor(store(), Query("elephant", Match::kAll))),
-              ElementsAre("elephants"))
+  EXPECT_THAT(Titles(SearchFor(store(), Query("elephant", Match::kAll))), ElementsAre("elephants"))
       << "by its stem";
   EXPECT_THAT(SearchFor(store(), Query("")).hits, IsEmpty());
   EXPECT_THAT(SearchFor(store(), Query(" ... ", Match::kAll)).hits, IsEmpty());
@@ -301,9 +302,9 @@ TEST_P(StoreConformance, SearchPutsTheBestFirstAndLimits) {
   const SearchResult result = SearchFor(store(), request);
   ASSERT_THAT(result.hits, SizeIs(3));
   EXPECT_EQ(result.hits[0].memory.title, "best");
-  EXPECT_TRUE(std::is_sorted(
-      result.hits.begin(), result.hits.end(),
-      [](const SearchHit& a, const SearchHit& b) { return a.score > b.score; }));
+  EXPECT_TRUE(
+      std::is_sorted(result.hits.begin(), result.hits.end(),
+                     [](const SearchHit& a, const SearchHit& b) { return a.score > b.score; }));
   request.limit = 0;
   EXPECT_THAT(SearchFor(store(), request).hits, IsEmpty());
   request.limit = -1;
@@ -386,13 +387,14 @@ TEST_P(StoreConformance, SearchAsAnAgentShowsWhatItsScopesAllow) {
   SearchRequest request = Query("walrus");
   request.limit = 100;
   request.filter.as_agent = "org/unit/team/me";
-  EXPECT_THAT(Titles(SearchFor(store(), request)),
-              UnorderedElementsAre("org/unit/team/me", "org/unit/team/other team",
-                                   "org/unit/team2/x unit", "org/unit2/x/y org",
-                                   "elsewhere collective"));
+  EXPECT_THAT(
+      Titles(SearchFor(store(), request)),
+      UnorderedElementsAre("org/unit/team/me", "org/unit/team/other team", "org/unit/team2/x unit",
+                           "org/unit2/x/y org", "elsewhere collective"));
 }
 
-// -- Info ---------------------------------------------------------------------------------------------
+// -- Info
+// ---------------------------------------------------------------------------------------------
 
 TEST_P(StoreConformance, InfoCountsWhatIsThere) {
   PutMemory put = Note("short");

@@ -40,10 +40,8 @@ void Fill(Store& store, const std::string& salt) {
   MustWrite(store, {ImportMemory{.memory = Row(salt + "-1", salt + " one", absl::UnixEpoch())},
                     ImportMemory{.memory = Row(salt + "-2", salt + " two", absl::UnixEpoch())},
                     AddLink{salt + "-1", salt + "-2", "supersedes", {}},
-                    SetStandard{.namespace_ = salt,
-                                .memory_id = salt + "-1",
-                                .parent = "",
-                                .policy = ""}});
+                    SetStandard{
+                        .namespace_ = salt, .memory_id = salt + "-1", .parent = "", .policy = ""}});
   PutMemory put = Note("to forget", salt);
   put.namespace_ = "forget/" + salt;
   MustWrite(store, {put});
@@ -218,14 +216,12 @@ TEST_P(StoreConformance, PagesKeepTheirLimits) {
       ASSERT_LT(pages, 200);
     }
   }
-  EXPECT_EQ(store().ReadChanges(ChangeCursor::Everything(), {.bytes = 0, .items = 1})
-                .status()
-                .code(),
-            absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(store().ReadChanges(ChangeCursor::Everything(), {.bytes = 1, .items = 0})
-                .status()
-                .code(),
-            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      store().ReadChanges(ChangeCursor::Everything(), {.bytes = 0, .items = 1}).status().code(),
+      absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      store().ReadChanges(ChangeCursor::Everything(), {.bytes = 1, .items = 0}).status().code(),
+      absl::StatusCode::kInvalidArgument);
 }
 
 TEST_P(StoreConformance, DamagedPageIsRefusedWhole) {
@@ -318,7 +314,8 @@ TEST_P(StoreConformance, CheckComparesRowsWithTheFoldOfTheLog) {
   EXPECT_GT(report->commits, 20);
 }
 
-// -- Names ------------------------------------------------------------------------------------------
+// -- Names
+// ------------------------------------------------------------------------------------------
 
 TEST_P(StoreConformance, ConflictOfNamesIsShownByBothAndHealedByTheNextStore) {
   Store& other = OpenOther();

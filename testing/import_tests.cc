@@ -69,8 +69,7 @@ TEST_P(StoreConformance, ImportUnderATakenNameIsRefused) {
   const std::string id = Id(Note("title"));
   const absl::Status status = Refusal(ImportMemory{.memory = Row("another", "title", Now())});
   EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists) << status;
-  EXPECT_EQ(Text(status),
-            "title 'title' already exists in namespace 'notes' (memory " + id + ")");
+  EXPECT_EQ(Text(status), "title 'title' already exists in namespace 'notes' (memory " + id + ")");
 }
 
 TEST_P(StoreConformance, ImportIsValidated) {
@@ -108,7 +107,8 @@ TEST_P(StoreConformance, PutOnAnImportedNameUpdatesTheImportedId) {
   EXPECT_EQ(Stored("my-own-id").content, "new content");
 }
 
-// -- Agents -----------------------------------------------------------------------------------------
+// -- Agents
+// -----------------------------------------------------------------------------------------
 
 TEST_P(StoreConformance, RegistrationIsALongMemoryThatIsRefreshed) {
   const absl::Time first = Now();
@@ -140,8 +140,7 @@ TEST_P(StoreConformance, RegistrationIsALongMemoryThatIsRefreshed) {
   request.kind = ListKind::kAgents;
   const auto list = store().List(request);
   ASSERT_TRUE(list.ok()) << list.status();
-  EXPECT_THAT(conformance::Titles(list->memories),
-              ElementsAre("agent:ai:one", "agent:human:two"));
+  EXPECT_THAT(conformance::Titles(list->memories), ElementsAre("agent:ai:one", "agent:human:two"));
 }
 
 TEST_P(StoreConformance, RegistrationIsValidated) {
@@ -149,13 +148,12 @@ TEST_P(StoreConformance, RegistrationIsValidated) {
   EXPECT_EQ(Text(Refusal(RegisterAgent{"a", "", {}})), "agent_type cannot be empty");
   EXPECT_EQ(Text(Refusal(RegisterAgent{"a", "ai:", {}})),
             "agent_type 'ai:' must include a name (e.g. 'ai:claude-opus-4.7')");
-  EXPECT_EQ(Refusal(RegisterAgent{"a", "robot", {}}).code(),
-            absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(Text(Refusal(RegisterAgent{"a", "human", {" "}})),
-            "tags cannot contain empty strings");
+  EXPECT_EQ(Refusal(RegisterAgent{"a", "robot", {}}).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Text(Refusal(RegisterAgent{"a", "human", {" "}})), "tags cannot contain empty strings");
 }
 
-// -- Standards --------------------------------------------------------------------------------------
+// -- Standards
+// --------------------------------------------------------------------------------------
 
 std::vector<NamespaceStandard> Standards(Store& store) {
   ListRequest request;
@@ -170,14 +168,12 @@ TEST_P(StoreConformance, StandardIsSetReplacedAndCleared) {
   const std::string two = Id(Note("two"));
   Do(SetStandard{.namespace_ = "b", .memory_id = one, .parent = "", .policy = R"({ "x":1 })"});
   Do(SetStandard{.namespace_ = "a", .memory_id = one, .parent = "b", .policy = ""});
-  EXPECT_THAT(Standards(store()),
-              ElementsAre(NamespaceStandard{"a", one, "b", ""},
-                          NamespaceStandard{"b", one, "", R"({"x":1})"}));
+  EXPECT_THAT(Standards(store()), ElementsAre(NamespaceStandard{"a", one, "b", ""},
+                                              NamespaceStandard{"b", one, "", R"({"x":1})"}));
   // An absent policy keeps the one there.
   Do(SetStandard{.namespace_ = "b", .memory_id = two, .parent = "a", .policy = ""});
-  EXPECT_THAT(Standards(store()),
-              ElementsAre(NamespaceStandard{"a", one, "b", ""},
-                          NamespaceStandard{"b", two, "a", R"({"x":1})"}));
+  EXPECT_THAT(Standards(store()), ElementsAre(NamespaceStandard{"a", one, "b", ""},
+                                              NamespaceStandard{"b", two, "a", R"({"x":1})"}));
   EXPECT_EQ(Do(ClearStandard{"b"}).effect, ItemEffect::kDeleted);
   EXPECT_EQ(Do(ClearStandard{"b"}).effect, ItemEffect::kUnchanged);
   EXPECT_THAT(Standards(store()), ElementsAre(NamespaceStandard{"a", one, "b", ""}));

@@ -87,6 +87,8 @@ TEST_P(StoreConformance, LinksGoWithADeletedEndAndDoNotComeBackWithIt) {
     EXPECT_THAT(Links(), SizeIs(1));
     Do(DeleteMemory{delete_source ? a : b});
     EXPECT_THAT(Links(), IsEmpty());
+    EXPECT_EQ(Do(RemoveLink{a, b, "related_to"}).effect, ItemEffect::kUnchanged)
+        << "it went with its end";
     EXPECT_EQ(Id(Note(delete_source ? "a" : "b")), delete_source ? a : b);
     EXPECT_THAT(Links(), IsEmpty()) << "a new life begins without links";
     EXPECT_EQ(Do(AddLink{a, b, "related_to", {}}).effect, ItemEffect::kCreated);
@@ -107,9 +109,9 @@ TEST_P(StoreConformance, LinksAreHiddenWhileAnEndIsArchived) {
 }
 
 TEST_P(StoreConformance, LinkAndItsEndsFitInOneBatch) {
-  const WriteResult result = Write({ImportMemory{.memory = Row("a", "a", Now())},
-                                    ImportMemory{.memory = Row("b", "b", Now())},
-                                    AddLink{"a", "b", "related_to", {}}});
+  const WriteResult result =
+      Write({ImportMemory{.memory = Row("a", "a", Now())},
+             ImportMemory{.memory = Row("b", "b", Now())}, AddLink{"a", "b", "related_to", {}}});
   EXPECT_TRUE(result.status.ok()) << result.status;
   EXPECT_THAT(Links(), SizeIs(1));
 }

@@ -110,8 +110,7 @@ TEST_P(StoreConformance, PatchIntoATakenNameIsRefused) {
   const std::string two = Id(Note("two"));
   const absl::Status status = Refusal(PatchMemory{.id = one, .title = "two"});
   EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists);
-  EXPECT_EQ(Text(status),
-            "title 'two' already exists in namespace 'notes' (memory " + two + ")");
+  EXPECT_EQ(Text(status), "title 'two' already exists in namespace 'notes' (memory " + two + ")");
   Do(PatchMemory{.id = one, .title = "one"});  // its own name is free
 }
 
@@ -167,7 +166,8 @@ TEST_P(StoreConformance, PatchDeleteAndPromoteOfAnAbsentMemoryAreNotFound) {
   }
 }
 
-// -- Promotion ---------------------------------------------------------------------------------------
+// -- Promotion
+// ---------------------------------------------------------------------------------------
 
 TEST_P(StoreConformance, PromoteMakesLongAndEndsTheExpiry) {
   PutMemory put = Note("title");
@@ -224,7 +224,8 @@ TEST_P(StoreConformance, PromoteToWhatIsNoProperAncestorIsRefused) {
               HasSubstr("to_namespace 'tea' is not an ancestor of 'team/unit'"));
 }
 
-// -- Touches ------------------------------------------------------------------------------------------
+// -- Touches
+// ------------------------------------------------------------------------------------------
 
 TEST_P(StoreConformance, TouchCountsAUseAndChangesNothingElse) {
   PutMemory put = Note("title");

@@ -126,8 +126,7 @@ TEST_P(StoreConformance, PutNeverLowersTheTier) {
   const Tier tiers[] = {Tier::kShort, Tier::kMid, Tier::kLong};
   for (const Tier before : tiers) {
     for (const Tier after : tiers) {
-      PutMemory put =
-          Note(std::string(TierName(before)) + " then " + std::string(TierName(after)));
+      PutMemory put = Note(std::string(TierName(before)) + " then " + std::string(TierName(after)));
       put.tier = before;
       const std::string id = Id(put);
       put.tier = after;
@@ -177,8 +176,9 @@ TEST_P(StoreConformance, PutTurnsEveryLineBreakIntoLineFeed) {
 
 TEST_P(StoreConformance, PutWritesMetadataInCanonicalForm) {
   PutMemory put = Note("t");
-  put.metadata = "{ \"b\":1, \"\\u0061\" : \"\\u00e9\\/\", \"b\" : 1.50,\n"
-                 "\"big\":18446744073709551615 }";
+  put.metadata =
+      "{ \"b\":1, \"\\u0061\" : \"\\u00e9\\/\", \"b\" : 1.50,\n"
+      "\"big\":18446744073709551615 }";
   EXPECT_EQ(Stored(Id(put)).metadata,
             "{\"a\":\"\xc3\xa9/\",\"b\":1.5,\"big\":18446744073709551615}");
 }
@@ -287,7 +287,10 @@ std::vector<BadPut> BadValues() {
        [](auto& p) { p.source = "mine-claude"; }},
       {"many tags", "too many tags (max 50)",
        [](auto& p) { p.tags = std::vector<std::string>(51, "tag"); }},
-      {"empty tag", "tags cannot contain empty strings", [](auto& p) { p.tags = {"a", " "}; }},
+      {"empty tag", "tags cannot contain empty strings",
+       [](auto& p) {
+         p.tags = {"a", " "};
+       }},
       {"long tag", "tag 'tttttttttttttttttttt...' exceeds max length of 128 bytes",
        [](auto& p) { p.tags = {std::string(129, 't')}; }},
       {"LF in tag", "tag contains invalid characters", [](auto& p) { p.tags = {"a\nb"}; }},

@@ -65,8 +65,8 @@ void StoreConformance::TearDown() {
     const absl::StatusOr<CheckReport> report = entry.store->Check();
     if (report.status().code() != absl::StatusCode::kUnavailable) {
       EXPECT_TRUE(report.ok()) << report.status();
-      for (const std::string& problem : report.ok() ? report->problems
-                                                    : std::vector<std::string>{}) {
+      for (const std::string& problem :
+           report.ok() ? report->problems : std::vector<std::string>{}) {
         ADD_FAILURE() << "Check: " << problem;
       }
     }

@@ -83,8 +83,8 @@ std::vector<std::string> Dump(Store& store) {
                                     link.target_id, Show(link.created_at)));
   }
   for (const NamespaceStandard& standard : ListAll(store, ListKind::kStandards).standards) {
-    lines.push_back(absl::StrFormat("standard %s %s %s %s", standard.namespace_,
-                                    standard.memory_id, standard.parent, standard.policy));
+    lines.push_back(absl::StrFormat("standard %s %s %s %s", standard.namespace_, standard.memory_id,
+                                    standard.parent, standard.policy));
   }
   return lines;
 }

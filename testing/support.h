@@ -24,7 +24,8 @@ std::vector<std::string> Titles(const SearchResult& result);
 /// All that a reader can see of a store, a line each: for comparing two.
 std::vector<std::string> Dump(Store& store);
 
-/// Give `to` all that `from` has beyond `cursor`, a page of `limit` at a time. Returns rows changed.
+/// Give `to` all that `from` has beyond `cursor`, a page of `limit` at a time. Returns rows
+/// changed.
 std::int64_t Copy(Store& from, Store& to, ChangeCursor cursor, const ReadChangesLimit& limit = {});
 /// What `to` lacks, by its vector.
 std::int64_t CatchUp(Store& from, Store& to, const ReadChangesLimit& limit = {});

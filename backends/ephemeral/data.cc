@@ -136,8 +136,8 @@ void EphemeralDisk::Data::TrimRow(const EntityKey& key, std::uint64_t floor,
   for (const auto& row : ::aimem::Trim(found->second, floor, ceiling)) {
     bytes -= SizeOf(row);
     if (!row || !row->name) continue;
-    const bool used = AnyVersion(found->second,
-                                 [&](const EntityRow& kept) { return kept.name == row->name; });
+    const bool used =
+        AnyVersion(found->second, [&](const EntityRow& kept) { return kept.name == row->name; });
     if (!used) names.erase({*row->name, key});
   }
   if (found->second.versions.empty()) rows.erase(found);
@@ -165,8 +165,7 @@ void EphemeralDisk::Data::TrimMeta(const std::string& key, std::uint64_t floor,
   if (found->second.versions.empty()) meta.erase(found);
 }
 
-void EphemeralDisk::Data::Trim(const Touched& touched, std::uint64_t floor,
-                               std::uint64_t ceiling) {
+void EphemeralDisk::Data::Trim(const Touched& touched, std::uint64_t floor, std::uint64_t ceiling) {
   for (const EntityKey& key : touched.rows) TrimRow(key, floor, ceiling);
   for (const LogPosition& position : touched.log) TrimLog(position, floor, ceiling);
   for (const std::string& key : touched.meta) TrimMeta(key, floor, ceiling);

@@ -91,10 +91,8 @@ struct EphemeralDisk::Data {
 
  private:
   [[nodiscard]] bool HasOperation(const OperationId& operation, std::uint64_t stream,
-                                  std::uint64_t pending) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
-  [[nodiscard]] absl::Status CheckLog(const std::vector<LogRow>& added,
-                                      std::uint64_t pending) const
+                                  std::uint64_t pending) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  [[nodiscard]] absl::Status CheckLog(const std::vector<LogRow>& added, std::uint64_t pending) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   void SetRow(const EntityRow& row, std::uint64_t pending, ephemeral::Touched& touched)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);

@@ -34,8 +34,7 @@ class EphemeralTransaction final : public Transaction {
   absl::StatusOr<ReadResult> Read(const ReadSet& set) override;
   absl::StatusOr<std::vector<EntityRow>> Scan(const ScanRequest& request) override;
   absl::StatusOr<std::vector<LogRow>> ReadLog(std::uint64_t stream, std::uint64_t after,
-                                              std::size_t max_rows,
-                                              std::size_t max_bytes) override;
+                                              std::size_t max_rows, std::size_t max_bytes) override;
   absl::Status Put(const WriteSet& set) override;
   CommitResult Commit() override;
 
@@ -253,9 +252,9 @@ class EphemeralBackend final : public Backend {
     while (data_->writing) {
       const absl::Duration left = deadline - SystemClock().Monotonic();
       if (left <= absl::ZeroDuration()) {
-        return absl::UnavailableError(absl::StrFormat(
-            "the write lock did not come within %s: another writer holds it; retry",
-            absl::FormatDuration(kLockTimeout)));
+        return absl::UnavailableError(
+            absl::StrFormat("the write lock did not come within %s: another writer holds it; retry",
+                            absl::FormatDuration(kLockTimeout)));
       }
       data_->free.WaitFor(data_->mutex, left);
     }

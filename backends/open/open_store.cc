@@ -21,8 +21,8 @@ std::optional<std::string_view> SchemeOf(std::string_view url) {
   const std::size_t end = url.find("://");
   if (end == std::string_view::npos || end == 0) return std::nullopt;
   const std::string_view scheme = url.substr(0, end);
-  const bool well_formed =
-      scheme.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+  const bool well_formed = scheme.find_first_not_of(
+                               "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                "0123456789+-.") == std::string_view::npos;
   return well_formed ? std::optional(scheme) : std::nullopt;
 }
@@ -74,8 +74,9 @@ absl::StatusOr<std::unique_ptr<Store>> OpenPostgres(std::string_view url,
 
 absl::StatusOr<std::unique_ptr<Store>> OpenMemory(const OpenOptions& options) {
   if (!options.create) {
-    return absl::NotFoundError("memory: names a new store each time, and making one is switched "
-                               "off");
+    return absl::NotFoundError(
+        "memory: names a new store each time, and making one is switched "
+        "off");
   }
   if (options.read_only) {
     return absl::InvalidArgumentError("memory: cannot be opened for reading only: it is empty");
@@ -85,8 +86,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenMemory(const OpenOptions& options) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Store>> OpenStore(std::string_view url,
-                                                 const OpenOptions& options) {
+absl::StatusOr<std::unique_ptr<Store>> OpenStore(std::string_view url, const OpenOptions& options) {
   const std::optional<std::string_view> scheme = SchemeOf(url);
   if (!scheme) {
     if (url == "memory:") return OpenMemory(options);
@@ -95,9 +95,8 @@ absl::StatusOr<std::unique_ptr<Store>> OpenStore(std::string_view url,
   // sqlite:///absolute keeps its slash; of sqlite://./relative the path is what follows.
   if (*scheme == "sqlite") return OpenSqlite(url.substr(scheme->size() + 3), options);
   if (*scheme == "postgres" || *scheme == "postgresql") return OpenPostgres(url, options);
-  return absl::InvalidArgumentError(
-      absl::StrFormat("unrecognised store URL: %s (expected sqlite:///path or postgres://...)",
-                      MaskUrl(url)));
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "unrecognised store URL: %s (expected sqlite:///path or postgres://...)", MaskUrl(url)));
 }
 
 }  // namespace aimem

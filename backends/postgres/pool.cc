@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "aimem/environment.h"
 #include "backends/postgres/statements.h"
 #include "lib/base/status.h"
 
@@ -39,10 +40,10 @@ absl::StatusOr<Lease> SessionPool::Begin(std::span<const Call> opening, Answer& 
 
 // Null if a new one may be made. Either way one more is lent.
 absl::StatusOr<std::unique_ptr<Session>> SessionPool::TakeIdle() {
-  const absl::Time deadline = absl::Now() + settings_.lock_timeout;
+  const absl::Duration deadline = SystemClock().Monotonic() + settings_.lock_timeout;
   const MutexLock lock(mutex_);
   while (lent_ >= sessions_max_) {
-    const absl::Duration left = deadline - absl::Now();
+    const absl::Duration left = deadline - SystemClock().Monotonic();
     if (left <= absl::ZeroDuration()) {
       return absl::UnavailableError(absl::StrFormat(
           "all %d PostgreSQL connections for %s were in use for %s", sessions_max_,

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "aimem/environment.h"
 #include "backends/postgres/errors.h"
 #include "backends/postgres/statements.h"
 #include "lib/base/status.h"
@@ -239,10 +240,10 @@ absl::StatusOr<PGresult*> Session::NextResult() {
 absl::Status Session::WaitFor(short events) {
   const int fd = PQsocket(connection_.get());
   if (fd < 0) return Lost("the connection is closed");
-  const absl::Time deadline = absl::Now() + patience_;
+  const absl::Duration deadline = SystemClock().Monotonic() + patience_;
   while (true) {
     pollfd entry{.fd = fd, .events = events, .revents = 0};
-    const std::int64_t left_ms = absl::ToInt64Milliseconds(deadline - absl::Now());
+    const std::int64_t left_ms = absl::ToInt64Milliseconds(deadline - SystemClock().Monotonic());
     const int ready = poll(&entry, 1, left_ms <= 0 ? 0 : static_cast<int>(left_ms));
     if (ready > 0) return absl::OkStatus();
     if (ready == 0) {

@@ -400,8 +400,7 @@ TEST_P(SqlitePowerCutTest, DurableCommitsAreThereAndRefusedOnesAreNot) {
 INSTANTIATE_TEST_SUITE_P(Sqlite, SqlitePowerCutTest,
                          ::testing::Values(PowerCut{FaultVfs::Loss::kAll, 0},
                                            PowerCut{FaultVfs::Loss::kSome, 1'000},
-                                           PowerCut{FaultVfs::Loss::kSome, 2'000},
-                                           PowerCut{FaultVfs::Loss::kSome, 3'000}),
+                                           PowerCut{FaultVfs::Loss::kSome, 2'000}),
                          PowerCutName);
 
 TEST_F(SqliteFaultTest, WhatRecoverShowedSurvivesAPowerCut) {

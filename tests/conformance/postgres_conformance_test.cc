@@ -38,10 +38,10 @@ void Drop(const std::string& dir) {
   EXPECT_TRUE(dropped.ok()) << dropped.status();
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Backend, StoreConformance,
-    ::testing::Values(StoreUnderTest{.name = "Postgres", .open = Open, .drop = Drop}),
-    StoreUnderTestName);
+INSTANTIATE_TEST_SUITE_P(Backend, StoreConformance,
+                         ::testing::Values(StoreUnderTest{
+                             .name = "Postgres", .open = Open, .drop = Drop}),
+                         StoreUnderTestName);
 
 }  // namespace
 }  // namespace aimem

@@ -20,14 +20,14 @@ absl::StatusOr<std::unique_ptr<Store>> OpenGroupsOfOne(const std::string& dir,
   return Open(dir, small);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Backend, StoreConformance,
-    ::testing::Values(StoreUnderTest{.name = "Sqlite", .open = Open},
-                      StoreUnderTest{.name = "SqliteGroupsOfOne", .open = OpenGroupsOfOne},
-                      StoreUnderTest{.name = "SqliteReopenAfterEveryStep",
-                                     .open = Open,
-                                     .reopen_after_writes = true}),
-    StoreUnderTestName);
+INSTANTIATE_TEST_SUITE_P(Backend, StoreConformance,
+                         ::testing::Values(StoreUnderTest{.name = "Sqlite", .open = Open},
+                                           StoreUnderTest{.name = "SqliteGroupsOfOne",
+                                                          .open = OpenGroupsOfOne},
+                                           StoreUnderTest{.name = "SqliteReopenAfterEveryStep",
+                                                          .open = Open,
+                                                          .reopen_after_writes = true}),
+                         StoreUnderTestName);
 
 }  // namespace
 }  // namespace aimem

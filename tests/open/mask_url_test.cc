@@ -25,10 +25,9 @@ TEST(MaskUrl, HidesPasswordsThatAreNotEscaped) {
 }
 
 TEST(MaskUrl, LeavesTheRestAsItIs) {
-  for (const char* url :
-       {"", "memory:", "memories.db", "sqlite:///var/lib/memories.db", "sqlite://./memories.db",
-        "postgres://ann@db/m", "postgres://db:5432/m", "postgres:///m?host=/run/postgresql",
-        "a@b:c"}) {
+  for (const char* url : {"", "memory:", "memories.db", "sqlite:///var/lib/memories.db",
+                          "sqlite://./memories.db", "postgres://ann@db/m", "postgres://db:5432/m",
+                          "postgres:///m?host=/run/postgresql", "a@b:c"}) {
     EXPECT_EQ(MaskUrl(url), url);
   }
 }

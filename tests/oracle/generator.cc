@@ -14,8 +14,8 @@ const std::vector<std::string>& Vocabulary() {
 }
 
 const std::vector<std::string>& Relations() {
-  static const auto& relations = *new std::vector<std::string>{"related_to", "supersedes",
-                                                               "contradicts", "derived_from"};
+  static const auto& relations =
+      *new std::vector<std::string>{"related_to", "supersedes", "contradicts", "derived_from"};
   return relations;
 }
 
@@ -62,12 +62,13 @@ std::string Generator::Metadata() {
 }
 
 std::string Generator::Id(const World& world, std::optional<Phase> phase) {
+  // Ids of one length: none is a prefix of another.
   if (Chance(3)) return absl::StrFormat("nobody-%d", Below(3));
   std::vector<std::string> ids;
   for (const Row& row : world.rows()) {
     if (!phase || row.phase == *phase) ids.push_back(row.memory.id);
   }
-  return ids.empty() ? "nobody" : OneOf(ids);
+  return ids.empty() ? "nobody-9" : OneOf(ids);
 }
 
 PutMemory Generator::Put(absl::Time now) {
@@ -128,9 +129,9 @@ PatchMemory Generator::Patch(const World& world, absl::Time now) {
   if (Chance(20)) patch.confidence = static_cast<double>(Below(5)) / 4;
   if (Chance(30)) patch.metadata = Metadata();
   if (Chance(20)) {
-    patch.expires_at = Chance(40) ? std::optional<absl::Time>()
-                                  : now + absl::Hours(static_cast<std::int64_t>(Below(50))) -
-                                        absl::Hours(10);
+    patch.expires_at =
+        Chance(40) ? std::optional<absl::Time>()
+                   : now + absl::Hours(static_cast<std::int64_t>(Below(50))) - absl::Hours(10);
   }
   return patch;
 }

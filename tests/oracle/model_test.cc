@@ -1,6 +1,7 @@
 // Random requests: what a store answers and shows is what the oracle says.
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 
@@ -13,11 +14,16 @@
 namespace aimem::oracle {
 namespace {
 
-constexpr std::uint64_t kSeeds = 20;
 constexpr int kRequests = 100;
 
+/// 20 stores each; more in a longer run, by AIMEM_MODEL_SEEDS.
+std::uint64_t Seeds() {
+  const char* more = std::getenv("AIMEM_MODEL_SEEDS");
+  return more == nullptr ? 20 : std::strtoull(more, nullptr, 10);
+}
+
 TEST(Model, EphemeralStoreAnswersAsTheOracle) {
-  for (std::uint64_t seed = 1; seed <= kSeeds && !HasFailure(); ++seed) {
+  for (std::uint64_t seed = 1; seed <= Seeds() && !HasFailure(); ++seed) {
     CompareWithOracle(
         [](const StoreOptions& options) { return OpenEphemeralStore(nullptr, options); }, seed,
         kRequests);
@@ -28,7 +34,7 @@ TEST(Model, SqliteStoreAnswersAsTheOracle) {
   const std::filesystem::path folder =
       std::filesystem::path(::testing::TempDir()) / ("aimem-model-" + std::to_string(getpid()));
   std::filesystem::create_directories(folder);
-  for (std::uint64_t seed = 1'001; seed <= 1'000 + kSeeds && !HasFailure(); ++seed) {
+  for (std::uint64_t seed = 1'000'001; seed <= 1'000'000 + Seeds() && !HasFailure(); ++seed) {
     CompareWithOracle(
         [&](const StoreOptions& options) {
           return OpenSqliteStore(folder / (std::to_string(seed) + ".db"), {.sync_writes = false},

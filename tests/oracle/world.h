@@ -42,8 +42,9 @@ struct Row {
 class World {
  public:
   /// Apply `batch` as of `now`. OK: committed, with one result an item in `results`; else it was
-  /// refused and this world is spoiled: run what may be refused on a copy. `given` is what the store answered: the ids of new memories that do not follow
-  /// from their name alone are taken from it.
+  /// refused and this world is spoiled: run what may be refused on a copy. `given` is what the
+  /// store answered: the ids of new memories that do not follow from their name alone are taken
+  /// from it.
   absl::Status Run(const WriteBatch& batch, const WriteOptions& options, absl::Time now,
                    const std::vector<ItemResult>& given, std::vector<ItemResult>& results);
 
@@ -62,8 +63,8 @@ class World {
   struct BatchState {
     absl::Time now;
     const WriteOptions* options = nullptr;
-    std::string given_id;             // of the item that runs
-    std::set<std::string> closed;     // ids of memories
+    std::string given_id;          // of the item that runs
+    std::set<std::string> closed;  // ids of memories
     std::set<LinkKey> closed_links;
     std::set<std::string> closed_standards;
     std::vector<std::tuple<std::string, std::string, std::string>> renames;  // ns, title, id
@@ -94,8 +95,7 @@ class World {
   std::vector<Row*> Owners(std::string_view namespace_, std::string_view title);
   /// The rule of the upsert. `row.memory.expires_at` is what the request gives, if anything.
   Result Upsert(Row row);
-  absl::Status CheckName(std::string_view namespace_, std::string_view title,
-                         std::string_view id);
+  absl::Status CheckName(std::string_view namespace_, std::string_view title, std::string_view id);
   void Archive(Row& row, ArchiveReason reason, absl::Time at);
   void Delete(Row& row);
   [[nodiscard]] bool IsLive(std::string_view id) const;

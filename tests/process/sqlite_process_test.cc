@@ -1,9 +1,11 @@
+#include <signal.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_format.h"
@@ -150,9 +152,11 @@ TEST_F(SqliteProcess, CopiedFileContinuesAsAHistoryOfItsOwn) {
   EXPECT_EQ(InfoOf(*copy).vector.at(before.stream), before.seq);
 
   // Nothing stands in the way of bringing them together again.
-  for (const auto& [from, to] : {std::pair(&original, &copy), std::pair(&copy, &original)}) {
+  const std::pair<Store*, Store*> both_ways[] = {{original.get(), copy.get()},
+                                                 {copy.get(), original.get()}};
+  for (const auto& [from, to] : both_ways) {
     MigrateReport report;
-    ASSERT_TRUE(Migrate(**from, **to, {}, report).ok());
+    ASSERT_TRUE(Migrate(*from, *to, {}, report).ok());
     EXPECT_THAT(report.errors, IsEmpty());
   }
   EXPECT_EQ(RootOf(*original), RootOf(*copy));

@@ -64,11 +64,9 @@ absl::Status RunCreator(const std::vector<std::string>& arguments) {
 
 absl::Status RunDoomed(const std::vector<std::string>& arguments) {
   RegisterDyingVfs(std::atoll(arguments[1].c_str()));
-  // The death of a process loses nothing of the page cache: waiting for the disk proves nothing
-  // here. A checkpoint after every group brings its steps in too.
+  // The death of a process loses nothing of the page cache: waiting for the disk proves nothing.
   SqliteOptions options;
   options.sync_writes = false;
-  options.checkpoint_pages = 100;
   options.vfs = kDyingVfs;
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store,
                          OpenSqliteStore(arguments[0], options));
@@ -76,7 +74,7 @@ absl::Status RunDoomed(const std::vector<std::string>& arguments) {
     WriteBatch puts;
     for (int i = 0; i < kDoomedPuts; ++i) {
       WriteBatch one = PutBatch(DoomedNamespace(batch), "title " + std::to_string(i),
-                                std::string(6'000, static_cast<char>('a' + i)));
+                                std::string(2'000, static_cast<char>('a' + i)));
       puts.items.push_back(std::move(one.items[0]));
     }
     AIMEM_RETURN_IF_ERROR(Committed(store->Write(std::move(puts))));

@@ -53,8 +53,8 @@ inline constexpr char kCreatorNamespace[] = "creator";
 /// PATH DIES-AT. Opens the file through the dying VFS, writes kDoomedBatches batches of
 /// kDoomedPuts memories each, prints the number of each when it is committed, closes.
 inline constexpr char kDoomed[] = "doomed";
-inline constexpr int kDoomedBatches = 4;
-inline constexpr int kDoomedPuts = 5;
+inline constexpr int kDoomedBatches = 3;
+inline constexpr int kDoomedPuts = 4;
 std::string DoomedNamespace(int batch);
 
 /// See storm.h.

@@ -115,6 +115,17 @@ TEST_F(NamespaceFilter, WritesBesideItAreFilteredToo) {
   EXPECT_EQ(to_->Get(touched)->content, "content 4");
 }
 
+TEST_F(NamespaceFilter, LinkToWhatOnlyBeginsLikeAMemoryIsLeftOut) {
+  const std::string a = Put(*from_, "web", "a");
+  const std::string b = Put(*from_, "web", "b");
+  const std::string key = a + '\0' + b.substr(0, 30) + '\0' + "related_to";
+  testing::ApplyState(*from_, testing::StateOfOnePart(Kind::kLink, key, model::part::kLinked,
+                                                      model::EncodeTime(1)));
+  Run(*from_, *to_);
+  EXPECT_EQ(report_.links.read, 0);
+  EXPECT_EQ(report_.memories_written, 2);
+}
+
 TEST_F(NamespaceFilter, DryRunCountsOnlyWhatBelongs) {
   testing::Fill(*from_, 20);
   options_.namespace_ = "team/web";
