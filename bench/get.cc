@@ -57,6 +57,7 @@ Section MeasureGet(const Settings& settings) {
   const Corpus corpus(kWords);
   GetDuel small(folder, corpus, 10'000);
   GetDuel large(folder, corpus, large_size);
+  SettleDisk();
   for (int round = 0; round < rounds; ++round) {
     small.Round(calls);
     large.Round(calls);

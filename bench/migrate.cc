@@ -72,6 +72,7 @@ Section MeasureMigrate(const Settings& settings) {
   const std::string source = folder.File("source.db");
   MakeSqlite(source, corpus, size);
   const auto server = Must(support::PostgresServer::Start());
+  SettleDisk();
   std::vector<Migration> there, back;
   for (int round = 0; round < rounds; ++round) {
     const std::string database = absl::StrFormat("round%d", round);

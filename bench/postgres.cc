@@ -74,6 +74,7 @@ Section MeasurePostgres(const Settings& settings) {
   Connections rival(server->Url());
   for (const WriteSet& set : RecordRows(corpus, 0, filled, kFillBatch)) rival.Put(set);
   Must(server->Execute("postgres", "CHECKPOINT").status());
+  SettleDisk();
 
   std::vector<Run> ours_runs, rival_runs;
   double total_s = 0;

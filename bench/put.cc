@@ -72,6 +72,7 @@ class PutDuel {
   }
 
   void RunAll() {
+    SettleDisk();
     Round(sizes_.filled, sizes_.warm_up, false);
     for (int round = 0; round < sizes_.rounds; ++round) {
       Round(sizes_.filled + sizes_.warm_up + round * sizes_.calls, sizes_.calls, true);

@@ -1,6 +1,7 @@
 #include "bench/stores.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -55,6 +56,8 @@ void MustWrite(Store& store, WriteBatch batch) {
   if (result.outcome != WriteOutcome::kCommitted) Must(result.status);
   if (result.outcome != WriteOutcome::kCommitted) throw Failure("a write was not committed");
 }
+
+void SettleDisk() { sync(); }
 
 std::vector<std::string> Fill(Store& store, const Corpus& corpus, std::int64_t first,
                               std::int64_t count) {

@@ -55,6 +55,9 @@ std::vector<WriteSet> RecordRows(const Corpus& corpus, std::int64_t first, std::
 /// Memories [first, first + count), each a batch of its own.
 std::vector<WriteBatch> SingleBatches(const Corpus& corpus, std::int64_t first, std::int64_t count);
 
+/// Wait until the disk has what filling left to the kernel, so that measuring does not meet it.
+void SettleDisk();
+
 /// Write and throw unless committed.
 void MustWrite(Store& store, WriteBatch batch);
 

@@ -96,6 +96,7 @@ Section MeasureWriters(const Settings& settings) {
     SqliteRows(rival_path, true)
         .Load(RecordRows(corpus, 0, filled, kFillBatch), memories, kFillBatch);
   }
+  SettleDisk();
   std::vector<Run> ours, rival, ours_processes, rival_processes;
   std::string shares;
   std::int64_t next = filled;

@@ -42,8 +42,8 @@ absl::Status RunArchiveList(Context& context, const ArchiveListCommand& command)
     for (const ArchivedMemory& archived : result.archived) {
       objects.push_back(ArchivedJson(archived));
     }
-    context.out
-        << JsonObject().Raw("archived", JsonArray(objects)).Int("count", count).Build() << '\n';
+    context.out << JsonObject().Raw("archived", JsonArray(objects)).Int("count", count).Build()
+                << '\n';
   } else if (count == 0) {
     context.err << "no archived memories\n";
   } else {
@@ -59,13 +59,11 @@ absl::Status RunArchiveList(Context& context, const ArchiveListCommand& command)
 
 absl::Status RunArchiveRestore(Context& context, const IdCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
-  const auto result =
-      ExecuteOne(context, *store, RestoreMemory{command.id}, command.request_id);
+  const auto result = ExecuteOne(context, *store, RestoreMemory{command.id}, command.request_id);
   const bool missing = absl::IsNotFound(result.status());
   if (!missing) AIMEM_RETURN_IF_ERROR(result.status());
   if (context.json) {
-    context.out
-        << JsonObject().Bool("restored", !missing).Text("id", command.id).Build() << '\n';
+    context.out << JsonObject().Bool("restored", !missing).Text("id", command.id).Build() << '\n';
   } else if (missing) {
     context.err << "not found in archive: " << command.id << '\n';
   } else {

@@ -72,7 +72,7 @@ absl::StatusOr<WriteResult> Execute(Context& context, Store& store, std::vector<
 absl::StatusOr<ItemResult> ExecuteOne(Context& context, Store& store, WriteItem item,
                                       const std::string& request_id);
 
-// -- Options of the commands ------------------------------------------------------------------------
+// -- Options of the commands ----------------------------------------------------------------------
 
 struct FilterFlags {
   std::optional<std::string> namespace_, tier, since, until, agent_id, as_agent;
@@ -191,7 +191,7 @@ struct GcCommand {
   std::string request_id;
 };
 
-// -- The commands -----------------------------------------------------------------------------------
+// -- The commands ---------------------------------------------------------------------------------
 
 absl::Status RunStore(Context& context, const StoreCommand& command);
 absl::Status RunUpdate(Context& context, const UpdateCommand& command);

@@ -17,15 +17,17 @@ using Action = std::function<absl::Status(Context&)>;
 // Strings and numbers are taken as they were typed: an empty string is a value, and 010 is ten.
 CLI::Option* Text(CLI::App& app, const std::string& names, std::string& target,
                   const std::string& help) {
-  return app.add_option_function<std::string>(
-                names, [&target](const std::string& text) { target = text; }, help)
+  return app
+      .add_option_function<std::string>(
+          names, [&target](const std::string& text) { target = text; }, help)
       ->type_name("TEXT");
 }
 
 CLI::Option* Text(CLI::App& app, const std::string& names, std::optional<std::string>& target,
                   const std::string& help) {
-  return app.add_option_function<std::string>(
-                names, [&target](const std::string& text) { target = text; }, help)
+  return app
+      .add_option_function<std::string>(
+          names, [&target](const std::string& text) { target = text; }, help)
       ->type_name("TEXT");
 }
 
@@ -145,10 +147,10 @@ class Commands {
   }
 
   void AddUpdate() {
-    auto [command, o] = Add<UpdateCommand>(
-        app_, "update", "Change the fields that are given", RunUpdate,
-        "  aimem update 1f3a0c2e -p 8 --tags build,ci\n"
-        "  aimem update 1f3a0c2e --expires-at \"\"        (never expires)\n");
+    auto [command, o] =
+        Add<UpdateCommand>(app_, "update", "Change the fields that are given", RunUpdate,
+                           "  aimem update 1f3a0c2e -p 8 --tags build,ci\n"
+                           "  aimem update 1f3a0c2e --expires-at \"\"        (never expires)\n");
     Text(command, "id", o.id, "Id or unique prefix")->required();
     Text(command, "-T,--title", o.title, "Title");
     Text(command, "-c,--content", o.content, "Content; - reads standard input");
@@ -204,7 +206,8 @@ class Commands {
     Integer(command, "--limit", o.limit, "At most so many [10]");
     Tags(command, o.filter);
     Times(command, o.filter);
-    Text(command, "-T,--tier", ignored_, "keyword, semantic, smart or autonomous; all rank by words")
+    Text(command, "-T,--tier", ignored_,
+         "keyword, semantic, smart or autonomous; all rank by words")
         ->check(CLI::IsMember({"keyword", "semantic", "smart", "autonomous"}, CLI::ignore_case));
     Text(command, "--as-agent", o.filter.as_agent, "Only what the owner of this namespace may see");
     Integer(command, "--budget-tokens", o.budget_tokens, "Longest sum, in tokens of 4 bytes");
@@ -325,8 +328,8 @@ class Commands {
   }
 
   void AddGc() {
-    auto [command, o] = Add<GcCommand>(
-        app_, "gc", "Archive the memories whose time has passed", RunGc, "  aimem gc\n");
+    auto [command, o] = Add<GcCommand>(app_, "gc", "Archive the memories whose time has passed",
+                                       RunGc, "  aimem gc\n");
     RequestId(command, o.request_id);
   }
 

@@ -31,17 +31,16 @@ absl::StatusOr<bool> Anonymous() {
   const std::string text = absl::AsciiStrToLower(FromEnvironment("AI_MEMORY_ANONYMIZE"));
   if (text == "1" || text == "true" || text == "yes" || text == "on") return true;
   if (text.empty() || text == "0" || text == "false" || text == "no" || text == "off") return false;
-  return absl::InvalidArgumentError(
-      absl::StrFormat("AI_MEMORY_ANONYMIZE is '%s': use 1, true, yes, on, 0, false, no or off",
-                      text));
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "AI_MEMORY_ANONYMIZE is '%s': use 1, true, yes, on, 0, false, no or off", text));
 }
 
 // Characters that an agent id does not allow collapse to one '-'; none at the edges.
 std::string Sanitized(std::string_view text) {
   std::string clean;
   for (const char c : text) {
-    const bool allowed = absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' ||
-                         c == '.' || c == '-';
+    const bool allowed =
+        absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-';
     if (allowed && c != '-') {
       clean += c;
     } else if (!clean.empty() && clean.back() != '-') {

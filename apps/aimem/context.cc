@@ -65,8 +65,7 @@ absl::StatusOr<ItemResult> ExecuteOne(Context& context, Store& store, WriteItem 
                                       const std::string& request_id) {
   std::vector<WriteItem> items;
   items.push_back(std::move(item));
-  AIMEM_ASSIGN_OR_RETURN(WriteResult result,
-                         Execute(context, store, std::move(items), request_id));
+  AIMEM_ASSIGN_OR_RETURN(WriteResult result, Execute(context, store, std::move(items), request_id));
   if (result.items.empty()) return absl::InternalError("the store gave no result");
   AIMEM_RETURN_IF_ERROR(result.items[0].status);
   return std::move(result.items[0]);

@@ -147,9 +147,8 @@ void ShowReport(Context& context, const MigrateCommand& command, const MigrateRe
   line("batches:", std::to_string(report.batches));
   line("dry_run:", command.dry_run ? "true" : "false");
   if (report.verify) {
-    line("verify:",
-         absl::StrFormat("%d missing, %d different, %d extra", report.verify->missing,
-                         report.verify->different, report.verify->extra));
+    line("verify:", absl::StrFormat("%d missing, %d different, %d extra", report.verify->missing,
+                                    report.verify->different, report.verify->extra));
   }
   line("errors:", std::to_string(report.errors.size()));
   for (const std::string& error : report.errors) context.out << "    - " << error << '\n';
@@ -180,9 +179,9 @@ absl::Status MigrateStatus(const MigrateReport& report) {
         absl::StrFormat("migration completed with %d error(s)", report.errors.size()));
   }
   if (report.verify && (report.verify->missing > 0 || report.verify->different > 0)) {
-    return absl::DataLossError(absl::StrFormat(
-        "verification found %d missing and %d different: run the migration again",
-        report.verify->missing, report.verify->different));
+    return absl::DataLossError(
+        absl::StrFormat("verification found %d missing and %d different: run the migration again",
+                        report.verify->missing, report.verify->different));
   }
   return absl::OkStatus();
 }

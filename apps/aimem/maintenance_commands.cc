@@ -85,10 +85,9 @@ void ShowOperation(Context& context, const OperationInfo& info) {
   context.out << absl::StrFormat("stream:    %016x\nseq:       %d\nagent:     %s\n", info.stream,
                                  info.seq, info.agent_id);
   for (const ItemResult& item : info.items) {
-    context.out << absl::StrFormat("  %s %s%s\n", EffectName(item.effect), item.id,
-                                   item.status.ok()
-                                       ? ""
-                                       : ": " + std::string(ToStd(item.status.message())));
+    context.out << absl::StrFormat(
+        "  %s %s%s\n", EffectName(item.effect), item.id,
+        item.status.ok() ? "" : ": " + std::string(ToStd(item.status.message())));
   }
 }
 
@@ -118,8 +117,8 @@ absl::Status RunNamespaces(Context& context) {
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kRead));
   AIMEM_ASSIGN_OR_RETURN(const ListResult result, ListAll(*store, ListKind::kNamespaces));
   if (context.json) {
-    context.out
-        << JsonObject().Raw("namespaces", NamespaceCountArray(result.namespaces)).Build() << '\n';
+    context.out << JsonObject().Raw("namespaces", NamespaceCountArray(result.namespaces)).Build()
+                << '\n';
   } else if (result.namespaces.empty()) {
     context.err << "no namespaces\n";
   } else {
@@ -143,8 +142,8 @@ absl::Status RunConflicts(Context& context) {
                             .Raw("ids", JsonStrings(conflict.ids))
                             .Build());
     }
-    context.out
-        << JsonObject().Raw("conflicts", JsonArray(objects)).Int("count", count).Build() << '\n';
+    context.out << JsonObject().Raw("conflicts", JsonArray(objects)).Int("count", count).Build()
+                << '\n';
   } else if (count == 0) {
     context.err << "no conflicts\n";
   } else {
@@ -176,8 +175,8 @@ absl::Status RunAgentsList(Context& context) {
     context.out << '\n';
   }
   if (context.json) {
-    context.out
-        << JsonObject().Int("count", count).Raw("agents", JsonArray(objects)).Build() << '\n';
+    context.out << JsonObject().Int("count", count).Raw("agents", JsonArray(objects)).Build()
+                << '\n';
   } else if (count == 0) {
     context.err << "no registered agents\n";
   } else {
@@ -191,8 +190,7 @@ absl::Status RunAgentsRegister(Context& context, const RegisterCommand& command)
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kCreate));
   AIMEM_ASSIGN_OR_RETURN(
       const ItemResult result,
-      ExecuteOne(context, *store,
-                 RegisterAgent{command.agent_id, command.agent_type, capabilities},
+      ExecuteOne(context, *store, RegisterAgent{command.agent_id, command.agent_type, capabilities},
                  command.request_id));
   if (context.json) {
     context.out << JsonObject()
@@ -277,8 +275,7 @@ absl::Status RunDoctor(Context& context) {
   for (const std::string& problem : report.problems) {
     context.out << "problem: " << problem << '\n';
   }
-  context.out << (sound ? "sound\n"
-                        : absl::StrFormat("%d problem(s)\n", report.problems.size()));
+  context.out << (sound ? "sound\n" : absl::StrFormat("%d problem(s)\n", report.problems.size()));
   return absl::OkStatus();
 }
 

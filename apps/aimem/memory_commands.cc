@@ -28,8 +28,7 @@ absl::StatusOr<Tier> TierFlag(const std::string& text) {
 
 absl::StatusOr<absl::Time> TimeFlag(std::string_view name, const std::string& text) {
   if (const std::optional<absl::Time> time = model::ParseTime(text)) return *time;
-  return absl::InvalidArgumentError(
-      absl::StrFormat("%s is not valid RFC3339: '%s'", name, text));
+  return absl::InvalidArgumentError(absl::StrFormat("%s is not valid RFC3339: '%s'", name, text));
 }
 
 absl::StatusOr<Filter> MakeFilter(const FilterFlags& flags) {
@@ -124,8 +123,7 @@ std::string HitJson(const SearchHit& hit, bool explain) {
   if (!explain) return object.Build();
   std::vector<std::string> reasons;
   for (const ScoreReason& reason : hit.reasons) {
-    reasons.push_back(
-        JsonObject().Text("name", reason.name).Number("value", reason.value).Build());
+    reasons.push_back(JsonObject().Text("name", reason.name).Number("value", reason.value).Build());
   }
   return object.Raw("reasons", JsonArray(reasons)).Build();
 }
@@ -177,8 +175,8 @@ absl::Status CheckQuery(std::string_view name, std::string_view text) {
 absl::Status RunStore(Context& context, const StoreCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(PutMemory put, MakePut(command));
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kCreate));
-  AIMEM_ASSIGN_OR_RETURN(const ItemResult result, ExecuteOne(context, *store, std::move(put),
-                                                             command.request_id));
+  AIMEM_ASSIGN_OR_RETURN(const ItemResult result,
+                         ExecuteOne(context, *store, std::move(put), command.request_id));
   // Shown as it is stored: an update keeps or raises what the memory had.
   AIMEM_ASSIGN_OR_RETURN(const Memory memory, store->Get(result.id));
   if (context.json) {
@@ -193,8 +191,8 @@ absl::Status RunStore(Context& context, const StoreCommand& command) {
 absl::Status RunUpdate(Context& context, const UpdateCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(PatchMemory patch, MakePatch(command));
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
-  AIMEM_ASSIGN_OR_RETURN(const ItemResult result, ExecuteOne(context, *store, std::move(patch),
-                                                             command.request_id));
+  AIMEM_ASSIGN_OR_RETURN(const ItemResult result,
+                         ExecuteOne(context, *store, std::move(patch), command.request_id));
   AIMEM_ASSIGN_OR_RETURN(const Memory memory, store->Get(result.id));
   if (context.json) {
     context.out << MemoryToJson(memory) << '\n';
@@ -211,11 +209,9 @@ absl::Status RunGet(Context& context, const GetCommand& command) {
   if (context.json) {
     std::vector<std::string> objects;
     for (const Link& link : links) objects.push_back(LinkJson(link));
-    context.out << JsonObject()
-                       .Raw("links", JsonArray(objects))
-                       .Raw("memory", MemoryToJson(memory))
-                       .Build()
-                << '\n';
+    context.out
+        << JsonObject().Raw("links", JsonArray(objects)).Raw("memory", MemoryToJson(memory)).Build()
+        << '\n';
     return absl::OkStatus();
   }
   context.out << transfer::PrettyJson(MemoryToJson(memory)) << '\n';
@@ -237,11 +233,9 @@ absl::Status RunList(Context& context, const ListCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(const ListResult result, store->List(request));
   const auto count = static_cast<std::int64_t>(result.memories.size());
   if (context.json) {
-    context.out << JsonObject()
-                       .Int("count", count)
-                       .Raw("memories", MemoryArray(result.memories))
-                       .Build()
-                << '\n';
+    context.out
+        << JsonObject().Int("count", count).Raw("memories", MemoryArray(result.memories)).Build()
+        << '\n';
   } else if (count == 0) {
     context.err << "no memories stored\n";
   } else {
@@ -264,8 +258,8 @@ absl::Status RunSearch(Context& context, const SearchCommand& command) {
   for (const SearchHit& hit : result.hits) memories.push_back(hit.memory);
   const auto count = static_cast<std::int64_t>(memories.size());
   if (context.json) {
-    context.out
-        << JsonObject().Int("count", count).Raw("results", MemoryArray(memories)).Build() << '\n';
+    context.out << JsonObject().Int("count", count).Raw("results", MemoryArray(memories)).Build()
+                << '\n';
   } else if (count == 0) {
     context.err << "no results for: " << command.query << '\n';
   } else {
@@ -309,9 +303,8 @@ absl::Status RunRecall(Context& context, const RecallCommand& command) {
 
 absl::Status RunDelete(Context& context, const IdCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
-  AIMEM_ASSIGN_OR_RETURN(
-      const ItemResult result,
-      ExecuteOne(context, *store, DeleteMemory{command.id}, command.request_id));
+  AIMEM_ASSIGN_OR_RETURN(const ItemResult result,
+                         ExecuteOne(context, *store, DeleteMemory{command.id}, command.request_id));
   if (context.json) {
     context.out << JsonObject().Bool("deleted", true).Text("id", result.id).Build() << '\n';
   } else {
@@ -323,17 +316,15 @@ absl::Status RunDelete(Context& context, const IdCommand& command) {
 absl::Status RunPromote(Context& context, const PromoteCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
   AIMEM_ASSIGN_OR_RETURN(const Memory source, store->Get(command.id));
-  AIMEM_ASSIGN_OR_RETURN(const ItemResult result,
-                         ExecuteOne(context, *store, PromoteMemory{command.id, command.to_namespace},
-                                    command.request_id));
+  AIMEM_ASSIGN_OR_RETURN(
+      const ItemResult result,
+      ExecuteOne(context, *store, PromoteMemory{command.id, command.to_namespace},
+                 command.request_id));
   if (command.to_namespace.empty()) {
     if (context.json) {
-      context.out << JsonObject()
-                         .Bool("promoted", true)
-                         .Text("id", source.id)
-                         .Text("tier", "long")
-                         .Build()
-                  << '\n';
+      context.out
+          << JsonObject().Bool("promoted", true).Text("id", source.id).Text("tier", "long").Build()
+          << '\n';
     } else {
       context.out << "promoted to long-term: " << source.id << '\n';
     }
@@ -364,8 +355,8 @@ absl::Status RunForget(Context& context, const ForgetCommand& command) {
     AIMEM_ASSIGN_OR_RETURN(forget.tier, TierFlag(*command.tier));
   }
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
-  AIMEM_ASSIGN_OR_RETURN(const ItemResult result, ExecuteOne(context, *store, std::move(forget),
-                                                             command.request_id));
+  AIMEM_ASSIGN_OR_RETURN(const ItemResult result,
+                         ExecuteOne(context, *store, std::move(forget), command.request_id));
   if (context.json) {
     context.out << JsonObject().Int("deleted", result.count).Build() << '\n';
   } else {
@@ -380,8 +371,7 @@ absl::Status RunLink(Context& context, const LinkCommand& command) {
   link.source_id = command.source;
   link.target_id = command.target;
   link.relation = command.relation;
-  AIMEM_RETURN_IF_ERROR(
-      ExecuteOne(context, *store, std::move(link), command.request_id).status());
+  AIMEM_RETURN_IF_ERROR(ExecuteOne(context, *store, std::move(link), command.request_id).status());
   if (context.json) {
     context.out << JsonObject().Bool("linked", true).Build() << '\n';
   } else {
@@ -432,9 +422,8 @@ absl::Status RunConsolidate(Context& context, const ConsolidateCommand& command)
   }
   const auto count = static_cast<std::int64_t>(consolidate.ids.size());
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
-  AIMEM_ASSIGN_OR_RETURN(
-      const ItemResult result,
-      ExecuteOne(context, *store, std::move(consolidate), command.request_id));
+  AIMEM_ASSIGN_OR_RETURN(const ItemResult result,
+                         ExecuteOne(context, *store, std::move(consolidate), command.request_id));
   if (context.json) {
     context.out << JsonObject().Text("id", result.id).Int("consolidated", count).Build() << '\n';
   } else {

@@ -118,15 +118,13 @@ std::string PriorityBar(const Context& context, std::int64_t priority) {
 }
 
 std::string RowHead(const Context& context, const Memory& memory) {
-  return absl::StrFormat("[%s/%s]",
-                         Paint(context, TierColour(memory.tier), TierName(memory.tier)),
+  return absl::StrFormat("[%s/%s]", Paint(context, TierColour(memory.tier), TierName(memory.tier)),
                          Id8(memory.id));
 }
 
 std::string Row(const Context& context, const Memory& memory) {
   return absl::StrFormat("%s %s (p=%d, ns=%s, %s)\n", RowHead(context, memory), memory.title,
-                         memory.priority, memory.namespace_,
-                         Age(memory.updated_at, context.now));
+                         memory.priority, memory.namespace_, Age(memory.updated_at, context.now));
 }
 
 std::vector<std::string> SplitList(std::string_view text) {

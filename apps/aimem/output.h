@@ -61,7 +61,7 @@ class ProgressLine {
   absl::Time due_;
 };
 
-// -- Text -------------------------------------------------------------------------------------------
+// -- Text -----------------------------------------------------------------------------------------
 
 /// The first 8 bytes of an id, without half a character.
 std::string Id8(std::string_view id);
@@ -76,7 +76,7 @@ std::string Row(const Context& context, const Memory& memory);
 /// "a, b and c" parts split at commas, trimmed, blanks dropped.
 std::vector<std::string> SplitList(std::string_view text);
 
-// -- JSON -------------------------------------------------------------------------------------------
+// -- JSON -----------------------------------------------------------------------------------------
 
 std::string MemoryArray(const std::vector<Memory>& memories);
 std::string LinkJson(const Link& link);

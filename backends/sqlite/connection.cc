@@ -26,21 +26,29 @@ constexpr const char* kTexts[] = {
     "SELECT kind, key, name, state FROM entity"
     " WHERE (kind, key) >= (?1, ?2) AND (kind, key) < (?3, ?4) ORDER BY kind, key",
     /* kGetOperation */
-    "SELECT stream, seq, operation, bytes FROM log WHERE operation = ?1 ORDER BY stream",
-    /* kNextStream */ "SELECT stream FROM log WHERE stream >= ?1 ORDER BY stream LIMIT 1",
-    /* kLastOfStream */
-    "SELECT stream, seq, operation, bytes FROM log WHERE stream = ?1 ORDER BY seq DESC LIMIT 1",
+    "SELECT stream, position & 0xffffffffff, operation, bytes"
+    " FROM log JOIN stream ON number = position >> 40 WHERE operation = ?1",
+    /* kGetHeads */
+    "SELECT stream, position & 0xffffffffff, operation, bytes FROM stream JOIN log ON position ="
+    " (SELECT position FROM log WHERE position BETWEEN number << 40 AND (number + 1 << 40) - 1"
+    " ORDER BY position DESC LIMIT 1)",
     /* kReadLog */
-    "SELECT stream, seq, operation, bytes FROM log WHERE stream = ?1 AND seq > ?2 ORDER BY seq",
+    "SELECT ?1, position & 0xffffffffff, operation, bytes FROM log WHERE"
+    " position > (SELECT (number << 40) + ?2 FROM stream WHERE stream = ?1) AND"
+    " position < (SELECT number + 1 << 40 FROM stream WHERE stream = ?1) ORDER BY position",
     /* kGetMeta */ "SELECT key, value FROM meta",
     /* kPutEntity */
     "INSERT INTO entity (kind, key, name, state) VALUES (?1, ?2, ?3, ?4)"
     " ON CONFLICT (kind, key) DO UPDATE SET name = excluded.name, state = excluded.state",
-    /* kPutLog */ "INSERT INTO log (stream, seq, operation, bytes) VALUES (?1, ?2, ?3, ?4)",
+    /* kGetStream */ "SELECT number FROM stream WHERE stream = ?1",
+    /* kPutStream */ "INSERT INTO stream (stream) VALUES (?1) RETURNING number",
+    /* kPutLog */ "INSERT INTO log (position, operation, bytes) VALUES ((?1 << 40) + ?2, ?3, ?4)",
     /* kPutMeta */
     "INSERT INTO meta (key, value) VALUES (?1, ?2)"
     " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    /* kCutLog */ "DELETE FROM log WHERE stream = ?1 AND seq < ?2",
+    /* kCutLog */
+    "DELETE FROM log WHERE position >= (SELECT number << 40 FROM stream WHERE stream = ?1) AND"
+    " position < (SELECT (number << 40) + ?2 FROM stream WHERE stream = ?1)",
     /* kIntegrityCheck */ "PRAGMA integrity_check(100)",
 };
 static_assert(std::size(kTexts) == static_cast<std::size_t>(Sql::kCount));

@@ -128,8 +128,8 @@ absl::Status CheckClosedStore(const Place& place) {
   AIMEM_ASSIGN_OR_RETURN(const std::int64_t tables,
                          connection->QueryInt("SELECT count(*) FROM sqlite_schema WHERE"
                                               " type = 'table' AND name IN"
-                                              " ('entity', 'log', 'meta')"));
-  if (tables != 3) return Damaged(place.path, "one of its tables is missing");
+                                              " ('entity', 'log', 'meta', 'stream')"));
+  if (tables != 4) return Damaged(place.path, "one of its tables is missing");
   return absl::OkStatus();
 }
 

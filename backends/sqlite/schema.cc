@@ -16,16 +16,19 @@
 namespace aimem::sqlite {
 namespace {
 
+// A log row lies at (number of its stream << 40) + seq, so that the table's own order is that of
+// the log: no index on (stream, seq), hence a page less a commit. Rows are not kept in the index
+// itself (WITHOUT ROWID): SQLite copies a whole row that overflows its page to compare its key.
 constexpr const char* kTables =
     "CREATE TABLE entity("
     " n INTEGER PRIMARY KEY, kind INTEGER NOT NULL, key BLOB NOT NULL, name BLOB,"
     " state BLOB NOT NULL);"
     "CREATE UNIQUE INDEX entity_key ON entity(kind, key);"
     "CREATE INDEX entity_name ON entity(name) WHERE name IS NOT NULL;"
+    "CREATE TABLE stream(number INTEGER PRIMARY KEY, stream INTEGER NOT NULL UNIQUE);"
     "CREATE TABLE log("
-    " stream INTEGER NOT NULL, seq INTEGER NOT NULL, operation BLOB NOT NULL,"
-    " bytes BLOB NOT NULL, PRIMARY KEY(stream, seq)) WITHOUT ROWID;"
-    "CREATE UNIQUE INDEX log_operation ON log(operation, stream);"
+    " position INTEGER PRIMARY KEY, operation BLOB NOT NULL, bytes BLOB NOT NULL);"
+    "CREATE UNIQUE INDEX log_operation ON log(operation, position >> 40);"
     "CREATE TABLE meta(key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;";
 
 struct Rollback {

@@ -238,9 +238,9 @@ absl::Status SqliteBackend::CheckReadable() {
   AIMEM_RETURN_IF_ERROR(BeginOn(*reader.connection, Sql::kBeginRead));
   absl::StatusOr<std::int64_t> tables = reader.connection->QueryInt(
       "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN"
-      " ('entity', 'log', 'meta')");
+      " ('entity', 'log', 'meta', 'stream')");
   if (!tables.ok()) return tables.status();
-  if (*tables != 3) {
+  if (*tables != 4) {
     return MakeStatus(absl::StatusCode::kDataLoss,
                       absl::StrFormat("the store '%s' is damaged: one of its tables is missing; "
                                       "restore it from a backup",

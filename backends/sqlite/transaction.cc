@@ -18,7 +18,8 @@ namespace {
 std::int64_t ToStored(std::uint64_t stream) { return std::bit_cast<std::int64_t>(stream); }
 std::uint64_t FromStored(std::int64_t stream) { return std::bit_cast<std::uint64_t>(stream); }
 
-constexpr std::uint64_t kMaxSeq = std::numeric_limits<std::int64_t>::max();
+/// What a position in the log leaves for the sequence number: schema.cc says why.
+constexpr std::uint64_t kMaxSeq = (std::uint64_t{1} << 40) - 1;
 /// Greater than every kind.
 constexpr std::int64_t kAfterAllKinds = 256;
 
@@ -205,20 +206,11 @@ absl::Status SqliteTransaction::ReadLogRows(const ReadSet& set, ReadResult& resu
 }
 
 absl::Status SqliteTransaction::ReadHeads(std::vector<LogRow>& heads) {
-  // From stream to stream: two look-ups each, however long the log is.
-  std::int64_t from = std::numeric_limits<std::int64_t>::min();
+  Statement get(*connection_, Sql::kGetHeads);
   for (;;) {
-    Statement next(*connection_, Sql::kNextStream);
-    next.BindInt(1, from);
-    AIMEM_ASSIGN_OR_RETURN(const bool found, next.Step());
+    AIMEM_ASSIGN_OR_RETURN(const bool found, get.Step());
     if (!found) break;
-    const std::int64_t stream = next.Int(0);
-    Statement last(*connection_, Sql::kLastOfStream);
-    last.BindInt(1, stream);
-    AIMEM_ASSIGN_OR_RETURN(const bool has_last, last.Step());
-    if (has_last) AIMEM_RETURN_IF_ERROR(TakeLogRow(last, heads));
-    if (stream == std::numeric_limits<std::int64_t>::max()) break;
-    from = stream + 1;
+    AIMEM_RETURN_IF_ERROR(TakeLogRow(get, heads));
   }
   std::sort(heads.begin(), heads.end(),
             [](const LogRow& a, const LogRow& b) { return a.stream < b.stream; });
@@ -326,15 +318,34 @@ absl::Status SqliteTransaction::PutRows(const std::vector<EntityRow>& rows) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::int64_t> SqliteTransaction::StreamNumber(std::uint64_t stream) {
+  for (const Sql sql : {Sql::kGetStream, Sql::kPutStream}) {
+    Statement statement(*connection_, sql);
+    statement.BindInt(1, ToStored(stream));
+    AIMEM_ASSIGN_OR_RETURN(const bool found, statement.Step());
+    if (!found) continue;
+    const std::int64_t number = statement.Int(0);
+    // A RETURNING statement has its effect once it was run to its end.
+    AIMEM_RETURN_IF_ERROR(statement.Run());
+    return number;
+  }
+  return MakeStatus(absl::StatusCode::kInternal, "a new stream was given no number");
+}
+
 absl::Status SqliteTransaction::PutLog(const std::vector<LogRow>& rows) {
+  std::map<std::uint64_t, std::int64_t> numbers;
   for (const LogRow& row : rows) {
     if (row.seq > kMaxSeq) {
       return MakeStatus(absl::StatusCode::kInvalidArgument,
                         absl::StrFormat("sequence number %d of stream %016x is over %d", row.seq,
                                         row.stream, kMaxSeq));
     }
+    const auto [number, unknown] = numbers.try_emplace(row.stream);
+    if (unknown) {
+      AIMEM_ASSIGN_OR_RETURN(number->second, StreamNumber(row.stream));
+    }
     Statement put(*connection_, Sql::kPutLog);
-    put.BindInt(1, ToStored(row.stream));
+    put.BindInt(1, number->second);
     put.BindInt(2, static_cast<std::int64_t>(row.seq));
     put.BindBlob(3, AsBytes(row.operation));
     put.BindBlob(4, row.bytes);

@@ -56,6 +56,8 @@ class SqliteTransaction : public Transaction {
   absl::Status ReadHeads(std::vector<LogRow>& heads);
   absl::Status ReadMeta(std::map<std::string, std::string>& meta);
   absl::Status PutRows(const std::vector<EntityRow>& rows);
+  /// The number under which the log keeps `stream`; a new one if it has none.
+  absl::StatusOr<std::int64_t> StreamNumber(std::uint64_t stream);
   absl::Status PutLog(const std::vector<LogRow>& rows);
   absl::Status PutMetaAndCuts(const WriteSet& set);
   absl::Status Damaged(std::string_view what) const;

@@ -46,8 +46,8 @@ class Import {
     }
     AIMEM_RETURN_IF_ERROR(Flush(&ImportReport::imported));
     if (document.malformed_links > 0) {
-      report_.errors.push_back(absl::StrFormat("links: %d entries are not links",
-                                               document.malformed_links));
+      report_.errors.push_back(
+          absl::StrFormat("links: %d entries are not links", document.malformed_links));
     }
     for (const DocumentLink& item : document.links) AIMEM_RETURN_IF_ERROR(Add(item));
     return Flush(&ImportReport::links);
@@ -122,12 +122,12 @@ class Import {
 
   // Write what has been collected. Ids are the document's, so that running a broken import
   // again has the same effect, whatever part of it was written.
-  absl::Status Flush(std::int64_t ImportReport::* counter) {
+  absl::Status Flush(std::int64_t ImportReport::*counter) {
     if (batch_.items.empty()) return absl::OkStatus();
     if (options_.cancel != nullptr && options_.cancel->load()) {
-      return absl::CancelledError(absl::StrFormat(
-          "stopped after %d of %d items: run the import again to complete it", progress_.done,
-          progress_.total));
+      return absl::CancelledError(
+          absl::StrFormat("stopped after %d of %d items: run the import again to complete it",
+                          progress_.done, progress_.total));
     }
     const WriteResult result = WritePatiently();
     AIMEM_RETURN_IF_ERROR(Take(result, counter));
@@ -148,26 +148,26 @@ class Import {
     auto pause = kFirstPause;
     for (int attempt = 1;; ++attempt) {
       WriteResult result = to_.Write(batch_, options);
-      const bool retry = result.outcome == WriteOutcome::kRejected &&
-                         (absl::IsUnavailable(result.status) ||
-                          absl::IsResourceExhausted(result.status));
+      const bool retry =
+          result.outcome == WriteOutcome::kRejected &&
+          (absl::IsUnavailable(result.status) || absl::IsResourceExhausted(result.status));
       if (!retry || attempt == kAttempts) return result;
       std::this_thread::sleep_for(pause);
       pause *= 2;
     }
   }
 
-  absl::Status Take(const WriteResult& result, std::int64_t ImportReport::* counter) {
+  absl::Status Take(const WriteResult& result, std::int64_t ImportReport::*counter) {
     if (result.outcome == WriteOutcome::kUnknown) {
-      return Annotate(result.status,
-                      absl::StrFormat("the outcome of operation %s is unknown: run the import again",
-                                      result.operation.ToString()));
+      return Annotate(
+          result.status,
+          absl::StrFormat("the outcome of operation %s is unknown: run the import again",
+                          result.operation.ToString()));
     }
     const bool rejected = result.outcome == WriteOutcome::kRejected;
-    const bool all_refused =
-        result.items.size() == labels_.size() &&
-        std::none_of(result.items.begin(), result.items.end(),
-                     [](const ItemResult& item) { return item.status.ok(); });
+    const bool all_refused = result.items.size() == labels_.size() &&
+                             std::none_of(result.items.begin(), result.items.end(),
+                                          [](const ItemResult& item) { return item.status.ok(); });
     if (result.items.size() != labels_.size() || (rejected && !all_refused)) {
       return result.status.ok() ? absl::InternalError("the store answered for other items")
                                 : result.status;

@@ -62,13 +62,27 @@ class CountingBuffer final : public std::streambuf {
 };
 
 enum Field : unsigned {
-  kId, kTier, kNamespace, kTitle, kContent, kTags, kPriority, kConfidence, kSource, kAccessCount,
-  kCreatedAt, kUpdatedAt, kLastAccessedAt, kExpiresAt, kMetadata, kUnknownField
+  kId,
+  kTier,
+  kNamespace,
+  kTitle,
+  kContent,
+  kTags,
+  kPriority,
+  kConfidence,
+  kSource,
+  kAccessCount,
+  kCreatedAt,
+  kUpdatedAt,
+  kLastAccessedAt,
+  kExpiresAt,
+  kMetadata,
+  kUnknownField
 };  // in the order of kFieldNames
 constexpr std::array<std::string_view, kUnknownField> kFieldNames = {
-    "id",         "tier",         "namespace",  "title",      "content",
-    "tags",       "priority",     "confidence", "source",     "access_count",
-    "created_at", "updated_at",   "last_accessed_at", "expires_at", "metadata"};
+    "id",         "tier",       "namespace",        "title",      "content",
+    "tags",       "priority",   "confidence",       "source",     "access_count",
+    "created_at", "updated_at", "last_accessed_at", "expires_at", "metadata"};
 constexpr unsigned kRequiredFields = kUpdatedAt + 1;
 
 Field FindField(std::string_view name) {
@@ -79,13 +93,12 @@ Field FindField(std::string_view name) {
 struct Scalar {
   enum Type : std::uint8_t { kNull, kBool, kInteger, kFloat, kString } type = kNull;
   std::int64_t integer = 0;
-  double number = 0;       // of an integer as well
-  std::string_view text;   // of a string its value; else the JSON
+  double number = 0;      // of an integer as well
+  std::string_view text;  // of a string its value; else the JSON
 };
 
 std::string ScalarJson(const Scalar& scalar) {
-  return scalar.type == Scalar::kString ? model::JsonString(scalar.text)
-                                        : std::string(scalar.text);
+  return scalar.type == Scalar::kString ? model::JsonString(scalar.text) : std::string(scalar.text);
 }
 
 // Collects the events of one value as JSON text again.
@@ -377,9 +390,7 @@ class DocumentReader final : public nlohmann::json_sax<nlohmann::json> {
     return FailInMemory(absl::StrFormat("field \"%s\" has another type than a memory's", key_));
   }
 
-  void Refuse(absl::Status status) {
-    document_.memories.back().status.Update(status);
-  }
+  void Refuse(absl::Status status) { document_.memories.back().status.Update(status); }
 
   bool MemoryField(const Scalar& scalar) {
     const Field field = FindField(key_);
@@ -455,9 +466,8 @@ class DocumentReader final : public nlohmann::json_sax<nlohmann::json> {
   void TimeField(Field field, std::string_view text, Memory& memory) {
     const std::optional<absl::Time> time = model::ParseTime(text);
     if (!time) {
-      Refuse(absl::InvalidArgumentError(
-          absl::StrFormat("%s is not valid RFC3339: '%s'", kFieldNames[field],
-                          FirstCharacters(text, 60))));
+      Refuse(absl::InvalidArgumentError(absl::StrFormat(
+          "%s is not valid RFC3339: '%s'", kFieldNames[field], FirstCharacters(text, 60))));
     } else if (field == kCreatedAt) {
       memory.created_at = *time;
     } else if (field == kUpdatedAt) {

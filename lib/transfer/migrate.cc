@@ -219,12 +219,12 @@ class Migration {
     }
     if (report_.errors.size() >= kErrorsMax) return;
     const std::string_view why = ToStd(refusal.status.message());
-    report_.errors.push_back(
-        refusal.stream == 0
-            ? absl::StrFormat("entity of kind %d, key \"%s\", was refused: %s",
-                              static_cast<int>(refusal.key.kind), refusal.key.key, why)
-            : absl::StrFormat("commit %d of stream %016x was refused: %s", refusal.seq,
-                              refusal.stream, why));
+    report_.errors.push_back(refusal.stream == 0
+                                 ? absl::StrFormat("entity of kind %d, key \"%s\", was refused: %s",
+                                                   static_cast<int>(refusal.key.kind),
+                                                   refusal.key.key, why)
+                                 : absl::StrFormat("commit %d of stream %016x was refused: %s",
+                                                   refusal.seq, refusal.stream, why));
   }
 
   absl::StatusOr<Differences> CompareStores(bool count) {
@@ -232,12 +232,11 @@ class Migration {
     if (filter_) to_filter.emplace(to_, from_, *options_.namespace_);
     StateReader from(from_, limit_, filter_ ? &*filter_ : nullptr);
     StateReader to(to_, limit_, to_filter ? &*to_filter : nullptr);
-    auto differences =
-        Compare(from, to, [&](const EntityState& state, const model::Parts& parts) {
-          if (count) ++Read(report_, Count(state.key, parts));
-          if (count) ShowProgress(1);
-          return CheckCancelled();
-        });
+    auto differences = Compare(from, to, [&](const EntityState& state, const model::Parts& parts) {
+      if (count) ++Read(report_, Count(state.key, parts));
+      if (count) ShowProgress(1);
+      return CheckCancelled();
+    });
     if (count) report_.batches = from.pages();
     return differences;
   }
@@ -270,8 +269,7 @@ class Migration {
 }  // namespace
 }  // namespace transfer
 
-absl::Status Migrate(Store& from, Store& to, const MigrateOptions& options,
-                     MigrateReport& report) {
+absl::Status Migrate(Store& from, Store& to, const MigrateOptions& options, MigrateReport& report) {
   report = {};
   if (options.batch < 1 || options.batch > 1'000) {
     return absl::InvalidArgumentError(

@@ -4,9 +4,9 @@
 namespace aimem::testing {
 namespace {
 
+using nlohmann::json;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
-using nlohmann::json;
 
 TEST_F(Cli, ArchiveListsWhatWasForgotten) {
   const std::string id = Store("one", "c", {"--tags", "x"});

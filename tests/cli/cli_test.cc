@@ -9,14 +9,15 @@
 namespace aimem::testing {
 namespace {
 
+using nlohmann::json;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
-using nlohmann::json;
 
 TEST_F(Cli, VersionNamesBothPrograms) {
-  EXPECT_THAT(Succeed({"-V"}).out, ContainsRegex("^aimem [0-9]+\\.[0-9]+\\.[0-9]+ \\(ai-memory 0.6.0\\)\n$"));
+  EXPECT_THAT(Succeed({"-V"}).out,
+              ContainsRegex("^aimem [0-9]+\\.[0-9]+\\.[0-9]+ \\(ai-memory 0.6.0\\)\n$"));
   EXPECT_EQ(Succeed({"--version"}).out, Succeed({"-V"}).out);
 }
 
@@ -34,9 +35,10 @@ TEST_F(Cli, UnderItsOtherNameItIsAiMemory) {
 TEST_F(Cli, HelpOfEveryCommandHasExamples) {
   EXPECT_THAT(Succeed({"--help"}).out, HasSubstr("recall"));
   for (const char* command :
-       {"store", "update", "get", "list", "search", "recall", "delete", "promote", "forget",
-        "link", "resolve", "consolidate", "stats", "namespaces", "conflicts", "agents", "gc",
-        "export", "import", "migrate", "operation", "doctor"}) {
+       {"store",  "update",     "get",       "list",   "search",  "recall",
+        "delete", "promote",    "forget",    "link",   "resolve", "consolidate",
+        "stats",  "namespaces", "conflicts", "agents", "gc",      "export",
+        "import", "migrate",    "operation", "doctor"}) {
     const Ran ran = Succeed({command, "--help"});
     EXPECT_THAT(ran.out, HasSubstr("Examples:\n  aimem ")) << command;
     EXPECT_EQ(ran.err, "");
@@ -75,7 +77,8 @@ TEST_F(Cli, UsageErrorsExitWithTwo) {
 
 TEST_F(Cli, GlobalOptionsMayFollowTheCommand) {
   Store("title");
-  EXPECT_EQ(json::parse(Succeed({"--json", "list"}).out), json::parse(Succeed({"list", "--json"}).out));
+  EXPECT_EQ(json::parse(Succeed({"--json", "list"}).out),
+            json::parse(Succeed({"list", "--json"}).out));
   EXPECT_EQ(Json({"list", "--db", "ai-memory.db"})["count"], 1);
 }
 
@@ -93,10 +96,18 @@ TEST_F(Cli, DatabaseIsTheFlagElseTheEnvironmentElseTheDefault) {
 }
 
 TEST_F(Cli, LookingAtADatabaseThatIsNotThereIsANoteAndMakesNone) {
-  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
-           {"list"}, {"search", "x"}, {"recall", "x"}, {"stats"}, {"namespaces"}, {"conflicts"},
-           {"agents"}, {"archive", "list"}, {"archive", "stats"}, {"gc"},
-           {"forget", "-n", "x"}}) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"list"},
+                                             {"search", "x"},
+                                             {"recall", "x"},
+                                             {"stats"},
+                                             {"namespaces"},
+                                             {"conflicts"},
+                                             {"agents"},
+                                             {"archive", "list"},
+                                             {"archive", "stats"},
+                                             {"gc"},
+                                             {"forget", "-n", "x"}}) {
     const Ran ran = Succeed(arguments);
     EXPECT_THAT(ran.err, HasSubstr("there is no database at ai-memory.db"))
         << ::testing::PrintToString(arguments);

@@ -7,10 +7,10 @@
 namespace aimem::testing {
 namespace {
 
+using nlohmann::json;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-using nlohmann::json;
 
 TEST_F(Cli, ExportIsPrettyJsonAndImportsAgain) {
   const std::string a = Store("a", "content", {"-t", "long"});
@@ -116,8 +116,7 @@ TEST_F(Cli, MigrateCopiesAndSaysSo) {
 
 TEST_F(Cli, MigrateDryRunMakesNothing) {
   Store("a");
-  const json report =
-      Json({"migrate", "--from", "ai-memory.db", "--to", "copy.db", "--dry-run"});
+  const json report = Json({"migrate", "--from", "ai-memory.db", "--to", "copy.db", "--dry-run"});
   EXPECT_EQ(report["dry_run"], true);
   EXPECT_EQ(report["memories_read"], 1);
   EXPECT_EQ(report["memories_written"], 0);

@@ -7,11 +7,11 @@
 namespace aimem::testing {
 namespace {
 
+using nlohmann::json;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
-using nlohmann::json;
 
 TEST_F(Cli, StorePrintsWhatIsStored) {
   const json memory =
@@ -35,8 +35,8 @@ TEST_F(Cli, StorePrintsWhatIsStored) {
 }
 
 TEST_F(Cli, StoreTakesAnExpiryOrALife) {
-  EXPECT_EQ(Json({"store", "-T", "a", "-c", "c", "--expires-at", "2100-01-01T09:00:00+09:00"})
-                ["expires_at"],
+  EXPECT_EQ(Json({"store", "-T", "a", "-c", "c", "--expires-at",
+                  "2100-01-01T09:00:00+09:00"})["expires_at"],
             "2100-01-01T00:00:00+00:00");
   EXPECT_TRUE(Json({"store", "-T", "b", "-c", "c", "--ttl-secs", "60"}).contains("expires_at"));
   EXPECT_EQ(Fail(1, {"store", "-T", "c", "-c", "c", "--expires-at", "soon"}),
@@ -86,10 +86,10 @@ TEST_F(Cli, DefaultNamespaceIsTheRepositoryElseTheFolder) {
   std::filesystem::create_directories(repository / ".git" / "objects");
   std::filesystem::create_directories(repository / ".git" / "refs");
   std::ofstream(repository / ".git" / "HEAD") << "ref: refs/heads/main\n";
-  for (const auto& [url, name] : std::map<std::string, std::string>{
-           {"https://example.com/group/shop.git", "shop"},
-           {"git@example.com:tools.git", "tools"},
-           {"ssh://git@example.com/group/deep/api/", "api"}}) {
+  for (const auto& [url, name] :
+       std::map<std::string, std::string>{{"https://example.com/group/shop.git", "shop"},
+                                          {"git@example.com:tools.git", "tools"},
+                                          {"ssh://git@example.com/group/deep/api/", "api"}}) {
     std::ofstream(repository / ".git" / "config")
         << "[core]\n\trepositoryformatversion = 0\n[remote \"origin\"]\n\turl = " << url << "\n";
     EXPECT_EQ(stored_in(repository), name) << url;
@@ -105,8 +105,8 @@ TEST_F(Cli, DefaultNamespaceIsTheRepositoryElseTheFolder) {
 }
 
 TEST_F(Cli, RequestIdHasOneEffect) {
-  const std::vector<std::string> store = {"store",       "-n", "ns",           "-T", "t",
-                                          "-c",          "c",  "--request-id", "r1"};
+  const std::vector<std::string> store = {"store", "-n", "ns",           "-T", "t",
+                                          "-c",    "c",  "--request-id", "r1"};
   Start first;
   first.environment["AI_MEMORY_AGENT_ID"] = "";  // another identity each time
   const std::string id = Json(store, first).value("id", "");
@@ -121,8 +121,8 @@ TEST_F(Cli, RequestIdHasOneEffect) {
 
 TEST_F(Cli, UpdateChangesWhatIsGiven) {
   const std::string id = Store("title", "content", {"--tags", "a,b", "--ttl-secs", "60"});
-  const json updated = Json({"update", id.substr(0, 8), "-T", "new title", "-p", "9", "-n",
-                             "other", "--confidence", "0.25"});
+  const json updated = Json({"update", id.substr(0, 8), "-T", "new title", "-p", "9", "-n", "other",
+                             "--confidence", "0.25"});
   EXPECT_EQ(updated["id"], id);
   EXPECT_EQ(updated["title"], "new title");
   EXPECT_EQ(updated["namespace"], "other");
@@ -175,8 +175,8 @@ TEST_F(Cli, AmbiguousPrefixesNameTheIds) {
 TEST_F(Cli, ListShowsRowsByPriority) {
   const std::string low = Store("low", "c", {"-p", "2"});
   const std::string high = Store("high", "c", {"-p", "9", "-t", "long"});
-  EXPECT_EQ(Succeed({"list"}).out, "[long/" + high.substr(0, 8) + "] high (p=9, ns=ns, just now)\n[mid/" +
-                                       low.substr(0, 8) +
+  EXPECT_EQ(Succeed({"list"}).out, "[long/" + high.substr(0, 8) +
+                                       "] high (p=9, ns=ns, just now)\n[mid/" + low.substr(0, 8) +
                                        "] low (p=2, ns=ns, just now)\n\n2 memory(ies)\n");
   EXPECT_EQ(Json({"list", "--limit", "1"})["memories"][0]["id"], high);
   EXPECT_EQ(Json({"list", "--limit", "1", "--offset", "1"})["memories"][0]["id"], low);
@@ -230,8 +230,7 @@ TEST_F(Cli, RecallRanksExplainsAndCountsTheUse) {
   EXPECT_EQ(Json({"get", id})["memory"]["access_count"], 2);
 
   const std::string text = Succeed({"recall", "deploy"}).out;
-  EXPECT_THAT(text, HasSubstr("[mid/" + id.substr(0, 8) +
-                              "] deploy window ████████░░ score="));
+  EXPECT_THAT(text, HasSubstr("[mid/" + id.substr(0, 8) + "] deploy window ████████░░ score="));
   EXPECT_THAT(text, ContainsRegex("score=[0-9]+\\.[0-9][0-9] \\(ns=ns, 2x, just now conf=50%\\)\n"
                                   "  tuesday x+\n\n1 memory\\(ies\\) recalled \\[keyword\\]\n$"));
   EXPECT_THAT(Succeed({"recall", "deploy", "--explain"}).out, HasSubstr("  because: deploy="));
@@ -322,7 +321,8 @@ TEST_F(Cli, ResolveDemotesTheLoser) {
 TEST_F(Cli, ConsolidatePutsOneInThePlaceOfSeveral) {
   const std::string a = Store("a", "c", {"--tags", "x"});
   const std::string b = Store("b", "c", {"--tags", "y", "-p", "7"});
-  const json result = Json({"consolidate", a + ", " + b, "-T", "both", "-s", "summary", "-n", "ns"});
+  const json result =
+      Json({"consolidate", a + ", " + b, "-T", "both", "-s", "summary", "-n", "ns"});
   EXPECT_EQ(result["consolidated"], 2);
   const json memory = Json({"get", result.value("id", "")})["memory"];
   EXPECT_EQ(memory["title"], "both");

@@ -30,7 +30,9 @@ using ::testing::SizeIs;
 
 constexpr absl::Duration kStandstill = absl::Seconds(30);
 constexpr std::uint64_t kTicksMin = 10;
-constexpr std::uint64_t kTicksMax = 400;
+constexpr std::uint64_t kTicksMax = 250;
+// About as long as a write takes.
+constexpr std::uint64_t kWriteMicroseconds = 6'000;
 
 class Storm {
  public:
@@ -39,9 +41,10 @@ class Storm {
   void Run() {
     SetUpStore();
     if (::testing::Test::HasFatalFailure()) return;
-    for (int i = 0; i < kStormReaders; ++i) StartReader(i);
     writers_.resize(kStormWriters);
     for (int i = 0; i < kStormWriters; ++i) StartWriter(i);
+    AwaitFirstWrite();
+    for (int i = 0; i < kStormReaders; ++i) StartReader(i);
     KillAndRestart();
     for (Writer& writer : writers_) Finish(writer);
     for (support::ChildProcess& reader : readers_) FinishReader(reader);
@@ -105,6 +108,15 @@ class Storm {
         kStormWriter, {options_.url, std::to_string(i), BoardPath(), JournalPath(i)});
   }
 
+  // A reader that may not write, opened while nobody writes, reads without locks, and is asked to
+  // try again when a writer comes. From then on no reader is.
+  void AwaitFirstWrite() {
+    for (const char* when : {"before", "after"}) {
+      char tick = 0;
+      ASSERT_EQ(read(writers_[0].process.output(), &tick, 1), 1) << when << " the first write";
+    }
+  }
+
   void KillAndRestart() {
     const absl::Time end = absl::Now() + options_.duration;
     while (absl::Now() < end && !::testing::Test::HasFailure()) {
@@ -132,6 +144,8 @@ class Storm {
       writer.ticks_left -= static_cast<std::uint64_t>(count);
       return;
     }
+    // A tick comes at the start of a write or after its end; the kill must meet any moment of it.
+    absl::SleepFor(absl::Microseconds(random_() % kWriteMicroseconds));
     const support::ProcessEnd end = writer.process.Kill();
     ASSERT_NE(end.signal, 0) << "writer " << i << " ended by itself: " << end.ToString();
     ++kills_;

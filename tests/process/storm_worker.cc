@@ -69,14 +69,13 @@ class StormWriter {
     version_id_ = versions.at(VersionTitle(writer_));
     counter_id_ = counter.begin()->second;
     Learn(journal);
-    auto number = static_cast<std::int64_t>(journal.intents.size());
-    // One write is on its way at a time, so one at most was not answered.
-    if (!demo::Unacknowledged(journal).empty()) AIMEM_RETURN_IF_ERROR(Send(--number));
-    while (!ToldToStop()) {
-      ++number;
-      AIMEM_RETURN_IF_ERROR(Announce(number - 1));
+    auto next = static_cast<std::int64_t>(journal.intents.size());
+    // One write is on its way at a time, so only the last can be without an answer.
+    if (!demo::Unacknowledged(journal).empty()) AIMEM_RETURN_IF_ERROR(Send(next - 1));
+    for (; !ToldToStop(); ++next) {
+      AIMEM_RETURN_IF_ERROR(Announce(next));
       Tick();
-      AIMEM_RETURN_IF_ERROR(Send(number - 1));
+      AIMEM_RETURN_IF_ERROR(Send(next));
       Tick();
     }
     return absl::OkStatus();

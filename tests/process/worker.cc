@@ -74,7 +74,7 @@ absl::Status RunDoomed(const std::vector<std::string>& arguments) {
     WriteBatch puts;
     for (int i = 0; i < kDoomedPuts; ++i) {
       WriteBatch one = PutBatch(DoomedNamespace(batch), "title " + std::to_string(i),
-                                std::string(2'000, static_cast<char>('a' + i)));
+                                std::string(500, static_cast<char>('a' + i)));
       puts.items.push_back(std::move(one.items[0]));
     }
     AIMEM_RETURN_IF_ERROR(Committed(store->Write(std::move(puts))));

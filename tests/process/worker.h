@@ -54,7 +54,7 @@ inline constexpr char kCreatorNamespace[] = "creator";
 /// kDoomedPuts memories each, prints the number of each when it is committed, closes.
 inline constexpr char kDoomed[] = "doomed";
 inline constexpr int kDoomedBatches = 3;
-inline constexpr int kDoomedPuts = 4;
+inline constexpr int kDoomedPuts = 3;
 std::string DoomedNamespace(int batch);
 
 /// See storm.h.

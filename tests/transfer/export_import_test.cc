@@ -12,18 +12,18 @@
 namespace aimem {
 namespace {
 
+using nlohmann::json;
+using testing::AddLinkBetween;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::SizeIs;
-using testing::AddLinkBetween;
 using testing::Interposed;
 using testing::Opened;
 using testing::OpenEphemeral;
 using testing::OpenSqlite;
 using testing::Put;
+using ::testing::SizeIs;
 using testing::TempFolder;
 using testing::WriteAll;
-using nlohmann::json;
 
 std::string Export(Store& store, absl::Time now = absl::Now()) {
   std::ostringstream out;
@@ -173,8 +173,8 @@ TEST(Import, NormalisesWhatOtherProgramsWrite) {
   EXPECT_EQ(stored->title, "A title");
   EXPECT_EQ(stored->content, "one\ntwo");
   EXPECT_EQ(stored->source, "mine-claude");
-  EXPECT_EQ(stored->created_at, absl::FromCivil(absl::CivilSecond(2026, 1, 1, 18, 4, 5),
-                                                absl::UTCTimeZone()));
+  EXPECT_EQ(stored->created_at,
+            absl::FromCivil(absl::CivilSecond(2026, 1, 1, 18, 4, 5), absl::UTCTimeZone()));
 }
 
 TEST(Import, ItemsThatCannotBeAreNamedAndTheOthersWritten) {
@@ -188,7 +188,7 @@ TEST(Import, ItemsThatCannotBeAreNamedAndTheOthersWritten) {
   metadata["metadata"] = nullptr;
   json source = MemoryJson("source", "S");
   source["source"] = "elsewhere";
-  const json memories = {MemoryJson("good", "G"), blank, tier, metadata, source,
+  const json memories = {MemoryJson("good", "G"),    blank, tier, metadata, source,
                          MemoryJson("name", "taken")};
   const json links = {{{"source_id", "good"}, {"target_id", owner}},
                       {{"source_id", "good"}, {"target_id", "blank"}},

@@ -136,9 +136,9 @@ TEST(ImportDocument, AnotherFormIsRefusedWithLineAndColumn) {
 }
 
 TEST(ImportDocument, EveryFieldThatAMemoryHasIsAskedFor) {
-  for (const std::string name : {"id", "tier", "namespace", "title", "content", "tags", "priority",
-                                 "confidence", "source", "access_count", "created_at",
-                                 "updated_at"}) {
+  for (const std::string name :
+       {"id", "tier", "namespace", "title", "content", "tags", "priority", "confidence", "source",
+        "access_count", "created_at", "updated_at"}) {
     const auto document = Parse(With("\"" + name + "\":", "\"other\":"));
     ASSERT_FALSE(document.ok()) << name;
     EXPECT_THAT(std::string(document.status().message()),

@@ -10,16 +10,16 @@
 namespace aimem {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::SizeIs;
 using testing::AddLinkBetween;
 using testing::Fill;
+using ::testing::HasSubstr;
 using testing::Interposed;
 using testing::Opened;
 using testing::OpenEphemeral;
 using testing::OpenSqlite;
 using testing::Put;
 using testing::Root;
+using ::testing::SizeIs;
 using testing::TempFolder;
 using testing::WriteAll;
 
@@ -169,7 +169,7 @@ TEST(Migrate, EndsAlthoughTheSourceIsWrittenToAllTheTime) {
   Interposed writing(*from);
   std::vector<std::string> written;
   writing.before_read = [&](int page) {
-        // More than a page holds, so that no page is ever the last one.
+    // More than a page holds, so that no page is ever the last one.
     for (int i = 0; i < 7; ++i) {
       written.push_back(Put(*from, "beside", absl::StrFormat("new %d.%d", page, i)));
     }
@@ -193,8 +193,9 @@ TEST(Migrate, DestinationMayBeWrittenToAtTheSameTime) {
   Interposed busy(*to);
   std::vector<std::string> written;
   busy.before_apply = [&](int page, ChangePage&) {
-    // The same titles as the source's: both sides have something to say about one entity.
-    written.push_back(Put(*to, "team", absl::StrFormat("memory %d", page), "of the destination"));
+    // A title that the source has as well: whichever is later stands. And one of its own.
+    Put(*to, "team", absl::StrFormat("memory %d", page), "of the destination");
+    written.push_back(Put(*to, "team", absl::StrFormat("own %d", page), "of the destination"));
     return absl::OkStatus();
   };
   MigrateReport report;
@@ -202,7 +203,7 @@ TEST(Migrate, DestinationMayBeWrittenToAtTheSameTime) {
   EXPECT_EQ(report.verify->missing + report.verify->different, 0);
   for (const std::string& id : written) {
     const auto memory = to->Get(id);
-    if (!memory.ok()) continue;
+    ASSERT_TRUE(memory.ok()) << memory.status();
     EXPECT_EQ(memory->content, "of the destination");
   }
 }

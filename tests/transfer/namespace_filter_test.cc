@@ -45,8 +45,9 @@ TEST_F(NamespaceFilter, CopiesItsMemoriesTheLinksWithinAndItsStandard) {
   const std::string other = Put(*from_, "ops", "d");
   AddLinkBetween(*from_, a, b);
   AddLinkBetween(*from_, a, other);
-  WriteAll(*from_, {SetStandard{.namespace_ = "web", .memory_id = a, .parent = "", .policy = ""},
-                    SetStandard{.namespace_ = "ops", .memory_id = other, .parent = "", .policy = ""}});
+  WriteAll(*from_,
+           {SetStandard{.namespace_ = "web", .memory_id = a, .parent = "", .policy = ""},
+            SetStandard{.namespace_ = "ops", .memory_id = other, .parent = "", .policy = ""}});
   const std::string archived = Put(*from_, "web", "archived one");
   WriteAll(*from_, {ForgetMemories{.namespace_ = {}, .pattern = "archived", .tier = {}}});
 

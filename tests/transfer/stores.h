@@ -51,9 +51,7 @@ class TempFolder {
   ~TempFolder() { std::filesystem::remove_all(path_); }
   TempFolder(const TempFolder&) = delete;
   TempFolder& operator=(const TempFolder&) = delete;
-  [[nodiscard]] std::string File(const std::string& name) const {
-    return (path_ / name).string();
-  }
+  [[nodiscard]] std::string File(const std::string& name) const { return (path_ / name).string(); }
 
  private:
   std::filesystem::path path_;
@@ -88,7 +86,8 @@ inline void AddLinkBetween(Store& store, const std::string& source, const std::s
   WriteAll(store, {AddLink{source, target, relation, std::nullopt}});
 }
 
-/// At least 8 memories: live, archived, restored, deleted, erased and touched memories, links, standards, agents.
+/// At least 8 memories: live, archived, restored, deleted, erased and touched memories, links,
+/// standards, agents.
 inline void Fill(Store& store, int memories = 40) {
   EXPECT_GE(memories, 8);
   std::vector<std::string> ids;
@@ -98,7 +97,8 @@ inline void Fill(Store& store, int memories = 40) {
   }
   for (int i = 0; i + 1 < memories; i += 4) AddLinkBetween(store, ids[i], ids[i + 1]);
   WriteAll(store, {RemoveLink{ids[0], ids[1], "related_to"}});
-  WriteAll(store, {DeleteMemory{ids[2]}, PatchMemory{.id = ids[3], .title = "renamed", .tags = {{"a", "b"}}}});
+  WriteAll(store, {DeleteMemory{ids[2]},
+                   PatchMemory{.id = ids[3], .title = "renamed", .tags = {{"a", "b"}}}});
   WriteAll(store, {TouchMemory{ids[5]}, TouchMemory{ids[6]}});
   const std::string forgotten = Put(store, "scratch", "to be forgotten");
   Put(store, "scratch", "to be erased");
@@ -107,7 +107,8 @@ inline void Fill(Store& store, int memories = 40) {
   WriteAll(store, {PurgeArchive{}});
   Put(store, "scratch", "to stay in the archive");
   WriteAll(store, {ForgetMemories{.namespace_ = {}, .pattern = "stay archive", .tier = {}}});
-  WriteAll(store, {SetStandard{.namespace_ = "team", .memory_id = ids[4], .parent = "", .policy = ""}});
+  WriteAll(store,
+           {SetStandard{.namespace_ = "team", .memory_id = ids[4], .parent = "", .policy = ""}});
   WriteAll(store, {RegisterAgent{"alice", "human", {"review"}}});
 }
 
