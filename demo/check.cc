@@ -58,10 +58,10 @@ class Comparison {
       const auto [known, fresh] = acks.emplace(ack.number, &ack);
       if (fresh) continue;
       const Ack& first = *known->second;
-      if (!ack.replayed || std::tie(first.stream, first.seq, first.id) !=
-                               std::tie(ack.stream, ack.seq, ack.id)) {
-        Problem(found_.doubled, absl::StrFormat("write %d of %s was carried out twice", ack.number,
-                                                journal.name));
+      if (!ack.replayed ||
+          std::tie(first.stream, first.seq, first.id) != std::tie(ack.stream, ack.seq, ack.id)) {
+        Problem(found_.doubled,
+                absl::StrFormat("write %d of %s was carried out twice", ack.number, journal.name));
       }
     }
     for (const Intent& intent : journal.intents) {
@@ -133,8 +133,8 @@ class Comparison {
       return;
     }
     if (!acknowledged) return;
-    Problem(found_.missing, absl::StrFormat("%s is missing: %s was acknowledged", Label(name),
-                                            last->Label()));
+    Problem(found_.missing,
+            absl::StrFormat("%s is missing: %s was acknowledged", Label(name), last->Label()));
   }
 
   void CheckPresent(const Name& name, const Write* last, const std::vector<const Write*>& open,
@@ -159,8 +159,7 @@ class Comparison {
       Problem(found_.unexpected,
               absl::StrFormat("%s is there, but %s deleted it", Label(name), last->Label()));
     } else {
-      Problem(found_.wrong,
-              absl::StrFormat("%s has a content that nobody sent", Label(name)));
+      Problem(found_.wrong, absl::StrFormat("%s has a content that nobody sent", Label(name)));
     }
   }
 

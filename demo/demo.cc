@@ -114,7 +114,8 @@ class Demo {
                                  folder_->path(), options_.keep ? "kept" : "deleted"));
     for (const auto step : {&Demo::Import, &Demo::Recall, &Demo::Write, &Demo::Compare,
                             &Demo::MigrateBothWays, &Demo::ShowTable}) {
-      if (options_.cancel != nullptr && *options_.cancel) return absl::CancelledError("interrupted");
+      if (options_.cancel != nullptr && *options_.cancel)
+        return absl::CancelledError("interrupted");
       AIMEM_RETURN_IF_ERROR((this->*step)());
     }
     AIMEM_RETURN_IF_ERROR(WriteFigures());
@@ -156,14 +157,13 @@ class Demo {
     for (const std::string& error : report.errors) screen_.Line("    " + error);
     AIMEM_ASSIGN_OR_RETURN(const CheckReport check, store->Check());
     CheckSound("the file", check);
-    figures_["import"] = {{"memories", report.imported}, {"links", report.links},
-                          {"seconds", seconds}};
+    figures_["import"] = {
+        {"memories", report.imported}, {"links", report.links}, {"seconds", seconds}};
     return store->Close();
   }
 
   absl::Status Recall() {
-    screen_.Step("Ask four questions",
-                 "the right memories come first, and the store can say why.");
+    screen_.Step("Ask four questions", "the right memories come first, and the store can say why.");
     AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenStore(First()));
     for (const Question& question : kQuestions) AIMEM_RETURN_IF_ERROR(Ask(*store, question));
     return store->Close();
@@ -199,8 +199,9 @@ class Demo {
   absl::Status Write() {
     screen_.Step("Four processes write 500 times each into that file; one is killed on the way",
                  "several processes share a file, and a crash costs nothing that was promised.");
-    screen_.Line("Each notes in a journal what it will write, and then what was acknowledged, both "
-                 "forced to disk.");
+    screen_.Line(
+        "Each notes in a journal what it will write, and then what was acknowledged, both "
+        "forced to disk.");
     StormOptions storm;
     storm.store = First();
     storm.folder = folder_->path();
@@ -213,17 +214,18 @@ class Demo {
         "started again.",
         storm_.acknowledged_at_kill, storm_.in_flight_at_kill));
     screen_.Line(absl::StrFormat(
-        "It sent those %d again under their keys: %d had happened already and had no second "
-        "effect.",
-        storm_.in_flight_at_kill, storm_.in_flight_there));
+        "It sent those %d again under their idempotency keys: %d had happened and were confirmed, "
+        "%d were done now.",
+        storm_.in_flight_at_kill, storm_.in_flight_there,
+        storm_.in_flight_at_kill - storm_.in_flight_there));
     std::int64_t acknowledged = 0;
     for (const Journal& journal : storm_.journals) {
       acknowledged += static_cast<std::int64_t>(journal.acks.size());
     }
     const double seconds = absl::ToDoubleSeconds(storm_.elapsed);
-    screen_.Check(acknowledged >= kWritesEach * 4,
-                  absl::StrFormat("%s writes acknowledged in %.1f s", Grouped(acknowledged),
-                                  seconds));
+    screen_.Check(
+        acknowledged >= kWritesEach * 4,
+        absl::StrFormat("%s writes acknowledged in %.1f s", Grouped(acknowledged), seconds));
     figures_["writers"] = {{"seconds", seconds},
                            {"acknowledged_at_kill", storm_.acknowledged_at_kill},
                            {"in_flight_at_kill", storm_.in_flight_at_kill},
@@ -246,8 +248,8 @@ class Demo {
       screen_.Check(count == 0, absl::StrFormat("%s %s", count == 0 ? "no" : Grouped(count), what));
     };
     screen_.Line(absl::StrFormat("%s acknowledged writes left %s memories in the file.",
-                                 Grouped(found_.acknowledged), Grouped(static_cast<std::int64_t>(
-                                                                   rows.size()))));
+                                 Grouped(found_.acknowledged),
+                                 Grouped(static_cast<std::int64_t>(rows.size()))));
     none(found_.missing, "acknowledged memory is missing");
     none(found_.doubled, "memory or write is double");
     none(found_.wrong, "memory has another content than the last acknowledged");
@@ -293,8 +295,7 @@ class Demo {
 
   absl::StatusOr<MigrateReport> CopyOnce(Store& from, Store& to) {
     MigrateReport report;
-    AIMEM_RETURN_IF_ERROR(
-        Migrate(from, to, {.verify = true, .cancel = options_.cancel}, report));
+    AIMEM_RETURN_IF_ERROR(Migrate(from, to, {.verify = true, .cancel = options_.cancel}, report));
     return report;
   }
 
@@ -333,9 +334,9 @@ class Demo {
     screen_.Step("The figures", "nothing new; these are the numbers of this run.");
     screen_.Row("writes acknowledged", Grouped(found_.acknowledged));
     screen_.Row("  of these missing in the file", Grouped(found_.missing));
-    screen_.Row("writes on their way at the kill",
-                absl::StrFormat("%d (%d had happened)", storm_.in_flight_at_kill,
-                                storm_.in_flight_there));
+    screen_.Row(
+        "writes on their way at the kill",
+        absl::StrFormat("%d (%d had happened)", storm_.in_flight_at_kill, storm_.in_flight_there));
     screen_.Row("rows changed by the second migration", Grouped(second_run_changes_));
     constexpr std::string_view kStores[] = {"SQLite file", "PostgreSQL", "second SQLite file"};
     for (std::size_t i = 0; i < roots_.size(); ++i) {

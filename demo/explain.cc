@@ -15,8 +15,12 @@ constexpr double kWorthTelling = 0.01;
 
 std::string_view InWords(std::string_view name) {
   static const std::map<std::string_view, std::string_view> kWords = {
-      {"length", "length of text"},     {"priority", "priority"}, {"tier", "lasting tier"},
-      {"confidence", "doubt"},  {"recency", "recency"},   {"use", "earlier use"},
+      {"length", "length of text"},
+      {"priority", "priority"},
+      {"tier", "lasting tier"},
+      {"confidence", "doubt"},
+      {"recency", "recency"},
+      {"use", "earlier use"},
       {"proximity", "further up in the namespaces"},
   };
   const auto found = kWords.find(name);
@@ -37,9 +41,8 @@ std::size_t CountTerms(std::span<const ScoreReason> reasons) {
 std::string WhyRanked(std::span<const ScoreReason> reasons) {
   const std::size_t count = CountTerms(reasons);
   std::vector<ScoreReason> terms(reasons.begin(), reasons.begin() + count);
-  std::stable_sort(terms.begin(), terms.end(), [](const ScoreReason& a, const ScoreReason& b) {
-    return a.value > b.value;
-  });
+  std::stable_sort(terms.begin(), terms.end(),
+                   [](const ScoreReason& a, const ScoreReason& b) { return a.value > b.value; });
   std::string text;
   for (const ScoreReason& term : terms) {
     if (term.value < kWorthTelling) continue;

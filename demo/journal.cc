@@ -201,9 +201,7 @@ absl::Status JournalWriter::AppendLine(const std::string& line) {
   return absl::OkStatus();
 }
 
-std::string HashContent(std::string_view content) {
-  return ToHex(AsBytes(Cut(Sha256({content}))));
-}
+std::string HashContent(std::string_view content) { return ToHex(AsBytes(Cut(Sha256({content})))); }
 
 std::int64_t MonotonicMicroseconds() {
   timespec now{};

@@ -54,11 +54,11 @@ int RunMainJob(int argc, char** argv) {
   options.cancel = &interrupted;
   WatchSignals();
   const absl::Status status = aimem::demo::RunDemo(options);
+  if (status.ok()) return 0;
   if (interrupted) {
     std::fputs("interrupted: nothing is left running\n", stderr);
     return kInterrupted;
   }
-  if (status.ok()) return 0;
   PrintError("aimem_demo", status);
   return 1;
 }

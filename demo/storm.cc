@@ -29,7 +29,8 @@ class Storm {
     for (std::size_t i = 0; i < children_.size(); ++i) AIMEM_RETURN_IF_ERROR(Start(i));
     bool killed = false;
     while (true) {
-      if (options_.cancel != nullptr && *options_.cancel) return absl::CancelledError("interrupted");
+      if (options_.cancel != nullptr && *options_.cancel)
+        return absl::CancelledError("interrupted");
       if (!killed) {
         AIMEM_ASSIGN_OR_RETURN(killed, KillIfDue());
       }
@@ -59,8 +60,8 @@ class Storm {
   }
 
   absl::Status Start(std::size_t i) {
-    AIMEM_ASSIGN_OR_RETURN(children_[i], support::ChildProcess::Spawn(
-                                             WriterArguments(Options(i), getpid())));
+    AIMEM_ASSIGN_OR_RETURN(children_[i],
+                           support::ChildProcess::Spawn(WriterArguments(Options(i), getpid())));
     return absl::OkStatus();
   }
 

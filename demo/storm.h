@@ -15,12 +15,12 @@
 namespace aimem::demo {
 
 struct StormOptions {
-  std::string store;   ///< URL that the writers open.
-  std::string folder;  ///< For the journals.
-  std::int64_t writes = 500;        ///< A writer.
-  std::vector<int> threads = {1, 1, 1, 8};  ///< One writer each.
-  int victim = 4;                   ///< Number of the writer that is killed.
-  std::int64_t kill_after = 200;    ///< Acknowledgements.
+  std::string store;                          ///< URL that the writers open.
+  std::string folder;                         ///< For the journals.
+  std::int64_t writes = 500;                  ///< A writer.
+  std::vector<int> threads = {1, 1, 1, 8};    ///< One writer each.
+  int victim = 4;                             ///< Number of the writer that is killed.
+  std::int64_t kill_after = 200;              ///< Acknowledgements.
   const std::atomic<bool>* cancel = nullptr;  ///< Stops everything: kCancelled.
 };
 

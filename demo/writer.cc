@@ -24,13 +24,13 @@ constexpr std::uint64_t kDeletesPercent = 3;
 constexpr std::size_t kLiveMin = 5;
 
 constexpr std::array<std::string_view, 8> kPlaces = {
-    "the north pier",   "the ticket hall", "berth four",         "the radio room",
-    "the winter yard",  "the fuel dock",   "the harbour office", "the breakwater light"};
+    "the north pier",  "the ticket hall", "berth four",         "the radio room",
+    "the winter yard", "the fuel dock",   "the harbour office", "the breakwater light"};
 constexpr std::array<std::string_view, 8> kFindings = {
-    "was inspected and found in order",      "needs a new coat of paint before May",
+    "was inspected and found in order",         "needs a new coat of paint before May",
     "had its fuses changed by the electrician", "was closed for an hour because of ice",
-    "got a second camera facing the ramp",   "keeps its spare keys with the night watch",
-    "took on four pallets of de-icing salt", "was measured again for the new gangway"};
+    "got a second camera facing the ramp",      "keeps its spare keys with the night watch",
+    "took on four pallets of de-icing salt",    "was measured again for the new gangway"};
 
 // splitmix64, by Steele, Lea and Flood: a plan needs numbers that are mixed, not secret.
 std::uint64_t Mix(std::uint64_t value) {
@@ -98,8 +98,8 @@ class Writer {
     const std::string name = absl::StrFormat("writer-%d", options_.writer);
     const std::string request_id = absl::StrFormat("demo/%s/%d", name, number);
     const std::int64_t sent = MonotonicMicroseconds();
-    const WriteResult result = store_.Write(Batch(planned, ids),
-                                            {.agent_id = name, .request_id = request_id});
+    const WriteResult result =
+        store_.Write(Batch(planned, ids), {.agent_id = name, .request_id = request_id});
     const std::int64_t answered = MonotonicMicroseconds();
     if (result.outcome != WriteOutcome::kCommitted || result.items.size() != 1) {
       return Annotate(result.status.ok() ? absl::InternalError("no result") : result.status,

@@ -11,7 +11,7 @@
 namespace aimem::demo {
 
 struct WriterOptions {
-  int writer = 1;  ///< Its name is "writer-1", its namespace "demo/writer-1".
+  int writer = 1;       ///< Its name is "writer-1", its namespace "demo/writer-1".
   std::string store;    ///< URL.
   std::string journal;  ///< Path.
   std::int64_t writes = 500;

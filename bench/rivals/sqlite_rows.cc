@@ -16,10 +16,11 @@ constexpr char kTables[] =
     " state BLOB NOT NULL);"
     "CREATE UNIQUE INDEX IF NOT EXISTS entity_key ON entity(kind, key);"
     "CREATE INDEX IF NOT EXISTS entity_name ON entity(name) WHERE name IS NOT NULL;"
+    "CREATE TABLE IF NOT EXISTS stream("
+    " number INTEGER PRIMARY KEY, stream INTEGER NOT NULL UNIQUE);"
     "CREATE TABLE IF NOT EXISTS log("
-    " stream INTEGER NOT NULL, seq INTEGER NOT NULL, operation BLOB NOT NULL,"
-    " bytes BLOB NOT NULL, PRIMARY KEY(stream, seq)) WITHOUT ROWID;"
-    "CREATE UNIQUE INDEX IF NOT EXISTS log_operation ON log(operation, stream);";
+    " position INTEGER PRIMARY KEY, operation BLOB NOT NULL, bytes BLOB NOT NULL);"
+    "CREATE UNIQUE INDEX IF NOT EXISTS log_operation ON log(operation, position >> 40);";
 
 constexpr char kWords[] =
     "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(title, content, tags, content='')";
@@ -83,8 +84,10 @@ SqliteRows::SqliteRows(const std::string& path, bool words) : database_(OpenData
       database,
       "INSERT INTO entity (kind, key, name, state) VALUES (?1, ?2, ?3, ?4)"
       " ON CONFLICT (kind, key) DO UPDATE SET name = excluded.name, state = excluded.state");
-  log_ =
-      Prepare(database, "INSERT INTO log (stream, seq, operation, bytes) VALUES (?1, ?2, ?3, ?4)");
+  log_ = Prepare(database, "INSERT INTO log (position, operation, bytes) VALUES (?1, ?2, ?3)");
+  stream_ = Prepare(database,
+                    "INSERT INTO stream (stream) VALUES (?1)"
+                    " ON CONFLICT (stream) DO UPDATE SET stream = stream RETURNING number");
   if (!words) return;
   Execute(database, kWords);
   words_ = Prepare(database, "INSERT INTO words (title, content, tags) VALUES (?1, ?2, ?3)");
@@ -123,12 +126,22 @@ void SqliteRows::PutRows(const WriteSet& set) {
     RunOnce(entity_.get());
   }
   for (const LogRow& row : set.log) {
-    sqlite3_bind_int64(log_.get(), 1, std::bit_cast<std::int64_t>(row.stream));
-    sqlite3_bind_int64(log_.get(), 2, static_cast<std::int64_t>(row.seq));
-    BindBytes(log_.get(), 3, row.operation.bytes);
-    BindBytes(log_.get(), 4, row.bytes);
+    const std::int64_t position = NumberOf(row.stream) << 40 | static_cast<std::int64_t>(row.seq);
+    sqlite3_bind_int64(log_.get(), 1, position);
+    BindBytes(log_.get(), 2, row.operation.bytes);
+    BindBytes(log_.get(), 3, row.bytes);
     RunOnce(log_.get());
   }
+}
+
+std::int64_t SqliteRows::NumberOf(std::uint64_t stream) {
+  if (number_ != 0 && stream == number_is_of_) return number_;
+  sqlite3_bind_int64(stream_.get(), 1, std::bit_cast<std::int64_t>(stream));
+  if (sqlite3_step(stream_.get()) != SQLITE_ROW) Fail(database_.get());
+  number_ = sqlite3_column_int64(stream_.get(), 0);
+  number_is_of_ = stream;
+  RunOnce(stream_.get());
+  return number_;
 }
 
 void SqliteRows::PutWords(const PutMemory& memory) {

@@ -3,6 +3,7 @@
 
 #include <sqlite3.h>
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -29,7 +30,8 @@ void Execute(sqlite3* database, const char* sql);
 void RunOnce(sqlite3_stmt* statement);
 void BindText(sqlite3_stmt* statement, int index, const std::string& text);
 
-/// Tables `entity` and `log` with the columns and indexes of the SQLite backend. Not thread-safe.
+/// Tables `entity`, `log` and `stream` with the columns and indexes of the SQLite backend. Not
+/// thread-safe.
 class SqliteRows {
  public:
   /// `words`: also a full-text table over title, content and tags, which keeps no copy of them.
@@ -57,10 +59,14 @@ class SqliteRows {
 
  private:
   void PutRows(const WriteSet& set);
+  /// The number under which the log keeps a stream; remembered for the last one.
+  std::int64_t NumberOf(std::uint64_t stream);
   void PutWords(const PutMemory& memory);
 
   Database database_;
-  Prepared begin_, commit_, entity_, log_, words_, search_;
+  Prepared begin_, commit_, entity_, log_, stream_, words_, search_;
+  std::uint64_t number_is_of_ = 0;
+  std::int64_t number_ = 0;
   Times times_;
 };
 

@@ -17,7 +17,8 @@
 
 namespace aimem {
 
-/// Called once, on a thread of the store, with no lock held. Must not block.
+/// Called once, with no lock held, on a thread of the store or of a caller that waits in Write.
+/// Must not block.
 using WriteCallback = absl::AnyInvocable<void(WriteResult) &&>;
 
 /// A durable set of memories and the links between them.
@@ -36,8 +37,10 @@ class Store {
   /// WriteResult says how it ended and which errors there are.
   virtual void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) = 0;
 
-  /// Blocking form of WriteAsync. Must not be called from a WriteCallback.
-  [[nodiscard]] WriteResult Write(WriteBatch batch, const WriteOptions& options = {});
+  /// Blocking form of WriteAsync. Must not be called from a WriteCallback. A thread that would
+  /// only wait may do the store's work meanwhile.
+  [[nodiscard]] virtual WriteResult Write(WriteBatch batch, const WriteOptions& options);
+  [[nodiscard]] WriteResult Write(WriteBatch batch) { return Write(std::move(batch), {}); }
 
   /// Join what another store's ReadChanges returned, then call `done` exactly once.
   ///

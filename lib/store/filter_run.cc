@@ -101,7 +101,7 @@ void FilterRun::WriteNext() {
                             run->Committed(std::move(result));
                           },
                           {}});
-  store_.Enqueue(std::move(part), /*follow_up=*/true);
+  store_.Enqueue(std::move(part), LocalStore::Caller::kFollowsUp);
 }
 
 void FilterRun::Committed(WriteResult result) {

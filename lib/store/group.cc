@@ -36,31 +36,66 @@ bool LocalStore::HasWork() const {
 }
 
 void LocalStore::WriterLoop() {
-  bool maintained = true;
-  while (true) {
-    std::vector<Job> group;
-    {
-      MutexLock lock(mutex_);
-      while (!HasWork()) {
-        if (closing_ && filter_runs_ == 0) return;
-        absl::Duration wait = lazy_deadline_ - clock_.Monotonic();
-        if (!maintained) wait = std::min(wait, kIdleBeforeMaintenance);
-        if (wait == absl::InfiniteDuration()) {
-          work_.Wait(mutex_);
-        } else if (!work_.WaitFor(mutex_, wait) && !maintained) {
-          break;
-        }
-      }
-      if (HasWork()) group = TakeGroup();
-    }
-    if (group.empty()) {
-      Maintain();
-      maintained = true;
-    } else {
+  std::vector<Job> group;
+  while (AwaitTurn(group)) {
+    const bool wrote = !group.empty();
+    if (wrote) {
       ProcessGroup(group);
-      maintained = false;
+    } else {
+      Maintain();
+    }
+    group.clear();
+    ReturnTurn(wrote);
+  }
+}
+
+bool LocalStore::AwaitTurn(std::vector<Job>& group) {
+  MutexLock lock(mutex_);
+  while (true) {
+    if (!busy_ && HasWork()) {
+      group = TakeGroup();
+      break;
+    }
+    if (!busy_ && closing_ && filter_runs_ == 0) return false;
+    const absl::Duration now = clock_.Monotonic();
+    if (!busy_ && dirty_ && now - last_group_ >= kIdleBeforeMaintenance) {
+      dirty_ = false;
+      break;
+    }
+    absl::Duration wait = busy_ ? absl::InfiniteDuration() : lazy_deadline_ - now;
+    if (dirty_) wait = std::min(wait, kIdleBeforeMaintenance);
+    if (wait == absl::InfiniteDuration()) {
+      work_.Wait(mutex_);
+    } else {
+      work_.WaitFor(mutex_, wait);
     }
   }
+  busy_ = true;
+  return true;
+}
+
+void LocalStore::ReturnTurn(bool wrote) {
+  MutexLock lock(mutex_);
+  busy_ = false;
+  if (wrote) {
+    last_group_ = clock_.Monotonic();
+    // The first write after a rest: the writer thread has to look after it later.
+    if (!dirty_) work_.NotifyOne();
+    dirty_ = true;
+  }
+  if (HasWork() || closing_) work_.NotifyOne();
+}
+
+void LocalStore::Lead() {
+  std::vector<Job> group;
+  {
+    MutexLock lock(mutex_);
+    if (busy_ || options_.environment.executor != nullptr || !HasWork()) return;
+    group = TakeGroup();
+    busy_ = true;
+  }
+  ProcessGroup(group);
+  ReturnTurn(true);
 }
 
 void LocalStore::Maintain() {

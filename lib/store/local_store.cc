@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "aimem/limits.h"
+#include "lib/base/rendezvous.h"
 #include "lib/base/status.h"
 #include "lib/model/validate.h"
 #include "lib/recall/find.h"
@@ -150,6 +151,20 @@ void LocalStore::Deliver(Job& job) {
 }
 
 void LocalStore::WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) {
+  Submit(std::move(batch), options, std::move(done), Caller::kGoesOn);
+}
+
+WriteResult LocalStore::Write(WriteBatch batch, const WriteOptions& options) {
+  Rendezvous<WriteResult> answer;
+  Submit(
+      std::move(batch), options,
+      [&answer](WriteResult result) { answer.Put(std::move(result)); }, Caller::kLeads);
+  Lead();
+  return answer.Take();
+}
+
+void LocalStore::Submit(WriteBatch batch, const WriteOptions& options, WriteCallback done,
+                        Caller caller) {
   WriteJob job;
   job.options = options;
   if (options.request_id.empty()) {
@@ -173,7 +188,7 @@ void LocalStore::WriteAsync(WriteBatch batch, const WriteOptions& options, Write
   } else if (options.lazy) {
     EnqueueLazy(std::move(job));
   } else {
-    Enqueue(std::move(job));
+    Enqueue(std::move(job), caller);
   }
 }
 
@@ -190,7 +205,7 @@ void LocalStore::Apply(ChangePage page, ApplyCallback done) {
     return;
   }
   job.page = *std::move(checked);
-  Enqueue(std::move(job));
+  Enqueue(std::move(job), Caller::kGoesOn);
 }
 
 absl::Status LocalStore::Admit(std::size_t bytes, bool follow_up) {
@@ -211,23 +226,24 @@ absl::Status LocalStore::Admit(std::size_t bytes, bool follow_up) {
 
 void LocalStore::Wake() {
   if (options_.environment.executor == nullptr) {
-    work_.NotifyOne();
+    // Whoever has the turn looks at the queue when it returns it.
+    if (!busy_) work_.NotifyOne();
   } else if (!posted_) {
     posted_ = true;
     options_.environment.executor->Post([this] { RunPosted(); });
   }
 }
 
-void LocalStore::Enqueue(Job job, bool follow_up) {
+void LocalStore::Enqueue(Job job, Caller caller) {
   {
     MutexLock lock(mutex_);
     const std::size_t bytes = std::visit([](const auto& any) { return any.bytes; }, job);
-    absl::Status admitted = Admit(bytes, follow_up);
+    absl::Status admitted = Admit(bytes, caller == Caller::kFollowsUp);
     if (admitted.ok()) {
       queued_items_ += 1;
       queued_bytes_ += static_cast<std::int64_t>(bytes);
       queue_.push_back(std::move(job));
-      Wake();
+      if (caller != Caller::kLeads || options_.environment.executor != nullptr) Wake();
       return;
     }
     if (auto* write = std::get_if<WriteJob>(&job)) {
@@ -255,6 +271,7 @@ void LocalStore::EnqueueLazy(WriteJob job) {
       lazy_items_ += items;
       if (lazy_.empty()) lazy_deadline_ = clock_.Monotonic() + options_.lazy_delay;
       lazy_.push_back(std::move(job));
+      // The writer thread has to wake when they are due.
       if (options_.environment.executor == nullptr) work_.NotifyOne();
       return;
     }

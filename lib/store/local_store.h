@@ -25,14 +25,18 @@ namespace aimem::store {
 
 class FilterRun;
 
-/// Callbacks run on the writer thread (or wherever the executor runs the work), except that a
-/// write which is refused before it is queued is answered on the caller's thread.
+/// Whoever holds the turn (busy_) takes a group and writes it: the writer thread, work posted to
+/// the executor, or a caller of Write that found the turn free and leads the group itself, which
+/// saves handing its batch over and being woken again. Callbacks run on that thread; a write which
+/// is refused before it is queued is answered on the caller's.
 class LocalStore final : public Store {
  public:
   LocalStore(std::unique_ptr<Backend> backend, const StoreOptions& options);
   ~LocalStore() override;
 
   void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) override;
+  using Store::Write;
+  WriteResult Write(WriteBatch batch, const WriteOptions& options) override;
   using Store::Apply;
   void Apply(ChangePage page, ApplyCallback done) override;
   using Store::Get;
@@ -114,9 +118,17 @@ class LocalStore final : public Store {
   absl::StatusOr<ReadGuard> BeginRead() ABSL_LOCKS_EXCLUDED(mutex_);
   void EndRead() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  /// Queue `job`, or refuse it: closing, or the queue is full. `follow_up`: it continues a
-  /// request that was accepted before, and is taken in any case.
-  void Enqueue(Job job, bool follow_up = false) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Who comes with a job.
+  enum class Caller {
+    kGoesOn,    ///< Somebody has to be woken for it.
+    kLeads,     ///< It takes the turn itself if that is free.
+    kFollowsUp  ///< It continues a request that was accepted, and is taken in any case.
+  };
+  void Submit(WriteBatch batch, const WriteOptions& options, WriteCallback done, Caller caller);
+  /// Queue `job`, or refuse it: closing, or the queue is full.
+  void Enqueue(Job job, Caller caller) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Take the turn if it is free, and write one group.
+  void Lead() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Admit(std::size_t bytes, bool follow_up) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Wake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EnqueueLazy(WriteJob job) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -129,6 +141,9 @@ class LocalStore final : public Store {
 
   // -- The writer (group.cc) ----------------------------------------------------------------------
   void WriterLoop();
+  /// Wait for work. False: none will come.
+  bool AwaitTurn(std::vector<Job>& group) ABSL_LOCKS_EXCLUDED(mutex_);
+  void ReturnTurn(bool wrote) ABSL_LOCKS_EXCLUDED(mutex_);
   void RunPosted();
   [[nodiscard]] bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<Job> TakeGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -161,7 +176,7 @@ class LocalStore final : public Store {
   const std::unique_ptr<Backend> backend_;
 
   mutable Mutex mutex_;
-  CondVar work_;     // for the writer: the queue, the lazy writes or closing_ changed
+  CondVar work_;     // for the writer thread: there is something to do, and the turn is free
   CondVar readers_;  // active_reads_ or recovering_ changed
 
   std::deque<Job> queue_ ABSL_GUARDED_BY(mutex_);
@@ -172,7 +187,9 @@ class LocalStore final : public Store {
   absl::Duration lazy_deadline_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  bool busy_ ABSL_GUARDED_BY(mutex_) = false;    // executor mode: a group is being written
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;    // somebody has the turn
+  bool dirty_ ABSL_GUARDED_BY(mutex_) = false;   // written to since it was last maintained
+  absl::Duration last_group_ ABSL_GUARDED_BY(mutex_);  // when
   bool posted_ ABSL_GUARDED_BY(mutex_) = false;  // executor mode: RunPosted is on its way
   int active_reads_ ABSL_GUARDED_BY(mutex_) = 0;
   int filter_runs_ ABSL_GUARDED_BY(mutex_) = 0;  // changes by filter that are under way
@@ -180,7 +197,7 @@ class LocalStore final : public Store {
   std::string fenced_ ABSL_GUARDED_BY(mutex_);
   absl::Status lost_ ABSL_GUARDED_BY(mutex_);  // what nobody has been told
 
-  // Touched by the writer only.
+  // Touched by whoever has the turn.
   bool identity_checked_ = false;
   absl::Time retention_checked_ = absl::InfinitePast();
 

@@ -1,38 +1,11 @@
 // The blocking forms of Store, written once over the asynchronous ones.
 #include "aimem/store.h"
 
-#include <optional>
 #include <utility>
 
-#include "lib/base/mutex.h"
+#include "lib/base/rendezvous.h"
 
 namespace aimem {
-namespace {
-
-/// Where one thread waits for the value that another brings.
-template <typename T>
-class Rendezvous {
- public:
-  void Put(T value) {
-    MutexLock lock(mutex_);
-    value_ = std::move(value);
-    // Under the lock: the waiter destroys this object as soon as it has the value.
-    arrived_.NotifyAll();
-  }
-  T Take() {
-    MutexLock lock(mutex_);
-    while (!value_) arrived_.Wait(mutex_);
-    return *std::move(value_);
-  }
-
- private:
-  Mutex mutex_;
-  CondVar arrived_;
-  std::optional<T> value_ ABSL_GUARDED_BY(mutex_);
-};
-
-}  // namespace
-
 std::string_view WriteOutcomeName(WriteOutcome outcome) {
   switch (outcome) {
     case WriteOutcome::kCommitted:

@@ -99,13 +99,12 @@ TEST(ParseJournal, RefusesWhatIsNoJournal) {
   const std::string intent = kIntent;
   const std::string ack = kAck;
   EXPECT_TRUE(ParseJournal("j", intent + ack).ok());
-  for (const std::string& text :
-       {ack, intent + intent, std::string("hello\n"), std::string("\n"),
-        std::string("intent\t1\tput\tns\ttitle\tabcd\n"),
-        std::string("intent\tone\tput\tns\ttitle\tabcd\t10\n"),
-        std::string("intent\t1\tread\tns\ttitle\tabcd\t10\n"),
-        std::string("intent\t1\tput\tns\ttitle\tabcd\t10\textra\n"),
-        intent + "ack\t1\tid\tabcd\t7\t-3\t250\t0\t20\n"}) {
+  for (const std::string& text : {ack, intent + intent, std::string("hello\n"), std::string("\n"),
+                                  std::string("intent\t1\tput\tns\ttitle\tabcd\n"),
+                                  std::string("intent\tone\tput\tns\ttitle\tabcd\t10\n"),
+                                  std::string("intent\t1\tread\tns\ttitle\tabcd\t10\n"),
+                                  std::string("intent\t1\tput\tns\ttitle\tabcd\t10\textra\n"),
+                                  intent + "ack\t1\tid\tabcd\t7\t-3\t250\t0\t20\n"}) {
     EXPECT_EQ(ParseJournal("j", text).status().code(), absl::StatusCode::kDataLoss) << text;
   }
 }

@@ -48,8 +48,7 @@ std::string PutTouched(const std::string& url) {
 }
 
 support::ChildProcess StartKeyed(const std::string& url, const std::string& touched) {
-  support::ChildProcess worker =
-      StartWorker(kKeyed, {url, "0", std::to_string(kKeys), touched});
+  support::ChildProcess worker = StartWorker(kKeyed, {url, "0", std::to_string(kKeys), touched});
   EXPECT_THAT(ReadLines(worker, 1), ::testing::ElementsAre("ready"));
   return worker;
 }

@@ -41,10 +41,8 @@ class SqliteProcess : public ::testing::Test {
 };
 
 TEST_F(SqliteProcess, StormOfKilledWritersLosesDoublesAndReordersNothing) {
-  RunStorm({.url = File("m.db"),
-            .folder = folder_,
-            .duration = StormDuration(),
-            .seed = StormSeed()});
+  RunStorm(
+      {.url = File("m.db"), .folder = folder_, .duration = StormDuration(), .seed = StormSeed()});
 }
 
 TEST_F(SqliteProcess, SameKeySentByTwoAtOnceHasOneEffectAndOneAnswer) {
@@ -62,7 +60,8 @@ TEST_F(SqliteProcess, FileMadeByManyAtOnceIsOneStore) {
   }
 }
 
-// -- Killed at every step --------------------------------------------------------------------------
+// -- Killed at every step
+// --------------------------------------------------------------------------
 
 // What the doomed process had been told is there, each of its batches is there whole or not at
 // all, and the file goes on working.

@@ -97,15 +97,15 @@ class Storm {
   }
 
   void StartReader(int i) {
-    readers_.push_back(StartWorker(kStormReader, {options_.url, std::to_string(i), BoardPath(),
-                                                  std::to_string(random_())}));
+    readers_.push_back(StartWorker(
+        kStormReader, {options_.url, std::to_string(i), BoardPath(), std::to_string(random_())}));
   }
 
   void StartWriter(int i) {
     Writer& writer = writers_[static_cast<std::size_t>(i)];
     writer.ticks_left = kTicksMin + random_() % (kTicksMax - kTicksMin);
-    writer.process = StartWorker(
-        kStormWriter, {options_.url, std::to_string(i), BoardPath(), JournalPath(i)});
+    writer.process =
+        StartWorker(kStormWriter, {options_.url, std::to_string(i), BoardPath(), JournalPath(i)});
   }
 
   // A reader that may not write, opened while nobody writes, reads without locks, and is asked to
@@ -138,8 +138,8 @@ class Storm {
     Writer& writer = writers_[static_cast<std::size_t>(i)];
     char ticks[4096];
     const ssize_t count = read(writer.process.output(), ticks, sizeof ticks);
-    ASSERT_GT(count, 0) << "writer " << i << " ended by itself: "
-                        << writer.process.Wait().ToString();
+    ASSERT_GT(count, 0) << "writer " << i
+                        << " ended by itself: " << writer.process.Wait().ToString();
     if (static_cast<std::uint64_t>(count) < writer.ticks_left) {
       writer.ticks_left -= static_cast<std::uint64_t>(count);
       return;

@@ -150,13 +150,12 @@ class StormWriter {
   absl::Status Send(std::int64_t number) {
     StormWrite write = Plan(number);
     const std::int64_t sent = demo::MonotonicMicroseconds();
-    const WriteResult result =
-        store_.Write(std::move(write.batch),
-                     {.request_id = absl::StrFormat("storm/%d/%d", writer_, number)});
+    const WriteResult result = store_.Write(
+        std::move(write.batch), {.request_id = absl::StrFormat("storm/%d/%d", writer_, number)});
     const std::int64_t answered = demo::MonotonicMicroseconds();
     if (result.outcome != WriteOutcome::kCommitted) {
-      return Annotate(result.status, absl::StrFormat("write %d: %s", number,
-                                                     WriteOutcomeName(result.outcome)));
+      return Annotate(result.status,
+                      absl::StrFormat("write %d: %s", number, WriteOutcomeName(result.outcome)));
     }
     if (write.namespace_ == kVersions) board_.Version(writer_) = number;
     if (write.namespace_ == kOwn && write.verb == Verb::kPut) {
@@ -226,8 +225,8 @@ class StormReader {
   absl::Status ReadCounter() {
     AIMEM_ASSIGN_OR_RETURN(const Memory memory, store_.Get(counter_id_));
     if (memory.access_count < touches_) {
-      return absl::DataLossError(absl::StrFormat("the counter went from %d back to %d", touches_,
-                                                 memory.access_count));
+      return absl::DataLossError(
+          absl::StrFormat("the counter went from %d back to %d", touches_, memory.access_count));
     }
     touches_ = memory.access_count;
     return absl::OkStatus();

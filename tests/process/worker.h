@@ -35,11 +35,12 @@ WriteBatch PutBatch(const std::string& namespace_, const std::string& title,
 /// All live memories of one namespace.
 absl::StatusOr<std::vector<Memory>> ReadAll(Store& store, const std::string& namespace_);
 
-// -- Kinds of workers, and their arguments ---------------------------------------------------------
+// -- Kinds of workers, and their arguments
+// ---------------------------------------------------------
 
-/// URL FIRST-KEY KEYS TOUCHED-ID. Says "ready", waits for a line, then sends the keys one after the other and
-/// prints the answer to each: "KEY OPERATION ID STREAM SEQ REPLAYED". Each puts one memory and
-/// touches the memory TOUCHED-ID.
+/// URL FIRST-KEY KEYS TOUCHED-ID. Says "ready", waits for a line, then sends the keys one after the
+/// other and prints the answer to each: "KEY OPERATION ID STREAM SEQ REPLAYED". Each puts one
+/// memory and touches the memory TOUCHED-ID.
 inline constexpr char kKeyed[] = "keyed";
 /// What the keys write, and where.
 inline constexpr char kKeyedNamespace[] = "keyed";
