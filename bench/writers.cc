@@ -32,8 +32,8 @@ Run MeasureOurs(const std::string& path, const Corpus& corpus, std::int64_t firs
   return run;
 }
 
-/// The threads take turns with one connection: faster than a connection each, whose waiting for
-/// the lock of the file is a matter of sleeping and trying again.
+/// The threads take turns with one connection: with a connection each they would sleep and try
+/// again for the lock of the file.
 Run MeasureRival(const std::string& path, const Corpus& corpus, std::int64_t first,
                  std::int64_t count, int threads, bool await_go) {
   SqliteRows rival(path, true);

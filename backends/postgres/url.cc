@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "lib/base/status.h"
@@ -57,7 +58,8 @@ bool HasUnencodedPassword(std::string_view url) {
 }
 
 std::string Quoted(std::string_view value) {
-  return "'" + absl::StrReplaceAll(ToAbsl(value), {{"\\", "\\\\"}, {"'", "\\'"}}) + "'";
+  return absl::StrCat("'", absl::StrReplaceAll(ToAbsl(value), {{"\\", "\\\\"}, {"'", "\\'"}}),
+                      "'");
 }
 
 std::map<std::string, std::string> Defaults(const PostgresOptions& options) {
