@@ -399,7 +399,9 @@ int RunCommandLine(Context& context, int argc, const char* const* argv) {
   Text(app, "--agent-id", context.agent_id,
        "Who writes [AI_MEMORY_AGENT_ID, else host and process]");
   Action action;
-  Commands(app, action).AddAll();
+  // Lives as long as the parsing: what is parsed goes through it.
+  Commands commands(app, action);
+  commands.AddAll();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -47,23 +47,43 @@ absl::Status Check(const WriteSet& set) {
   return absl::OkStatus();
 }
 
-Call EntitiesCall(const std::vector<EntityRow>& rows) {
-  ArrayWriter kinds = ArrayWriter::OfInt16();
-  ArrayWriter keys = ArrayWriter::OfBytes();
-  ArrayWriter names = ArrayWriter::OfBytes();
-  ArrayWriter states = ArrayWriter::OfBytes();
-  for (const EntityRow& row : rows) {
-    kinds.AddInt16(static_cast<std::int16_t>(row.key.kind));
-    keys.AddBytes(row.key.key);
+class EntityWriter {
+ public:
+  void Add(const EntityRow& row) {
+    empty_ = false;
+    kinds_.AddInt16(static_cast<std::int16_t>(row.key.kind));
+    keys_.AddBytes(row.key.key);
     if (row.name.has_value()) {
-      names.AddBytes(View(*row.name));
+      names_.AddBytes(View(*row.name));
     } else {
-      names.AddNull();
+      names_.AddNull();
     }
-    states.AddBytes(row.state);
+    states_.AddBytes(row.state);
   }
-  return Call::Prepared(kPutEntities, {std::move(kinds).Take(), std::move(keys).Take(),
-                                       std::move(names).Take(), std::move(states).Take()});
+
+  /// Append the call of `statement`, if there are rows.
+  void AddTo(const char* statement, std::vector<Call>& calls) && {
+    if (empty_) return;
+    calls.push_back(Call::Prepared(statement, {std::move(kinds_).Take(), std::move(keys_).Take(),
+                                               std::move(names_).Take(),
+                                               std::move(states_).Take()}));
+  }
+
+ private:
+  bool empty_ = true;
+  ArrayWriter kinds_ = ArrayWriter::OfInt16();
+  ArrayWriter keys_ = ArrayWriter::OfBytes();
+  ArrayWriter names_ = ArrayWriter::OfBytes();
+  ArrayWriter states_ = ArrayWriter::OfBytes();
+};
+
+void AddEntities(const std::vector<EntityRow>& rows, const std::set<EntityKey>& absent,
+                 std::vector<Call>& calls) {
+  EntityWriter inserts;
+  EntityWriter upserts;
+  for (const EntityRow& row : rows) (absent.contains(row.key) ? inserts : upserts).Add(row);
+  std::move(inserts).AddTo(kInsertEntities, calls);
+  std::move(upserts).AddTo(kPutEntities, calls);
 }
 
 Call LogCall(const std::vector<LogRow>& rows) {
@@ -114,17 +134,21 @@ std::optional<std::string> EndOfPrefix(std::string prefix) {
 
 }  // namespace
 
+std::set<Kind> KindsOf(const ReadSet& set) {
+  std::set<Kind> kinds;
+  for (const EntityKey& key : set.keys) kinds.insert(key.kind);
+  return kinds;
+}
+
 std::vector<Call> CallsOf(const ReadSet& set) {
   std::vector<Call> calls;
-  if (!set.keys.empty()) {
-    ArrayWriter kinds = ArrayWriter::OfInt16();
+  for (const Kind kind : KindsOf(set)) {
     ArrayWriter keys = ArrayWriter::OfBytes();
     for (const EntityKey& key : set.keys) {
-      kinds.AddInt16(static_cast<std::int16_t>(key.kind));
-      keys.AddBytes(key.key);
+      if (key.kind == kind) keys.AddBytes(key.key);
     }
-    calls.push_back(
-        Call::Prepared(kReadKeys, {std::move(kinds).Take(), std::move(keys).Take()}));
+    calls.push_back(Call::Prepared(
+        kReadKeys, {Int16Parameter(static_cast<std::int16_t>(kind)), std::move(keys).Take()}));
   }
   if (!set.names.empty()) {
     ArrayWriter names = ArrayWriter::OfBytes();
@@ -144,10 +168,10 @@ std::vector<Call> CallsOf(const ReadSet& set) {
   return calls;
 }
 
-absl::StatusOr<std::vector<Call>> CallsOf(const WriteSet& set) {
+absl::StatusOr<std::vector<Call>> CallsOf(const WriteSet& set, const std::set<EntityKey>& absent) {
   if (absl::Status status = Check(set); !status.ok()) return status;
   std::vector<Call> calls;
-  if (!set.rows.empty()) calls.push_back(EntitiesCall(set.rows));
+  AddEntities(set.rows, absent, calls);
   if (!set.log.empty()) calls.push_back(LogCall(set.log));
   if (!set.meta.empty()) calls.push_back(MetaCall(set.meta));
   if (!set.log_cuts.empty()) calls.push_back(CutsCall(set.log_cuts));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,11 +24,13 @@ inline constexpr std::uint64_t kSeqMax = std::numeric_limits<std::int64_t>::max(
 inline std::int64_t StoredStream(std::uint64_t stream) { return static_cast<std::int64_t>(stream); }
 
 /// The calls that answer `set`, in the order keys, names, operations, heads, meta; those of empty
-/// questions are left out.
+/// questions are left out. Keys are one call for each of KindsOf(set).
 std::vector<Call> CallsOf(const ReadSet& set);
+std::set<Kind> KindsOf(const ReadSet& set);
 
-/// The calls that write `set`. kInvalidArgument if a value cannot be stored.
-absl::StatusOr<std::vector<Call>> CallsOf(const WriteSet& set);
+/// The calls that write `set`; `absent` are keys that no row has. kInvalidArgument if a value
+/// cannot be stored.
+absl::StatusOr<std::vector<Call>> CallsOf(const WriteSet& set, const std::set<EntityKey>& absent);
 
 /// The half-open range [low, high) of (kind, key) that `request` asks for.
 struct ScanRange {

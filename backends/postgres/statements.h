@@ -20,6 +20,7 @@ inline constexpr char kReadHeads[] = "read_heads";
 inline constexpr char kReadMeta[] = "read_meta";
 inline constexpr char kScan[] = "scan";
 inline constexpr char kReadLog[] = "read_log";
+inline constexpr char kInsertEntities[] = "insert_entities";
 inline constexpr char kPutEntities[] = "put_entities";
 inline constexpr char kPutLog[] = "put_log";
 inline constexpr char kPutMeta[] = "put_meta";
@@ -45,16 +46,15 @@ inline constexpr PreparedStatement kPrepared[] = {
     {kLock, "SELECT value FROM @.meta WHERE key = '@lock' FOR UPDATE"},
     {kCommit, "COMMIT"},
     {kRollback, "ROLLBACK"},
+    // "= ANY" is one scan of the index, a third of the cost of a join with unnest().
     {kReadKeys,
-     "SELECT asked.n, e.name, e.state"
-     " FROM unnest($1::smallint[], $2::bytea[]) WITH ORDINALITY AS asked(kind, key, n)"
-     " JOIN @.entity e ON e.kind = asked.kind AND e.key = asked.key"},
+     "SELECT kind, key, name, state FROM @.entity"
+     " WHERE kind = $1::smallint AND key = ANY ($2::bytea[])"},
     {kReadNames,
-     "SELECT e.kind, e.key, e.name, e.state FROM unnest($1::bytea[]) AS asked(name)"
-     " JOIN @.entity e ON e.name = asked.name AND e.name IS NOT NULL ORDER BY e.kind, e.key"},
+     "SELECT kind, key, name, state FROM @.entity"
+     " WHERE name = ANY ($1::bytea[]) AND name IS NOT NULL ORDER BY kind, key"},
     {kReadOperations,
-     "SELECT l.stream, l.seq, l.operation, l.bytes FROM unnest($1::bytea[]) AS asked(operation)"
-     " JOIN @.log l ON l.operation = asked.operation"},
+     "SELECT stream, seq, operation, bytes FROM @.log WHERE operation = ANY ($1::bytea[])"},
     // From stream to stream by the index, whatever the number of rows in each.
     {kReadHeads,
      "WITH RECURSIVE streams(stream) AS ("
@@ -82,6 +82,10 @@ inline constexpr PreparedStatement kPrepared[] = {
      " SELECT stream, seq, operation, bytes FROM @.log"
      " WHERE stream = $1::bigint AND seq > $2::bigint ORDER BY seq LIMIT $3::bigint) page) counted"
      " WHERE before < $4::bigint ORDER BY seq"},
+    // Without ON CONFLICT, which inserts on approval and costs a third more.
+    {kInsertEntities,
+     "INSERT INTO @.entity (kind, key, name, state)"
+     " SELECT * FROM unnest($1::smallint[], $2::bytea[], $3::bytea[], $4::bytea[])"},
     {kPutEntities,
      "INSERT INTO @.entity (kind, key, name, state)"
      " SELECT * FROM unnest($1::smallint[], $2::bytea[], $3::bytea[], $4::bytea[])"

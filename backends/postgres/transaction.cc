@@ -1,6 +1,7 @@
 #include "backends/postgres/transaction.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <utility>
 
@@ -21,25 +22,25 @@ std::int64_t Clamped(std::size_t value) {
   return static_cast<std::int64_t>(std::min(value, kMax));
 }
 
-absl::Status AddKeys(const Rows& rows, const ReadSet& set, ReadResult& result) {
-  for (int row = 0; row < rows.size(); ++row) {
-    AIMEM_ASSIGN_OR_RETURN(const std::int64_t position, rows.Int(row, 0));
-    if (position < 1 || position > Clamped(set.keys.size())) {
-      return absl::DataLossError("PostgreSQL answered a key that was not asked for");
-    }
-    const auto index = static_cast<std::size_t>(position - 1);
-    AIMEM_ASSIGN_OR_RETURN(std::optional<Hash256> name, rows.Name(row, 1));
-    result.rows[index] = EntityRow{set.keys[index], name, std::string(rows.Bytes(row, 2))};
-  }
-  return absl::OkStatus();
-}
-
 absl::Status AddEntities(const Rows& rows, std::vector<EntityRow>& entities) {
   for (int row = 0; row < rows.size(); ++row) {
     AIMEM_ASSIGN_OR_RETURN(EntityRow entity, rows.Entity(row));
     entities.push_back(std::move(entity));
   }
   return absl::OkStatus();
+}
+
+// `found` are the rows of the keys asked for, in any order.
+void PlaceByKey(std::vector<EntityRow> found, const std::vector<EntityKey>& keys,
+                std::vector<std::optional<EntityRow>>& rows) {
+  rows.resize(keys.size());
+  if (found.empty()) return;
+  const auto key_of = [](const EntityRow& row) -> const EntityKey& { return row.key; };
+  std::ranges::sort(found, {}, key_of);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto at = std::ranges::lower_bound(found, keys[i], {}, key_of);
+    if (at != found.end() && at->key == keys[i]) rows[i] = *at;
+  }
 }
 
 absl::Status AddLog(const Rows& rows, std::vector<LogRow>& log) {
@@ -60,8 +61,11 @@ void SortByStream(std::vector<LogRow>& log) {
 absl::StatusOr<ReadResult> Decode(const std::vector<Rows>& answers, std::size_t next,
                                   const ReadSet& set) {
   ReadResult result;
-  result.rows.resize(set.keys.size());
-  if (!set.keys.empty()) AIMEM_RETURN_IF_ERROR(AddKeys(answers[next++], set, result));
+  std::vector<EntityRow> found;
+  for (std::size_t kinds = KindsOf(set).size(); kinds > 0; --kinds) {
+    AIMEM_RETURN_IF_ERROR(AddEntities(answers[next++], found));
+  }
+  PlaceByKey(std::move(found), set.keys, result.rows);
   if (!set.names.empty()) AIMEM_RETURN_IF_ERROR(AddEntities(answers[next++], result.named));
   if (!set.operations.empty()) AIMEM_RETURN_IF_ERROR(AddLog(answers[next++], result.operations));
   if (set.heads) AIMEM_RETURN_IF_ERROR(AddLog(answers[next++], result.heads));
@@ -78,18 +82,49 @@ absl::StatusOr<ReadResult> Decode(const std::vector<Rows>& answers, std::size_t 
 
 }  // namespace
 
-PostgresTransaction::~PostgresTransaction() {
-  if (session_.has_value()) End(/*roll_back=*/true);
-}
+PostgresTransaction::~PostgresTransaction() { End(/*roll_back=*/true); }
 
 void PostgresTransaction::End(bool roll_back) {
-  if (roll_back) (*session_)->RunAndForget(Call::Prepared(kRollback));
+  over_ = true;
+  if (session_.has_value() && roll_back) (*session_)->RunAndForget(Call::Prepared(kRollback));
   session_.reset();
 }
 
+absl::Status PostgresTransaction::Begin() { return Query({}).status(); }
+
+// An error of `calls` and one of the beginning end the transaction alike.
+absl::StatusOr<std::vector<Rows>> PostgresTransaction::BeginWith(std::vector<Call> calls) {
+  const bool writes = role_ == SessionRole::kWriter;
+  const std::array opening = {Call::Prepared(writes ? kBeginWrite : kBeginRead),
+                              Call::Prepared(writes ? kLock : kSnapshot)};
+  calls.insert(calls.begin(), opening.begin(), opening.end());
+  Answer answer;
+  AIMEM_ASSIGN_OR_RETURN(Lease lease, pool_.Begin(calls, answer));
+  session_.emplace(std::move(lease));
+  if (writes) AIMEM_RETURN_IF_ERROR(CheckLock(answer.rows[1]));
+  answer.rows.erase(answer.rows.begin(), answer.rows.begin() + opening.size());
+  return std::move(answer.rows);
+}
+
+// A newer aimem may have changed the tables since this store was opened.
+absl::Status PostgresTransaction::CheckLock(const Rows& lock) const {
+  const std::string version = absl::StrFormat("%d", kSchemaVersion);
+  const std::string_view found = lock.size() == 1 ? lock.Bytes(0, 0) : std::string_view("none");
+  if (found == version) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "the tables in schema '%s' are now of version '%s', this aimem writes version %s: install a "
+      "newer aimem",
+      settings_.schema, std::string(found), version));
+}
+
 absl::StatusOr<std::vector<Rows>> PostgresTransaction::Query(std::vector<Call> calls) {
-  if (!session_.has_value()) return absl::FailedPreconditionError("the transaction is over");
+  if (over_) return absl::FailedPreconditionError("the transaction is over");
   if (!failed_.ok()) return failed_;
+  if (!session_.has_value()) {
+    absl::StatusOr<std::vector<Rows>> rows = BeginWith(std::move(calls));
+    failed_ = rows.status();
+    return rows;
+  }
   const std::size_t first = unsent_.size();
   std::vector<Call> all = std::exchange(unsent_, {});
   for (Call& call : calls) all.push_back(std::move(call));
@@ -112,11 +147,17 @@ absl::StatusOr<Rows> PostgresTransaction::QueryOne(Call call) {
 absl::StatusOr<ReadResult> PostgresTransaction::Read(const ReadSet& set) {
   AIMEM_ASSIGN_OR_RETURN(const std::vector<Rows> answers, Query(CallsOf(set)));
   AIMEM_ASSIGN_OR_RETURN(ReadResult result, Decode(answers, 0, set));
-  if (set.heads && !has_put_) {
-    heads_.emplace();
-    for (const LogRow& head : result.heads) heads_->emplace(head.stream, head.seq);
-  }
+  if (role_ == SessionRole::kWriter && !has_put_) Remember(set, result);
   return result;
+}
+
+void PostgresTransaction::Remember(const ReadSet& set, const ReadResult& result) {
+  for (std::size_t i = 0; i < set.keys.size(); ++i) {
+    if (!result.rows[i].has_value()) absent_.insert(set.keys[i]);
+  }
+  if (!set.heads) return;
+  heads_.emplace();
+  for (const LogRow& head : result.heads) heads_->emplace(head.stream, head.seq);
 }
 
 absl::StatusOr<std::vector<EntityRow>> PostgresTransaction::Scan(const ScanRequest& request) {
@@ -180,18 +221,20 @@ absl::Status PostgresTransaction::Put(const WriteSet& set) {
   if (role_ != SessionRole::kWriter) {
     return absl::FailedPreconditionError("a read transaction cannot write");
   }
-  if (!session_.has_value() || has_put_) {
+  if (over_ || has_put_) {
     return absl::FailedPreconditionError("a transaction writes once, before its end");
   }
   if (!failed_.ok()) return failed_;
-  AIMEM_ASSIGN_OR_RETURN(unsent_, CallsOf(set));
+  // What the lock says is known before anything is written.
+  if (!session_.has_value()) AIMEM_RETURN_IF_ERROR(Begin());
+  AIMEM_ASSIGN_OR_RETURN(unsent_, CallsOf(set, absent_));
   has_put_ = true;
   if (IsSurelyNew(set.log)) return absl::OkStatus();
   return Query({}).status();
 }
 
 CommitResult PostgresTransaction::Commit() {
-  if (!session_.has_value()) {
+  if (over_) {
     return {CommitOutcome::kNotDone, absl::FailedPreconditionError("the transaction is over")};
   }
   if (role_ == SessionRole::kReader || !has_put_) {

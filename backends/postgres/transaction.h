@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -14,13 +15,18 @@
 
 namespace aimem::postgres {
 
-/// What Put() writes is sent with whatever follows: a Read(), or the COMMIT. So a group of writes
-/// is three round trips: lock, read, write and commit.
+/// BEGIN and the lock are sent with the first question if nobody waits for them before; what Put()
+/// writes is sent with whatever follows, a Read() or the COMMIT. So a group of writes is two round
+/// trips: lock and read, write and commit.
 class PostgresTransaction : public Transaction {
  public:
-  /// `lease`: BEGIN and, for a write, the lock have been done on it.
-  PostgresTransaction(Lease lease, SessionRole role) : session_(std::move(lease)), role_(role) {}
+  /// Both are borrowed, and outlive the transaction.
+  PostgresTransaction(SessionPool& pool, const SessionSettings& settings, SessionRole role)
+      : pool_(pool), settings_(settings), role_(role) {}
   ~PostgresTransaction() override;
+
+  /// BEGIN, and take the snapshot or the write lock. Without it the first use does.
+  absl::Status Begin();
 
   absl::StatusOr<ReadResult> Read(const ReadSet& set) override;
   absl::StatusOr<std::vector<EntityRow>> Scan(const ScanRequest& request) override;
@@ -34,18 +40,26 @@ class PostgresTransaction : public Transaction {
   absl::StatusOr<std::vector<Rows>> Query(std::vector<Call> calls);
 
  private:
+  absl::StatusOr<std::vector<Rows>> BeginWith(std::vector<Call> calls);
+  absl::Status CheckLock(const Rows& lock) const;
   absl::StatusOr<Rows> QueryOne(Call call);
+  void Remember(const ReadSet& set, const ReadResult& result);
   bool IsSurelyNew(const std::vector<LogRow>& log) const;
   CommitResult CommitWrite();
   /// Give the connection back: the transaction is over.
   void End(bool roll_back);
 
-  std::optional<Lease> session_;  // None when the transaction is over.
+  SessionPool& pool_;
+  const SessionSettings& settings_;
   const SessionRole role_;
+  std::optional<Lease> session_;  // From BEGIN to the end.
+  bool over_ = false;
   /// Of Put(), not yet sent.
   std::vector<Call> unsent_;
   /// Last seq of every stream, as read before Put(): no one else writes meanwhile.
   std::optional<std::map<std::uint64_t, std::uint64_t>> heads_;
+  /// Keys that were read before Put() and have no row: as long.
+  std::set<EntityKey> absent_;
   /// Why the transaction can do nothing any more.
   absl::Status failed_;
   bool has_put_ = false;

@@ -54,7 +54,7 @@ constexpr const char* kTexts[] = {
 static_assert(std::size(kTexts) == static_cast<std::size_t>(Sql::kCount));
 
 /// Attempts that are made at the short pace; a lock that is held for longer is worth longer waits.
-constexpr int kQuickAttempts = 50;
+constexpr int kQuickAttempts = 100;
 
 /// `path` as the URI that SQLite takes it for.
 std::string ToUri(std::string_view path, std::string_view parameters) {
@@ -268,8 +268,8 @@ bool Connection::WaitForLock() {
   jitter_ ^= jitter_ << 13;
   jitter_ ^= jitter_ >> 7;
   jitter_ ^= jitter_ << 17;
-  const std::uint64_t most_us = ++attempts_ < kQuickAttempts ? 2'000 : 10'000;
-  const auto wait = absl::Microseconds(static_cast<std::int64_t>(100 + jitter_ % (most_us - 100)));
+  const std::uint64_t most_us = ++attempts_ < kQuickAttempts ? 400 : 5'000;
+  const auto wait = absl::Microseconds(static_cast<std::int64_t>(50 + jitter_ % (most_us - 50)));
   std::this_thread::sleep_for(absl::ToChronoMicroseconds(std::min(wait, left)));
   return true;
 }

@@ -23,7 +23,8 @@ namespace aimem {
 ///
 /// On an update the id, created_at, agent_id and access count stay; content, tags, source and
 /// metadata are replaced; priority, confidence and tier become the greater of old and new;
-/// expires_at becomes the given one, or stays. Effect: kCreated or kUpdated.
+/// expires_at becomes the given one, or stays, and is none once the tier is long. Effect:
+/// kCreated or kUpdated.
 struct PutMemory {
   std::string namespace_ = "global";
   std::string title;
@@ -145,7 +146,8 @@ struct ConsolidateMemories {
 struct SetStandard {
   std::string namespace_;
   std::string memory_id;  ///< Exact id of a live memory.
-  std::string parent;     ///< Empty: none.
+  /// Empty: the longest prefix, cut at a '-', that has a standard; none if none has.
+  std::string parent;
   std::string policy;     ///< JSON object; empty: keep the one there.
 };
 
@@ -229,7 +231,8 @@ struct WriteResult {
   /// (queue full or batch too large), kUnavailable (fenced, closing or locked: retry), kAborted
   /// (the request id was used for another request). kUnknown: kDeadlineExceeded.
   absl::Status status;
-  /// One per item, in order; empty if the batch as a whole was rejected before it was looked at.
+  /// One per item, in order. Empty if the batch was rejected as a whole: `status` then says
+  /// which item was the reason.
   std::vector<ItemResult> items;
   /// Where the commit stands in the log; 0 if nothing had to be written.
   std::uint64_t stream = 0;

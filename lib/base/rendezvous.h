@@ -1,6 +1,7 @@
 // Where a blocking call waits for what an asynchronous one answers.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -8,26 +9,35 @@
 
 namespace aimem {
 
-/// Where one thread waits for the value that another brings.
+/// A handle: copies meet at one place, so that whoever answers may still be busy with waking the
+/// waiter when that has gone on.
 template <typename T>
 class Rendezvous {
  public:
   void Put(T value) {
-    MutexLock lock(mutex_);
-    value_ = std::move(value);
-    // Under the lock: the waiter destroys this object as soon as it has the value.
-    arrived_.NotifyAll();
+    const std::shared_ptr<Place> place = place_;
+    {
+      MutexLock lock(place->mutex);
+      place->value = std::move(value);
+    }
+    // Not under the lock, which the waiter needs first.
+    place->arrived.NotifyOne();
   }
+
+  /// Wait for the value. Once.
   T Take() {
-    MutexLock lock(mutex_);
-    while (!value_) arrived_.Wait(mutex_);
-    return *std::move(value_);
+    MutexLock lock(place_->mutex);
+    while (!place_->value) place_->arrived.Wait(place_->mutex);
+    return *std::move(place_->value);
   }
 
  private:
-  Mutex mutex_;
-  CondVar arrived_;
-  std::optional<T> value_ ABSL_GUARDED_BY(mutex_);
+  struct Place {
+    Mutex mutex;
+    CondVar arrived;
+    std::optional<T> value ABSL_GUARDED_BY(mutex);
+  };
+  std::shared_ptr<Place> place_ = std::make_shared<Place>();
 };
 
 }  // namespace aimem

@@ -216,7 +216,13 @@ class Batch {
     const EntityKey key{Kind::kLink,
                         model::MakeLinkKey(item.source_id, item.target_id, item.relation)};
     AIMEM_ASSIGN_OR_RETURN(const Entity* link, rows_.Get(key));
-    if (!model::ViewLink(link->parts)) return Done(ItemEffect::kUnchanged, "", 0);
+    const auto view = model::ViewLink(link->parts);
+    AIMEM_ASSIGN_OR_RETURN(const Entity* from, rows_.Memory(item.source_id));
+    AIMEM_ASSIGN_OR_RETURN(const Entity* to, rows_.Memory(item.target_id));
+    // A link went with an end that was deleted; with an archived one it may come back.
+    if (!view || view->linked <= from->view.deleted || view->linked <= to->view.deleted) {
+      return Done(ItemEffect::kUnchanged, "", 0);
+    }
     std::vector<Rows::PartWrite> parts;
     parts.push_back({part::kDeleted, kOwnStamp, ""});
     AIMEM_RETURN_IF_ERROR(rows_.Draft(key, std::move(parts)));

@@ -158,7 +158,7 @@ WriteResult LocalStore::Write(WriteBatch batch, const WriteOptions& options) {
   Rendezvous<WriteResult> answer;
   Submit(
       std::move(batch), options,
-      [&answer](WriteResult result) { answer.Put(std::move(result)); }, Caller::kLeads);
+      [answer](WriteResult result) mutable { answer.Put(std::move(result)); }, Caller::kLeads);
   Lead();
   return answer.Take();
 }
@@ -317,24 +317,43 @@ void LocalStore::EndRead() {
   readers_.NotifyAll();
 }
 
+template <typename Read>
+auto LocalStore::WithRead(Read read) -> decltype(read(std::declval<Transaction&>())) {
+  // A file that nobody had open is read without locks, and a server may be restarted: what fails
+  // for such a reason is read again, from the start of a new snapshot.
+  constexpr int kAttempts = 3;
+  for (int attempt = 1;; ++attempt) {
+    absl::StatusOr<ReadGuard> guard = BeginRead();
+    if (!guard.ok()) return guard.status();
+    auto result = read(**guard);
+    if (attempt == kAttempts || !absl::IsUnavailable(result.status())) return result;
+  }
+}
+
 std::vector<absl::StatusOr<Memory>> LocalStore::Get(std::span<const std::string> ids,
                                                     const ReadOptions& options) {
-  absl::StatusOr<ReadGuard> read = BeginRead();
-  if (!read.ok()) return std::vector<absl::StatusOr<Memory>>(ids.size(), read.status());
-  return recall::Get(**read, ids, options);
+  using Results = std::vector<absl::StatusOr<Memory>>;
+  absl::StatusOr<Results> results =
+      WithRead([&](Transaction& transaction) -> absl::StatusOr<Results> {
+        Results all = recall::Get(transaction, ids, options);
+        for (const absl::StatusOr<Memory>& one : all) {
+          if (absl::IsUnavailable(one.status())) return one.status();
+        }
+        return all;
+      });
+  return results.ok() ? *std::move(results) : Results(ids.size(), results.status());
 }
 
 absl::StatusOr<ListResult> LocalStore::List(const ListRequest& request) {
-  AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
-  return recall::List(*read, request, Now());
+  return WithRead([&](Transaction& transaction) {
+    return recall::List(transaction, request, Now());
+  });
 }
 
 absl::StatusOr<SearchResult> LocalStore::Search(const SearchRequest& request) {
-  absl::StatusOr<SearchResult> result;
-  {
-    AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
-    result = recall::Search(*read, request, Now());
-  }
+  absl::StatusOr<SearchResult> result = WithRead([&](Transaction& transaction) {
+    return recall::Search(transaction, request, Now());
+  });
   if (result.ok() && request.touch) TouchLater(*result);
   return result;
 }
@@ -360,8 +379,12 @@ void LocalStore::TouchLater(const SearchResult& result) {
 }
 
 absl::StatusOr<OperationInfo> LocalStore::GetOperation(OperationId operation, absl::Duration) {
-  AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
-  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.operations = {operation}}));
+  return WithRead([&](Transaction& transaction) { return FindOperation(transaction, operation); });
+}
+
+absl::StatusOr<OperationInfo> LocalStore::FindOperation(Transaction& transaction,
+                                                        OperationId operation) {
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction.Read({.operations = {operation}}));
   if (found.operations.empty()) {
     return MakeStatus(absl::StatusCode::kNotFound,
                       absl::StrCat("operation not found: ", operation.ToString()));
@@ -385,20 +408,33 @@ absl::StatusOr<OperationInfo> LocalStore::GetOperation(OperationId operation, ab
 
 absl::StatusOr<ChangePage> LocalStore::ReadChanges(const ChangeCursor& cursor,
                                                    const ReadChangesLimit& limit) {
-  AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
-  return store::ReadChanges(*read, cursor, limit);
+  return WithRead([&](Transaction& transaction) {
+    return store::ReadChanges(transaction, cursor, limit);
+  });
 }
 
 absl::StatusOr<DigestResult> LocalStore::Digest(std::span<const DigestRange> ranges) {
-  AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
-  return store::Digest(*read, ranges);
+  return WithRead([&](Transaction& transaction) { return store::Digest(transaction, ranges); });
 }
 
 absl::StatusOr<StoreInfo> LocalStore::Info(const InfoOptions& options) {
-  AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
-  AIMEM_ASSIGN_OR_RETURN(const ReadResult result, read->Read({.heads = true, .meta = true}));
+  absl::StatusOr<StoreInfo> info =
+      WithRead([&](Transaction& transaction) { return ReadInfo(transaction, options); });
+  if (!info.ok()) return info;
+  info->url = backend_->Url();
+  AIMEM_ASSIGN_OR_RETURN(info->size_bytes, backend_->SizeBytes());
+  MutexLock lock(mutex_);
+  info->queued_items = queued_items_;
+  info->queued_bytes = queued_bytes_;
+  info->fenced = fenced_;
+  return info;
+}
+
+absl::StatusOr<StoreInfo> LocalStore::ReadInfo(Transaction& transaction,
+                                               const InfoOptions& options) {
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult result,
+                         transaction.Read({.heads = true, .meta = true}));
   StoreInfo info;
-  info.url = backend_->Url();
   info.vector = VectorOf(result.heads);
   if (const auto found = result.meta.find("member");
       found != result.meta.end() && found->second.size() == info.member.bytes.size()) {
@@ -407,20 +443,16 @@ absl::StatusOr<StoreInfo> LocalStore::Info(const InfoOptions& options) {
   if (const auto found = result.meta.find("stream"); found != result.meta.end()) {
     info.stream = model::DecodeU64(found->second).value_or(0);
   }
-  AIMEM_ASSIGN_OR_RETURN(info.size_bytes, backend_->SizeBytes());
   if (options.counts) {
-    AIMEM_ASSIGN_OR_RETURN(info.counts, recall::Count(*read, Now()));
+    AIMEM_ASSIGN_OR_RETURN(info.counts, recall::Count(transaction, Now()));
   }
-  MutexLock lock(mutex_);
-  info.queued_items = queued_items_;
-  info.queued_bytes = queued_bytes_;
-  info.fenced = fenced_;
   return info;
 }
 
 absl::StatusOr<CheckReport> LocalStore::Check(const CheckOptions& options) {
-  AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
-  AIMEM_ASSIGN_OR_RETURN(CheckReport report, store::Check(*read, options));
+  AIMEM_ASSIGN_OR_RETURN(CheckReport report, WithRead([&](Transaction& transaction) {
+                           return store::Check(transaction, options);
+                         }));
   AIMEM_ASSIGN_OR_RETURN(std::vector<std::string> damage, backend_->Verify());
   report.problems.insert(report.problems.begin(), std::make_move_iterator(damage.begin()),
                          std::make_move_iterator(damage.end()));

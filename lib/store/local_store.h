@@ -117,6 +117,12 @@ class LocalStore final : public Store {
   };
   absl::StatusOr<ReadGuard> BeginRead() ABSL_LOCKS_EXCLUDED(mutex_);
   void EndRead() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Answer from one snapshot.
+  template <typename Read>
+  auto WithRead(Read read) -> decltype(read(std::declval<Transaction&>()));
+  static absl::StatusOr<OperationInfo> FindOperation(Transaction& transaction,
+                                                     OperationId operation);
+  absl::StatusOr<StoreInfo> ReadInfo(Transaction& transaction, const InfoOptions& options);
 
   /// Who comes with a job.
   enum class Caller {

@@ -145,6 +145,14 @@ absl::Status PutWriter::WriteRow(const std::string& id, const Row& row) {
     names.push_back(model::MetaPart(key));
     set(names.back(), value);
   }
+  // What an earlier item of this batch wrote has the same stamp, so this put does not outrank it.
+  for (const model::Part& have : entity->parts) {
+    if (have.stamp != kOwnStamp || !model::MetaVisible(have, entity->view)) continue;
+    const bool kept = std::any_of(row.metadata.begin(), row.metadata.end(), [&](const auto& member) {
+      return have.name.substr(1) == member.first;
+    });
+    if (!kept) parts.push_back({have.name, kOwnStamp, ""});
+  }
   return rows_.Draft({Kind::kMemory, id}, std::move(parts));
 }
 

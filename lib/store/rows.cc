@@ -1,6 +1,8 @@
 #include "lib/store/rows.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -24,6 +26,12 @@ std::string KeyText(const EntityKey& key) {
 
 void Refresh(Entity& entity) {
   if (entity.key.kind == Kind::kMemory) entity.view = model::ViewMemory(entity.parts);
+}
+
+bool WritesExpiry(std::span<const Rows::PartWrite> parts) {
+  return std::any_of(parts.begin(), parts.end(), [](const Rows::PartWrite& part) {
+    return part.name == model::part::kExpiry;
+  });
 }
 
 }  // namespace
@@ -113,6 +121,15 @@ absl::Status Rows::Draft(const EntityKey& key, std::vector<PartWrite> parts) {
   for (PartWrite& part : parts) {
     draft_bytes_ += part.name.size() + part.value.size() + kPartBytes;
     draft.builder.Set(part.name, part.stamp, std::move(part.value));
+  }
+  // A lease that an earlier item of this batch gave carries the stamp of the expiry that replaces
+  // the one it was given on: it must not extend that.
+  if (draft.effective && WritesExpiry(parts)) {
+    const model::Part* lease = model::Find(draft.effective->parts, model::part::kUseUntil);
+    if (lease != nullptr && lease->stamp == kOwnStamp) {
+      draft.builder.Set(model::part::kUseUntil, kOwnStamp,
+                        model::EncodeTime(std::numeric_limits<std::int64_t>::min()));
+    }
   }
   if (!draft.effective) {
     draft.effective = std::make_unique<Entity>();

@@ -23,13 +23,13 @@ std::string_view WriteOutcomeName(WriteOutcome outcome) {
 WriteResult Store::Write(WriteBatch batch, const WriteOptions& options) {
   Rendezvous<WriteResult> answer;
   WriteAsync(std::move(batch), options,
-             [&answer](WriteResult result) { answer.Put(std::move(result)); });
+             [answer](WriteResult result) mutable { answer.Put(std::move(result)); });
   return answer.Take();
 }
 
 ApplyResult Store::Apply(ChangePage page) {
   Rendezvous<ApplyResult> answer;
-  Apply(std::move(page), [&answer](ApplyResult result) { answer.Put(std::move(result)); });
+  Apply(std::move(page), [answer](ApplyResult result) mutable { answer.Put(std::move(result)); });
   return answer.Take();
 }
 

@@ -5,8 +5,8 @@
 //   meta(key, value)                         unique (key)
 //
 // One write transaction at a time, over all processes that share the data; readers never wait
-// for it and see a snapshot. That, durability and these three tables are the whole contract;
-// include/aimem/testing/ has the suite that checks it.
+// for it and see a snapshot. That, durability and these three tables are the whole contract. A
+// store over a backend of your own passes the conformance suite of include/aimem/testing/.
 #pragma once
 
 #include <cstddef>
@@ -125,6 +125,12 @@ class Backend {
   /// look at the data. kUnavailable if the lock did not come or the server is away;
   /// kResourceExhausted if the disk is full.
   virtual absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() = 0;
+
+  /// The same, but the lock may be taken, and its errors be answered, by the first Read(), Scan(),
+  /// ReadLog() or Put() of the transaction. A backend that is a round trip away saves it so.
+  virtual absl::StatusOr<std::unique_ptr<Transaction>> BeginWriteAtFirstUse() {
+    return BeginWrite();
+  }
 
   /// After kUnknown: bring the store to a state in which what a read shows is durable (reopen,
   /// checkpoint, reconnect). Until it returns OK nothing may be concluded from what is seen.
