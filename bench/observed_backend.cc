@@ -61,11 +61,9 @@ class ObservedBackend : public Backend {
   absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override { return inner_->BeginRead(); }
   absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override {
     const Timed timed(seen_->begin_s);
-    return Watch(inner_->BeginWrite());
-  }
-  absl::StatusOr<std::unique_ptr<Transaction>> BeginWriteAtFirstUse() override {
-    const Timed timed(seen_->begin_s);
-    return Watch(inner_->BeginWriteAtFirstUse());
+    absl::StatusOr<std::unique_ptr<Transaction>> begun = inner_->BeginWrite();
+    if (!begun.ok()) return begun.status();
+    return std::make_unique<ObservedWrite>(*std::move(begun), *seen_);
   }
   absl::Status Recover() override { return inner_->Recover(); }
   absl::StatusOr<std::vector<std::string>> Verify() override { return inner_->Verify(); }
@@ -79,12 +77,6 @@ class ObservedBackend : public Backend {
   absl::Status Close() override { return inner_->Close(); }
 
  private:
-  absl::StatusOr<std::unique_ptr<Transaction>> Watch(
-      absl::StatusOr<std::unique_ptr<Transaction>> begun) {
-    if (!begun.ok()) return begun.status();
-    return std::make_unique<ObservedWrite>(*std::move(begun), *seen_);
-  }
-
   std::unique_ptr<Backend> inner_;
   std::shared_ptr<Observations> seen_;
 };

@@ -121,6 +121,8 @@ struct RecallCommand {
   FilterFlags filter;
   std::int64_t limit = 10;
   std::optional<std::int64_t> budget_tokens;
+  std::string feature_tier = "keyword";
+  std::string context_tokens;
   bool explain = false;
 };
 

@@ -206,12 +206,13 @@ class Commands {
     Integer(command, "--limit", o.limit, "At most so many [10]");
     Tags(command, o.filter);
     Times(command, o.filter);
-    Text(command, "-T,--tier", ignored_,
-         "keyword, semantic, smart or autonomous; all rank by words")
+    Text(command, "-T,--tier", o.feature_tier,
+         "keyword, semantic, smart or autonomous [keyword]; the others say that they fall back")
         ->check(CLI::IsMember({"keyword", "semantic", "smart", "autonomous"}, CLI::ignore_case));
     Text(command, "--as-agent", o.filter.as_agent, "Only what the owner of this namespace may see");
     Integer(command, "--budget-tokens", o.budget_tokens, "Longest sum, in tokens of 4 bytes");
-    Text(command, "--context-tokens", ignored_, "Recent words, a comma list; not used by words");
+    Text(command, "--context-tokens", o.context_tokens,
+         "Recent words, a comma list; keyword mode says that it does not use them");
     command.add_flag("--explain", o.explain, "Say what each score is made of");
   }
 
@@ -375,7 +376,6 @@ class Commands {
 
   CLI::App& app_;
   Action& action_;
-  std::string ignored_;
 };
 
 std::string VersionText(std::string_view program) {

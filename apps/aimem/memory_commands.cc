@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 #include "aimem/limits.h"
 #include "aimem/transfer.h"
@@ -165,6 +166,17 @@ absl::StatusOr<Session> OpenForRecall(Context& context, bool& touch) {
   return OpenDatabase(context, Access::kRead);
 }
 
+// What was asked for and cannot be had without vectors is said, not passed over.
+void NoteFallback(Context& context, const RecallCommand& command) {
+  if (!absl::EqualsIgnoreCase(command.feature_tier, "keyword")) {
+    context.err << "aimem: no embedder for tier '" << command.feature_tier
+                << "': recalling by words (keyword)\n";
+  }
+  if (!command.context_tokens.empty()) {
+    context.err << "aimem: --context-tokens has no effect in keyword mode\n";
+  }
+}
+
 absl::Status CheckQuery(std::string_view name, std::string_view text) {
   if (!TrimWhitespace(text).empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrFormat("%s cannot be empty", name));
@@ -279,6 +291,7 @@ absl::Status RunRecall(Context& context, const RecallCommand& command) {
   request.limit = command.limit;
   request.budget_tokens = command.budget_tokens;
   request.explain = command.explain;
+  NoteFallback(context, command);
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenForRecall(context, request.touch));
   AIMEM_ASSIGN_OR_RETURN(const SearchResult result, store->Search(request));
   const auto count = static_cast<std::int64_t>(result.hits.size());

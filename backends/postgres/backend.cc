@@ -1,4 +1,5 @@
 // PostgresBackend: the pools, and what a Backend does besides transactions.
+#include <array>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -60,12 +61,6 @@ class PostgresBackend : public Backend {
     return BeginWriting();
   }
 
-  absl::StatusOr<std::unique_ptr<Transaction>> BeginWriteAtFirstUse() override {
-    if (read_only_) return BeginWrite();
-    if (closed_) return absl::FailedPreconditionError("the store is closed");
-    return std::make_unique<PostgresTransaction>(writers_, settings_, SessionRole::kWriter);
-  }
-
   absl::Status Recover() override {
     readers_.Clear();
     writers_.Clear();
@@ -96,13 +91,9 @@ class PostgresBackend : public Backend {
   }
 
  private:
-  absl::StatusOr<std::unique_ptr<PostgresTransaction>> Begin(SessionPool& pool, SessionRole role);
-  absl::StatusOr<std::unique_ptr<PostgresTransaction>> BeginReading() {
-    return Begin(readers_, SessionRole::kReader);
-  }
-  absl::StatusOr<std::unique_ptr<PostgresTransaction>> BeginWriting() {
-    return Begin(writers_, SessionRole::kWriter);
-  }
+  absl::StatusOr<std::unique_ptr<PostgresTransaction>> BeginReading();
+  absl::StatusOr<std::unique_ptr<PostgresTransaction>> BeginWriting();
+  absl::Status CheckLock(const Rows& lock) const;
   absl::StatusOr<Rows> Ask(PostgresTransaction& transaction, const char* sql) const;
 
   const SessionSettings settings_;
@@ -112,12 +103,34 @@ class PostgresBackend : public Backend {
   SessionPool writers_;
 };
 
-absl::StatusOr<std::unique_ptr<PostgresTransaction>> PostgresBackend::Begin(SessionPool& pool,
-                                                                            SessionRole role) {
+absl::StatusOr<std::unique_ptr<PostgresTransaction>> PostgresBackend::BeginReading() {
   if (closed_) return absl::FailedPreconditionError("the store is closed");
-  auto transaction = std::make_unique<PostgresTransaction>(pool, settings_, role);
-  AIMEM_RETURN_IF_ERROR(transaction->Begin());
+  const std::array opening = {Call::Prepared(kBeginRead), Call::Prepared(kSnapshot)};
+  Answer answer;
+  AIMEM_ASSIGN_OR_RETURN(Lease lease, readers_.Begin(opening, answer));
+  return std::make_unique<PostgresTransaction>(std::move(lease), SessionRole::kReader);
+}
+
+absl::StatusOr<std::unique_ptr<PostgresTransaction>> PostgresBackend::BeginWriting() {
+  if (closed_) return absl::FailedPreconditionError("the store is closed");
+  const std::array opening = {Call::Prepared(kBeginWrite), Call::Prepared(kLock)};
+  Answer answer;
+  AIMEM_ASSIGN_OR_RETURN(Lease lease, writers_.Begin(opening, answer));
+  auto transaction =
+      std::make_unique<PostgresTransaction>(std::move(lease), SessionRole::kWriter);
+  AIMEM_RETURN_IF_ERROR(CheckLock(answer.rows.back()));
   return transaction;
+}
+
+// A newer aimem may have changed the tables since this store was opened.
+absl::Status PostgresBackend::CheckLock(const Rows& lock) const {
+  const std::string version = absl::StrFormat("%d", kSchemaVersion);
+  const std::string_view found = lock.size() == 1 ? lock.Bytes(0, 0) : std::string_view("none");
+  if (found == version) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "the tables in schema '%s' are now of version '%s', this aimem writes version %s: install a "
+      "newer aimem",
+      settings_.schema, std::string(found), version));
 }
 
 absl::StatusOr<Rows> PostgresBackend::Ask(PostgresTransaction& transaction,

@@ -63,8 +63,6 @@ std::string WithSchema(const char* sql, const std::string& schema) {
   return absl::StrReplaceAll(sql, {{"@lock", kLockKey}, {"@", schema}});
 }
 
-void IgnoreNotice(void*, const PGresult*) {}
-
 absl::Status StatusOf(const PGresult* result, const ConnectionInfo& connection) {
   const char* state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
   const char* primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
@@ -82,6 +80,14 @@ absl::Status StatusOf(const PGresult* result, const ConnectionInfo& connection) 
 bool HangsUp(const PGresult* result) {
   const char* severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
   return severity == nullptr || std::string_view(severity) != "ERROR";
+}
+
+// The server's last words on an idle connection set `lost`, a bool. Other notices are for people.
+void HearNotice(void* lost, const PGresult* notice) {
+  const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+  if (severity == nullptr) return;
+  const std::string_view word = severity;
+  if (word == "FATAL" || word == "PANIC") *static_cast<bool*>(lost) = true;
 }
 
 bool TakesNoWrites(const PGresult* result) {
@@ -102,7 +108,7 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Connect(const SessionSettings&
     return MakeStatus(CodeOfConnectError(text),
                       absl::StrFormat("PostgreSQL: %s", settings.connection.Scrub(text)));
   }
-  PQsetNoticeReceiver(connection, IgnoreNotice, nullptr);
+  PQsetNoticeReceiver(connection, HearNotice, &session->lost_);
   AIMEM_RETURN_IF_ERROR(session->SetUp(role));
   return session;
 }
@@ -149,10 +155,9 @@ void Session::RunAndForget(const Call& call) {
 
 bool Session::NoticeLoss() {
   PGconn* connection = connection_.get();
-  // The first look may read the server's last words, the second then sees that it hung up.
-  for (int look = 0; look < 2 && !lost_; ++look) {
-    lost_ = PQconsumeInput(connection) != 1 || PQstatus(connection) != CONNECTION_OK;
-  }
+  if (PQconsumeInput(connection) != 1 || PQstatus(connection) != CONNECTION_OK) lost_ = true;
+  // Has HearNotice() hear the server's last words, which come some time before it hangs up.
+  PQisBusy(connection);
   return lost_;
 }
 

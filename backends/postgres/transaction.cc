@@ -1,7 +1,6 @@
 #include "backends/postgres/transaction.h"
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <utility>
 
@@ -82,49 +81,18 @@ absl::StatusOr<ReadResult> Decode(const std::vector<Rows>& answers, std::size_t 
 
 }  // namespace
 
-PostgresTransaction::~PostgresTransaction() { End(/*roll_back=*/true); }
+PostgresTransaction::~PostgresTransaction() {
+  if (session_.has_value()) End(/*roll_back=*/true);
+}
 
 void PostgresTransaction::End(bool roll_back) {
-  over_ = true;
-  if (session_.has_value() && roll_back) (*session_)->RunAndForget(Call::Prepared(kRollback));
+  if (roll_back) (*session_)->RunAndForget(Call::Prepared(kRollback));
   session_.reset();
 }
 
-absl::Status PostgresTransaction::Begin() { return Query({}).status(); }
-
-// An error of `calls` and one of the beginning end the transaction alike.
-absl::StatusOr<std::vector<Rows>> PostgresTransaction::BeginWith(std::vector<Call> calls) {
-  const bool writes = role_ == SessionRole::kWriter;
-  const std::array opening = {Call::Prepared(writes ? kBeginWrite : kBeginRead),
-                              Call::Prepared(writes ? kLock : kSnapshot)};
-  calls.insert(calls.begin(), opening.begin(), opening.end());
-  Answer answer;
-  AIMEM_ASSIGN_OR_RETURN(Lease lease, pool_.Begin(calls, answer));
-  session_.emplace(std::move(lease));
-  if (writes) AIMEM_RETURN_IF_ERROR(CheckLock(answer.rows[1]));
-  answer.rows.erase(answer.rows.begin(), answer.rows.begin() + opening.size());
-  return std::move(answer.rows);
-}
-
-// A newer aimem may have changed the tables since this store was opened.
-absl::Status PostgresTransaction::CheckLock(const Rows& lock) const {
-  const std::string version = absl::StrFormat("%d", kSchemaVersion);
-  const std::string_view found = lock.size() == 1 ? lock.Bytes(0, 0) : std::string_view("none");
-  if (found == version) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrFormat(
-      "the tables in schema '%s' are now of version '%s', this aimem writes version %s: install a "
-      "newer aimem",
-      settings_.schema, std::string(found), version));
-}
-
 absl::StatusOr<std::vector<Rows>> PostgresTransaction::Query(std::vector<Call> calls) {
-  if (over_) return absl::FailedPreconditionError("the transaction is over");
+  if (!session_.has_value()) return absl::FailedPreconditionError("the transaction is over");
   if (!failed_.ok()) return failed_;
-  if (!session_.has_value()) {
-    absl::StatusOr<std::vector<Rows>> rows = BeginWith(std::move(calls));
-    failed_ = rows.status();
-    return rows;
-  }
   const std::size_t first = unsent_.size();
   std::vector<Call> all = std::exchange(unsent_, {});
   for (Call& call : calls) all.push_back(std::move(call));
@@ -221,12 +189,10 @@ absl::Status PostgresTransaction::Put(const WriteSet& set) {
   if (role_ != SessionRole::kWriter) {
     return absl::FailedPreconditionError("a read transaction cannot write");
   }
-  if (over_ || has_put_) {
+  if (!session_.has_value() || has_put_) {
     return absl::FailedPreconditionError("a transaction writes once, before its end");
   }
   if (!failed_.ok()) return failed_;
-  // What the lock says is known before anything is written.
-  if (!session_.has_value()) AIMEM_RETURN_IF_ERROR(Begin());
   AIMEM_ASSIGN_OR_RETURN(unsent_, CallsOf(set, absent_));
   has_put_ = true;
   if (IsSurelyNew(set.log)) return absl::OkStatus();
@@ -234,7 +200,7 @@ absl::Status PostgresTransaction::Put(const WriteSet& set) {
 }
 
 CommitResult PostgresTransaction::Commit() {
-  if (over_) {
+  if (!session_.has_value()) {
     return {CommitOutcome::kNotDone, absl::FailedPreconditionError("the transaction is over")};
   }
   if (role_ == SessionRole::kReader || !has_put_) {

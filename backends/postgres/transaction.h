@@ -15,18 +15,13 @@
 
 namespace aimem::postgres {
 
-/// BEGIN and the lock are sent with the first question if nobody waits for them before; what Put()
-/// writes is sent with whatever follows, a Read() or the COMMIT. So a group of writes is two round
-/// trips: lock and read, write and commit.
+/// What Put() writes is sent with whatever follows: a Read(), or the COMMIT. So a group of writes
+/// is three round trips: lock, read, write and commit.
 class PostgresTransaction : public Transaction {
  public:
-  /// Both are borrowed, and outlive the transaction.
-  PostgresTransaction(SessionPool& pool, const SessionSettings& settings, SessionRole role)
-      : pool_(pool), settings_(settings), role_(role) {}
+  /// `lease`: BEGIN and, for a write, the lock have been done on it.
+  PostgresTransaction(Lease lease, SessionRole role) : session_(std::move(lease)), role_(role) {}
   ~PostgresTransaction() override;
-
-  /// BEGIN, and take the snapshot or the write lock. Without it the first use does.
-  absl::Status Begin();
 
   absl::StatusOr<ReadResult> Read(const ReadSet& set) override;
   absl::StatusOr<std::vector<EntityRow>> Scan(const ScanRequest& request) override;
@@ -40,8 +35,6 @@ class PostgresTransaction : public Transaction {
   absl::StatusOr<std::vector<Rows>> Query(std::vector<Call> calls);
 
  private:
-  absl::StatusOr<std::vector<Rows>> BeginWith(std::vector<Call> calls);
-  absl::Status CheckLock(const Rows& lock) const;
   absl::StatusOr<Rows> QueryOne(Call call);
   void Remember(const ReadSet& set, const ReadResult& result);
   bool IsSurelyNew(const std::vector<LogRow>& log) const;
@@ -49,11 +42,8 @@ class PostgresTransaction : public Transaction {
   /// Give the connection back: the transaction is over.
   void End(bool roll_back);
 
-  SessionPool& pool_;
-  const SessionSettings& settings_;
+  std::optional<Lease> session_;  // None when the transaction is over.
   const SessionRole role_;
-  std::optional<Lease> session_;  // From BEGIN to the end.
-  bool over_ = false;
   /// Of Put(), not yet sent.
   std::vector<Call> unsent_;
   /// Last seq of every stream, as read before Put(): no one else writes meanwhile.

@@ -36,31 +36,29 @@ bool LocalStore::HasWork() const {
 }
 
 void LocalStore::WriterLoop() {
-  std::vector<Job> group;
-  while (AwaitTurn(group)) {
-    const bool wrote = !group.empty();
-    if (wrote) {
-      ProcessGroup(group);
+  for (Turn turn = AwaitTurn(); turn != Turn::kEnd; turn = AwaitTurn()) {
+    if (turn == Turn::kWrite) {
+      WriteGroup();
     } else {
       Maintain();
     }
-    group.clear();
-    ReturnTurn(wrote);
+    ReturnTurn(turn == Turn::kWrite);
   }
 }
 
-bool LocalStore::AwaitTurn(std::vector<Job>& group) {
+LocalStore::Turn LocalStore::AwaitTurn() {
   MutexLock lock(mutex_);
   while (true) {
     if (!busy_ && HasWork()) {
-      group = TakeGroup();
-      break;
+      busy_ = true;
+      return Turn::kWrite;
     }
-    if (!busy_ && closing_ && filter_runs_ == 0) return false;
+    if (!busy_ && closing_ && filter_runs_ == 0) return Turn::kEnd;
     const absl::Duration now = clock_.Monotonic();
     if (!busy_ && dirty_ && now - last_group_ >= kIdleBeforeMaintenance) {
       dirty_ = false;
-      break;
+      busy_ = true;
+      return Turn::kMaintain;
     }
     absl::Duration wait = busy_ ? absl::InfiniteDuration() : lazy_deadline_ - now;
     if (dirty_) wait = std::min(wait, kIdleBeforeMaintenance);
@@ -70,8 +68,6 @@ bool LocalStore::AwaitTurn(std::vector<Job>& group) {
       work_.WaitFor(mutex_, wait);
     }
   }
-  busy_ = true;
-  return true;
 }
 
 void LocalStore::ReturnTurn(bool wrote) {
@@ -87,14 +83,12 @@ void LocalStore::ReturnTurn(bool wrote) {
 }
 
 void LocalStore::Lead() {
-  std::vector<Job> group;
   {
     MutexLock lock(mutex_);
     if (busy_ || options_.environment.executor != nullptr || !HasWork()) return;
-    group = TakeGroup();
     busy_ = true;
   }
-  ProcessGroup(group);
+  WriteGroup();
   ReturnTurn(true);
 }
 
@@ -128,16 +122,14 @@ absl::Status LocalStore::DropOldCommits() {
 
 void LocalStore::RunPosted() {
   while (true) {
-    std::vector<Job> group;
     {
       MutexLock lock(mutex_);
       posted_ = false;
       // A callback of the group being written may close or write again: that group's loop goes on.
       if (busy_ || !HasWork()) return;
-      group = TakeGroup();
       busy_ = true;
     }
-    ProcessGroup(group);
+    WriteGroup();
     MutexLock lock(mutex_);
     busy_ = false;
     if (!closing_) {
@@ -188,12 +180,19 @@ void LocalStore::TakeLazy(std::vector<Job>& group) {
 
 // -- One group ------------------------------------------------------------------------------------
 
-void LocalStore::ProcessGroup(std::vector<Job>& group) {
-  for (Job& job : group) {
-    if (auto* apply = std::get_if<ApplyJob>(&job)) apply->result.status = absl::OkStatus();
+absl::StatusOr<std::unique_ptr<Transaction>> LocalStore::BeginGroup() {
+  AIMEM_RETURN_IF_ERROR(RecoverIfFenced());
+  return backend_->BeginWrite();
+}
+
+void LocalStore::WriteGroup() {
+  // The lock first: whoever comes while it is waited for is part of the group.
+  absl::StatusOr<std::unique_ptr<Transaction>> begun = BeginGroup();
+  std::vector<Job> group;
+  {
+    MutexLock lock(mutex_);
+    group = TakeGroup();
   }
-  if (absl::Status fenced = RecoverIfFenced(); !fenced.ok()) return AnswerGroup(group, fenced);
-  absl::StatusOr<std::unique_ptr<Transaction>> begun = backend_->BeginWrite();
   if (!begun.ok()) return AnswerGroup(group, begun.status());
   std::unique_ptr<Transaction> transaction = *std::move(begun);
   GroupLog log;

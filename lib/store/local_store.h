@@ -147,14 +147,17 @@ class LocalStore final : public Store {
 
   // -- The writer (group.cc) ----------------------------------------------------------------------
   void WriterLoop();
-  /// Wait for work. False: none will come.
-  bool AwaitTurn(std::vector<Job>& group) ABSL_LOCKS_EXCLUDED(mutex_);
+  enum class Turn { kWrite, kMaintain, kEnd };
+  /// Wait for something to do, and take the turn for it. kEnd: nothing will come.
+  Turn AwaitTurn() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReturnTurn(bool wrote) ABSL_LOCKS_EXCLUDED(mutex_);
   void RunPosted();
   [[nodiscard]] bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<Job> TakeGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeLazy(std::vector<Job>& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ProcessGroup(std::vector<Job>& group) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Make what waits one transaction. The caller has the turn.
+  void WriteGroup() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<std::unique_ptr<Transaction>> BeginGroup() ABSL_LOCKS_EXCLUDED(mutex_);
   /// Read, execute and append; what is to be written is in `log.set`.
   absl::Status ExecuteGroup(std::vector<Job>& group, Rows& rows, GroupLog& log);
   absl::Status Prepare(std::vector<Job>& group, Rows& rows, GroupLog& log);

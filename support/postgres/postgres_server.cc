@@ -143,7 +143,9 @@ std::vector<pid_t> ChildrenOf(pid_t parent) {
     pid_t pid = 0;
     if (std::from_chars(name.data(), name.data() + name.size(), pid).ec != std::errc()) continue;
     std::ifstream file(entry.path() / "stat");
-    const std::string stat((std::istreambuf_iterator<char>(file)), {});
+    // A process may end while it is read: getline then fails, where the buffer itself would throw.
+    std::string stat;
+    std::getline(file, stat);
     // "pid (name) state ppid ...": the name may hold anything.
     const std::size_t end = stat.rfind(')');
     if (end == std::string::npos || end + 4 > stat.size()) continue;

@@ -357,6 +357,42 @@ TEST_F(PostgresBackendTest, ATakenPlaceInTheLogIsToldByPutEvenWithTheHeadsRead) 
   EXPECT_FALSE(HasOperation(*backend, 99));
 }
 
+TEST_F(PostgresBackendTest, ReadKeysArePutWhetherTheirRowsAreThereOrNot) {
+  auto backend = Open();
+  WriteSet before;
+  before.rows.push_back(MakeRow(Kind::kMemory, "a", "memory 1"));
+  before.rows.push_back(MakeRow(Kind::kLink, "a", "link 1"));
+  ASSERT_TRUE(PutAndCommit(*backend, before).ok());
+  const std::vector<EntityKey> keys = {{Kind::kMemory, "b"}, {Kind::kLink, "a"},
+                                       {Kind::kMemory, "a"}, {Kind::kLink, "b"},
+                                       {Kind::kMemory, "a"}};
+  const auto states = [&keys](Transaction& transaction) {
+    std::vector<std::string> found;
+    const auto read = transaction.Read({.keys = keys});
+    EXPECT_TRUE(read.ok()) << read.status();
+    if (!read.ok()) return found;
+    for (const auto& row : read->rows) found.push_back(row ? row->state : "none");
+    return found;
+  };
+  auto transaction = backend->BeginWrite();
+  ASSERT_TRUE(transaction.ok()) << transaction.status();
+  EXPECT_THAT(states(**transaction),
+              ElementsAre("none", "link 1", "memory 1", "none", "memory 1"));
+  WriteSet set;
+  set.rows.push_back(MakeRow(Kind::kMemory, "a", "memory 2"));
+  set.rows.push_back(MakeRow(Kind::kMemory, "b", "new memory"));
+  set.rows.push_back(MakeRow(Kind::kLink, "b", "new link"));
+  set.rows.push_back(MakeRow(Kind::kMemory, "unread", "unread"));
+  ASSERT_TRUE((*transaction)->Put(set).ok());
+  const auto after = ElementsAre("new memory", "link 1", "memory 2", "new link", "memory 2");
+  EXPECT_THAT(states(**transaction), after);
+  EXPECT_EQ((*transaction)->Commit().outcome, CommitOutcome::kDurable);
+  auto reader = backend->BeginRead();
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  EXPECT_THAT(states(**reader), after);
+  EXPECT_THAT(StatesOf(*backend, {"unread"}), ElementsAre("unread"));
+}
+
 TEST_F(PostgresBackendTest, AnOperationTwiceInAStreamIsNotDone) {
   auto backend = Open();
   ASSERT_TRUE(PutAndCommit(*backend, WriteNumber(1)).ok());

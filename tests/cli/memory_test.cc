@@ -249,8 +249,17 @@ TEST_F(Cli, RecallKeepsToItsBudgetAndItsNamespaces) {
   EXPECT_EQ(budget["budget_tokens"], 10);
   EXPECT_EQ(budget["memories"][0]["title"], "deploy rules");
   EXPECT_EQ(Json({"recall", "deploy", "--limit", "1"})["count"], 1);
-  EXPECT_EQ(Json({"recall", "deploy", "--tier", "Keyword", "--context-tokens", "a,b"})["count"], 3);
+  EXPECT_EQ(Json({"recall", "deploy", "--tier", "Keyword"})["count"], 3);
   EXPECT_EQ(Json({"recall", "deploy", "--as-agent", "org"})["count"], 1);
+}
+
+TEST_F(Cli, RecallSaysWhatItCannotUseWithoutVectors) {
+  Succeed({"store", "-n", "org", "-T", "deploy rules", "-c", "of all"});
+  const Ran ran = Run({"recall", "deploy", "--tier", "semantic", "--context-tokens", "a,b"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.err, HasSubstr("no embedder for tier 'semantic'"));
+  EXPECT_THAT(ran.err, HasSubstr("--context-tokens has no effect"));
+  EXPECT_EQ(Run({"recall", "deploy", "--tier", "KEYWORD"}).err, "");
 }
 
 TEST_F(Cli, DeleteAndPromoteTakePrefixes) {

@@ -126,12 +126,6 @@ class Backend {
   /// kResourceExhausted if the disk is full.
   virtual absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() = 0;
 
-  /// The same, but the lock may be taken, and its errors be answered, by the first Read(), Scan(),
-  /// ReadLog() or Put() of the transaction. A backend that is a round trip away saves it so.
-  virtual absl::StatusOr<std::unique_ptr<Transaction>> BeginWriteAtFirstUse() {
-    return BeginWrite();
-  }
-
   /// After kUnknown: bring the store to a state in which what a read shows is durable (reopen,
   /// checkpoint, reconnect). Until it returns OK nothing may be concluded from what is seen.
   virtual absl::Status Recover() = 0;
