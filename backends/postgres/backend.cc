@@ -116,8 +116,7 @@ absl::StatusOr<std::unique_ptr<PostgresTransaction>> PostgresBackend::BeginWriti
   const std::array opening = {Call::Prepared(kBeginWrite), Call::Prepared(kLock)};
   Answer answer;
   AIMEM_ASSIGN_OR_RETURN(Lease lease, writers_.Begin(opening, answer));
-  auto transaction =
-      std::make_unique<PostgresTransaction>(std::move(lease), SessionRole::kWriter);
+  auto transaction = std::make_unique<PostgresTransaction>(std::move(lease), SessionRole::kWriter);
   AIMEM_RETURN_IF_ERROR(CheckLock(answer.rows.back()));
   return transaction;
 }
@@ -133,8 +132,7 @@ absl::Status PostgresBackend::CheckLock(const Rows& lock) const {
       settings_.schema, std::string(found), version));
 }
 
-absl::StatusOr<Rows> PostgresBackend::Ask(PostgresTransaction& transaction,
-                                          const char* sql) const {
+absl::StatusOr<Rows> PostgresBackend::Ask(PostgresTransaction& transaction, const char* sql) const {
   std::vector<Call> calls;
   calls.push_back(Call::Sql(absl::StrReplaceAll(sql, {{"@", settings_.schema}})));
   AIMEM_ASSIGN_OR_RETURN(std::vector<Rows> answers, transaction.Query(std::move(calls)));
@@ -183,10 +181,9 @@ bool IsSchemaName(std::string_view name) {
 absl::Status CheckDuration(std::string_view field, absl::Duration value, absl::Duration low,
                            absl::Duration high) {
   if (value >= low && value <= high) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrFormat("PostgresOptions.%s is %s, must be in [%s, %s]", field,
-                      absl::FormatDuration(value), absl::FormatDuration(low),
-                      absl::FormatDuration(high)));
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "PostgresOptions.%s is %s, must be in [%s, %s]", field, absl::FormatDuration(value),
+      absl::FormatDuration(low), absl::FormatDuration(high)));
 }
 
 }  // namespace
@@ -203,8 +200,8 @@ absl::Status Validate(const PostgresOptions& options) {
   AIMEM_RETURN_IF_ERROR(postgres::CheckDuration("connect_timeout", options.connect_timeout,
                                                 absl::Seconds(1), absl::Minutes(10)));
   if (options.readers < 1 || options.readers > 64) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "PostgresOptions.readers is %d, must be in [1, 64]", options.readers));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("PostgresOptions.readers is %d, must be in [1, 64]", options.readers));
   }
   return absl::OkStatus();
 }

@@ -64,9 +64,9 @@ class EntityWriter {
   /// Append the call of `statement`, if there are rows.
   void AddTo(const char* statement, std::vector<Call>& calls) && {
     if (empty_) return;
-    calls.push_back(Call::Prepared(statement, {std::move(kinds_).Take(), std::move(keys_).Take(),
-                                               std::move(names_).Take(),
-                                               std::move(states_).Take()}));
+    calls.push_back(
+        Call::Prepared(statement, {std::move(kinds_).Take(), std::move(keys_).Take(),
+                                   std::move(names_).Take(), std::move(states_).Take()}));
   }
 
  private:
@@ -197,9 +197,9 @@ ScanRange RangeOf(const ScanRequest& request) {
 }
 
 Call ScanCall(const ScanRange& range, std::int64_t max_rows, std::int64_t max_bytes) {
-  return Call::Prepared(kScan, {Int16Parameter(range.low.first), range.low.second,
-                                Int16Parameter(range.high.first), range.high.second,
-                                Int64Parameter(max_rows), Int64Parameter(max_bytes)});
+  return Call::Prepared(
+      kScan, {Int16Parameter(range.low.first), range.low.second, Int16Parameter(range.high.first),
+              range.high.second, Int64Parameter(max_rows), Int64Parameter(max_bytes)});
 }
 
 }  // namespace aimem::postgres

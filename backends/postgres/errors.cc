@@ -9,24 +9,24 @@ struct Meaning {
 };
 
 constexpr Meaning kMeanings[] = {
-    {"08", absl::StatusCode::kUnavailable},         // connection exceptions
-    {"21", absl::StatusCode::kInvalidArgument},     // a key twice in one write
-    {"22", absl::StatusCode::kInvalidArgument},     // data exceptions
-    {"23505", absl::StatusCode::kAlreadyExists},    // unique_violation
-    {"25006", absl::StatusCode::kUnavailable},      // a standby, not the primary (any more)
-    {"25P03", absl::StatusCode::kUnavailable},      // idle_in_transaction_session_timeout
-    {"28", absl::StatusCode::kPermissionDenied},    // invalid authorization
-    {"3D000", absl::StatusCode::kNotFound},         // no such database
+    {"08", absl::StatusCode::kUnavailable},            // connection exceptions
+    {"21", absl::StatusCode::kInvalidArgument},        // a key twice in one write
+    {"22", absl::StatusCode::kInvalidArgument},        // data exceptions
+    {"23505", absl::StatusCode::kAlreadyExists},       // unique_violation
+    {"25006", absl::StatusCode::kUnavailable},         // a standby, not the primary (any more)
+    {"25P03", absl::StatusCode::kUnavailable},         // idle_in_transaction_session_timeout
+    {"28", absl::StatusCode::kPermissionDenied},       // invalid authorization
+    {"3D000", absl::StatusCode::kNotFound},            // no such database
     {"3F000", absl::StatusCode::kFailedPrecondition},  // the schema is gone
-    {"40", absl::StatusCode::kUnavailable},         // serialization failure, deadlock
+    {"40", absl::StatusCode::kUnavailable},            // serialization failure, deadlock
     {"42501", absl::StatusCode::kPermissionDenied},
     {"42P01", absl::StatusCode::kFailedPrecondition},  // a table is gone
-    {"53300", absl::StatusCode::kUnavailable},      // too many connections: another time
-    {"53", absl::StatusCode::kResourceExhausted},   // disk full, out of memory
-    {"54", absl::StatusCode::kInvalidArgument},     // a value over a limit of the server
-    {"55P03", absl::StatusCode::kUnavailable},      // the lock did not come in time
-    {"57", absl::StatusCode::kUnavailable},         // shutdown, cancellation, crash of another
-    {"58", absl::StatusCode::kUnavailable},         // I/O errors of the server
+    {"53300", absl::StatusCode::kUnavailable},         // too many connections: another time
+    {"53", absl::StatusCode::kResourceExhausted},      // disk full, out of memory
+    {"54", absl::StatusCode::kInvalidArgument},        // a value over a limit of the server
+    {"55P03", absl::StatusCode::kUnavailable},         // the lock did not come in time
+    {"57", absl::StatusCode::kUnavailable},            // shutdown, cancellation, crash of another
+    {"58", absl::StatusCode::kUnavailable},            // I/O errors of the server
     {"XX001", absl::StatusCode::kDataLoss},
     {"XX002", absl::StatusCode::kDataLoss},
 };

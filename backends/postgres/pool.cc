@@ -45,10 +45,10 @@ absl::StatusOr<std::unique_ptr<Session>> SessionPool::TakeIdle() {
   while (lent_ >= sessions_max_) {
     const absl::Duration left = deadline - SystemClock().Monotonic();
     if (left <= absl::ZeroDuration()) {
-      return absl::UnavailableError(absl::StrFormat(
-          "all %d PostgreSQL connections for %s were in use for %s", sessions_max_,
-          role_ == SessionRole::kReader ? "reading" : "writing",
-          absl::FormatDuration(settings_.lock_timeout)));
+      return absl::UnavailableError(
+          absl::StrFormat("all %d PostgreSQL connections for %s were in use for %s", sessions_max_,
+                          role_ == SessionRole::kReader ? "reading" : "writing",
+                          absl::FormatDuration(settings_.lock_timeout)));
     }
     freed_.WaitFor(mutex_, left);
   }

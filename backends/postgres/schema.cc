@@ -87,9 +87,8 @@ absl::Status WithoutExceptions(const ConnectionInfo& connection, const Work& wor
 absl::Status CheckServer(pqxx::connection& connection, pqxx::transaction_base& transaction) {
   const int version = connection.server_version();
   if (version < kServerVersionMin) {
-    return absl::FailedPreconditionError(
-        absl::StrFormat("PostgreSQL %d.%d is too old: 13 or newer is needed", version / 10000,
-                        version % 10000));
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "PostgreSQL %d.%d is too old: 13 or newer is needed", version / 10000, version % 10000));
   }
   const auto encoding = transaction.exec1("SHOW server_encoding")[0].as<std::string>();
   if (encoding != "UTF8") {

@@ -40,9 +40,8 @@ std::string SettingsSql(const SessionSettings& settings, SessionRole role) {
   set("jit", "off");
   // The bounds are ours.
   set("statement_timeout", "0");
-  set("lock_timeout",
-      absl::StrFormat("%d", absl::ToInt64Milliseconds(
-                                absl::Ceil(settings.lock_timeout, absl::Milliseconds(1)))));
+  set("lock_timeout", absl::StrFormat("%d", absl::ToInt64Milliseconds(absl::Ceil(
+                                                settings.lock_timeout, absl::Milliseconds(1)))));
   set("bytea_output", "hex");
   set("client_min_messages", "warning");
   if (role == SessionRole::kWriter) {
@@ -114,8 +113,8 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Connect(const SessionSettings&
 }
 
 absl::Status Session::SetUp(SessionRole role) {
-  patience_ = kPatience + (role == SessionRole::kWriter ? settings_.lock_timeout
-                                                        : absl::ZeroDuration());
+  patience_ =
+      kPatience + (role == SessionRole::kWriter ? settings_.lock_timeout : absl::ZeroDuration());
   PGconn* connection = connection_.get();
   if (PQsetnonblocking(connection, 1) != 0 || PQenterPipelineMode(connection) != 1) {
     return Lost("cannot enter pipeline mode");
@@ -177,12 +176,11 @@ absl::Status Session::SendOne(const Call& call) {
     values.push_back(parameter.data());
     lengths.push_back(static_cast<int>(parameter.size()));
   }
-  const int sent =
-      call.prepared != nullptr
-          ? PQsendQueryPrepared(connection_.get(), call.prepared, count, values.data(),
-                                lengths.data(), formats.data(), 1)
-          : PQsendQueryParams(connection_.get(), call.sql.c_str(), count, nullptr, values.data(),
-                              lengths.data(), formats.data(), 1);
+  const int sent = call.prepared != nullptr
+                       ? PQsendQueryPrepared(connection_.get(), call.prepared, count, values.data(),
+                                             lengths.data(), formats.data(), 1)
+                       : PQsendQueryParams(connection_.get(), call.sql.c_str(), count, nullptr,
+                                           values.data(), lengths.data(), formats.data(), 1);
   return sent == 1 ? absl::OkStatus() : Lost("sending");
 }
 

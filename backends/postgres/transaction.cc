@@ -139,9 +139,8 @@ absl::StatusOr<std::vector<EntityRow>> PostgresTransaction::Scan(const ScanReque
   while (rows.size() < request.max_rows && bytes < max_bytes && range.low < range.high) {
     const std::size_t page = std::min(kPageRows, request.max_rows - rows.size());
     const std::size_t before = rows.size();
-    AIMEM_ASSIGN_OR_RETURN(
-        const Rows answer,
-        QueryOne(ScanCall(range, Clamped(page), Clamped(max_bytes - bytes))));
+    AIMEM_ASSIGN_OR_RETURN(const Rows answer,
+                           QueryOne(ScanCall(range, Clamped(page), Clamped(max_bytes - bytes))));
     AIMEM_RETURN_IF_ERROR(AddEntities(answer, rows));
     for (std::size_t i = before; i < rows.size(); ++i) bytes += rows[i].state.size();
     if (rows.size() - before < page) break;

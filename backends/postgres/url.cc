@@ -58,8 +58,7 @@ bool HasUnencodedPassword(std::string_view url) {
 }
 
 std::string Quoted(std::string_view value) {
-  return absl::StrCat("'", absl::StrReplaceAll(ToAbsl(value), {{"\\", "\\\\"}, {"'", "\\'"}}),
-                      "'");
+  return absl::StrCat("'", absl::StrReplaceAll(ToAbsl(value), {{"\\", "\\\\"}, {"'", "\\'"}}), "'");
 }
 
 std::map<std::string, std::string> Defaults(const PostgresOptions& options) {
@@ -107,9 +106,9 @@ absl::StatusOr<ConnectionInfo> ParseUrl(const std::string& url, const PostgresOp
   ConnectionInfo info;
   info.masked_url = MaskUrl(url);
   if (!url.starts_with("postgres://") && !url.starts_with("postgresql://")) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "'%s' is not a PostgreSQL URL: expected postgres://user@host:port/database",
-        info.masked_url));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("'%s' is not a PostgreSQL URL: expected postgres://user@host:port/database",
+                        info.masked_url));
   }
   if (url.find('\0') != std::string::npos || HasUnencodedPassword(url)) {
     return absl::InvalidArgumentError(absl::StrFormat(

@@ -86,9 +86,9 @@ std::string_view Rows::Bytes(int row, int column) const {
 absl::StatusOr<std::int64_t> Rows::Int(int row, int column) const {
   const std::string_view bytes = Bytes(row, column);
   if (bytes.size() != 2 && bytes.size() != 4 && bytes.size() != 8) {
-    return absl::DataLossError(absl::StrFormat(
-        "PostgreSQL answered a number of %d bytes in column '%s'", bytes.size(),
-        PQfname(result_.get(), column)));
+    return absl::DataLossError(
+        absl::StrFormat("PostgreSQL answered a number of %d bytes in column '%s'", bytes.size(),
+                        PQfname(result_.get(), column)));
   }
   std::uint64_t value = static_cast<unsigned char>(bytes[0]) >= 0x80 ? ~std::uint64_t{0} : 0;
   for (const char byte : bytes) value = value << 8 | static_cast<unsigned char>(byte);
@@ -100,8 +100,8 @@ absl::StatusOr<std::optional<Hash256>> Rows::Name(int row, int column) const {
   const std::string_view bytes = Bytes(row, column);
   Hash256 name;
   if (bytes.size() != name.size()) {
-    return absl::DataLossError(absl::StrFormat(
-        "an entity's name has %d bytes instead of %d", bytes.size(), name.size()));
+    return absl::DataLossError(
+        absl::StrFormat("an entity's name has %d bytes instead of %d", bytes.size(), name.size()));
   }
   std::copy(bytes.begin(), bytes.end(), name.begin());
   return std::optional<Hash256>(name);

@@ -33,9 +33,9 @@ std::uint32_t BigEndian32(std::string_view bytes, std::size_t offset) {
 
 absl::Status FromErrno(int error, std::string_view path) {
   const bool permission = error == EACCES || error == EPERM;
-  return MakeStatus(permission ? absl::StatusCode::kPermissionDenied
-                               : absl::StatusCode::kUnavailable,
-                    absl::StrFormat("cannot look at '%s': %s", path, std::strerror(error)));
+  return MakeStatus(
+      permission ? absl::StatusCode::kPermissionDenied : absl::StatusCode::kUnavailable,
+      absl::StrFormat("cannot look at '%s': %s", path, std::strerror(error)));
 }
 
 /// There is no file at `path`: OK if there is a folder to put it in.
@@ -52,9 +52,9 @@ absl::Status CheckFolder(const std::string& path) {
     return FromErrno(errno, folder);
   }
   if (!S_ISDIR(info.st_mode)) {
-    return MakeStatus(absl::StatusCode::kNotFound,
-                      absl::StrFormat("'%s' is no folder: a store cannot be at '%s'", folder,
-                                      path));
+    return MakeStatus(
+        absl::StatusCode::kNotFound,
+        absl::StrFormat("'%s' is no folder: a store cannot be at '%s'", folder, path));
   }
   return absl::OkStatus();
 }
@@ -97,9 +97,11 @@ absl::Status DescribeForeign(const Place& place) {
       Connection::Open(place, Access::kImmutable);
   bool upstream = false;
   if (connection.ok()) {
-    const absl::StatusOr<std::int64_t> tables = (*connection)->QueryInt(
-        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND"
-        " name IN ('memories', 'schema_version')");
+    const absl::StatusOr<std::int64_t> tables =
+        (*connection)
+            ->QueryInt(
+                "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND"
+                " name IN ('memories', 'schema_version')");
     upstream = tables.ok() && *tables == 2;
   }
   if (upstream) {

@@ -54,8 +54,8 @@ absl::Status CreateTables(Connection& connection, const Place& place) {
                                       place.path));
   }
   AIMEM_RETURN_IF_ERROR(connection.Execute(kTables));
-  const std::string marks = absl::StrFormat(
-      "PRAGMA application_id = %d; PRAGMA user_version = %d", kApplicationId, kSchemaVersion);
+  const std::string marks = absl::StrFormat("PRAGMA application_id = %d; PRAGMA user_version = %d",
+                                            kApplicationId, kSchemaVersion);
   AIMEM_RETURN_IF_ERROR(connection.Execute(marks.c_str()));
   return connection.Execute("COMMIT");
 }
@@ -70,8 +70,8 @@ int OnMode(void* mode, int, char** values, char**) {
 absl::Status TurnOnLog(Connection& connection, const Place& place) {
   for (;;) {
     std::string mode;
-    const int code = sqlite3_exec(connection.handle(), "PRAGMA journal_mode = WAL", &OnMode, &mode,
-                                  nullptr);
+    const int code =
+        sqlite3_exec(connection.handle(), "PRAGMA journal_mode = WAL", &OnMode, &mode, nullptr);
     if (code == SQLITE_OK && mode == "wal") return absl::OkStatus();
     if (code == SQLITE_OK) {
       return MakeStatus(absl::StatusCode::kFailedPrecondition,

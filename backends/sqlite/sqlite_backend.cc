@@ -107,9 +107,9 @@ absl::Status SqliteBackend::CheckUsable() const {
                       absl::StrFormat("the store '%s' is closed", place_.path));
   }
   if (unknown_) {
-    return MakeStatus(absl::StatusCode::kUnavailable,
-                      absl::StrFormat("the outcome of a commit to '%s' is unknown: recover first",
-                                      place_.path));
+    return MakeStatus(
+        absl::StatusCode::kUnavailable,
+        absl::StrFormat("the outcome of a commit to '%s' is unknown: recover first", place_.path));
   }
   return absl::OkStatus();
 }
@@ -122,11 +122,11 @@ absl::Status SqliteBackend::WaitUntil(Free free, std::string_view what) {
     if (free()) return absl::OkStatus();
     const absl::Duration left = deadline - SystemClock().Monotonic();
     if (left <= absl::ZeroDuration()) {
-      return MakeStatus(absl::StatusCode::kUnavailable,
-                        absl::StrFormat("waited %s for %s '%s' in this process: try again, or "
-                                        "raise lock_timeout or readers",
-                                        absl::FormatDuration(options_.lock_timeout), what,
-                                        place_.path));
+      return MakeStatus(
+          absl::StatusCode::kUnavailable,
+          absl::StrFormat("waited %s for %s '%s' in this process: try again, or "
+                          "raise lock_timeout or readers",
+                          absl::FormatDuration(options_.lock_timeout), what, place_.path));
     }
     changed_.WaitFor(mutex_, left);
   }
@@ -157,8 +157,8 @@ void SqliteBackend::TakeBackReader(std::unique_ptr<Connection> connection,
 
 absl::StatusOr<std::unique_ptr<Connection>> SqliteBackend::TakeWriter() {
   MutexLock lock(mutex_);
-  AIMEM_RETURN_IF_ERROR(WaitUntil(
-      [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !writer_lent_; }, "the turn to write to"));
+  AIMEM_RETURN_IF_ERROR(WaitUntil([this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !writer_lent_; },
+                                  "the turn to write to"));
   writer_lent_ = true;
   return std::move(writer_);
 }
@@ -212,8 +212,7 @@ absl::Status SqliteBackend::BeginOn(Connection& connection, Sql begin) const {
 absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginRead() {
   AIMEM_ASSIGN_OR_RETURN(Reader reader, TakeReader());
   absl::Status status;
-  if (reader.stamp.has_value() &&
-      (reader.stamp != StampOf(place_.path) || HasLog(place_.path))) {
+  if (reader.stamp.has_value() && (reader.stamp != StampOf(place_.path) || HasLog(place_.path))) {
     reader.connection.reset();
   }
   if (reader.connection == nullptr) {
@@ -298,8 +297,8 @@ absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginWrite() {
 absl::Status SqliteBackend::Checkpoint(Connection& connection) const {
   int frames = 0;
   int done = 0;
-  const int code = sqlite3_wal_checkpoint_v2(connection.handle(), "main",
-                                             SQLITE_CHECKPOINT_PASSIVE, &frames, &done);
+  const int code = sqlite3_wal_checkpoint_v2(connection.handle(), "main", SQLITE_CHECKPOINT_PASSIVE,
+                                             &frames, &done);
   // Another process is at it.
   if ((code & 0xff) == SQLITE_BUSY) return absl::OkStatus();
   if (code != SQLITE_OK) return connection.Error(code, "checkpointing");
@@ -456,9 +455,9 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenSqliteBackend(const std::string& pa
   AIMEM_ASSIGN_OR_RETURN(const sqlite::Found found, sqlite::Inspect(place));
   if (found == sqlite::Found::kNothing) {
     if (options.read_only || !options.create) {
-      return MakeStatus(absl::StatusCode::kNotFound,
-                        absl::StrFormat("there is no store at '%s', and none was to be made",
-                                        place.path));
+      return MakeStatus(
+          absl::StatusCode::kNotFound,
+          absl::StrFormat("there is no store at '%s', and none was to be made", place.path));
     }
     AIMEM_RETURN_IF_ERROR(sqlite::Create(place));
   }

@@ -101,9 +101,9 @@ absl::Status SqliteTransaction::CheckUnchanged() const {
 }
 
 absl::Status SqliteTransaction::Damaged(std::string_view what) const {
-  return MakeStatus(absl::StatusCode::kDataLoss,
-                    absl::StrFormat("'%s' is damaged: %s; restore it from a backup", place_.path,
-                                    what));
+  return MakeStatus(
+      absl::StatusCode::kDataLoss,
+      absl::StrFormat("'%s' is damaged: %s; restore it from a backup", place_.path, what));
 }
 
 // -- Read -----------------------------------------------------------------------------------------

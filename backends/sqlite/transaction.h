@@ -39,8 +39,7 @@ class SqliteTransaction : public Transaction {
   absl::StatusOr<ReadResult> Read(const ReadSet& set) override;
   absl::StatusOr<std::vector<EntityRow>> Scan(const ScanRequest& request) override;
   absl::StatusOr<std::vector<LogRow>> ReadLog(std::uint64_t stream, std::uint64_t after,
-                                              std::size_t max_rows,
-                                              std::size_t max_bytes) override;
+                                              std::size_t max_rows, std::size_t max_bytes) override;
   absl::Status Put(const WriteSet& set) override;
   CommitResult Commit() override;
 

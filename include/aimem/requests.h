@@ -140,18 +140,18 @@ struct InfoOptions {
 };
 
 struct StoreCounts {
-  std::int64_t live = 0;      ///< Expired but not collected ones included.
+  std::int64_t live = 0;  ///< Expired but not collected ones included.
   std::int64_t archived = 0;
-  std::int64_t gone = 0;      ///< Deleted or erased; kept as id and stamps.
-  std::int64_t links = 0;     ///< Shown: both ends live.
+  std::int64_t gone = 0;                ///< Deleted or erased; kept as id and stamps.
+  std::int64_t links = 0;               ///< Shown: both ends live.
   std::int64_t by_tier[3] = {0, 0, 0};  ///< Indexed by Tier.
   std::int64_t expiring_soon = 0;       ///< Live, ending within an hour.
   std::vector<NamespaceCount> namespaces;
 };
 
 struct StoreInfo {
-  std::string url;  ///< Passwords masked.
-  Id128 member;     ///< The store's identity, made with it.
+  std::string url;           ///< Passwords masked.
+  Id128 member;              ///< The store's identity, made with it.
   std::uint64_t stream = 0;  ///< The history that it writes now; 0 before the first write.
   VersionVector vector;
   std::int64_t size_bytes = 0;  ///< Of file or database.

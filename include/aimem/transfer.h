@@ -93,7 +93,7 @@ struct ImportReport {
   std::int64_t imported = 0;
   std::int64_t restamped = 0;
   std::int64_t links = 0;
-  std::vector<std::string> errors;  ///< "{id}: {message}"; those items were left out.
+  std::vector<std::string> errors;    ///< "{id}: {message}"; those items were left out.
   std::vector<std::string> warnings;  ///< The same, for items that were imported with a change.
 };
 

@@ -148,7 +148,7 @@ struct SetStandard {
   std::string memory_id;  ///< Exact id of a live memory.
   /// Empty: the longest prefix, cut at a '-', that has a standard; none if none has.
   std::string parent;
-  std::string policy;     ///< JSON object; empty: keep the one there.
+  std::string policy;  ///< JSON object; empty: keep the one there.
 };
 
 struct ClearStandard {
@@ -176,11 +176,10 @@ struct DecidePending {
   bool approve = false;
 };
 
-using WriteItem =
-    std::variant<PutMemory, ImportMemory, PatchMemory, DeleteMemory, PromoteMemory, AddLink,
-                 RemoveLink, TouchMemory, ForgetMemories, ExpireMemories, RestoreMemory,
-                 PurgeArchive, ConsolidateMemories, SetStandard, ClearStandard, RegisterAgent,
-                 QueuePending, DecidePending>;
+using WriteItem = std::variant<PutMemory, ImportMemory, PatchMemory, DeleteMemory, PromoteMemory,
+                               AddLink, RemoveLink, TouchMemory, ForgetMemories, ExpireMemories,
+                               RestoreMemory, PurgeArchive, ConsolidateMemories, SetStandard,
+                               ClearStandard, RegisterAgent, QueuePending, DecidePending>;
 
 /// A list of changes that are applied together, in order, as one commit: all or none, unless
 /// WriteOptions::allow_partial. At most 1,000 changes of entities and 8 MiB. Within one batch a

@@ -25,8 +25,8 @@ absl::Status Annotate(const absl::Status& status, std::string_view prefix);
 }  // namespace aimem
 
 /// Return from the enclosing function if `expression` (a Status) is not OK.
-#define AIMEM_RETURN_IF_ERROR(expression)                    \
-  do {                                                       \
+#define AIMEM_RETURN_IF_ERROR(expression)                                                     \
+  do {                                                                                        \
     if (absl::Status aimem_status_ = (expression); !aimem_status_.ok()) return aimem_status_; \
   } while (false)
 

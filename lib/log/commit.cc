@@ -152,8 +152,8 @@ bool KeysAreDistinct(std::span<const Change> changes) {
 
 absl::Status CheckSize(std::string_view bytes) {
   if (bytes.size() <= kMaxCommitBytes) return absl::OkStatus();
-  return absl::DataLossError(absl::StrFormat("commit: %d bytes are over the limit of %d",
-                                             bytes.size(), kMaxCommitBytes));
+  return absl::DataLossError(
+      absl::StrFormat("commit: %d bytes are over the limit of %d", bytes.size(), kMaxCommitBytes));
 }
 
 absl::Status CheckBodies(const Commit& commit) {

@@ -49,7 +49,7 @@ struct CommitHeader {
 struct Change {
   EntityKey key;
   Id128 nonce;
-  std::string body;               ///< State bytes. Empty if withheld.
+  std::string body;                 ///< State bytes. Empty if withheld.
   std::optional<Hash256> withheld;  ///< Set in place of nonce and body.
 };
 

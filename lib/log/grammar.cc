@@ -150,8 +150,8 @@ std::string EncodeState(std::span<const Part> parts) {
 absl::Status DecodeState(std::string_view bytes, Parts& parts) {
   parts.clear();
   if (bytes.size() > kMaxStateBytes) {
-    return absl::DataLossError(absl::StrFormat("state: %d bytes are over the limit of %d",
-                                               bytes.size(), kMaxStateBytes));
+    return absl::DataLossError(
+        absl::StrFormat("state: %d bytes are over the limit of %d", bytes.size(), kMaxStateBytes));
   }
   Reader in(bytes);
   ReadState(in, bytes.size(), parts);

@@ -55,7 +55,8 @@ absl::Status CheckMemory(Memory& memory, Sources accepted);
 /// The top-level members of a canonical metadata object: key -> canonical value text.
 std::vector<std::pair<std::string, std::string>> MetadataMembers(std::string_view canonical);
 /// The inverse, for members ascending by key.
-std::string MetadataFromMembers(std::span<const std::pair<std::string_view, std::string_view>> members);
+std::string MetadataFromMembers(
+    std::span<const std::pair<std::string_view, std::string_view>> members);
 /// A JSON string literal with only the escapes that JSON demands.
 std::string JsonString(std::string_view text);
 /// The text of a canonical JSON string literal; nullopt if it is not one.

@@ -16,8 +16,7 @@ constexpr std::size_t kChangeOverhead = 64;
 constexpr std::size_t kHeaderReserve = 64u << 10;
 
 void Refuse(const log::Commit& commit, absl::Status status, ApplyResult& result) {
-  result.refusals.push_back(
-      {commit.header.stream, commit.header.seq, {}, std::move(status)});
+  result.refusals.push_back({commit.header.stream, commit.header.seq, {}, std::move(status)});
 }
 
 }  // namespace
@@ -28,9 +27,9 @@ absl::StatusOr<CheckedPage> CheckPage(ChangePage page) {
   model::Parts parts;
   for (EntityState& state : page.states) {
     if (state.key.key.size() > log::kMaxKeyBytes) {
-      return MakeStatus(absl::StatusCode::kInvalidArgument,
-                        absl::StrCat("key of ", state.key.key.size(), " bytes exceeds ",
-                                     log::kMaxKeyBytes));
+      return MakeStatus(
+          absl::StatusCode::kInvalidArgument,
+          absl::StrCat("key of ", state.key.key.size(), " bytes exceeds ", log::kMaxKeyBytes));
     }
     if (absl::Status status = log::DecodeState(state.state, parts); !status.ok()) {
       return Annotate(status, absl::StrCat("state of '", state.key.key, "'"));
@@ -86,26 +85,27 @@ absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, LogHeads& heads,
     LogHead& head = heads[header.stream];
     if (header.seq <= head.seq) {
       if (header.seq == head.seq && header.content_hash != head.content_hash) {
-        Refuse(item.commit, absl::DataLossError(absl::StrFormat(
-                                "forked stream %016x: two commits with seq %d", header.stream,
-                                header.seq)),
+        Refuse(item.commit,
+               absl::DataLossError(absl::StrFormat("forked stream %016x: two commits with seq %d",
+                                                   header.stream, header.seq)),
                result);
       }
       continue;  // known: repetition is welcome
     }
     if (!page.adopt) {
       if (header.seq != head.seq + 1) {
-        Refuse(item.commit, absl::OutOfRangeError(absl::StrFormat(
-                                "gap in stream %016x: seq %d came, %d is next", header.stream,
-                                header.seq, head.seq + 1)),
+        Refuse(item.commit,
+               absl::OutOfRangeError(absl::StrFormat("gap in stream %016x: seq %d came, %d is next",
+                                                     header.stream, header.seq, head.seq + 1)),
                result);
         continue;
       }
       if (header.prev_hash != head.content_hash) {
-        Refuse(item.commit, absl::DataLossError(absl::StrFormat(
-                                "forked stream %016x: commit %d does not follow ours",
-                                header.stream, header.seq)),
-               result);
+        Refuse(
+            item.commit,
+            absl::DataLossError(absl::StrFormat(
+                "forked stream %016x: commit %d does not follow ours", header.stream, header.seq)),
+            result);
         continue;
       }
       for (const log::Change& change : item.commit.changes) {

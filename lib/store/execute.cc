@@ -69,9 +69,9 @@ class Batch {
     // A prefix is looked up among what is committed; memories that this group just made are
     // named in full by those who made them.
     const std::vector<std::string> ids = {text};
-    auto resolved = recall::ResolveIds(
-        rows_.transaction(), ids,
-        [](const model::MemoryView& view) { return view.phase == model::Phase::kLive; });
+    auto resolved = recall::ResolveIds(rows_.transaction(), ids, [](const model::MemoryView& view) {
+      return view.phase == model::Phase::kLive;
+    });
     if (!resolved[0].ok()) return resolved[0].status();
     AIMEM_ASSIGN_OR_RETURN(entity, rows_.Memory(*resolved[0]));
     if (!entity->live()) return NotFound("not found", text);
@@ -95,8 +95,7 @@ class Batch {
       parts.push_back({name, kOwnStamp, std::move(value)});
     };
     std::string title(item.title ? std::string_view(*item.title) : view.title);
-    std::string namespace_(item.namespace_ ? std::string_view(*item.namespace_)
-                                           : view.namespace_);
+    std::string namespace_(item.namespace_ ? std::string_view(*item.namespace_) : view.namespace_);
     if (item.title) AIMEM_RETURN_IF_ERROR(model::CheckTitle(title));
     if (item.content) {
       std::string content = *item.content;
@@ -244,9 +243,8 @@ class Batch {
     const std::int64_t last = std::max(now_ns_, view.last_accessed_at.value_or(now_ns_));
     parts.push_back({part::kUseLast, view.put, model::EncodeTime(last)});
     if (view.expires_at && view.tier != Tier::kLong) {
-      const absl::Duration extension = view.tier == Tier::kShort
-                                           ? context_.options.short_extension
-                                           : context_.options.mid_extension;
+      const absl::Duration extension = view.tier == Tier::kShort ? context_.options.short_extension
+                                                                 : context_.options.mid_extension;
       const std::int64_t until =
           std::max(model::ToNanoseconds(context_.now + extension), *view.expires_at);
       parts.push_back({part::kUseUntil, view.expiry_stamp, model::EncodeTime(until)});
@@ -281,14 +279,14 @@ class Batch {
 
   Result Do(const ForgetMemories& item) {
     const recall::ForgetMatcher matcher(item);
-    return ForSelected(ItemEffect::kArchived,
-                       [&](const model::MemoryView& view) -> std::optional<Rows::PartWrite> {
-                         if (view.phase != model::Phase::kLive || !matcher.Matches(view)) {
-                           return std::nullopt;
-                         }
-                         return Rows::PartWrite{part::kForgotten, kOwnStamp,
-                                                WallMilliseconds(context_.now)};
-                       });
+    return ForSelected(
+        ItemEffect::kArchived,
+        [&](const model::MemoryView& view) -> std::optional<Rows::PartWrite> {
+          if (view.phase != model::Phase::kLive || !matcher.Matches(view)) {
+            return std::nullopt;
+          }
+          return Rows::PartWrite{part::kForgotten, kOwnStamp, WallMilliseconds(context_.now)};
+        });
   }
 
   Result Do(const ExpireMemories& item) {
@@ -403,8 +401,7 @@ bool IsStorageFailure(const absl::Status& status) {
 
 bool SelectsByFilter(const WriteItem& item) {
   return std::holds_alternative<ForgetMemories>(item) ||
-         std::holds_alternative<ExpireMemories>(item) ||
-         std::holds_alternative<PurgeArchive>(item);
+         std::holds_alternative<ExpireMemories>(item) || std::holds_alternative<PurgeArchive>(item);
 }
 
 void CollectReads(const WriteBatch& batch, ReadSet& reads) {

@@ -97,10 +97,8 @@ void FilterRun::WriteNext() {
   part.bytes = (end - next_) * 64;
   next_ = end;
   ++commit_;
-  part.waiters.push_back({[run = shared_from_this()](WriteResult result) {
-                            run->Committed(std::move(result));
-                          },
-                          {}});
+  part.waiters.push_back(
+      {[run = shared_from_this()](WriteResult result) { run->Committed(std::move(result)); }, {}});
   store_.Enqueue(std::move(part), LocalStore::Caller::kFollowsUp);
 }
 

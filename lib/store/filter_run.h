@@ -16,8 +16,7 @@ class FilterRun : public std::enable_shared_from_this<FilterRun> {
   /// Take `job` over: select on this thread, then queue commit after commit.
   static void Start(LocalStore& store, LocalStore::WriteJob job);
 
-  FilterRun(LocalStore& store, LocalStore::WriteJob job)
-      : store_(store), job_(std::move(job)) {}
+  FilterRun(LocalStore& store, LocalStore::WriteJob job) : store_(store), job_(std::move(job)) {}
 
  private:
   /// Find which commits of this request the log has already. True: all of them.

@@ -311,13 +311,13 @@ bool LocalStore::ReplayIfKnown(WriteJob& job, const GroupLog& log) {
   if (found == log.operations.end()) return false;
   const log::CommitHeader& header = found->second;
   if (header.request_hash != job.request_hash) {
-    Reject(job, MakeStatus(absl::StatusCode::kAborted,
-                           absl::StrCat("request_id_conflict: this request id was used for another "
-                                        "request (stored_hash ",
-                                        header.request_hash ? ToHex(AsBytes(*header.request_hash))
-                                                            : "none",
-                                        ", request_hash ", ToHex(AsBytes(*job.request_hash)),
-                                        "): use a new one")));
+    Reject(job, MakeStatus(
+                    absl::StatusCode::kAborted,
+                    absl::StrCat(
+                        "request_id_conflict: this request id was used for another "
+                        "request (stored_hash ",
+                        header.request_hash ? ToHex(AsBytes(*header.request_hash)) : "none",
+                        ", request_hash ", ToHex(AsBytes(*job.request_hash)), "): use a new one")));
     return true;
   }
   absl::StatusOr<Answer> answer = DecodeAnswer(header.results);
@@ -342,15 +342,13 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
   absl::Status status = Execute(job.batch, context, items);
   const std::string answer =
       status.ok() ? EncodeAnswer({items, !job.selection || job.selection->last}) : std::string();
-  const bool too_large =
-      rows.drafts() > log::kMaxChanges ||
-      rows.draft_bytes() + answer.size() + kHeaderReserve > log::kMaxCommitBytes;
+  const bool too_large = rows.drafts() > log::kMaxChanges ||
+                         rows.draft_bytes() + answer.size() + kHeaderReserve > log::kMaxCommitBytes;
   if (status.ok() && too_large) {
     status = absl::ResourceExhaustedError(
         absl::StrFormat("batch of %d changes and about %d bytes exceeds the limits of a commit "
                         "(%d changes, %d bytes): use several",
-                        rows.drafts(), rows.draft_bytes(), log::kMaxChanges,
-                        log::kMaxCommitBytes));
+                        rows.drafts(), rows.draft_bytes(), log::kMaxChanges, log::kMaxCommitBytes));
   } else if (status.code() == absl::StatusCode::kUnavailable ||
              status.code() == absl::StatusCode::kDataLoss ||
              status.code() == absl::StatusCode::kInternal) {
@@ -409,8 +407,7 @@ void LocalStore::AppendCommit(log::CommitHeader header, std::vector<log::Change>
   commit.changes = std::move(changes);
   std::string bytes = log::EncodeCommit(commit);
   head = {commit.header.seq, commit.header.content_hash};
-  log.set.log.push_back(
-      {log.stream, commit.header.seq, commit.header.operation, std::move(bytes)});
+  log.set.log.push_back({log.stream, commit.header.seq, commit.header.operation, std::move(bytes)});
 }
 
 absl::Status LocalStore::ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log) {
@@ -452,8 +449,7 @@ void LocalStore::AnswerGroup(std::vector<Job>& group, const absl::Status& failur
       if (auto* apply = std::get_if<ApplyJob>(&job)) {
         apply->result = ApplyResult{};
         apply->result.status = failure;
-      } else if (auto& write = std::get<WriteJob>(job);
-                 write.wrote || write.result.status.ok()) {
+      } else if (auto& write = std::get<WriteJob>(job); write.wrote || write.result.status.ok()) {
         Reject(write, failure);
       }
     }

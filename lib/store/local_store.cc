@@ -17,9 +17,9 @@ namespace aimem {
 namespace {
 
 absl::Status OutOfRange(std::string_view field, std::string_view value, std::string_view range) {
-  return MakeStatus(absl::StatusCode::kInvalidArgument,
-                    absl::StrCat(ToAbsl(field), " must be in ", ToAbsl(range), " (got ",
-                                 ToAbsl(value), ")"));
+  return MakeStatus(
+      absl::StatusCode::kInvalidArgument,
+      absl::StrCat(ToAbsl(field), " must be in ", ToAbsl(range), " (got ", ToAbsl(value), ")"));
 }
 
 }  // namespace
@@ -29,12 +29,10 @@ absl::Status Validate(const StoreOptions& options) {
     return OutOfRange("group_commit_max", std::to_string(options.group_commit_max), "[1, 4096]");
   }
   if (options.queue_items_max < 1 || options.queue_items_max > 1'000'000) {
-    return OutOfRange("queue_items_max", std::to_string(options.queue_items_max),
-                      "[1, 1000000]");
+    return OutOfRange("queue_items_max", std::to_string(options.queue_items_max), "[1, 1000000]");
   }
   if (options.queue_bytes_max < (8 << 20) || options.queue_bytes_max > (std::int64_t{8} << 30)) {
-    return OutOfRange("queue_bytes_max", std::to_string(options.queue_bytes_max),
-                      "[8 MiB, 8 GiB]");
+    return OutOfRange("queue_bytes_max", std::to_string(options.queue_bytes_max), "[8 MiB, 8 GiB]");
   }
   if (options.lazy_delay < absl::ZeroDuration() || options.lazy_delay > absl::Hours(1)) {
     return OutOfRange("lazy_delay", absl::FormatDuration(options.lazy_delay), "[0, 1 h]");
@@ -89,8 +87,8 @@ absl::Status LocalStore::CheckRequest(const WriteBatch& batch, const WriteOption
   }
   if (!options.agent_id.empty()) AIMEM_RETURN_IF_ERROR(model::CheckAgentId(options.agent_id));
   if (options.request_id.size() > limits::kRequestIdBytes) {
-    return absl::InvalidArgumentError(absl::StrFormat("request_id exceeds max length of %d bytes",
-                                                      limits::kRequestIdBytes));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("request_id exceeds max length of %d bytes", limits::kRequestIdBytes));
   }
   if (options.principal.size() > limits::kRequestIdBytes) {
     return absl::InvalidArgumentError(
@@ -213,9 +211,8 @@ absl::Status LocalStore::Admit(std::size_t bytes, bool follow_up) {
   if (closing_) return absl::UnavailableError("the store is closed");
   // One request larger than the bound may pass when nothing else waits: it would never fit.
   const bool full_items = queued_items_ >= options_.queue_items_max;
-  const bool full_bytes =
-      queued_bytes_ > 0 &&
-      queued_bytes_ + static_cast<std::int64_t>(bytes) > options_.queue_bytes_max;
+  const bool full_bytes = queued_bytes_ > 0 && queued_bytes_ + static_cast<std::int64_t>(bytes) >
+                                                   options_.queue_bytes_max;
   if (full_items || full_bytes) {
     return absl::ResourceExhaustedError(absl::StrFormat(
         "the queue is full (%d writes, %d bytes wait; limits %d and %d): retry later",
@@ -345,15 +342,13 @@ std::vector<absl::StatusOr<Memory>> LocalStore::Get(std::span<const std::string>
 }
 
 absl::StatusOr<ListResult> LocalStore::List(const ListRequest& request) {
-  return WithRead([&](Transaction& transaction) {
-    return recall::List(transaction, request, Now());
-  });
+  return WithRead(
+      [&](Transaction& transaction) { return recall::List(transaction, request, Now()); });
 }
 
 absl::StatusOr<SearchResult> LocalStore::Search(const SearchRequest& request) {
-  absl::StatusOr<SearchResult> result = WithRead([&](Transaction& transaction) {
-    return recall::Search(transaction, request, Now());
-  });
+  absl::StatusOr<SearchResult> result = WithRead(
+      [&](Transaction& transaction) { return recall::Search(transaction, request, Now()); });
   if (result.ok() && request.touch) TouchLater(*result);
   return result;
 }
@@ -408,9 +403,8 @@ absl::StatusOr<OperationInfo> LocalStore::FindOperation(Transaction& transaction
 
 absl::StatusOr<ChangePage> LocalStore::ReadChanges(const ChangeCursor& cursor,
                                                    const ReadChangesLimit& limit) {
-  return WithRead([&](Transaction& transaction) {
-    return store::ReadChanges(transaction, cursor, limit);
-  });
+  return WithRead(
+      [&](Transaction& transaction) { return store::ReadChanges(transaction, cursor, limit); });
 }
 
 absl::StatusOr<DigestResult> LocalStore::Digest(std::span<const DigestRange> ranges) {
@@ -432,8 +426,7 @@ absl::StatusOr<StoreInfo> LocalStore::Info(const InfoOptions& options) {
 
 absl::StatusOr<StoreInfo> LocalStore::ReadInfo(Transaction& transaction,
                                                const InfoOptions& options) {
-  AIMEM_ASSIGN_OR_RETURN(const ReadResult result,
-                         transaction.Read({.heads = true, .meta = true}));
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult result, transaction.Read({.heads = true, .meta = true}));
   StoreInfo info;
   info.vector = VectorOf(result.heads);
   if (const auto found = result.meta.find("member");

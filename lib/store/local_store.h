@@ -12,9 +12,9 @@
 #include <variant>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "aimem/local_store.h"
 #include "aimem/store.h"
-#include "absl/functional/any_invocable.h"
 #include "lib/base/mutex.h"
 #include "lib/store/apply.h"
 #include "lib/store/execute.h"
@@ -196,10 +196,10 @@ class LocalStore final : public Store {
   absl::Duration lazy_deadline_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  bool busy_ ABSL_GUARDED_BY(mutex_) = false;    // somebody has the turn
-  bool dirty_ ABSL_GUARDED_BY(mutex_) = false;   // written to since it was last maintained
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;          // somebody has the turn
+  bool dirty_ ABSL_GUARDED_BY(mutex_) = false;         // written to since it was last maintained
   absl::Duration last_group_ ABSL_GUARDED_BY(mutex_);  // when
-  bool posted_ ABSL_GUARDED_BY(mutex_) = false;  // executor mode: RunPosted is on its way
+  bool posted_ ABSL_GUARDED_BY(mutex_) = false;        // executor mode: RunPosted is on its way
   int active_reads_ ABSL_GUARDED_BY(mutex_) = 0;
   int filter_runs_ ABSL_GUARDED_BY(mutex_) = 0;  // changes by filter that are under way
   bool recovering_ ABSL_GUARDED_BY(mutex_) = false;

@@ -88,7 +88,7 @@ PutWriter::PutWriter(Rows& rows, const StoreOptions& options, const WriteOptions
 
 std::optional<std::int64_t> PutWriter::DefaultExpiry(Tier tier) const {
   constexpr absl::Duration kLongest = absl::Seconds(315'360'000);
-  const std::optional<absl::Duration>& ttl = tier == Tier::kShort  ? options_.short_ttl
+  const std::optional<absl::Duration>& ttl = tier == Tier::kShort ? options_.short_ttl
                                              : tier == Tier::kMid ? options_.mid_ttl
                                                                   : options_.long_ttl;
   if (!ttl || *ttl <= absl::ZeroDuration()) return std::nullopt;
@@ -148,9 +148,9 @@ absl::Status PutWriter::WriteRow(const std::string& id, const Row& row) {
   // What an earlier item of this batch wrote has the same stamp, so this put does not outrank it.
   for (const model::Part& have : entity->parts) {
     if (have.stamp != kOwnStamp || !model::MetaVisible(have, entity->view)) continue;
-    const bool kept = std::any_of(row.metadata.begin(), row.metadata.end(), [&](const auto& member) {
-      return have.name.substr(1) == member.first;
-    });
+    const bool kept =
+        std::any_of(row.metadata.begin(), row.metadata.end(),
+                    [&](const auto& member) { return have.name.substr(1) == member.first; });
     if (!kept) parts.push_back({have.name, kOwnStamp, ""});
   }
   return rows_.Draft({Kind::kMemory, id}, std::move(parts));
@@ -186,8 +186,8 @@ absl::Status PutWriter::MarkConsolidated(const std::string& id) {
   const EntityKey key{Kind::kMemory, id};
   AIMEM_ASSIGN_OR_RETURN(const Entity* entity, rows_.Get(key));
   std::vector<Rows::PartWrite> parts;
-  parts.push_back({part::kConsolidated, entity->view.content_stamp,
-                   model::EncodeU64(WallMilliseconds(now_))});
+  parts.push_back(
+      {part::kConsolidated, entity->view.content_stamp, model::EncodeU64(WallMilliseconds(now_))});
   AIMEM_RETURN_IF_ERROR(rows_.Draft(key, std::move(parts)));
   rows_.CloseDraft(key);
   return absl::OkStatus();
@@ -246,8 +246,7 @@ PutWriter::Row PutWriter::RowOf(const Entity& entity) {
   row.source = std::string(view.source);
   row.agent_id = std::string(view.agent_id);
   for (const model::Part& have : entity.parts) {
-    if (!have.name.empty() && have.name[0] == part::kMetaPrefix &&
-        model::MetaVisible(have, view)) {
+    if (!have.name.empty() && have.name[0] == part::kMetaPrefix && model::MetaVisible(have, view)) {
       row.metadata.emplace_back(std::string(have.name.substr(1)), std::string(have.value));
     }
   }
@@ -326,8 +325,7 @@ absl::StatusOr<ItemResult> PutWriter::Restore(const RestoreMemory& item) {
                                    " already exists in active table (would overwrite)"));
   }
   if (entity->view.phase != model::Phase::kArchived) {
-    return MakeStatus(absl::StatusCode::kNotFound,
-                      absl::StrCat("not found in archive: ", item.id));
+    return MakeStatus(absl::StatusCode::kNotFound, absl::StrCat("not found in archive: ", item.id));
   }
   Row row = RowOf(*entity);
   AIMEM_ASSIGN_OR_RETURN(const std::vector<std::string> owners,
@@ -439,8 +437,7 @@ absl::StatusOr<ItemResult> PutWriter::Link(const std::string& source, const std:
     return ItemResult{.status = {}, .effect = ItemEffect::kUnchanged, .id = {}, .count = 0};
   }
   std::vector<Rows::PartWrite> parts;
-  parts.push_back(
-      {part::kLinked, kOwnStamp, model::EncodeTime(model::ToNanoseconds(created_at))});
+  parts.push_back({part::kLinked, kOwnStamp, model::EncodeTime(model::ToNanoseconds(created_at))});
   AIMEM_RETURN_IF_ERROR(rows_.Draft(key, std::move(parts)));
   return ItemResult{.status = {}, .effect = ItemEffect::kCreated, .id = {}, .count = 1};
 }

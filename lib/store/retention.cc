@@ -12,8 +12,7 @@ namespace {
 absl::StatusOr<std::pair<std::int64_t, std::uint64_t>> FirstAfter(Transaction& transaction,
                                                                   std::uint64_t stream,
                                                                   std::uint64_t after) {
-  AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> rows,
-                         transaction.ReadLog(stream, after, 1, 1));
+  AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> rows, transaction.ReadLog(stream, after, 1, 1));
   if (rows.empty()) return std::pair<std::int64_t, std::uint64_t>{0, 0};
   AIMEM_ASSIGN_OR_RETURN(const log::CommitHeader header,
                          log::DecodeCommitHeader(rows.front().bytes));

@@ -29,9 +29,8 @@ void Refresh(Entity& entity) {
 }
 
 bool WritesExpiry(std::span<const Rows::PartWrite> parts) {
-  return std::any_of(parts.begin(), parts.end(), [](const Rows::PartWrite& part) {
-    return part.name == model::part::kExpiry;
-  });
+  return std::any_of(parts.begin(), parts.end(),
+                     [](const Rows::PartWrite& part) { return part.name == model::part::kExpiry; });
 }
 
 }  // namespace
@@ -43,8 +42,7 @@ absl::StatusOr<ReadResult> Rows::Fetch(const ReadSet& set) {
   missing.keys.erase(std::unique(missing.keys.begin(), missing.keys.end()), missing.keys.end());
   std::erase_if(missing.names, [&](const Hash256& name) { return names_fetched_.contains(name); });
   std::sort(missing.names.begin(), missing.names.end());
-  missing.names.erase(std::unique(missing.names.begin(), missing.names.end()),
-                      missing.names.end());
+  missing.names.erase(std::unique(missing.names.begin(), missing.names.end()), missing.names.end());
   if (missing.keys.empty() && missing.names.empty() && missing.operations.empty() &&
       !missing.heads && !missing.meta) {
     return ReadResult{};

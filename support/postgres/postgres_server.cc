@@ -81,9 +81,8 @@ absl::StatusOr<int> FreePort() {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t length = sizeof address;
-  const bool bound =
-      bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
-      getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0;
+  const bool bound = bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+                     getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0;
   close(fd);
   if (!bound) return ErrnoStatus("finding a free port");
   return ntohs(address.sin_port);
@@ -100,12 +99,11 @@ struct Program {
 };
 
 // Only what is safe after fork() in a process with threads.
-[[noreturn]] void Become(const Program& program, char* const* arguments, int output,
-                         pid_t parent) {
+[[noreturn]] void Become(const Program& program, char* const* arguments, int output, pid_t parent) {
   dup2(output, STDOUT_FILENO);
   dup2(output, STDERR_FILENO);
-  if (geteuid() == 0 && (setgroups(0, nullptr) != 0 || setgid(program.gid) != 0 ||
-                         setuid(program.uid) != 0)) {
+  if (geteuid() == 0 &&
+      (setgroups(0, nullptr) != 0 || setgid(program.gid) != 0 || setuid(program.uid) != 0)) {
     _exit(126);
   }
   // After setuid, which clears it. A parent that died before this line is noticed by the second.
@@ -123,8 +121,7 @@ absl::StatusOr<pid_t> Spawn(Program program) {
   std::vector<char*> arguments;
   for (std::string& argument : program.command) arguments.push_back(argument.data());
   arguments.push_back(nullptr);
-  const int output =
-      open(program.output.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  const int output = open(program.output.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (output < 0) return ErrnoStatus(program.output);
   const pid_t parent = getpid();
   const pid_t pid = fork();
@@ -280,8 +277,7 @@ std::string PostgresServer::Url(const std::string& database) const {
 }
 
 absl::Status PostgresServer::CreateDatabase(const std::string& name, const std::string& options) {
-  return Execute("postgres", absl::StrFormat("CREATE DATABASE \"%s\" %s", name, options))
-      .status();
+  return Execute("postgres", absl::StrFormat("CREATE DATABASE \"%s\" %s", name, options)).status();
 }
 
 absl::StatusOr<std::vector<std::string>> PostgresServer::Execute(const std::string& database,
@@ -290,7 +286,8 @@ absl::StatusOr<std::vector<std::string>> PostgresServer::Execute(const std::stri
   if (PQstatus(connection.get()) != CONNECTION_OK) {
     return absl::UnavailableError(PQerrorMessage(connection.get()));
   }
-  PQsetNoticeReceiver(connection.get(), [](void*, const PGresult*) {}, nullptr);
+  PQsetNoticeReceiver(
+      connection.get(), [](void*, const PGresult*) {}, nullptr);
   const std::unique_ptr<PGresult, Clear> result(PQexec(connection.get(), sql.c_str()));
   const ExecStatusType type = PQresultStatus(result.get());
   if (type != PGRES_TUPLES_OK && type != PGRES_COMMAND_OK) {

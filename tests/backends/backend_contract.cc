@@ -100,8 +100,8 @@ TEST_P(BackendContract, CommittedWriteSurvivesReopen) {
   ASSERT_TRUE(PutAndCommit(*backend_, set).ok());
   for (int time = 0; time < 2; ++time) {
     ReadSet question = Everything();
-    question.keys = {{Kind::kMemory, "b"}, {Kind::kMemory, "c"}, {Kind::kMemory, "a"},
-                     {Kind::kMemory, "b"}};
+    question.keys = {
+        {Kind::kMemory, "b"}, {Kind::kMemory, "c"}, {Kind::kMemory, "a"}, {Kind::kMemory, "b"}};
     question.names = {MakeName(1)};
     question.operations = {MakeOperation(70)};
     const absl::StatusOr<ReadResult> result = ReadOnce(*backend_, question);
@@ -194,12 +194,11 @@ TEST_P(BackendContract, PutReplacesStateAndName) {
 }
 
 TEST_P(BackendContract, RowsOfOneNameComeInKeyOrder) {
-  ASSERT_TRUE(PutAndCommit(*backend_,
-                           RowsOf({MakeRow(Kind::kLink, "a", "4", MakeName(1)),
-                                   MakeRow(Kind::kMemory, "z", "3", MakeName(1)),
-                                   MakeRow(Kind::kMemory, "b", "2", MakeName(2)),
-                                   MakeRow(Kind::kMemory, "a", "1", MakeName(1)),
-                                   MakeRow(Kind::kMemory, "c", "0", MakeName(3))}))
+  ASSERT_TRUE(PutAndCommit(*backend_, RowsOf({MakeRow(Kind::kLink, "a", "4", MakeName(1)),
+                                              MakeRow(Kind::kMemory, "z", "3", MakeName(1)),
+                                              MakeRow(Kind::kMemory, "b", "2", MakeName(2)),
+                                              MakeRow(Kind::kMemory, "a", "1", MakeName(1)),
+                                              MakeRow(Kind::kMemory, "c", "0", MakeName(3))}))
                   .ok());
   const auto result =
       ReadOnce(*backend_, NamesOf({MakeName(2), MakeName(1), MakeName(2), MakeName(9)}));
@@ -217,11 +216,11 @@ TEST_P(BackendContract, AnyBytesAreAKeyAndAState) {
   }();
   const std::string link("a\0b\0about", 9);
   const std::string cut_link("a\0b", 3);
-  ASSERT_TRUE(PutAndCommit(*backend_, RowsOf({MakeRow(Kind::kLink, link, all_bytes),
-                                              MakeRow(Kind::kLink, cut_link, ""),
-                                              MakeRow(Kind::kLink, "a", "short"),
-                                              MakeRow(Kind::kLink, "", "no key"),
-                                              MakeRow(Kind::kLink, all_bytes, "all")}))
+  ASSERT_TRUE(PutAndCommit(
+                  *backend_,
+                  RowsOf({MakeRow(Kind::kLink, link, all_bytes), MakeRow(Kind::kLink, cut_link, ""),
+                          MakeRow(Kind::kLink, "a", "short"), MakeRow(Kind::kLink, "", "no key"),
+                          MakeRow(Kind::kLink, all_bytes, "all")}))
                   .ok());
   Reopen();
   ReadSet set;
@@ -282,8 +281,9 @@ TEST_P(BackendContract, ScanGoesByKindThenUnsignedBytes) {
                                    MakeRow(Kind::kLink, "aa", ""), MakeRow(Kind::kMemory, "z", ""),
                                    MakeRow(Kind::kLink, "\xff\xff", "")}))
                   .ok());
-  const std::vector<std::string> expected = {"1:z",  "2:",   "2:\\00", "2:a",     "2:a\\00", "2:aa",
-                                             "2:b",  "2:\\7f", "2:\\80", "2:\\ff\\ff", "200:a"};
+  const std::vector<std::string> expected = {"1:z",     "2:",         "2:\\00", "2:a",
+                                             "2:a\\00", "2:aa",       "2:b",    "2:\\7f",
+                                             "2:\\80",  "2:\\ff\\ff", "200:a"};
   for (const std::size_t page : {1000u, 1u, 2u, 3u, 5u, 11u}) {
     EXPECT_EQ(KeysIn(ScanAll(*backend_, page)), expected) << "pages of " << page;
   }
@@ -353,21 +353,21 @@ TEST_P(BackendContract, ScanStopsAtItsBounds) {
 TEST_P(BackendContract, HeadsAreTheLastRowsByUnsignedStream) {
   const std::uint64_t middle = std::uint64_t{1} << 63;
   const std::uint64_t most = ~std::uint64_t{0};
-  ASSERT_TRUE(PutAndCommit(*backend_,
-                           LogOf({MakeLogRow(most, 1, 1, "m1"), MakeLogRow(0, 1, 2, "z1"),
-                                  MakeLogRow(middle, 1, 3, "h1"),
-                                  MakeLogRow(middle - 1, 9, 4, "l9"),
-                                  MakeLogRow(most, 2, 5, "m2"), MakeLogRow(5, 1, 6, "f1"),
-                                  MakeLogRow(5, 2, 7, "f2"), MakeLogRow(5, 11, 8, "f11")}))
-                  .ok());
+  ASSERT_TRUE(
+      PutAndCommit(*backend_,
+                   LogOf({MakeLogRow(most, 1, 1, "m1"), MakeLogRow(0, 1, 2, "z1"),
+                          MakeLogRow(middle, 1, 3, "h1"), MakeLogRow(middle - 1, 9, 4, "l9"),
+                          MakeLogRow(most, 2, 5, "m2"), MakeLogRow(5, 1, 6, "f1"),
+                          MakeLogRow(5, 2, 7, "f2"), MakeLogRow(5, 11, 8, "f11")}))
+          .ok());
   Reopen();
   const auto result = ReadOnce(*backend_, Everything());
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(Describe(result->heads),
-            Describe(std::vector<LogRow>{MakeLogRow(0, 1, 2, "z1"), MakeLogRow(5, 11, 8, "f11"),
-                                         MakeLogRow(middle - 1, 9, 4, "l9"),
-                                         MakeLogRow(middle, 1, 3, "h1"),
-                                         MakeLogRow(most, 2, 5, "m2")}));
+  EXPECT_EQ(
+      Describe(result->heads),
+      Describe(std::vector<LogRow>{MakeLogRow(0, 1, 2, "z1"), MakeLogRow(5, 11, 8, "f11"),
+                                   MakeLogRow(middle - 1, 9, 4, "l9"),
+                                   MakeLogRow(middle, 1, 3, "h1"), MakeLogRow(most, 2, 5, "m2")}));
 }
 
 TEST_P(BackendContract, OperationsAreFoundInEveryStream) {
@@ -378,8 +378,8 @@ TEST_P(BackendContract, OperationsAreFoundInEveryStream) {
   ASSERT_TRUE(result.ok()) << result.status();
   std::vector<std::string> found = Describe(result->operations);
   std::sort(found.begin(), found.end());
-  EXPECT_EQ(found, Describe(std::vector<LogRow>{MakeLogRow(1, 4, 7, "a"),
-                                                MakeLogRow(2, 1, 7, "b")}));
+  EXPECT_EQ(found,
+            Describe(std::vector<LogRow>{MakeLogRow(1, 4, 7, "a"), MakeLogRow(2, 1, 7, "b")}));
 }
 
 TEST_P(BackendContract, ReadLogGoesUpFromAfter) {

@@ -73,10 +73,9 @@ std::string ShowBytes(std::string_view bytes) {
 }
 
 std::string Describe(const EntityRow& row) {
-  return absl::StrFormat("%d:%s name=%s state=%s", static_cast<int>(row.key.kind),
-                         ShowBytes(row.key.key),
-                         row.name ? ToHex(AsBytes(*row.name)).substr(0, 8) : "-",
-                         ShowBytes(row.state));
+  return absl::StrFormat(
+      "%d:%s name=%s state=%s", static_cast<int>(row.key.kind), ShowBytes(row.key.key),
+      row.name ? ToHex(AsBytes(*row.name)).substr(0, 8) : "-", ShowBytes(row.state));
 }
 
 std::string Describe(const LogRow& row) {

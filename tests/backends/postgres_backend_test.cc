@@ -77,17 +77,16 @@ BackendUnderTest Postgres(std::string name, const std::string& prefix, PostgresO
     own.lock_timeout = lock_timeout;
     return OpenPostgresBackend(Server().Url(), own);
   };
-  return {
-      .name = std::move(name),
-      .open = [open](const std::string& dir) { return open(dir, absl::Seconds(30)); },
-      .open_impatient =
-          [open](const std::string& dir) { return open(dir, absl::Milliseconds(100)); },
-      .drop =
-          [prefix](const std::string& dir) {
-            const std::string sql =
-                absl::StrFormat("DROP SCHEMA IF EXISTS %s CASCADE", SchemaOf(prefix, dir));
-            EXPECT_TRUE(Server().Execute("postgres", sql).ok());
-          }};
+  return {.name = std::move(name),
+          .open = [open](const std::string& dir) { return open(dir, absl::Seconds(30)); },
+          .open_impatient =
+              [open](const std::string& dir) { return open(dir, absl::Milliseconds(100)); },
+          .drop =
+              [prefix](const std::string& dir) {
+                const std::string sql =
+                    absl::StrFormat("DROP SCHEMA IF EXISTS %s CASCADE", SchemaOf(prefix, dir));
+                EXPECT_TRUE(Server().Execute("postgres", sql).ok());
+              }};
 }
 
 INSTANTIATE_TEST_SUITE_P(Postgres, BackendContract,
@@ -128,8 +127,7 @@ WriteSet WriteNumber(std::uint64_t number) {
 }
 
 // Begin, read the heads, put: all but the commit.
-absl::StatusOr<std::unique_ptr<Transaction>> PrepareWrite(Backend& backend,
-                                                          std::uint64_t number) {
+absl::StatusOr<std::unique_ptr<Transaction>> PrepareWrite(Backend& backend, std::uint64_t number) {
   auto transaction = backend.BeginWrite();
   if (!transaction.ok()) return transaction.status();
   const auto heads = (*transaction)->Read({.heads = true});
@@ -239,8 +237,8 @@ TEST_F(PostgresBackendTest, WrongUrlsAreRefusedWithoutTheirPasswords) {
 }
 
 TEST_F(PostgresBackendTest, UrlMasksThePassword) {
-  const std::string url = absl::StrFormat("postgresql://postgres:hushhush@127.0.0.1:%d/%s",
-                                          Server().port(), database_);
+  const std::string url =
+      absl::StrFormat("postgresql://postgres:hushhush@127.0.0.1:%d/%s", Server().port(), database_);
   auto backend = OpenPostgresBackend(url);
   ASSERT_TRUE(backend.ok()) << backend.status();
   EXPECT_EQ((*backend)->Url(), absl::StrFormat("postgresql://postgres:****@127.0.0.1:%d/%s",
@@ -275,9 +273,8 @@ TEST_F(PostgresBackendTest, OfSeveralHostsTheFirstThatAnswersServes) {
 }
 
 TEST_F(PostgresBackendTest, AUnixSocketServesToo) {
-  const std::string url =
-      absl::StrFormat("postgresql://postgres@/%s?host=%s&port=%d", database_,
-                      Sql("SHOW unix_socket_directories"), Server().port());
+  const std::string url = absl::StrFormat("postgresql://postgres@/%s?host=%s&port=%d", database_,
+                                          Sql("SHOW unix_socket_directories"), Server().port());
   auto backend = OpenPostgresBackend(url);
   ASSERT_TRUE(backend.ok()) << backend.status();
   EXPECT_TRUE(PutAndCommit(**backend, WriteNumber(1)).ok());
@@ -314,8 +311,7 @@ TEST_F(PostgresBackendTest, TwoStoresTakeTurnsOnOneDatabase) {
         return;
       }
       const auto read = (*transaction)->Read({.heads = true});
-      const std::uint64_t seq =
-          !read.ok() || read->heads.empty() ? 1 : read->heads.front().seq + 1;
+      const std::uint64_t seq = !read.ok() || read->heads.empty() ? 1 : read->heads.front().seq + 1;
       WriteSet set;
       set.log.push_back(MakeLogRow(7, seq, base + static_cast<std::uint64_t>(i), ""));
       if (!(*transaction)->Put(set).ok()) ++failures;
@@ -363,8 +359,10 @@ TEST_F(PostgresBackendTest, ReadKeysArePutWhetherTheirRowsAreThereOrNot) {
   before.rows.push_back(MakeRow(Kind::kMemory, "a", "memory 1"));
   before.rows.push_back(MakeRow(Kind::kLink, "a", "link 1"));
   ASSERT_TRUE(PutAndCommit(*backend, before).ok());
-  const std::vector<EntityKey> keys = {{Kind::kMemory, "b"}, {Kind::kLink, "a"},
-                                       {Kind::kMemory, "a"}, {Kind::kLink, "b"},
+  const std::vector<EntityKey> keys = {{Kind::kMemory, "b"},
+                                       {Kind::kLink, "a"},
+                                       {Kind::kMemory, "a"},
+                                       {Kind::kLink, "b"},
                                        {Kind::kMemory, "a"}};
   const auto states = [&keys](Transaction& transaction) {
     std::vector<std::string> found;
@@ -376,8 +374,7 @@ TEST_F(PostgresBackendTest, ReadKeysArePutWhetherTheirRowsAreThereOrNot) {
   };
   auto transaction = backend->BeginWrite();
   ASSERT_TRUE(transaction.ok()) << transaction.status();
-  EXPECT_THAT(states(**transaction),
-              ElementsAre("none", "link 1", "memory 1", "none", "memory 1"));
+  EXPECT_THAT(states(**transaction), ElementsAre("none", "link 1", "memory 1", "none", "memory 1"));
   WriteSet set;
   set.rows.push_back(MakeRow(Kind::kMemory, "a", "memory 2"));
   set.rows.push_back(MakeRow(Kind::kMemory, "b", "new memory"));
@@ -549,9 +546,7 @@ TEST_F(PostgresBackendTest, IdentityStaysAndDiffersForACopy) {
   backend = nullptr;
   humble->reset();
   ASSERT_TRUE(Eventually([this] {
-    return Server()
-        .CreateDatabase("copied", absl::StrFormat("TEMPLATE \"%s\"", database_))
-        .ok();
+    return Server().CreateDatabase("copied", absl::StrFormat("TEMPLATE \"%s\"", database_)).ok();
   }));
   auto copy = OpenPostgresBackend(Server().Url("copied"));
   ASSERT_TRUE(copy.ok());

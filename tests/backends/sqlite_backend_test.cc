@@ -57,9 +57,7 @@ class SqliteBackendTest : public ::testing::Test {
     EXPECT_TRUE(backend.ok()) << backend.status();
     return backend.ok() ? *std::move(backend) : nullptr;
   }
-  bool Exists(const std::string& suffix) const {
-    return std::filesystem::exists(path() + suffix);
-  }
+  bool Exists(const std::string& suffix) const { return std::filesystem::exists(path() + suffix); }
 
   ScratchFolder folder_;
 };

@@ -134,7 +134,7 @@ TEST_F(SqliteOpenTest, DamagedStoreIsRefusedUntouched) {
   std::string bytes = sound;
   bytes.replace(0, 6, "damage");
   refuse_with(bytes);
-  refuse_with(sound.substr(0, 4096));       // The first page alone.
+  refuse_with(sound.substr(0, 4096));  // The first page alone.
   refuse_with(sound.substr(0, sound.size() - 4096));
   bytes = sound;
   bytes.replace(100, 3000, std::string(3000, '\xee'));  // The schema.

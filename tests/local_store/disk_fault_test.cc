@@ -37,7 +37,8 @@ void ExpectTruth(Store& store, const std::vector<Told>& told, const std::string&
     const bool present = there[one.title] == 1;
     switch (one.result.outcome) {
       case WriteOutcome::kCommitted:
-        EXPECT_TRUE(present) << where << ": '" << one.title << "' was acknowledged and is not there";
+        EXPECT_TRUE(present) << where << ": '" << one.title
+                             << "' was acknowledged and is not there";
         break;
       case WriteOutcome::kRejected:
         EXPECT_FALSE(present) << where << ": '" << one.title << "' was rejected ("
@@ -97,8 +98,8 @@ TEST_P(DiskFault, NthFailureNeverLiesAboutAWrite) {
   int struck = 0;
   for (fault.nth = 1; fault.nth < 400; ++fault.nth) {
     const std::string where =
-        absl::StrCat("op ", static_cast<int>(fault.op), " effect ",
-                     static_cast<int>(fault.effect), " n=", fault.nth, fault.sticky ? " sticky" : "");
+        absl::StrCat("op ", static_cast<int>(fault.op), " effect ", static_cast<int>(fault.effect),
+                     " n=", fault.nth, fault.sticky ? " sticky" : "");
     if (!RunWithFault(fault, where)) break;
     ++struck;
     if (HasFailure()) return;
@@ -127,7 +128,8 @@ TEST(DiskFaults, FailingReadIsAnErrorAndNothingIsWritten) {
     {
       auto store = OpenSqliteStore(path);
       ASSERT_TRUE(store.ok());
-      for (int i = 0; i < 40; ++i) told.push_back({absl::StrCat("title ", i), (*store)->Write(OnePut(i))});
+      for (int i = 0; i < 40; ++i)
+        told.push_back({absl::StrCat("title ", i), (*store)->Write(OnePut(i))});
       ASSERT_TRUE((*store)->Close().ok());
     }
     bool struck = false;
@@ -135,7 +137,8 @@ TEST(DiskFaults, FailingReadIsAnErrorAndNothingIsWritten) {
       auto store = OpenSqliteStore(path, {.vfs = vfs.name()});
       ASSERT_TRUE(store.ok()) << store.status();
       vfs.FailAt({.op = FaultVfs::Op::kRead, .nth = n});
-      for (int i = 40; i < 44; ++i) told.push_back({absl::StrCat("title ", i), (*store)->Write(OnePut(i))});
+      for (int i = 40; i < 44; ++i)
+        told.push_back({absl::StrCat("title ", i), (*store)->Write(OnePut(i))});
       struck = vfs.struck();
       vfs.Heal();
       const WriteResult after = (*store)->Write(OnePut(44));

@@ -59,7 +59,8 @@ TEST(PowerCut, AcknowledgedWritesSurviveACutAtAnyOperation) {
       {
         auto store = OpenSqliteStore(path, {.checkpoint_pages = 100, .vfs = vfs.name()});
         ASSERT_TRUE(store.ok()) << store.status();
-        vfs.FailAt({.any_op = true, .nth = n, .sticky = true, .effect = FaultVfs::Effect::kPowerCut});
+        vfs.FailAt(
+            {.any_op = true, .nth = n, .sticky = true, .effect = FaultVfs::Effect::kPowerCut});
         told = WriteUntilPowerCut(**store, 3, 30);
         cuts += vfs.struck() ? 1 : 0;
         vfs.CutPower();

@@ -20,7 +20,7 @@ class ManualExecutor : public Executor {
   void Post(absl::AnyInvocable<void() &&> work) override { work_.push_back(std::move(work)); }
   void RunAll() {
     while (!work_.empty()) {
-      absl::AnyInvocable<void() &&> next = std::move(work_.front());
+      absl::AnyInvocable<void()&&> next = std::move(work_.front());
       work_.pop_front();
       std::move(next)();
     }
@@ -202,7 +202,8 @@ TEST_F(StoreQueue, TheSameSeedMakesTheSameBytes) {
 
 TEST_F(StoreQueue, LostWritesOfACrashedDiskAreGoneWithoutHoles) {
   disk_ = std::make_shared<EphemeralDisk>(false);
-  auto opened = OpenEphemeralStore(disk_, {.environment = {.clock = &clock_, .random = &random_, .executor = &executor_}});
+  auto opened = OpenEphemeralStore(
+      disk_, {.environment = {.clock = &clock_, .random = &random_, .executor = &executor_}});
   store_ = *std::move(opened);
   Write(OnePut("kept"));
   executor_.RunAll();

@@ -38,8 +38,8 @@ TEST(LogRetention, IdleWriterDropsOldCommitsAndKeepsTheState) {
   ASSERT_TRUE(opened.ok());
   Store& store = **opened;
   const auto put = [&](int i) {
-    return store.Write({{PutMemory{
-        .title = absl::StrCat("t", i), .content = "c", .tier = Tier::kLong}}});
+    return store.Write(
+        {{PutMemory{.title = absl::StrCat("t", i), .content = "c", .tier = Tier::kLong}}});
   };
   for (int day = 0; day < 20; ++day) {
     clock.SetDay(day);
@@ -72,7 +72,8 @@ TEST(LogRetention, TheLastCommitOfAStreamStaysHoweverOld) {
   auto disk = std::make_shared<EphemeralDisk>();
   auto first = OpenEphemeralStore(disk, {.environment = {.clock = &clock}});
   for (int i = 0; i < 5; ++i) {
-    ASSERT_TRUE((*first)->Write({{PutMemory{.title = absl::StrCat(i), .content = "c"}}}).status.ok());
+    ASSERT_TRUE(
+        (*first)->Write({{PutMemory{.title = absl::StrCat(i), .content = "c"}}}).status.ok());
   }
   ASSERT_TRUE((*first)->Close().ok());
   clock.SetDay(400);

@@ -179,8 +179,7 @@ TEST(Commit, OneChangePerKey) {
   commit.changes[2].key = commit.changes[0].key;
   EXPECT_THAT(Message(DecodeCommit(EncodeCommit(commit)).status()),
               HasSubstr("two changes have the same key"));
-  commit.changes[2].key.kind =
-      static_cast<Kind>(static_cast<int>(commit.changes[0].key.kind) ^ 1);
+  commit.changes[2].key.kind = static_cast<Kind>(static_cast<int>(commit.changes[0].key.kind) ^ 1);
   EXPECT_TRUE(DecodeCommit(EncodeCommit(commit)).ok());
 }
 

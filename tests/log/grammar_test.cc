@@ -128,7 +128,10 @@ TEST(Grammar, EachRuleIsNamedWithItsOffset) {
   refuse("01" + one + "0201020000" + "01010000", "parts are not ascending by name");
   refuse("01" + one + "0201010000" + "01010000", "parts are not ascending by name");
   refuse("01" + one + "0101010100", "a part names a stamp that is not there");
-  refuse("0001" "01010000", "a part names a stamp that is not there");
+  refuse(
+      "0001"
+      "01010000",
+      "a part names a stamp that is not there");
   refuse("02" + one + two + "0101010000", "a stamp is not used by any part");
   refuse("01" + one + "00", "a stamp is not used by any part");
   refuse("01" + one + "0100000000", "a part has no name");
@@ -136,7 +139,10 @@ TEST(Grammar, EachRuleIsNamedWithItsOffset) {
   refuse("01" + one + "0101010005", "the bytes end too early");
   refuse("8000", "a number is not in its shortest form");
   refuse("ffffffffffffffffff02", "a number has more than 64 bits");
-  refuse("00" "ffff7f", "parts are over the limit of 70000");
+  refuse(
+      "00"
+      "ffff7f",
+      "parts are over the limit of 70000");
 }
 
 TEST(Grammar, LimitsHold) {

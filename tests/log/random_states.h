@@ -51,9 +51,14 @@ inline model::PartsBuilder WideState(SplitMix& random) {
 
 /// Few names, stamps and values, so that two states meet in every way that matters to the join.
 inline model::PartsBuilder NarrowState(SplitMix& random) {
-  static constexpr std::string_view kNames[] = {
-      model::part::kPut,      model::part::kForgotten, model::part::kName, model::part::kContent,
-      model::part::kUseCount, " a",                    " b",               "\x7funknown"};
+  static constexpr std::string_view kNames[] = {model::part::kPut,
+                                                model::part::kForgotten,
+                                                model::part::kName,
+                                                model::part::kContent,
+                                                model::part::kUseCount,
+                                                " a",
+                                                " b",
+                                                "\x7funknown"};
   model::PartsBuilder parts;
   const auto set = [&](std::string_view name) {
     parts.Set(name, Stamp{1 + random.Below(4), 1 + random.Below(2)},

@@ -32,8 +32,7 @@ std::string Example(const std::string& document, const std::string& name) {
   const std::size_t begin = document.find(opening);
   if (begin == std::string::npos) return "";
   const std::size_t end = document.find("```", begin + opening.size());
-  std::istringstream block(
-      document.substr(begin + opening.size(), end - begin - opening.size()));
+  std::istringstream block(document.substr(begin + opening.size(), end - begin - opening.size()));
   std::string bytes;
   for (std::string line; std::getline(block, line);) {
     std::istringstream words(line);
@@ -87,14 +86,15 @@ TEST(StateDocument, CommitExampleIsItsEncoding) {
 TEST(StateDocument, TableNamesEveryPart) {
   const std::string document = Document();
   for (const std::string_view name :
-       {model::part::kPut, model::part::kDeleted, model::part::kForgotten, model::part::kPurged,
-        model::part::kName, model::part::kContent, model::part::kTags, model::part::kPriority,
-        model::part::kConfidence, model::part::kSource, model::part::kAgentId,
-        model::part::kCreatedAt, model::part::kUpdatedAt, model::part::kTierMid,
-        model::part::kTierLong, model::part::kExpiry, model::part::kUseCount,
-        model::part::kUseLast, model::part::kUseUntil, model::part::kConsolidated,
-        model::part::kExpired, model::part::kLinked, model::part::kStandardMemory,
-        model::part::kStandardParent, model::part::kStandardPolicy}) {
+       {model::part::kPut,           model::part::kDeleted,        model::part::kForgotten,
+        model::part::kPurged,        model::part::kName,           model::part::kContent,
+        model::part::kTags,          model::part::kPriority,       model::part::kConfidence,
+        model::part::kSource,        model::part::kAgentId,        model::part::kCreatedAt,
+        model::part::kUpdatedAt,     model::part::kTierMid,        model::part::kTierLong,
+        model::part::kExpiry,        model::part::kUseCount,       model::part::kUseLast,
+        model::part::kUseUntil,      model::part::kConsolidated,   model::part::kExpired,
+        model::part::kLinked,        model::part::kStandardMemory, model::part::kStandardParent,
+        model::part::kStandardPolicy}) {
     const std::size_t row = document.find("\n| `" + ToHex(name) + "` |");
     ASSERT_NE(row, std::string::npos) << ToHex(name);
     const std::string line = document.substr(row + 1, document.find('\n', row + 1) - row - 1);

@@ -20,11 +20,10 @@ bool SameView(const MemoryView& a, const MemoryView& b) {
   return a.phase == b.phase && a.tier == b.tier && a.namespace_ == b.namespace_ &&
          a.title == b.title && a.content == b.content && a.tags == b.tags &&
          a.priority == b.priority && a.confidence == b.confidence && a.source == b.source &&
-         a.agent_id == b.agent_id && a.created_at == b.created_at &&
-         a.updated_at == b.updated_at && a.access_count == b.access_count &&
-         a.last_accessed_at == b.last_accessed_at && a.expires_at == b.expires_at &&
-         a.archived_at == b.archived_at && a.reason == b.reason && a.put == b.put &&
-         a.deleted == b.deleted && a.content_stamp == b.content_stamp &&
+         a.agent_id == b.agent_id && a.created_at == b.created_at && a.updated_at == b.updated_at &&
+         a.access_count == b.access_count && a.last_accessed_at == b.last_accessed_at &&
+         a.expires_at == b.expires_at && a.archived_at == b.archived_at && a.reason == b.reason &&
+         a.put == b.put && a.deleted == b.deleted && a.content_stamp == b.content_stamp &&
          a.expiry_stamp == b.expiry_stamp && a.name_stamp == b.name_stamp && a.purged == b.purged;
 }
 
@@ -262,8 +261,8 @@ class History {
       if (fact.entity != entity) continue;
       expired = expired || (fact.did == Did::kExpired && fact.clock == view.expiry_stamp &&
                             view.expires_at && *view.expires_at <= fact.until);
-      consolidated = consolidated ||
-                     (fact.did == Did::kConsolidated && fact.clock == view.content_stamp);
+      consolidated =
+          consolidated || (fact.did == Did::kConsolidated && fact.clock == view.content_stamp);
     }
     const bool archived = forgotten || expired || consolidated;
     world_.Check((view.phase == Phase::kArchived) == archived, "archive, from the history");

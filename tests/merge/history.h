@@ -46,27 +46,54 @@ struct State {
 };
 
 enum class Op : std::uint8_t {
-  kPut, kPatch, kMeta, kRename, kSwap, kDelete, kForget, kRestore, kArchivePurge, kErase,
-  kConsolidate, kExpire, kTouch, kPromote, kMid, kTtl, kLink, kUnlink, kImport,
+  kPut,
+  kPatch,
+  kMeta,
+  kRename,
+  kSwap,
+  kDelete,
+  kForget,
+  kRestore,
+  kArchivePurge,
+  kErase,
+  kConsolidate,
+  kExpire,
+  kTouch,
+  kPromote,
+  kMid,
+  kTtl,
+  kLink,
+  kUnlink,
+  kImport,
 };
 std::string_view OpName(Op op);
 
 enum class Did : std::uint8_t {
-  kPut, kWroteExpiry, kRaisedTier, kForgot, kDeleted, kErased, kExpired, kConsolidated, kTouched,
-  kLinked, kUnlinked, kSawName,
+  kPut,
+  kWroteExpiry,
+  kRaisedTier,
+  kForgot,
+  kDeleted,
+  kErased,
+  kExpired,
+  kConsolidated,
+  kTouched,
+  kLinked,
+  kUnlinked,
+  kSawName,
 };
 
 /// What a commit did, for the oracle alone.
 struct Fact {
   Did did = Did::kPut;
   Entity entity = 0;
-  std::uint8_t name = 0;          // kSawName
-  Tier tier = Tier::kShort;       // kRaisedTier; kWroteExpiry: the tier that it was written with
-  Stamp life{};                   // the put that kRaisedTier and kTouched saw
-  Stamp clock{};                  // the expiry (kConsolidated: the content) that was judged
-  std::int64_t count = 0;         // kTouched
-  std::int64_t until = 0;         // nanoseconds: the end that was written, 0 for none; kExpired:
-                                  // the time judged
+  std::uint8_t name = 0;     // kSawName
+  Tier tier = Tier::kShort;  // kRaisedTier; kWroteExpiry: the tier that it was written with
+  Stamp life{};              // the put that kRaisedTier and kTouched saw
+  Stamp clock{};             // the expiry (kConsolidated: the content) that was judged
+  std::int64_t count = 0;    // kTouched
+  std::int64_t until = 0;    // nanoseconds: the end that was written, 0 for none; kExpired:
+                             // the time judged
 };
 
 struct Change {

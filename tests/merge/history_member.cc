@@ -23,17 +23,16 @@ constexpr std::int64_t kNsPerMs = 1'000'000;
 constexpr std::string_view kNamespace = "n";
 constexpr std::array<std::string_view, kNames> kTitles = {"t", "u", "v", "c"};
 constexpr std::array<std::string_view, 2> kMetaParts = {" a", " b"};
-constexpr std::array<std::string_view, 3> kPatched = {part::kContent, part::kTags,
-                                                      part::kPriority};
+constexpr std::array<std::string_view, 3> kPatched = {part::kContent, part::kTags, part::kPriority};
 // Titles of memories other than summaries.
 constexpr std::size_t kSummary = kNames - 1;
 
 // How often each operation is tried: an operation twice here is tried twice as often.
-constexpr Op kOps[] = {
-    Op::kPut,         Op::kPut,    Op::kPut,    Op::kPatch,   Op::kMeta,         Op::kRename,
-    Op::kSwap,        Op::kDelete, Op::kForget, Op::kRestore, Op::kArchivePurge, Op::kErase,
-    Op::kConsolidate, Op::kExpire, Op::kExpire, Op::kTouch,   Op::kTouch,        Op::kPromote,
-    Op::kMid,         Op::kTtl,    Op::kLink,   Op::kLink,    Op::kUnlink,       Op::kImport};
+constexpr Op kOps[] = {Op::kPut,          Op::kPut,   Op::kPut,         Op::kPatch,  Op::kMeta,
+                       Op::kRename,       Op::kSwap,  Op::kDelete,      Op::kForget, Op::kRestore,
+                       Op::kArchivePurge, Op::kErase, Op::kConsolidate, Op::kExpire, Op::kExpire,
+                       Op::kTouch,        Op::kTouch, Op::kPromote,     Op::kMid,    Op::kTtl,
+                       Op::kLink,         Op::kLink,  Op::kUnlink,      Op::kImport};
 
 void SetPart(Parts& parts, std::string_view name, Stamp stamp, std::string_view value) {
   for (Part& part : parts) {
@@ -58,9 +57,9 @@ bool Contains(const std::vector<Entity>& of, Entity entity) {
 
 std::string_view OpName(Op op) {
   static constexpr std::string_view kOpNames[] = {
-      "put",           "patch",  "meta",        "rename", "swap",  "delete",  "forget", "restore",
-      "archive purge", "erase",  "consolidate", "expire", "touch", "promote", "mid",    "ttl",
-      "link",          "unlink", "import"};
+      "put",     "patch",         "meta",  "rename",      "swap",   "delete", "forget",
+      "restore", "archive purge", "erase", "consolidate", "expire", "touch",  "promote",
+      "mid",     "ttl",           "link",  "unlink",      "import"};
   return kOpNames[static_cast<std::size_t>(op)];
 }
 
@@ -118,9 +117,7 @@ std::span<const Part> PartsOf(const State& state, Entity entity) {
   return row == nullptr ? std::span<const Part>() : std::span<const Part>(*row);
 }
 
-bool SameRow(Row a, Row b) {
-  return a == b || (a != nullptr && b != nullptr && *a == *b);
-}
+bool SameRow(Row a, Row b) { return a == b || (a != nullptr && b != nullptr && *a == *b); }
 
 bool SameState(const State& a, const State& b) {
   return std::equal(a.rows.begin(), a.rows.end(), b.rows.begin(), SameRow);
@@ -207,8 +204,11 @@ void Member::Look() {
 }
 
 Commit Member::Begin(Op op) const {
-  return {.stamp = next_, .seq = static_cast<std::uint8_t>(vector_[stream_ - 1] + 1), .op = op,
-          .changes = {}, .facts = {}};
+  return {.stamp = next_,
+          .seq = static_cast<std::uint8_t>(vector_[stream_ - 1] + 1),
+          .op = op,
+          .changes = {},
+          .facts = {}};
 }
 
 bool Member::Finish(Commit commit) {
@@ -246,9 +246,8 @@ std::vector<Entity> Member::Owners(std::size_t name) {
   for (const Entity entity : live_) {
     if (NameOf(views_[entity]) == name) owners.push_back(entity);
   }
-  std::sort(owners.begin(), owners.end(), [&](Entity a, Entity b) {
-    return world_.entities[a].id < world_.entities[b].id;
-  });
+  std::sort(owners.begin(), owners.end(),
+            [&](Entity a, Entity b) { return world_.entities[a].id < world_.entities[b].id; });
   return owners;
 }
 
@@ -316,8 +315,10 @@ void Member::Put(Commit& commit, Entity entity, Tier asked, std::size_t name, bo
   commit.changes.push_back({entity, world_.Keep(std::move(parts))});
   commit.facts.push_back({.did = Did::kPut, .entity = entity});
   WroteExpiry(commit, entity, tier, end.value_or(0));
-  commit.facts.push_back({.did = Did::kRaisedTier, .entity = entity,
-                          .tier = read ? std::max(asked, marked) : asked, .life = next_});
+  commit.facts.push_back({.did = Did::kRaisedTier,
+                          .entity = entity,
+                          .tier = read ? std::max(asked, marked) : asked,
+                          .life = next_});
   if (archive) commit.facts.push_back({.did = Did::kForgot, .entity = entity});
 }
 
@@ -328,8 +329,7 @@ void Member::Consolidate(Commit& commit, Entity source) const {
 }
 
 void Member::WroteExpiry(Commit& commit, Entity entity, Tier tier, std::int64_t end) const {
-  commit.facts.push_back(
-      {.did = Did::kWroteExpiry, .entity = entity, .tier = tier, .until = end});
+  commit.facts.push_back({.did = Did::kWroteExpiry, .entity = entity, .tier = tier, .until = end});
 }
 
 void Member::SawName(Commit& commit, std::size_t name) const {
@@ -343,31 +343,52 @@ bool Member::Act(std::size_t names, std::int64_t now_ms) {
   Look();
   const Op op = kOps[world_.random.Below(std::size(kOps))];
   switch (op) {
-    case Op::kPut: return Store(names);
-    case Op::kImport: return Import(names);
-    case Op::kRestore: return Restore();
-    case Op::kArchivePurge: return !archived_.empty() && Delete(op, Any(archived_));
-    case Op::kUnlink: return Unlink();
-    default: break;
+    case Op::kPut:
+      return Store(names);
+    case Op::kImport:
+      return Import(names);
+    case Op::kRestore:
+      return Restore();
+    case Op::kArchivePurge:
+      return !archived_.empty() && Delete(op, Any(archived_));
+    case Op::kUnlink:
+      return Unlink();
+    default:
+      break;
   }
   if (live_.empty()) return false;
   const Entity entity = Any(live_);
   switch (op) {
-    case Op::kPatch: return Patch(entity);
-    case Op::kMeta: return Meta(entity);
-    case Op::kDelete: return Delete(op, entity);
-    case Op::kForget: return Forget(entity);
-    case Op::kErase: return world_.random.Chance(30) && Erase(entity);
-    case Op::kRename: return Rename(entity, names);
-    case Op::kSwap: return Swap(entity);
-    case Op::kConsolidate: return Summarise(entity, names);
-    case Op::kExpire: return Expire(entity);
-    case Op::kTouch: return Touch(entity);
-    case Op::kPromote: return Promote(entity);
-    case Op::kMid: return Mid(entity);
-    case Op::kTtl: return Ttl(entity);
-    case Op::kLink: return LinkTo(entity);
-    default: return false;
+    case Op::kPatch:
+      return Patch(entity);
+    case Op::kMeta:
+      return Meta(entity);
+    case Op::kDelete:
+      return Delete(op, entity);
+    case Op::kForget:
+      return Forget(entity);
+    case Op::kErase:
+      return world_.random.Chance(30) && Erase(entity);
+    case Op::kRename:
+      return Rename(entity, names);
+    case Op::kSwap:
+      return Swap(entity);
+    case Op::kConsolidate:
+      return Summarise(entity, names);
+    case Op::kExpire:
+      return Expire(entity);
+    case Op::kTouch:
+      return Touch(entity);
+    case Op::kPromote:
+      return Promote(entity);
+    case Op::kMid:
+      return Mid(entity);
+    case Op::kTtl:
+      return Ttl(entity);
+    case Op::kLink:
+      return LinkTo(entity);
+    default:
+      return false;
   }
 }
 
@@ -541,8 +562,11 @@ bool Member::Touch(Entity entity) {
   SortParts(parts);
   Commit commit = Begin(Op::kTouch);
   commit.changes.push_back({entity, world_.Keep(std::move(parts))});
-  commit.facts.push_back({.did = Did::kTouched, .entity = entity, .life = view.put,
-                          .clock = view.expiry_stamp, .count = static_cast<std::int64_t>(count),
+  commit.facts.push_back({.did = Did::kTouched,
+                          .entity = entity,
+                          .life = view.put,
+                          .clock = view.expiry_stamp,
+                          .count = static_cast<std::int64_t>(count),
                           .until = until});
   if (promote) {
     commit.facts.push_back(
@@ -567,8 +591,8 @@ bool Member::Promote(Entity entity) {
   Commit commit = Begin(Op::kPromote);
   const std::string_view none = world_.Keep(model::EncodeExpiry(Tier::kLong, std::nullopt));
   Change1(commit, entity, {{part::kTierLong, next_, {}}, {part::kExpiry, next_, none}});
-  commit.facts.push_back({.did = Did::kRaisedTier, .entity = entity, .tier = Tier::kLong,
-                          .life = views_[entity].put});
+  commit.facts.push_back(
+      {.did = Did::kRaisedTier, .entity = entity, .tier = Tier::kLong, .life = views_[entity].put});
   WroteExpiry(commit, entity, Tier::kLong, 0);
   return Finish(std::move(commit));
 }
@@ -577,8 +601,8 @@ bool Member::Mid(Entity entity) {
   if (views_[entity].tier != Tier::kShort) return false;
   Commit commit = Begin(Op::kMid);
   Change1(commit, entity, {{part::kTierMid, next_, {}}});
-  commit.facts.push_back({.did = Did::kRaisedTier, .entity = entity, .tier = Tier::kMid,
-                          .life = views_[entity].put});
+  commit.facts.push_back(
+      {.did = Did::kRaisedTier, .entity = entity, .tier = Tier::kMid, .life = views_[entity].put});
   return Finish(std::move(commit));
 }
 

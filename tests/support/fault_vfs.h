@@ -40,11 +40,11 @@ class FaultVfs {
 
   struct Fault {
     Op op = Op::kWrite;
-    bool any_op = false;    ///< Whatever the operation.
-    std::int64_t nth = 1;   ///< Counted from now, among those that match.
-    bool sticky = false;    ///< Those after it too.
+    bool any_op = false;   ///< Whatever the operation.
+    std::int64_t nth = 1;  ///< Counted from now, among those that match.
+    bool sticky = false;   ///< Those after it too.
     Effect effect = Effect::kIoError;
-    std::string suffix;     ///< Only files whose names end so: "-wal", ".db".
+    std::string suffix;  ///< Only files whose names end so: "-wal", ".db".
   };
 
   enum class Loss {
@@ -100,7 +100,7 @@ class FaultVfs {
   };
   /// A file as the disk has it, and what is on its way there.
   struct Disk {
-    bool exists = false;   ///< Its name is in the folder for good.
+    bool exists = false;  ///< Its name is in the folder for good.
     std::string bytes;
     std::vector<Change> changes;
   };

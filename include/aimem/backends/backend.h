@@ -61,17 +61,17 @@ struct ReadResult {
 
 /// A range of entities in (kind, key) order; keys compare as unsigned bytes.
 struct ScanRequest {
-  std::optional<Kind> kind;       ///< Only this kind.
-  std::string prefix;             ///< Only keys that begin so. Needs `kind`.
-  std::optional<EntityKey> after; ///< Only rows greater than this.
+  std::optional<Kind> kind;        ///< Only this kind.
+  std::string prefix;              ///< Only keys that begin so. Needs `kind`.
+  std::optional<EntityKey> after;  ///< Only rows greater than this.
   std::size_t max_rows = 1'000;
   std::size_t max_bytes = 4u << 20;  ///< Of states; exceeded by one row at most.
 };
 
 /// Everything that a transaction writes.
 struct WriteSet {
-  std::vector<EntityRow> rows;  ///< Upsert on (kind, key). No key twice.
-  std::vector<LogRow> log;      ///< Insert; (stream, seq) must be new.
+  std::vector<EntityRow> rows;                            ///< Upsert on (kind, key). No key twice.
+  std::vector<LogRow> log;                                ///< Insert; (stream, seq) must be new.
   std::vector<std::pair<std::string, std::string>> meta;  ///< Upsert on key.
   /// Drop the rows of `first` with seq < `second`.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> log_cuts;
