@@ -364,7 +364,7 @@ void LocalStore::TouchLater(const SearchResult& result) {
     WriteOptions options;
     options.lazy = true;
     // A search does not fail because its use could not be counted; Close tells if it was lost.
-    WriteAsync(std::move(batch), options, [this](WriteResult touched) {
+    WriteAsync(std::move(batch), options, [this](const WriteResult& touched) {
       if (touched.outcome == WriteOutcome::kCommitted) return;
       Log(LogLevel::kWarning, absl::StrCat("touch lost: ", touched.status.message()));
       MutexLock lock(mutex_);
