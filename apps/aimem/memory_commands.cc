@@ -220,6 +220,7 @@ absl::Status RunGet(Context& context, const GetCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(const std::vector<Link> links, LinksOf(*store, memory.id));
   if (context.json) {
     std::vector<std::string> objects;
+    objects.reserve(links.size());
     for (const Link& link : links) objects.push_back(LinkJson(link));
     context.out
         << JsonObject().Raw("links", JsonArray(objects)).Raw("memory", MemoryToJson(memory)).Build()

@@ -154,6 +154,7 @@ std::string LinkJson(const Link& link) {
 
 std::string NamespaceCountArray(const std::vector<NamespaceCount>& counts) {
   std::vector<std::string> objects;
+  objects.reserve(counts.size());
   for (const NamespaceCount& count : counts) {
     objects.push_back(
         JsonObject().Text("namespace", count.namespace_).Int("count", count.count).Build());

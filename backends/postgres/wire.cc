@@ -17,8 +17,6 @@ void AppendBigEndian(std::string& out, Integer value) {
   }
 }
 
-constexpr std::size_t kArrayHeaderBytes = 20;
-
 }  // namespace
 
 ArrayWriter::ArrayWriter(std::uint32_t element_oid) {
