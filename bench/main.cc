@@ -20,10 +20,23 @@ struct Entry {
 };
 
 const std::vector<Entry>& Entries() {
-  static const std::vector<Entry> entries = {
-      {"put", MeasurePut},           {"writers", MeasureWriters}, {"get", MeasureGet},
-      {"postgres", MeasurePostgres}, {"migrate", MeasureMigrate}, {"recall", MeasureRecall}};
+  static const std::vector<Entry> entries = {{"put", MeasurePut},
+                                             {"writers", MeasureWriters},
+                                             {"get", MeasureGet},
+                                             {"postgres", MeasurePostgres},
+                                             {"migrate", MeasureMigrate},
+                                             {"recall", MeasureRecall},
+                                             {"federation", MeasureFederation},
+                                             {"federation-slow", MeasureFederationSlow},
+                                             {"federation-catchup", MeasureFederationCatchUp}};
   return entries;
+}
+
+/// "federation" names all of its parts.
+bool IsWanted(const std::string& name, const std::vector<std::string>& wanted) {
+  return wanted.empty() || std::any_of(wanted.begin(), wanted.end(), [&](const std::string& word) {
+           return name == word || name.starts_with(word + "-");
+         });
 }
 
 struct Arguments {
@@ -41,10 +54,7 @@ int Main(const Arguments& arguments) {
   const double begin = MonotonicSeconds();
   bool failed = false;
   for (const Entry& entry : Entries()) {
-    const auto& wanted = arguments.sections;
-    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), entry.name) == wanted.end()) {
-      continue;
-    }
+    if (!IsWanted(entry.name, arguments.sections)) continue;
     const double section_begin = MonotonicSeconds();
     try {
       report.sections.push_back(entry.measure(arguments.settings));
@@ -76,14 +86,15 @@ std::string DefaultDirectory() {
 
 int ParseAndRun(int argc, char** argv) {
   CLI::App app(
-      "Measure this machine: aimem beside bare loops that write and read the same rows.\n"
+      "Measure this machine: aimem beside bare loops that write and read the same rows, and a\n"
+      "federation beside etcd.\n"
       "Exit code 0 also if a goal is missed; 1 if a section failed.");
   Arguments arguments;
   std::vector<std::string> names;
   for (const Entry& entry : Entries()) names.push_back(entry.name);
   app.add_option("section", arguments.sections, "Only these sections (default: all)")
       ->check(CLI::IsMember(names));
-  app.add_flag("--quick", arguments.settings.quick, "Smaller sizes: less than a minute");
+  app.add_flag("--quick", arguments.settings.quick, "Smaller sizes: less than two minutes");
   app.add_option("--json", arguments.json, "Write the figures to this file too");
   app.add_option("--dir", arguments.settings.directory,
                  "Folder for data, on the disk to measure (default: TMPDIR, else /var/tmp)");

@@ -77,14 +77,19 @@ void Must(const absl::Status& status) {
 }
 
 Run MeasureCalls(int threads, std::int64_t count, const std::function<void(std::int64_t)>& call) {
+  return MeasureClients(threads, count, [&](int, std::int64_t number) { call(number); });
+}
+
+Run MeasureClients(int clients, std::int64_t count,
+                   const std::function<void(int client, std::int64_t number)>& call) {
   std::atomic<std::int64_t> next{0};
-  std::vector<std::vector<double>> latencies(static_cast<std::size_t>(threads));
-  Team team(threads, [&](int index) {
+  std::vector<std::vector<double>> latencies(static_cast<std::size_t>(clients));
+  Team team(clients, [&](int index) {
     std::vector<double>& mine = latencies[static_cast<std::size_t>(index)];
-    mine.reserve(static_cast<std::size_t>(count / threads * 2 + 1));
+    mine.reserve(static_cast<std::size_t>(count / clients * 2 + 1));
     for (std::int64_t i = next++; i < count; i = next++) {
       const double begin = MonotonicSeconds();
-      call(i);
+      call(index, i);
       mine.push_back((MonotonicSeconds() - begin) * 1e6);
     }
   });
@@ -165,6 +170,7 @@ double MedianRatio(const std::vector<Run>& ours, const std::vector<Run>& rival,
 
 double RateOf(const Run& run) { return run.rate(); }
 double P50Of(const Run& run) { return Percentile(run.latencies_us, 0.5); }
+double P99Of(const Run& run) { return Percentile(run.latencies_us, 0.99); }
 
 bool UseRealTimePriority() {
   sched_param parameters{};

@@ -41,6 +41,11 @@ struct Run {
 /// Make `count` calls, numbered from 0, from so many threads at once, and time each.
 Run MeasureCalls(int threads, std::int64_t count, const std::function<void(std::int64_t)>& call);
 
+/// As MeasureCalls; `call` is also told which of the threads it is on, from 0: clients have a
+/// connection each.
+Run MeasureClients(int clients, std::int64_t count,
+                   const std::function<void(int client, std::int64_t number)>& call);
+
 /// Runs of several processes at the same time as one.
 Run Merge(const std::vector<Run>& runs);
 
@@ -66,6 +71,7 @@ double MedianRatio(const std::vector<Run>& ours, const std::vector<Run>& rival,
                    const std::function<double(const Run&)>& value);
 double RateOf(const Run& run);
 double P50Of(const Run& run);
+double P99Of(const Run& run);
 
 /// Run this process and those it starts before all ordinary ones; false if that is not allowed.
 bool UseRealTimePriority();

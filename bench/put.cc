@@ -133,7 +133,7 @@ Section MeasurePut(const Settings& settings) {
   }
   section.notes.push_back(absl::StrFormat(
       "stores of %d memories; rounds of %d puts, %d of them, interleaved; rivals checkpoint every "
-      "1,000 pages inside a commit, aimem every 4,000 between commits",
+      "1,000 pages inside a commit, aimem every 16,000 between commits",
       sizes.filled, sizes.calls, sizes.rounds));
   return section;
 }

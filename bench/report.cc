@@ -19,16 +19,19 @@ std::string_view Verdict(const Figure& figure) {
 }
 
 std::string Number(double value) {
-  if (value == 0) return "-";
+  if (value == 0) return "0";
   if (value >= 1'000) return absl::StrFormat("%.0f", value);
   return absl::StrFormat(value >= 10 ? "%.1f" : "%.2f", value);
 }
+
+/// Of what a system may not have measured.
+std::string NumberIfAny(double value) { return value == 0 ? "-" : Number(value); }
 
 std::string FigureLines(const Section& section) {
   std::string out;
   for (const Figure& figure : section.figures) {
     out +=
-        absl::StrFormat("%-8s %-62s %10s %-6s %9s  %s\n", section.name, figure.name,
+        absl::StrFormat("%-18s %-66s %10s %-6s %9s  %s\n", section.name, figure.name,
                         Number(figure.value), figure.unit, GoalText(figure.goal), Verdict(figure));
   }
   return out;
@@ -43,10 +46,10 @@ std::string ToTable(const Section& section) {
   out += absl::StrFormat("%-52s %9s %9s %9s %9s %8s %8s %7s\n", "", "", "", "", "", "a call",
                          "KB/call", "commit");
   for (const Summary& system : section.systems) {
-    out +=
-        absl::StrFormat("%-52s %9s %9s %9s %9s %8s %8s %7s\n", system.system, Number(system.rate),
-                        Number(system.p50_us), Number(system.p95_us), Number(system.p99_us),
-                        Number(system.cpu_us), Number(system.written_kb), Number(system.group));
+    out += absl::StrFormat(
+        "%-52s %9s %9s %9s %9s %8s %8s %7s\n", system.system, NumberIfAny(system.rate),
+        NumberIfAny(system.p50_us), NumberIfAny(system.p95_us), NumberIfAny(system.p99_us),
+        NumberIfAny(system.cpu_us), NumberIfAny(system.written_kb), NumberIfAny(system.group));
   }
   for (const std::string& note : section.notes) out += "  " + note + "\n";
   return out + FigureLines(section);
@@ -55,7 +58,7 @@ std::string ToTable(const Section& section) {
 std::string ToTable(const Report& report) {
   std::string out = absl::StrFormat(
       "\n%s run, %.0f s, %d processors, %s, load average %s before, %s after\n"
-      "%-8s %-62s %10s %-6s %9s\n",
+      "%-18s %-66s %10s %-6s %9s\n",
       report.mode, report.seconds, std::thread::hardware_concurrency(),
       report.real_time ? "real-time priority" : "ordinary priority (real-time was refused or off)",
       report.load_before, report.load_after, "section", "figure", "value", "", "goal");

@@ -32,6 +32,12 @@ Section MeasurePostgres(const Settings& settings);
 Section MeasureMigrate(const Settings& settings);
 /// Search by scan.
 Section MeasureRecall(const Settings& settings);
+/// Three members of a federation beside three of etcd; one client; after idling.
+Section MeasureFederation(const Settings& settings);
+/// A federation with a member frozen, and with one far away.
+Section MeasureFederationSlow(const Settings& settings);
+/// A member that was away.
+Section MeasureFederationCatchUp(const Settings& settings);
 
 // Parts of sections that run as processes of their own; see child.h.
 int WritersChild(const std::vector<std::string>& arguments);

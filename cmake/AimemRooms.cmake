@@ -5,6 +5,16 @@ set(AIMEM_MAY_USE_postgres core)
 set(AIMEM_MAY_USE_ephemeral core)
 set(AIMEM_MAY_USE_open core sqlite postgres ephemeral)  # OpenStore(url): the core knows no backend
 set(AIMEM_MAY_USE_testing core)                         # the conformance suite, for hosts
+set(AIMEM_MAY_USE_replication_core core)                # the protocol, without I/O or threads
+set(AIMEM_MAY_USE_replication core replication_core)    # the protocol over gRPC
+set(AIMEM_MAY_USE_http core)
+
+# Outside the core only lib/base may be included, and what stands here.
+set(AIMEM_LIB_OPEN_TO_replication_core log)
+set(AIMEM_LIB_OPEN_TO_http model transfer)  # the texts of errors, and the JSON shapes
+# Folders of replication/ that a room may include.
+set(AIMEM_REPLICATION_OPEN_TO_replication_core core)
+set(AIMEM_REPLICATION_OPEN_TO_replication core grpc)
 
 # Inside the core: which folder of lib/ may include which. Each uses only those named here.
 set(AIMEM_LIB_MAY_USE_base "")
@@ -35,9 +45,9 @@ function(aimem_check_includes room root)
   endif()
   file(GLOB_RECURSE files ${depends} ${root}/*.cc ${root}/*.h)
   foreach(path IN LISTS files)
-    file(STRINGS ${path} lines REGEX "^#include \"(lib|backends)/")
+    file(STRINGS ${path} lines REGEX "^#include \"(lib|backends|replication|services)/")
     foreach(line IN LISTS lines)
-      string(REGEX MATCH "\"(lib|backends)/([a-z_]+)/" unused "${line}")
+      string(REGEX MATCH "\"(lib|backends|replication|services)/([a-z_]+)/" unused "${line}")
       set(area ${CMAKE_MATCH_1})
       set(target ${CMAKE_MATCH_2})
       if(room STREQUAL "core")
@@ -45,12 +55,18 @@ function(aimem_check_includes room root)
         string(REGEX REPLACE "/.*" "" folder ${relative})
         if(area STREQUAL "backends" OR
            (NOT target STREQUAL folder AND NOT target IN_LIST AIMEM_LIB_MAY_USE_${folder}))
-          message(FATAL_ERROR "${path}: lib/${folder} must not include ${area}/${target}")
+          message(FATAL_ERROR "lib/${folder} must not include ${area}/${target}:\n  ${path}")
         endif()
       elseif(area STREQUAL "backends" AND NOT target STREQUAL room)
-        message(FATAL_ERROR "${path}: ${room} must not include backends/${target}")
-      elseif(area STREQUAL "lib" AND NOT target STREQUAL "base" AND NOT room STREQUAL "testing")
-        message(FATAL_ERROR "${path}: outside the core only lib/base may be included")
+        message(FATAL_ERROR "${room} must not include backends/${target}:\n  ${path}")
+      elseif(area STREQUAL "replication" AND
+             NOT target IN_LIST AIMEM_REPLICATION_OPEN_TO_${room})
+        message(FATAL_ERROR "${room} must not include replication/${target}:\n  ${path}")
+      elseif(area STREQUAL "services" AND NOT target STREQUAL room)
+        message(FATAL_ERROR "${room} must not include services/${target}:\n  ${path}")
+      elseif(area STREQUAL "lib" AND NOT target STREQUAL "base" AND NOT room STREQUAL "testing" AND
+             NOT target IN_LIST AIMEM_LIB_OPEN_TO_${room})
+        message(FATAL_ERROR "${room} must not include lib/${target}:\n  ${path}")
       endif()
     endforeach()
   endforeach()
@@ -118,7 +134,9 @@ function(aimem_test name)
   endif()
   set_tests_properties(${names} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
                        ENVIRONMENT "${ARG_ENV}")
-  if("sanitize" IN_LIST ARG_LABELS)
+  # Debian's gRPC is not instrumented: what uses it is tested under ASan and UBSan alone.
+  if("sanitize" IN_LIST ARG_LABELS OR
+     ("asan" IN_LIST ARG_LABELS AND NOT AIMEM_SANITIZE STREQUAL "thread"))
     set_property(GLOBAL APPEND PROPERTY AIMEM_SANITIZE_TARGETS ${name})
   endif()
 endfunction()

@@ -26,6 +26,11 @@ struct Write {
   }
 };
 
+bool IsBefore(const Ack& a, const Ack& b) {
+  if (a.seq == 0 || b.seq == 0) return a.at < b.at;
+  return std::tie(a.stream, a.seq) < std::tie(b.stream, b.seq);
+}
+
 class Comparison {
  public:
   Findings Run(std::span<const Journal> journals, std::span<const StoredRow> rows) {
@@ -68,7 +73,7 @@ class Comparison {
       const auto ack = acks.find(intent.number);
       const Write write = {&journal, &intent, ack == acks.end() ? nullptr : ack->second};
       ++(write.ack != nullptr ? found_.acknowledged : found_.unacknowledged);
-      if (write.ack != nullptr) log_.push_back(write);
+      if (write.ack != nullptr && write.ack->seq != 0) log_.push_back(write);
       if (intent.verb == Verb::kPut || intent.verb == Verb::kDelete) {
         names_[{intent.namespace_, intent.title}].push_back(write);
       }
@@ -113,11 +118,11 @@ class Comparison {
     for (const Write& write : writes) {
       if (write.ack == nullptr) {
         open.push_back(&write);
-      } else if (last == nullptr || std::tie(last->ack->stream, last->ack->seq) <
-                                        std::tie(write.ack->stream, write.ack->seq)) {
+      } else if (last == nullptr || IsBefore(*last->ack, *write.ack)) {
         last = &write;
       }
     }
+    if (last != nullptr && last->intent->verb == Verb::kPut) ++found_.live;
     if (rows.empty()) {
       CheckAbsent(name, last, open);
     } else {

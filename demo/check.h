@@ -18,11 +18,12 @@ struct StoredRow {
   std::string content;
 };
 
-/// What the comparison found. All but the first three must be 0.
+/// What the comparison found. What is counted after `live` must be 0.
 struct Findings {
   std::int64_t acknowledged = 0;    ///< Writes.
   std::int64_t unacknowledged = 0;  ///< Sent, never answered: may be there or not.
   std::int64_t unacknowledged_there = 0;
+  std::int64_t live = 0;  ///< Memories that the acknowledged writes leave.
 
   std::int64_t missing = 0;       ///< Acknowledged memories that are not there.
   std::int64_t doubled = 0;       ///< Memories of a name too many, and writes carried out twice.
@@ -39,8 +40,10 @@ struct Findings {
 
 /// Compare the journals of all who wrote with all live memories of the namespaces they wrote to.
 ///
-/// Several writers may write one name: the order of the store's log decides who was last.
-/// Touches and links count for the order of the log alone.
+/// Several writers may write one name: the order of the store's log decides who was last. Where
+/// the answers do not tell a place in the log, the last to be answered was last: then each name
+/// must be written by one writer, one write at a time. Touches and links count for the order of
+/// the log alone.
 Findings CheckStore(std::span<const Journal> journals, std::span<const StoredRow> rows);
 
 }  // namespace aimem::demo

@@ -37,7 +37,8 @@ struct Ack {
   std::int64_t number = 0;
   std::string id;            ///< Of the memory.
   std::string content_hash;  ///< As in the intent.
-  std::uint64_t stream = 0;  ///< Where the commit stands in the store's log.
+  /// Where the commit stands in the store's log; seq 0: the answer did not say.
+  std::uint64_t stream = 0;
   std::uint64_t seq = 0;
   std::int64_t latency = 0;
   /// The write had been carried out before: an earlier answer was lost.

@@ -1,17 +1,14 @@
-// aimem_demo: the main job. With the arguments of WriterArguments, one of its writers.
+// aimem_demo: the main job.
 #include <signal.h>
 
 #include <atomic>
 #include <cstdio>
-#include <optional>
+#include <filesystem>
 #include <string>
-#include <vector>
+#include <system_error>
 
 #include "CLI/CLI.hpp"
 #include "demo/demo.h"
-#include "demo/storm.h"
-#include "demo/writer.h"
-#include "support/process/child_process.h"
 
 namespace {
 
@@ -32,20 +29,24 @@ void PrintError(const char* who, const absl::Status& status) {
   std::fprintf(stderr, "%s: %s\n", who, text.c_str());
 }
 
-int RunAsWriter(const aimem::demo::WriterCommand& command) {
-  aimem::support::DieWithParent(command.parent);
-  const absl::Status status = aimem::demo::RunWriter(command.options);
-  if (status.ok()) return 0;
-  PrintError("aimem_demo writer", status);
-  return 1;
+// The `aimem` that was built beside this program.
+std::string ProgramBeside() {
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  return self.parent_path() / "aimem";
 }
 
-int RunMainJob(int argc, char** argv) {
+}  // namespace
+
+int main(int argc, char** argv) {
   aimem::demo::DemoOptions options;
   CLI::App app(
-      "The main job of aimem on real input: import, recall, four processes writing to one file "
-      "while one of them is killed, a check of every acknowledged write, and a migration to "
-      "PostgreSQL and back. Exit code 0: nothing is missing.");
+      "The main job of aimem on real input: a federation of three members, four clients that write "
+      "while one member is frozen and another killed, a check of every acknowledged write on every "
+      "member, recall, and a migration to PostgreSQL and back. Exit code 0: nothing is missing.");
+  options.program = ProgramBeside();
+  app.add_option("--aimem", options.program,
+                 "The program whose servers are used, by default the one beside this");
   app.add_flag("--keep", options.keep, "Keep the work folder");
   app.add_option("--dir", options.folder,
                  "Folder to work in: new or empty (default: a temporary one)");
@@ -61,14 +62,4 @@ int RunMainJob(int argc, char** argv) {
   }
   PrintError("aimem_demo", status);
   return 1;
-}
-
-}  // namespace
-
-int main(int argc, char** argv) {
-  const std::vector<std::string> arguments(argv + 1, argv + argc);
-  if (const auto command = aimem::demo::ParseWriterArguments(arguments)) {
-    return RunAsWriter(*command);
-  }
-  return RunMainJob(argc, argv);
 }

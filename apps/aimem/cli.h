@@ -174,6 +174,8 @@ struct RegisterCommand {
 struct OperationCommand {
   std::string id;
   bool wait = false;
+  std::string server = "http://127.0.0.1:9077";
+  std::string api_key_file;
 };
 
 struct ImportCommand {
@@ -191,6 +193,31 @@ struct MigrateCommand {
 
 struct GcCommand {
   std::string request_id;
+};
+
+struct CertInitCommand {
+  std::string directory;
+};
+
+struct CertIssueCommand {
+  std::string directory, name;
+  std::vector<std::string> hosts;
+  std::optional<std::int64_t> days;
+};
+
+struct ServeCommand {
+  std::string host = "127.0.0.1";
+  std::int64_t port = 9077;
+  std::string api_key_file;
+  std::optional<std::int64_t> quorum_writes;
+  std::string quorum_peers;
+  std::int64_t quorum_timeout_ms = 2'000;
+  std::optional<std::string> replication_listen;
+  std::string replication_advertise, replication_ca, replication_cert, replication_key;
+  std::int64_t max_clock_ahead_seconds = 60;
+  std::int64_t shutdown_grace_seconds = 30;
+  bool insecure = false;
+  bool verbose = false;
 };
 
 // -- The commands ---------------------------------------------------------------------------------
@@ -225,6 +252,11 @@ absl::Status RunAgentsRegister(Context& context, const RegisterCommand& command)
 absl::Status RunGc(Context& context, const GcCommand& command);
 absl::Status RunOperation(Context& context, const OperationCommand& command);
 absl::Status RunDoctor(Context& context);
+
+absl::Status RunCertInit(Context& context, const CertInitCommand& command);
+absl::Status RunCertIssue(Context& context, const CertIssueCommand& command);
+
+absl::Status RunServe(Context& context, const ServeCommand& command);
 
 /// Parse the command line and run what it asks for: the exit code.
 int RunCommandLine(Context& context, int argc, const char* const* argv);

@@ -82,6 +82,8 @@ class Commands {
     AddMigrate();
     AddOperation();
     AddDoctor();
+    AddCert();
+    AddServe();
   }
 
  private:
@@ -364,14 +366,75 @@ class Commands {
   void AddOperation() {
     auto [command, o] =
         Add<OperationCommand>(app_, "operation", "Say what became of a write", RunOperation,
-                              "  aimem operation 01890a5d-ac96-774b-bcce-b302099a8057 --wait\n");
+                              "  aimem operation 01890a5d-ac96-774b-bcce-b302099a8057\n"
+                              "  aimem operation 01890a5d-ac96-774b-bcce-b302099a8057 --wait \\\n"
+                              "      --server http://10.0.0.2:9077\n");
     Text(command, "id", o.id, "Operation id")->required();
-    command.add_flag("--wait", o.wait, "Wait up to 30 s for it to be committed");
+    command.add_flag("--wait", o.wait,
+                     "If it is pending, ask the member's server until it is committed, for 30 s; "
+                     "exit code 1: it still is pending");
+    Text(command, "--server", o.server, "Where that server is [http://127.0.0.1:9077]");
+    Text(command, "--api-key-file", o.api_key_file, "File with the key that the server wants");
   }
 
   void AddDoctor() {
     Add(app_, "doctor", "Verify file, log, hash chains and rows", RunDoctor,
         "  aimem doctor\n  aimem --db copy.db doctor --json\n");
+  }
+
+  void AddCert() {
+    CLI::App& cert = *app_.add_subcommand("cert", "Make the certificates of a federation");
+    cert.fallthrough();
+    cert.require_subcommand(1);
+    auto [init, i] = Add<CertInitCommand>(cert, "init", "Make an authority of your own",
+                                          RunCertInit, "  aimem cert init certs\n");
+    Text(init, "directory", i.directory, "Folder for it; made if absent")->required();
+    auto [issue, o] = Add<CertIssueCommand>(
+        cert, "issue", "Issue the certificate of one member", RunCertIssue,
+        "  aimem cert issue certs alpha\n"
+        "  aimem cert issue certs beta --host beta.example --host 10.0.0.7 --days 365\n");
+    Text(issue, "directory", o.directory, "Folder of the authority")->required();
+    Text(issue, "name", o.name, "Name of the member, unique in the federation")->required();
+    issue
+        .add_option("--host", o.hosts,
+                    "DNS name or IP address to add [localhost, 127.0.0.1 and ::1 are there]")
+        ->type_name("TEXT")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    Integer(issue, "--days", o.days, "Days that it is valid, 1 to 3650 [825]");
+  }
+
+  void AddServe() {
+    auto [command, o] = Add<ServeCommand>(
+        app_, "serve", "Serve the database over HTTP, alone or as a member of a federation",
+        RunServe,
+        "  aimem --db m.db serve\n"
+        "  aimem --db a.db serve --quorum-writes 2 \\\n"
+        "      --quorum-peers http://10.0.0.2:9077,http://10.0.0.3:9077 \\\n"
+        "      --replication-ca ca.pem --replication-cert a.pem --replication-key a.key\n");
+    Text(command, "--host", o.host, "Address to listen on [127.0.0.1]");
+    Integer(command, "--port", o.port, "Port to listen on; 0: any free one [9077]");
+    Text(command, "--api-key-file", o.api_key_file, "File with the key that every request needs");
+    Integer(command, "--quorum-writes", o.quorum_writes,
+            "Members that must hold a write, this one included [a majority]");
+    Text(command, "--quorum-peers", o.quorum_peers,
+         "The other members, a comma list of http://HOST:PORT or of HOST:PORT of replication");
+    Integer(command, "--quorum-timeout-ms", o.quorum_timeout_ms,
+            "Bounds the answer to a write, never its delivery [2000]");
+    Text(command, "--replication-listen", o.replication_listen,
+         "HOST:PORT for the other members [the host, and the port plus 1000]");
+    Text(command, "--replication-advertise", o.replication_advertise,
+         "HOST:PORT where the others reach it [where it listens]");
+    Text(command, "--replication-ca", o.replication_ca, "Who signs the members' certificates, PEM");
+    Text(command, "--replication-cert", o.replication_cert, "Certificate of this member, PEM");
+    Text(command, "--replication-key", o.replication_key, "Its key, PEM");
+    command.add_flag("--insecure", o.insecure,
+                     "Allow plaintext and no API key beyond this machine (AIMEM_INSECURE=1)");
+    Integer(command, "--max-clock-ahead-secs", o.max_clock_ahead_seconds,
+            "Execute no writes while the clock is further ahead of the others [60]");
+    Integer(command, "--shutdown-grace-secs", o.shutdown_grace_seconds,
+            "How long requests and calls may take to end [30]");
+    command.add_flag("--verbose", o.verbose, "Log more than warnings");
   }
 
   CLI::App& app_;

@@ -8,6 +8,8 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <random>
 #include <system_error>
 
@@ -131,6 +133,16 @@ absl::StatusOr<std::string> DerivedNamespace() {
   return absl::InvalidArgumentError(
       absl::StrFormat("the namespace \"%s\", taken from %s, cannot be used: %s: give --namespace",
                       found, source, ToStd(status.message())));
+}
+
+absl::StatusOr<std::string> ReadApiKey(const std::string& path) {
+  if (path.empty()) return "";
+  std::ifstream in(path, std::ios::binary);
+  std::string key{std::istreambuf_iterator<char>(in), {}};
+  absl::StripAsciiWhitespace(&key);
+  if (in && !key.empty()) return key;
+  return absl::InvalidArgumentError(
+      absl::StrFormat("--api-key-file: %s cannot be read or holds no key", path));
 }
 
 }  // namespace aimem::cli

@@ -21,4 +21,8 @@ absl::StatusOr<std::string> AgentIdentity(const std::optional<std::string>& flag
 /// be a namespace: it says where the name is from, and which flag to give.
 absl::StatusOr<std::string> DerivedNamespace();
 
+/// The key in the file at `path`, without the spaces around it; empty if `path` is.
+/// kInvalidArgument: it cannot be read, or holds none.
+absl::StatusOr<std::string> ReadApiKey(const std::string& path);
+
 }  // namespace aimem::cli

@@ -42,9 +42,9 @@ absl::StatusOr<WriteResult> Execute(Context& context, Store& store, std::vector<
     case WriteOutcome::kCommitted:
       return result;
     case WriteOutcome::kPending:
-      context.err << "warning: stored here, but not yet on enough members; it is still being "
-                     "delivered: ask with \""
-                  << context.program << " operation " << operation << " --wait\"\n";
+      context.err << "aimem: pending: " << ToStd(result.status.message()) << "; \""
+                  << context.program << " operation ID --wait\" waits for that (operation "
+                  << operation << ")\n";
       return result;
     case WriteOutcome::kUnknown:
       return MakeStatus(

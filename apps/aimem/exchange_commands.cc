@@ -5,7 +5,6 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <istream>
 #include <streambuf>
@@ -16,54 +15,24 @@
 #include "apps/aimem/cli.h"
 #include "apps/aimem/config.h"
 #include "apps/aimem/output.h"
+#include "apps/aimem/signals.h"
 #include "lib/base/status.h"
 
 namespace aimem::cli {
 namespace {
 
-// Set by the signal handler below; a handler can reach nothing else.
-std::atomic<bool> cancelled{false};
-std::atomic<int> cancelling_signal{0};
-static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
-
-void Cancel(int signal) {
-  cancelling_signal.store(signal);
-  cancelled.store(true);
-}
-
-// While it lives, SIGINT and SIGTERM stop between two pages; a second one ends the process.
-class CancelOnSignals {
- public:
-  CancelOnSignals() {
-    struct sigaction action {};
-    action.sa_handler = Cancel;
-    action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, nullptr);
-    sigaction(SIGTERM, &action, nullptr);
-  }
-  ~CancelOnSignals() {
-    std::signal(SIGINT, SIG_DFL);
-    std::signal(SIGTERM, SIG_DFL);
-  }
-  CancelOnSignals(const CancelOnSignals&) = delete;
-  CancelOnSignals& operator=(const CancelOnSignals&) = delete;
-
-  static const std::atomic<bool>* flag() { return &cancelled; }
-  /// The exit code of a shell for the signal that came.
-  static int ExitCode() { return 128 + cancelling_signal.load(); }
-};
-
 // Standard input that ends when the run is cancelled: who waits for a document that does not come
 // can leave.
 class StandardInput final : public std::streambuf {
  public:
+  explicit StandardInput(const std::atomic<bool>& cancelled) : cancelled_(cancelled) {}
+
   /// errno of a read that failed; 0: none.
   [[nodiscard]] int error() const { return error_; }
 
  protected:
   int_type underflow() override {
-    while (!cancelled.load()) {
+    while (!cancelled_.load()) {
       pollfd waiting{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
       if (poll(&waiting, 1, kLookAtSignalsMs) <= 0) continue;
       const ssize_t n = read(STDIN_FILENO, buffer_.data(), buffer_.size());
@@ -78,17 +47,19 @@ class StandardInput final : public std::streambuf {
 
  private:
   static constexpr int kLookAtSignalsMs = 100;
+  const std::atomic<bool>& cancelled_;
   std::array<char, 1u << 16> buffer_;
   int error_ = 0;
 };
 
 // Why an import failed, seen from here: a document cut short by a signal is not malformed.
-absl::Status ExplainImport(const absl::Status& status, const StandardInput& input) {
+absl::Status ExplainImport(const absl::Status& status, const StandardInput& input,
+                           const CancelOnSignals& signals) {
   if (input.error() != 0) {
     return absl::UnavailableError(
         absl::StrFormat("reading standard input: %s", std::strerror(input.error())));
   }
-  if (cancelled.load() && absl::IsInvalidArgument(status)) {
+  if (signals.flag().load() && absl::IsInvalidArgument(status)) {
     return absl::CancelledError("stopped while reading the document: nothing was imported");
   }
   return status;
@@ -203,20 +174,20 @@ absl::Status RunImport(Context& context, const ImportCommand& command) {
   if (command.trust_source) {
     context.err << "warning: --trust-source: agent ids are taken over as the document claims\n";
   }
-  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kCreate));
   const CancelOnSignals signals;
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kCreate));
   ImportReport report;
   absl::Status status;
   {
     ProgressLine progress("importing", context.err);
     options.progress = progress.callback();
-    options.cancel = CancelOnSignals::flag();
-    StandardInput input;
+    options.cancel = &signals.flag();
+    StandardInput input(signals.flag());
     std::istream in(&input);
-    status = ExplainImport(ImportJson(in, *store, options, report), input);
+    status = ExplainImport(ImportJson(in, *store, options, report), input, signals);
   }
   for (const std::string& warning : report.warnings) context.err << "warning: " << warning << '\n';
-  if (absl::IsCancelled(status)) context.exit_code = CancelOnSignals::ExitCode();
+  if (absl::IsCancelled(status)) context.exit_code = signals.ExitCode();
   AIMEM_RETURN_IF_ERROR(status);
   if (context.json) {
     context.out << JsonObject()
@@ -244,15 +215,15 @@ absl::Status RunMigrate(Context& context, const MigrateCommand& command) {
   if (command.from == command.to) {
     return absl::InvalidArgumentError("--from and --to name the same store");
   }
+  const CancelOnSignals signals;
   AIMEM_ASSIGN_OR_RETURN(const Session from, OpenSource(context, command.from));
   AIMEM_ASSIGN_OR_RETURN(const Session to, OpenDestination(context, command));
-  const CancelOnSignals signals;
   MigrateReport report;
   absl::Status status;
   {
     ProgressLine progress("migrating", context.err);
     options.progress = progress.callback();
-    options.cancel = CancelOnSignals::flag();
+    options.cancel = &signals.flag();
     status = Migrate(*from, *to, options, report);
   }
   if (absl::IsInvalidArgument(status)) return status;
@@ -263,7 +234,7 @@ absl::Status RunMigrate(Context& context, const MigrateCommand& command) {
     ShowReport(context, command, report);
   }
   if (absl::IsCancelled(status)) {
-    context.exit_code = CancelOnSignals::ExitCode();
+    context.exit_code = signals.ExitCode();
     return status;
   }
   return MigrateStatus(report);

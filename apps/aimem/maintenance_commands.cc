@@ -3,30 +3,25 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "apps/aimem/ask_server.h"
 #include "apps/aimem/cli.h"
+#include "apps/aimem/config.h"
 #include "apps/aimem/output.h"
 #include "lib/base/status.h"
+#include "nlohmann/json.hpp"
 
 namespace aimem::cli {
 namespace {
 
 constexpr std::int64_t kRowsMax = 1'000'000;
+constexpr absl::Duration kAwaitOutcome = absl::Seconds(30);
+constexpr absl::Duration kForTheAnswer = absl::Seconds(5);
 
 absl::StatusOr<ListResult> ListAll(Store& store, ListKind kind) {
   ListRequest request;
   request.kind = kind;
   request.limit = kRowsMax;
   return store.List(request);
-}
-
-std::string TierCountArray(const StoreCounts& counts) {
-  std::vector<std::string> objects;
-  for (const Tier tier : {Tier::kLong, Tier::kMid, Tier::kShort}) {
-    const std::int64_t count = counts.by_tier[static_cast<std::size_t>(tier)];
-    if (count == 0) continue;
-    objects.push_back(JsonObject().Text("tier", TierName(tier)).Int("count", count).Build());
-  }
-  return JsonArray(objects);
 }
 
 void ShowStats(Context& context, const StoreInfo& info, const StoreCounts& counts) {
@@ -44,41 +39,6 @@ void ShowStats(Context& context, const StoreInfo& info, const StoreCounts& count
   }
 }
 
-std::string AgentJson(const Agent& agent) {
-  return JsonObject()
-      .Text("agent_id", agent.agent_id)
-      .Text("agent_type", agent.agent_type)
-      .Raw("capabilities", JsonStrings(agent.capabilities))
-      .Text("registered_at", agent.registered_at)
-      .Text("last_seen_at", agent.last_seen_at)
-      .Build();
-}
-
-std::string_view EffectName(ItemEffect effect) {
-  switch (effect) {
-    case ItemEffect::kUnchanged:
-      return "unchanged";
-    case ItemEffect::kCreated:
-      return "created";
-    case ItemEffect::kUpdated:
-      return "updated";
-    case ItemEffect::kDeleted:
-      return "deleted";
-    case ItemEffect::kArchived:
-      return "archived";
-    case ItemEffect::kRestored:
-      return "restored";
-  }
-  return "unchanged";
-}
-
-std::string ItemJson(const ItemResult& item) {
-  JsonObject object;
-  object.Text("effect", EffectName(item.effect)).Text("id", item.id).Int("count", item.count);
-  if (!item.status.ok()) object.Text("error", ToStd(item.status.message()));
-  return object.Build();
-}
-
 void ShowOperation(Context& context, const OperationInfo& info) {
   context.out << absl::StrFormat("operation: %s\noutcome:   %s\n", info.operation.ToString(),
                                  WriteOutcomeName(info.outcome));
@@ -91,6 +51,27 @@ void ShowOperation(Context& context, const OperationInfo& info) {
   }
 }
 
+// The file says what is durable here; that enough members hold it, their server knows.
+absl::StatusOr<WriteOutcome> AwaitOutcome(const OperationCommand& command, OperationId operation) {
+  Server server;
+  server.url = command.server;
+  AIMEM_ASSIGN_OR_RETURN(server.api_key, ReadApiKey(command.api_key_file));
+  const std::string target =
+      absl::StrFormat("/api/v1/operations/%s?wait_ms=%d", operation.ToString(),
+                      absl::ToInt64Milliseconds(kAwaitOutcome));
+  const absl::StatusOr<std::string> answer =
+      AskServer(server, target, kAwaitOutcome + kForTheAnswer);
+  if (!answer.ok()) {
+    return Annotate(answer.status(), "pending here; --server names the server of its member");
+  }
+  const auto body = nlohmann::json::parse(*answer, nullptr, /*allow_exceptions=*/false);
+  const std::string outcome = body.is_object() ? body.value("outcome", "") : "";
+  if (outcome == "COMMITTED") return WriteOutcome::kCommitted;
+  if (outcome == "PENDING") return WriteOutcome::kPending;
+  return absl::InternalError(
+      absl::StrFormat("what answers at %s is no server of aimem", command.server));
+}
+
 }  // namespace
 
 absl::Status RunStats(Context& context) {
@@ -101,15 +82,7 @@ absl::Status RunStats(Context& context) {
     ShowStats(context, info, counts);
     return absl::OkStatus();
   }
-  context.out << JsonObject()
-                     .Int("total", counts.live)
-                     .Raw("by_tier", TierCountArray(counts))
-                     .Raw("by_namespace", NamespaceCountArray(counts.namespaces))
-                     .Int("expiring_soon", counts.expiring_soon)
-                     .Int("links_count", counts.links)
-                     .Int("db_size_bytes", info.size_bytes)
-                     .Build()
-              << '\n';
+  context.out << StatsJson(info) << '\n';
   return absl::OkStatus();
 }
 
@@ -228,9 +201,11 @@ absl::Status RunOperation(Context& context, const OperationCommand& command) {
         absl::StrFormat("'%s' is not an operation id (UUID text)", command.id));
   }
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kExisting));
-  AIMEM_ASSIGN_OR_RETURN(
-      const OperationInfo info,
-      store->GetOperation(*operation, command.wait ? absl::Seconds(30) : absl::ZeroDuration()));
+  AIMEM_ASSIGN_OR_RETURN(OperationInfo info, store->GetOperation(*operation, absl::ZeroDuration()));
+  if (command.wait && info.outcome == WriteOutcome::kPending) {
+    AIMEM_ASSIGN_OR_RETURN(info.outcome, AwaitOutcome(command, *operation));
+    if (info.outcome == WriteOutcome::kPending) context.exit_code = 1;
+  }
   if (!context.json) {
     ShowOperation(context, info);
     return absl::OkStatus();

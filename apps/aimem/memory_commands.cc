@@ -16,7 +16,6 @@
 #include "lib/base/status.h"
 #include "lib/base/utf8.h"
 #include "lib/model/validate.h"
-#include "lib/recall/score.h"
 
 namespace aimem::cli {
 namespace {
@@ -118,17 +117,6 @@ absl::StatusOr<PatchMemory> MakePatch(const UpdateCommand& command) {
   return patch;
 }
 
-std::string HitJson(const SearchHit& hit, bool explain) {
-  JsonObject object = transfer::MemoryObject(hit.memory);
-  object.Number("score", recall::RoundScore(hit.score));
-  if (!explain) return object.Build();
-  std::vector<std::string> reasons;
-  for (const ScoreReason& reason : hit.reasons) {
-    reasons.push_back(JsonObject().Text("name", reason.name).Number("value", reason.value).Build());
-  }
-  return object.Raw("reasons", JsonArray(reasons)).Build();
-}
-
 void ShowHit(Context& context, const SearchHit& hit, bool explain) {
   const Memory& memory = hit.memory;
   context.out << RowHead(context, memory) << ' ' << memory.title << ' '
@@ -219,11 +207,8 @@ absl::Status RunGet(Context& context, const GetCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(const Memory memory, store->Get(command.id));
   AIMEM_ASSIGN_OR_RETURN(const std::vector<Link> links, LinksOf(*store, memory.id));
   if (context.json) {
-    std::vector<std::string> objects;
-    objects.reserve(links.size());
-    for (const Link& link : links) objects.push_back(LinkJson(link));
     context.out
-        << JsonObject().Raw("links", JsonArray(objects)).Raw("memory", MemoryToJson(memory)).Build()
+        << JsonObject().Raw("links", LinkArray(links)).Raw("memory", MemoryToJson(memory)).Build()
         << '\n';
     return absl::OkStatus();
   }

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <nlohmann/json.hpp>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
@@ -11,7 +10,6 @@
 #include "aimem/environment.h"
 #include "lib/base/status.h"
 #include "lib/base/utf8.h"
-#include "lib/model/validate.h"
 
 namespace aimem::cli {
 namespace {
@@ -35,15 +33,6 @@ int TierColour(Tier tier) {
       return kGreen;
   }
   return kYellow;
-}
-
-std::string TimeOrNull(const std::optional<absl::Time>& time) {
-  return time ? model::JsonString(model::FormatTime(*time)) : "null";
-}
-
-std::string Member(const nlohmann::json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
 }  // namespace
@@ -134,73 +123,6 @@ std::vector<std::string> SplitList(std::string_view text) {
     if (!part.empty()) parts.emplace_back(part);
   }
   return parts;
-}
-
-std::string MemoryArray(const std::vector<Memory>& memories) {
-  std::vector<std::string> objects;
-  objects.reserve(memories.size());
-  for (const Memory& memory : memories) objects.push_back(MemoryToJson(memory));
-  return JsonArray(objects);
-}
-
-std::string LinkJson(const Link& link) {
-  return JsonObject()
-      .Text("source_id", link.source_id)
-      .Text("target_id", link.target_id)
-      .Text("relation", link.relation)
-      .Text("created_at", model::FormatTime(link.created_at))
-      .Build();
-}
-
-std::string NamespaceCountArray(const std::vector<NamespaceCount>& counts) {
-  std::vector<std::string> objects;
-  objects.reserve(counts.size());
-  for (const NamespaceCount& count : counts) {
-    objects.push_back(
-        JsonObject().Text("namespace", count.namespace_).Int("count", count.count).Build());
-  }
-  return JsonArray(objects);
-}
-
-std::string ArchivedJson(const ArchivedMemory& archived) {
-  // Clients of the archive expect the tags as text that holds JSON, and absent times as null.
-  const Memory& memory = archived.memory;
-  return JsonObject()
-      .Text("archive_reason", ArchiveReasonName(archived.reason))
-      .Text("archived_at", model::FormatTime(archived.archived_at))
-      .Text("id", memory.id)
-      .Text("tier", TierName(memory.tier))
-      .Text("namespace", memory.namespace_)
-      .Text("title", memory.title)
-      .Text("content", memory.content)
-      .Text("tags", JsonStrings(memory.tags))
-      .Int("priority", memory.priority)
-      .Number("confidence", memory.confidence)
-      .Text("source", memory.source)
-      .Int("access_count", memory.access_count)
-      .Text("created_at", model::FormatTime(memory.created_at))
-      .Text("updated_at", model::FormatTime(memory.updated_at))
-      .Raw("last_accessed_at", TimeOrNull(memory.last_accessed_at))
-      .Raw("expires_at", TimeOrNull(memory.expires_at))
-      .Raw("metadata", memory.metadata)
-      .Build();
-}
-
-Agent ReadAgent(const Memory& memory) {
-  const nlohmann::json object =
-      nlohmann::json::parse(memory.metadata, nullptr, /*allow_exceptions=*/false);
-  Agent agent;
-  if (!object.is_object()) return agent;
-  agent.agent_id = Member(object, "agent_id");
-  agent.agent_type = Member(object, "agent_type");
-  agent.registered_at = Member(object, "registered_at");
-  agent.last_seen_at = Member(object, "last_seen_at");
-  const auto capabilities = object.find("capabilities");
-  if (capabilities == object.end() || !capabilities->is_array()) return agent;
-  for (const nlohmann::json& capability : *capabilities) {
-    if (capability.is_string()) agent.capabilities.push_back(capability.get<std::string>());
-  }
-  return agent;
 }
 
 }  // namespace aimem::cli

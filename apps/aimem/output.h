@@ -15,12 +15,24 @@
 #include "aimem/transfer.h"
 #include "apps/aimem/cli.h"
 #include "lib/transfer/json_text.h"
+#include "lib/transfer/shape_json.h"
 
 namespace aimem::cli {
 
+using transfer::Agent;
+using transfer::AgentJson;
+using transfer::ArchivedJson;
+using transfer::EffectName;
+using transfer::HitJson;
+using transfer::ItemJson;
 using transfer::JsonArray;
 using transfer::JsonObject;
 using transfer::JsonStrings;
+using transfer::LinkArray;
+using transfer::MemoryArray;
+using transfer::NamespaceCountArray;
+using transfer::ReadAgent;
+using transfer::StatsJson;
 
 /// Writes to a file descriptor and remembers the first error.
 class DescriptorBuffer final : public std::streambuf {
@@ -75,19 +87,5 @@ std::string RowHead(const Context& context, const Memory& memory);
 std::string Row(const Context& context, const Memory& memory);
 /// "a, b and c" parts split at commas, trimmed, blanks dropped.
 std::vector<std::string> SplitList(std::string_view text);
-
-// -- JSON -----------------------------------------------------------------------------------------
-
-std::string MemoryArray(const std::vector<Memory>& memories);
-std::string LinkJson(const Link& link);
-std::string NamespaceCountArray(const std::vector<NamespaceCount>& counts);
-std::string ArchivedJson(const ArchivedMemory& archived);
-
-/// What the metadata of a registration holds; what is missing or of another type is empty.
-struct Agent {
-  std::string agent_id, agent_type, registered_at, last_seen_at;
-  std::vector<std::string> capabilities;
-};
-Agent ReadAgent(const Memory& memory);
 
 }  // namespace aimem::cli

@@ -215,6 +215,7 @@ void EphemeralDisk::Crash() {
   data.readers.clear();
   data.writing = false;
   ++data.life;
+  ++data.commits;
   data.Collect();
   data.free.NotifyAll();
 }

@@ -67,6 +67,8 @@ struct EphemeralDisk::Data {
   std::uint64_t synced ABSL_GUARDED_BY(mutex) = 0;   // the last one that survives a crash
   /// Counts crashes: a transaction of an earlier life fails.
   std::uint64_t life ABSL_GUARDED_BY(mutex) = 0;
+  /// Counts commits and crashes: whatever changes what a reader finds.
+  std::uint64_t commits ABSL_GUARDED_BY(mutex) = 0;
   std::multiset<std::uint64_t> readers ABSL_GUARDED_BY(mutex);
   std::int64_t bytes ABSL_GUARDED_BY(mutex) = 0;
 

@@ -23,9 +23,14 @@ constexpr absl::Duration kLockTimeout = absl::Seconds(30);
 
 class EphemeralTransaction final : public Transaction {
  public:
+  /// `own` counts the commits of its backend.
   EphemeralTransaction(std::shared_ptr<EphemeralDisk::Data> data, bool writes, std::uint64_t life,
-                       std::uint64_t version)
-      : data_(std::move(data)), writes_(writes), life_(life), version_(version) {}
+                       std::uint64_t version, std::shared_ptr<std::atomic<std::uint64_t>> own)
+      : data_(std::move(data)),
+        writes_(writes),
+        life_(life),
+        own_(std::move(own)),
+        version_(version) {}
   ~EphemeralTransaction() override {
     MutexLock lock(data_->mutex);
     End();
@@ -53,6 +58,7 @@ class EphemeralTransaction final : public Transaction {
   const std::shared_ptr<EphemeralDisk::Data> data_;
   const bool writes_;
   const std::uint64_t life_;
+  const std::shared_ptr<std::atomic<std::uint64_t>> own_;
   /// What it sees. After Put: the version that it is about to commit.
   std::uint64_t version_;
   bool put_ = false;
@@ -211,6 +217,8 @@ CommitResult EphemeralTransaction::Commit() {
   }
   if (put_) {
     data_->version = version_;
+    ++data_->commits;
+    ++*own_;
     data_->history.emplace_back(version_, std::move(touched_));
     put_ = false;
     if (data_->sync_every_commit) data_->synced = version_;
@@ -242,7 +250,7 @@ class EphemeralBackend final : public Backend {
     AIMEM_RETURN_IF_ERROR(Open());
     MutexLock lock(data_->mutex);
     data_->readers.insert(data_->version);
-    return std::make_unique<EphemeralTransaction>(data_, false, data_->life, data_->version);
+    return std::make_unique<EphemeralTransaction>(data_, false, data_->life, data_->version, own_);
   }
 
   absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override {
@@ -259,7 +267,7 @@ class EphemeralBackend final : public Backend {
       data_->free.WaitFor(data_->mutex, left);
     }
     data_->writing = true;
-    return std::make_unique<EphemeralTransaction>(data_, true, data_->life, data_->version);
+    return std::make_unique<EphemeralTransaction>(data_, true, data_->life, data_->version, own_);
   }
 
   absl::Status Recover() override { return Open(); }
@@ -281,6 +289,11 @@ class EphemeralBackend final : public Backend {
   }
 
   absl::Status Maintain(bool /*idle*/) override { return Open(); }
+  absl::StatusOr<std::optional<std::uint64_t>> ForeignCommits() override {
+    AIMEM_RETURN_IF_ERROR(Open());
+    MutexLock lock(data_->mutex);
+    return data_->commits - *own_;
+  }
   // A disk cannot be copied, so there is nothing to tell apart.
   absl::StatusOr<std::string> PhysicalIdentity() override { return std::string("ephemeral"); }
   absl::StatusOr<std::int64_t> SizeBytes() override {
@@ -301,6 +314,8 @@ class EphemeralBackend final : public Backend {
   }
 
   const std::shared_ptr<EphemeralDisk::Data> data_;
+  const std::shared_ptr<std::atomic<std::uint64_t>> own_ =
+      std::make_shared<std::atomic<std::uint64_t>>(0);
   std::atomic<bool> closed_ = false;
 };
 

@@ -48,8 +48,8 @@ std::pair<std::string, std::optional<std::string>> TakeSchema(std::string_view u
   return {std::move(rest), std::move(schema)};
 }
 
-absl::StatusOr<std::unique_ptr<Store>> OpenSqlite(std::string_view path,
-                                                  const OpenOptions& options) {
+absl::StatusOr<std::unique_ptr<Backend>> OpenSqlite(std::string_view path,
+                                                    const OpenOptions& options) {
   if (path.empty()) {
     return absl::InvalidArgumentError(
         "the store URL names no file (expected sqlite:///path or a path)");
@@ -58,21 +58,21 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqlite(std::string_view path,
   sqlite.create = options.create;
   sqlite.read_only = options.read_only;
   sqlite.sync_writes = options.sync_writes;
-  return OpenSqliteStore(std::string(path), sqlite, options.store);
+  return OpenSqliteBackend(std::string(path), sqlite);
 }
 
-absl::StatusOr<std::unique_ptr<Store>> OpenPostgres(std::string_view url,
-                                                    const OpenOptions& options) {
+absl::StatusOr<std::unique_ptr<Backend>> OpenPostgres(std::string_view url,
+                                                      const OpenOptions& options) {
   // How durable a commit is, the server's synchronous_commit decides, never less than asked for.
   PostgresOptions postgres;
   postgres.create = options.create;
   postgres.read_only = options.read_only;
   auto [server, schema] = TakeSchema(url);
   if (schema) postgres.schema = *std::move(schema);
-  return OpenPostgresStore(server, postgres, options.store);
+  return OpenPostgresBackend(server, postgres);
 }
 
-absl::StatusOr<std::unique_ptr<Store>> OpenMemory(const OpenOptions& options) {
+absl::StatusOr<std::unique_ptr<Backend>> OpenMemory(const OpenOptions& options) {
   if (!options.create) {
     return absl::NotFoundError(
         "memory: names a new store each time, and making one is switched "
@@ -81,12 +81,13 @@ absl::StatusOr<std::unique_ptr<Store>> OpenMemory(const OpenOptions& options) {
   if (options.read_only) {
     return absl::InvalidArgumentError("memory: cannot be opened for reading only: it is empty");
   }
-  return OpenEphemeralStore(nullptr, options.store);
+  return OpenEphemeralBackend();
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Store>> OpenStore(std::string_view url, const OpenOptions& options) {
+absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(std::string_view url,
+                                                     const OpenOptions& options) {
   const std::optional<std::string_view> scheme = SchemeOf(url);
   if (!scheme) {
     if (url == "memory:") return OpenMemory(options);
@@ -97,6 +98,12 @@ absl::StatusOr<std::unique_ptr<Store>> OpenStore(std::string_view url, const Ope
   if (*scheme == "postgres" || *scheme == "postgresql") return OpenPostgres(url, options);
   return absl::InvalidArgumentError(absl::StrFormat(
       "unrecognised store URL: %s (expected sqlite:///path or postgres://...)", MaskUrl(url)));
+}
+
+absl::StatusOr<std::unique_ptr<Store>> OpenStore(std::string_view url, const OpenOptions& options) {
+  AIMEM_RETURN_IF_ERROR(Validate(options.store));
+  AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, OpenBackend(url, options));
+  return OpenLocalStore(std::move(backend), options.store);
 }
 
 }  // namespace aimem

@@ -40,6 +40,8 @@ constexpr char kTimelineSql[] = "SELECT left(pg_walfile_name(pg_current_wal_lsn(
 constexpr char kStandbyTimelineSql[] =
     "SELECT lpad(upper(to_hex(timeline_id)), 8, '0') FROM pg_control_checkpoint()";
 
+constexpr char kFsyncSql[] = "SELECT current_setting('fsync')";
+
 constexpr char kSizeSql[] =
     "SELECT (pg_total_relation_size('@.entity') + pg_total_relation_size('@.log')"
     " + pg_total_relation_size('@.meta'))::bigint";
@@ -78,6 +80,7 @@ class PostgresBackend : public Backend {
   // Autovacuum does what there is to do, and the log of the server has its own checkpoints.
   absl::Status Maintain(bool /*idle*/) override { return absl::OkStatus(); }
 
+  absl::Status CheckDurable() override;
   absl::StatusOr<std::string> PhysicalIdentity() override;
   absl::StatusOr<std::int64_t> SizeBytes() override;
 
@@ -161,6 +164,17 @@ absl::StatusOr<std::string> PostgresBackend::PhysicalIdentity() {
     timeline = line.Bytes(0, 0);
   }
   return absl::StrFormat("%s timeline %s database %d table %d", system, timeline, database, table);
+}
+
+// A session for writing raises synchronous_commit by itself; what the server spares, it cannot.
+absl::Status PostgresBackend::CheckDurable() {
+  AIMEM_ASSIGN_OR_RETURN(const auto transaction, BeginReading());
+  AIMEM_ASSIGN_OR_RETURN(const Rows fsync, Ask(*transaction, kFsyncSql));
+  if (fsync.Bytes(0, 0) == "on") return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrFormat("the PostgreSQL server of '%s' runs with fsync = %s: a commit may not "
+                      "survive a power cut; set fsync = on",
+                      settings_.connection.masked_url, std::string(fsync.Bytes(0, 0))));
 }
 
 absl::StatusOr<std::int64_t> PostgresBackend::SizeBytes() {

@@ -49,6 +49,7 @@ constexpr const char* kTexts[] = {
     /* kCutLog */
     "DELETE FROM log WHERE position >= (SELECT number << 40 FROM stream WHERE stream = ?1) AND"
     " position < (SELECT (number << 40) + ?2 FROM stream WHERE stream = ?1)",
+    /* kDataVersion */ "PRAGMA data_version",
     /* kIntegrityCheck */ "PRAGMA integrity_check(100)",
 };
 static_assert(std::size(kTexts) == static_cast<std::size_t>(Sql::kCount));
@@ -214,8 +215,13 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const Place& place,
   connection->StartWaiting();
   const std::string name =
       access == Access::kImmutable ? ToUri(place.path, "immutable=1") : place.path;
-  const int code = sqlite3_open_v2(name.c_str(), &connection->handle_, OpenFlags(access),
-                                   place.vfs.empty() ? nullptr : place.vfs.c_str());
+  const char* vfs = place.vfs.empty() ? nullptr : place.vfs.c_str();
+  sqlite3_vfs* const below = sqlite3_vfs_find(vfs);
+  if (access == Access::kWrite && place.sync_writes && below != nullptr) {
+    connection->log_vfs_ = std::make_unique<LogVfs>(below);
+    vfs = connection->log_vfs_->name();
+  }
+  const int code = sqlite3_open_v2(name.c_str(), &connection->handle_, OpenFlags(access), vfs);
   if (code != SQLITE_OK) return connection->Error(code, "opening");
   AIMEM_RETURN_IF_ERROR(connection->Configure());
   return connection;

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "backends/sqlite/log_vfs.h"
 
 namespace aimem::sqlite {
 
@@ -36,6 +37,7 @@ enum class Sql : std::size_t {
   kPutLog,
   kPutMeta,
   kCutLog,
+  kDataVersion,
   kIntegrityCheck,
   kCount,
 };
@@ -128,6 +130,9 @@ class Connection {
   /// Frames in the write-ahead log after the last commit here.
   [[nodiscard]] int log_frames() const { return log_frames_; }
   void set_log_frames(int frames) { log_frames_ = frames; }
+  /// How long the write-ahead log is at least, as far as this connection has looked.
+  [[nodiscard]] std::int64_t log_bytes() const { return log_bytes_; }
+  void set_log_bytes(std::int64_t bytes) { log_bytes_ = bytes; }
 
  private:
   friend class Statement;
@@ -140,12 +145,14 @@ class Connection {
 
   const Place place_;
   const Access access_;
+  std::unique_ptr<LogVfs> log_vfs_;  ///< Of a connection that writes, if it syncs.
   sqlite3* handle_ = nullptr;
   std::array<sqlite3_stmt*, static_cast<std::size_t>(Sql::kCount)> statements_{};
   absl::Duration deadline_;  ///< On the monotonic clock.
   std::uint64_t jitter_ = 1;
   int attempts_ = 0;  ///< Waits since StartWaiting().
   int log_frames_ = 0;
+  std::int64_t log_bytes_ = 0;
   bool suspect_ = false;
 };
 

@@ -11,7 +11,7 @@
 #include "aimem/environment.h"
 #include "backends/sqlite/connection.h"
 #include "backends/sqlite/file.h"
-#include "backends/sqlite/recovery.h"
+#include "backends/sqlite/log_file.h"
 #include "backends/sqlite/schema.h"
 #include "backends/sqlite/transaction.h"
 #include "lib/base/mutex.h"
@@ -38,6 +38,8 @@ class SqliteBackend : public Backend, public Lender {
   absl::Status Recover() override;
   absl::StatusOr<std::vector<std::string>> Verify() override;
   absl::Status Maintain(bool idle) override;
+  absl::StatusOr<std::optional<std::uint64_t>> ForeignCommits() override;
+  absl::Status CheckDurable() override;
   absl::StatusOr<std::string> PhysicalIdentity() override;
   absl::StatusOr<std::int64_t> SizeBytes() override;
   std::string Url() const override { return "sqlite://" + place_.path; }
@@ -88,6 +90,10 @@ class SqliteBackend : public Backend, public Lender {
   /// Frames in the log at the last checkpoint. Readers can keep it from starting again for long;
   /// the next one is then worth it after as much growth.
   int log_checked_ ABSL_GUARDED_BY(mutex_) = 0;
+  /// Only ever asked for its data version, which own commits change too: they are made on another
+  /// connection. Used by one thread at a time.
+  std::unique_ptr<Connection> watcher_;
+  std::uint64_t watchers_ = 0;  ///< How many there have been: each counts from the start.
   bool unknown_ ABSL_GUARDED_BY(mutex_) = false;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
@@ -327,6 +333,37 @@ absl::Status SqliteBackend::Maintain(bool idle) {
   return status;
 }
 
+absl::StatusOr<std::optional<std::uint64_t>> SqliteBackend::ForeignCommits() {
+  {
+    MutexLock lock(mutex_);
+    AIMEM_RETURN_IF_ERROR(CheckUsable());
+  }
+  if (watcher_ == nullptr) {
+    AIMEM_ASSIGN_OR_RETURN(
+        watcher_, Connection::Open(place_, options_.read_only ? Access::kReadOnly : Access::kRead));
+    ++watchers_;
+  }
+  watcher_->StartWaiting();
+  absl::Status failed;
+  {
+    Statement version(*watcher_, Sql::kDataVersion);
+    const absl::StatusOr<bool> row = version.Step();
+    if (row.ok()) return watchers_ << 32 | static_cast<std::uint64_t>(version.Int(0));
+    failed = row.status();
+  }
+  watcher_->Distrust();
+  CloseIfSuspect(watcher_);
+  return failed;
+}
+
+absl::Status SqliteBackend::CheckDurable() {
+  if (options_.sync_writes) return absl::OkStatus();
+  return MakeStatus(absl::StatusCode::kFailedPrecondition,
+                    absl::StrFormat("the store '%s' is opened with sync_writes = false: a commit "
+                                    "may not survive a power cut; open it with sync_writes = true",
+                                    place_.path));
+}
+
 absl::StatusOr<std::vector<std::string>> SqliteBackend::Verify() {
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction, BeginRead());
   return static_cast<SqliteTransaction&>(*transaction).IntegrityCheck();
@@ -358,6 +395,7 @@ std::vector<std::unique_ptr<Connection>> SqliteBackend::TakeAll() {
   for (Reader& reader : readers_) all.push_back(std::move(reader.connection));
   readers_.clear();
   if (writer_ != nullptr) all.push_back(std::move(writer_));
+  if (watcher_ != nullptr) all.push_back(std::move(watcher_));
   log_checked_ = 0;
   return all;
 }

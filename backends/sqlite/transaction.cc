@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "backends/sqlite/log_file.h"
 #include "lib/base/hash.h"
 #include "lib/base/status.h"
 
@@ -391,6 +392,7 @@ CommitResult SqliteTransaction::Commit() {
     End();
     return result;
   }
+  if (place_.sync_writes) GrowLog(*connection_);
   int code = SQLITE_OK;
   {
     Statement commit(*connection_, Sql::kCommit);

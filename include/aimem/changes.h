@@ -7,12 +7,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "aimem/types.h"
 
 namespace aimem {
@@ -26,6 +28,9 @@ struct ChangeCursor {
   /// While scanning: the last key that was read; absent at the start, where `vector` is filled
   /// by the first page.
   std::optional<EntityKey> after;
+  /// Of the first page of a scan: note the vector as it stood at this time, or as far back as the
+  /// log reaches, so that the newer commits follow the states. Default: as it stands.
+  absl::Time log_from = absl::InfiniteFuture();
 
   /// All there is, whatever the log still holds.
   static ChangeCursor Everything() { return {.vector = {}, .scanning = true, .after = {}}; }
@@ -53,6 +58,11 @@ struct ChangePage {
   ChangeCursor next;
   /// True: there was nothing more when this page was read.
   bool end = false;
+  /// Set by whoever fills a store without a history (a learner): states are written without
+  /// commits of its own, and its vector is reported only when a page with `end` has been applied.
+  /// `next` is kept with the rows, so that StoreInfo::installing knows it after a restart. A
+  /// store that has commits and is not being filled joins as without.
+  bool install = false;
 };
 
 struct ReadChangesLimit {
@@ -76,6 +86,29 @@ struct ApplyResult {
   std::int64_t rows_changed = 0;
   /// Commits that do not follow what is here (a gap), or contradict it (a fork).
   std::vector<ApplyRefusal> refusals;
+};
+
+/// One commit as it became durable.
+struct DurableCommit {
+  std::uint64_t stream = 0;
+  std::uint64_t seq = 0;
+  OperationId operation;
+  std::shared_ptr<const std::string> bytes;  ///< Encoded, as in ChangePage::commits.
+};
+
+/// Is told what becomes durable in a store. See StoreOptions::listener.
+class CommitListener {
+ public:
+  virtual ~CommitListener() = default;
+
+  /// `vector` is durable now. Called before any of the writes is answered, with no lock held, by
+  /// one thread at a time, each time with a vector that covers the one before (unless the store
+  /// was replaced under us).
+  ///
+  /// `commits`: those that this process has just added, ascending per stream. What other processes
+  /// wrote into the same data is part of `vector` only: read it with ReadChanges. Must not block,
+  /// and must not call the store.
+  virtual void OnDurable(const VersionVector& vector, std::vector<DurableCommit> commits) = 0;
 };
 
 using ApplyCallback = absl::AnyInvocable<void(ApplyResult) &&>;

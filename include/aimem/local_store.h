@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +40,23 @@ struct StoreOptions {
   /// [8 MiB, 8 GiB]. Default 10,000 and 64 MiB.
   std::int64_t queue_items_max = 10'000;
   std::int64_t queue_bytes_max = 64 << 20;
+
+  // -- As a member of a federation --------------------------------------------------------------
+  /// Told of every commit that becomes durable, those of other processes on the same data
+  /// included (noticed within 20 ms on SQLite, within 200 ms on PostgreSQL). Borrowed; must
+  /// outlive the store. Null: nobody.
+  CommitListener* listener = nullptr;
+  /// W of the federation that this process speaks for; it is kept with the data. 0: it speaks for
+  /// none, and what it writes into the data of a member with W > 1 is answered kPending: the
+  /// process that serves the member delivers it. Default 0.
+  int quorum = 0;
+  /// Commits that not all voters hold are kept in the log beyond `log_retention`: asked by the
+  /// idle writer before it drops any. Thread-safe. Null: nobody else needs them.
+  std::function<VersionVector()> held_by_all;
+  /// Asked by the writer when all that it was given is executed and not yet committed: until when,
+  /// on the clock's Monotonic, it waits for more to share the commit. It may bring some meanwhile.
+  /// Thread-safe; called without locks. Null, or a time that has passed: nothing more is coming.
+  std::function<absl::Duration()> more_until;
 
   // -- What it stands in ------------------------------------------------------------------------
   /// Clock, randomness, executor and log; the defaults are the system's.

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "aimem/backends/backend.h"
 #include "aimem/local_store.h"
 #include "aimem/store.h"
 
@@ -31,6 +32,11 @@ struct OpenOptions {
 /// named. Other errors are the backend's.
 absl::StatusOr<std::unique_ptr<Store>> OpenStore(std::string_view url,
                                                  const OpenOptions& options = {});
+
+/// The backend that `url` names, for whoever puts a store of another kind over it, such as a
+/// member of a federation. `options.store` is not used. Errors as OpenStore.
+absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(std::string_view url,
+                                                     const OpenOptions& options = {});
 
 /// `url` with its password replaced by "***", for messages and reports.
 std::string MaskUrl(std::string_view url);

@@ -8,6 +8,8 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "aimem/changes.h"
+#include "aimem/federation.h"
 #include "aimem/memory.h"
 #include "aimem/types.h"
 #include "aimem/write_batch.h"
@@ -132,6 +134,8 @@ struct OperationInfo {
   std::string agent_id;
   std::string principal;
   std::vector<ItemResult> items;
+  /// As in WriteResult.
+  std::optional<QuorumReport> quorum;
 };
 
 struct InfoOptions {
@@ -158,7 +162,12 @@ struct StoreInfo {
   std::int64_t queued_items = 0;
   std::int64_t queued_bytes = 0;
   std::string fenced;  ///< Why it takes no writes; empty: it does.
+  /// Set while the store is being filled with another's states (ChangePage::install): where to go
+  /// on. It reports an empty vector until it has all.
+  std::optional<ChangeCursor> installing;
   std::optional<StoreCounts> counts;
+  /// Set by a member of a federation.
+  std::optional<FederationInfo> federation;
 };
 
 /// A range of SHA-256(kind, key): from `first` up to, not including, `last`; no `last`: to the end.

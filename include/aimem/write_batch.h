@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "aimem/federation.h"
 #include "aimem/memory.h"
 #include "aimem/types.h"
 
@@ -226,9 +227,10 @@ struct WriteResult {
   /// Names this write for ever: found in the log, by Store::GetOperation.
   OperationId operation;
   WriteOutcome outcome = WriteOutcome::kRejected;
-  /// OK if committed. kRejected: kInvalidArgument, kNotFound, kAlreadyExists, kResourceExhausted
-  /// (queue full or batch too large), kUnavailable (fenced, closing or locked: retry), kAborted
-  /// (the request id was used for another request). kUnknown: kDeadlineExceeded.
+  /// OK if committed. kPending: kDeadlineExceeded (durable here; ask again, or retry with the same
+  /// request id, which waits for the rest). kRejected: kInvalidArgument, kNotFound, kAlreadyExists,
+  /// kResourceExhausted (queue full or batch too large), kUnavailable (fenced, closing or locked:
+  /// retry), kAborted (the request id was used for another request). kUnknown: kDeadlineExceeded.
   absl::Status status;
   /// One per item, in order. Empty if the batch was rejected as a whole: `status` then says
   /// which item was the reason.
@@ -238,6 +240,8 @@ struct WriteResult {
   std::uint64_t seq = 0;
   /// True: this request id had been executed before, and this is the answer given then.
   bool replayed = false;
+  /// Where it is durable, if a federation was asked; of a single store: none.
+  std::optional<QuorumReport> quorum;
 };
 
 /// Who asks, and how. Every default suits an embedded caller.
@@ -249,8 +253,9 @@ struct WriteOptions {
   /// Idempotency key, at most 256 bytes: the same key and the same batch have one effect and one
   /// answer, over restarts, for at least 24 h. Empty: none.
   std::string request_id;
-  /// Bounds the answer, never the delivery. Default 30 s. A single store answers when durable.
-  absl::Duration ack_timeout = absl::Seconds(30);
+  /// Bounds the answer, never the delivery. None: ReplicationOptions::quorum_timeout. A single
+  /// store answers when durable.
+  std::optional<absl::Duration> ack_timeout;
   /// May wait up to StoreOptions::lazy_delay to share a commit. Touches only.
   bool lazy = false;
   /// Refused items are skipped and named in the result; the others are committed.

@@ -230,6 +230,18 @@ absl::StatusOr<CommitHeader> DecodeCommitHeader(std::string_view bytes) {
   return header;
 }
 
+std::optional<Position> PeekPosition(std::string_view bytes) {
+  Reader in(bytes);
+  if (in.Byte() != 0x01) return std::nullopt;
+  in.Raw(32);
+  Position position;
+  position.stream = in.U64();
+  position.seq = in.Varint();
+  position.hlc = in.U64();
+  if (!in.ok()) return std::nullopt;
+  return position;
+}
+
 std::uint64_t NextHlc(std::uint64_t seen, std::int64_t wall_ms) {
   // The wall clock has 48 bits here; a time before 1970 counts as none.
   constexpr std::int64_t kMaxWall = (std::int64_t{1} << 48) - 1;

@@ -69,6 +69,17 @@ absl::StatusOr<Commit> DecodeCommit(std::string_view bytes, bool verify = true);
 /// Decode the header alone: cheap, checks form only.
 absl::StatusOr<CommitHeader> DecodeCommitHeader(std::string_view bytes);
 
+/// Where a commit stands in its stream.
+struct Position {
+  std::uint64_t stream = 0;
+  std::uint64_t seq = 0;
+  std::uint64_t hlc = 0;
+};
+
+/// Read the position alone: for whoever sorts commits without looking into them. nullopt if
+/// `bytes` do not begin as a commit does.
+std::optional<Position> PeekPosition(std::string_view bytes);
+
 // -- The clock ------------------------------------------------------------------------------------
 /// The hlc of the next commit: greater than `seen`, the greatest that its transaction read, and
 /// not behind the wall clock. Source: Kulkarni et al., "Logical Physical Clocks", OPODIS 2014.

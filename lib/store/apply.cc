@@ -19,11 +19,36 @@ void Refuse(const log::Commit& commit, absl::Status status, ApplyResult& result)
   result.refusals.push_back({commit.header.stream, commit.header.seq, {}, std::move(status)});
 }
 
+/// OK if the commit is known, or the next of its stream, or one that is adopted.
+absl::Status Follows(const CheckedPage& page, const log::CommitHeader& header,
+                     const LogHead& head) {
+  if (header.seq <= head.seq) {
+    if (header.seq < head.seq || header.content_hash == head.content_hash) {
+      return absl::OkStatus();
+    }
+    return absl::DataLossError(
+        absl::StrFormat("forked stream %016x: two commits with seq %d", header.stream, header.seq));
+  }
+  if (page.adopt) return absl::OkStatus();
+  if (header.seq != head.seq + 1) {
+    return absl::OutOfRangeError(absl::StrFormat("gap in stream %016x: seq %d came, %d is next",
+                                                 header.stream, header.seq, head.seq + 1));
+  }
+  if (header.prev_hash != head.content_hash) {
+    return absl::DataLossError(absl::StrFormat(
+        "forked stream %016x: commit %d does not follow ours", header.stream, header.seq));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<CheckedPage> CheckPage(ChangePage page) {
   CheckedPage checked;
   checked.adopt = page.adopt.has_value();
+  checked.install = page.install;
+  checked.end = page.end;
+  checked.next = std::move(page.next);
   model::Parts parts;
   for (EntityState& state : page.states) {
     if (state.key.key.size() > log::kMaxKeyBytes) {
@@ -72,8 +97,21 @@ absl::Status ApplyStates(const CheckedPage& page, Rows& rows,
   return changes.empty() ? absl::OkStatus() : commit(std::move(changes));
 }
 
-absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, LogHeads& heads,
-                          std::vector<LogRow>& log, ApplyResult& result) {
+absl::Status InstallStates(const CheckedPage& page, Rows& rows, ApplyResult& result) {
+  ReadSet reads;
+  for (const CheckedPage::State& state : page.states) reads.keys.push_back(state.key);
+  AIMEM_RETURN_IF_ERROR(rows.Fetch(reads).status());
+  model::Parts parts;
+  for (const CheckedPage::State& state : page.states) {
+    AIMEM_RETURN_IF_ERROR(log::DecodeState(state.bytes, parts));
+    AIMEM_ASSIGN_OR_RETURN(const bool changed, rows.Join(state.key, parts));
+    if (changed) ++result.rows_changed;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, LogHeads& heads, WriteSet& set,
+                          ApplyResult& result) {
   ReadSet reads;
   for (const CheckedPage::CommitBytes& item : page.commits) {
     for (const log::Change& change : item.commit.changes) reads.keys.push_back(change.key);
@@ -83,31 +121,16 @@ absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, LogHeads& heads,
   for (const CheckedPage::CommitBytes& item : page.commits) {
     const log::CommitHeader& header = item.commit.header;
     LogHead& head = heads[header.stream];
-    if (header.seq <= head.seq) {
-      if (header.seq == head.seq && header.content_hash != head.content_hash) {
-        Refuse(item.commit,
-               absl::DataLossError(absl::StrFormat("forked stream %016x: two commits with seq %d",
-                                                   header.stream, header.seq)),
-               result);
-      }
-      continue;  // known: repetition is welcome
+    if (absl::Status refused = Follows(page, header, head); !refused.ok()) {
+      Refuse(item.commit, std::move(refused), result);
+      continue;
     }
-    if (!page.adopt) {
-      if (header.seq != head.seq + 1) {
-        Refuse(item.commit,
-               absl::OutOfRangeError(absl::StrFormat("gap in stream %016x: seq %d came, %d is next",
-                                                     header.stream, header.seq, head.seq + 1)),
-               result);
-        continue;
+    if (header.seq <= head.seq) continue;  // known: repetition is welcome
+    if (page.adopt) {
+      if (head.seq > 0 && header.seq > head.seq + 1) {
+        set.log_cuts.emplace_back(header.stream, header.seq);
       }
-      if (header.prev_hash != head.content_hash) {
-        Refuse(
-            item.commit,
-            absl::DataLossError(absl::StrFormat(
-                "forked stream %016x: commit %d does not follow ours", header.stream, header.seq)),
-            result);
-        continue;
-      }
+    } else {
       for (const log::Change& change : item.commit.changes) {
         if (change.withheld) continue;
         AIMEM_RETURN_IF_ERROR(log::DecodeState(change.body, parts));
@@ -117,7 +140,17 @@ absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, LogHeads& heads,
     }
     rows.Saw(header.stamp());
     head = {header.seq, header.content_hash};
-    log.push_back({header.stream, header.seq, header.operation, item.bytes});
+    set.log.push_back({header.stream, header.seq, header.operation, item.bytes});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckFollows(const CheckedPage& page, LogHeads heads) {
+  for (const CheckedPage::CommitBytes& item : page.commits) {
+    const log::CommitHeader& header = item.commit.header;
+    LogHead& head = heads[header.stream];
+    AIMEM_RETURN_IF_ERROR(Follows(page, header, head));
+    if (header.seq > head.seq) head = {header.seq, header.content_hash};
   }
   return absl::OkStatus();
 }

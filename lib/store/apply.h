@@ -33,10 +33,16 @@ struct CheckedPage {
   std::vector<State> states;
   std::vector<CommitBytes> commits;
   bool adopt = false;
+  bool install = false;
+  bool end = false;
+  ChangeCursor next;
 };
 
 /// kDataLoss or kInvalidArgument: nothing of the page may be taken.
 absl::StatusOr<CheckedPage> CheckPage(ChangePage page);
+
+/// Join the states of `page` into the rows, without a commit.
+absl::Status InstallStates(const CheckedPage& page, Rows& rows, ApplyResult& result);
 
 /// Join the states of `page` that change a row, and hand those as changes of commits of the own
 /// stream, at most log::kMaxChanges and log::kMaxCommitBytes each, to `commit`.
@@ -44,10 +50,13 @@ absl::Status ApplyStates(const CheckedPage& page, Rows& rows,
                          absl::FunctionRef<absl::Status(std::vector<log::Change>)> commit,
                          ApplyResult& result);
 
-/// Join the commits of `page` that follow `heads`, and append them to `log` as they are. With
-/// page.adopt: store the last commits of the streams that are ahead of us, without their effect,
-/// which the states have brought.
-absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, LogHeads& heads,
-                          std::vector<LogRow>& log, ApplyResult& result);
+/// Join the commits of `page` that follow `heads`, and append them to the log of `set` as they
+/// are. With page.adopt: store the last commits of the streams that are ahead of us, without their
+/// effect, which the states have brought; what was here of such a stream goes from the log.
+absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, LogHeads& heads, WriteSet& set,
+                          ApplyResult& result);
+
+/// What ApplyCommits would refuse of `page`; OK: nothing.
+absl::Status CheckFollows(const CheckedPage& page, LogHeads heads);
 
 }  // namespace aimem::store

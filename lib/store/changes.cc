@@ -10,6 +10,8 @@
 #include "lib/base/status.h"
 #include "lib/log/grammar.h"
 #include "lib/recall/scan.h"
+#include "lib/store/meta.h"
+#include "lib/store/retention.h"
 
 namespace aimem::store {
 namespace {
@@ -41,12 +43,26 @@ class PageReader {
       : transaction_(transaction), heads_(std::move(heads)), limit_(limit) {}
 
   absl::StatusOr<ChangePage> Read(const ChangeCursor& cursor) {
-    return cursor.scanning ? Scan(cursor) : Commits(cursor.vector);
+    if (!cursor.scanning) return Commits(cursor);
+    if (cursor.after && !Covers(heads_, cursor.vector)) {
+      return absl::FailedPreconditionError(
+          absl::StrFormat("the scan noted %s, which this store does not cover (%s): start again",
+                          ToString(cursor.vector), ToString(heads_)));
+    }
+    return Scan(cursor);
   }
 
  private:
-  // Commits after `vector`, or the first page of a scan if the log does not reach back to it.
-  absl::StatusOr<ChangePage> Commits(VersionVector vector) {
+  // The first page of a scan.
+  absl::StatusOr<ChangePage> ScanAgain(const ChangeCursor& cursor) {
+    ChangeCursor again = ChangeCursor::Everything();
+    again.log_from = cursor.log_from;
+    return Scan(again);
+  }
+
+  // Commits after the cursor's vector, or a scan if the log does not reach back to it.
+  absl::StatusOr<ChangePage> Commits(const ChangeCursor& cursor) {
+    VersionVector vector = cursor.vector;
     ChangePage page;
     std::size_t bytes = 0;
     for (const auto& [stream, head] : heads_) {
@@ -54,11 +70,12 @@ class PageReader {
       if (known >= head) continue;
       if (page.commits.size() >= limit_.items || bytes >= limit_.bytes) break;
       AIMEM_ASSIGN_OR_RETURN(const bool reached, AddCommits(stream, known, page, bytes));
-      if (!reached) return Scan(ChangeCursor::Everything());
+      if (!reached) return ScanAgain(cursor);
       vector[stream] = read_to_;
     }
     page.end = Covers(vector, heads_);
-    page.next = ChangeCursor::After(std::move(vector));
+    page.next = {
+        .vector = std::move(vector), .scanning = false, .after = {}, .log_from = cursor.log_from};
     return page;
   }
 
@@ -84,7 +101,12 @@ class PageReader {
   }
 
   absl::StatusOr<ChangePage> Scan(const ChangeCursor& cursor) {
-    const VersionVector noted = cursor.after ? cursor.vector : heads_;
+    VersionVector noted = cursor.after ? cursor.vector : heads_;
+    if (!cursor.after && cursor.log_from != absl::InfiniteFuture()) {
+      AIMEM_ASSIGN_OR_RETURN(noted, FindLogFrom(transaction_, cursor.log_from));
+    }
+    ChangeCursor from = cursor;
+    from.vector = std::move(noted);
     ScanRequest request;
     request.after = cursor.after;
     request.max_rows = limit_.items;
@@ -97,19 +119,21 @@ class PageReader {
       page.states.push_back({std::move(row.key), std::move(row.state)});
     }
     if (page.states.size() >= limit_.items || bytes >= limit_.bytes) {
-      return Continued(std::move(page), noted);
+      return Continued(std::move(page), std::move(from));
     }
-    return Ended(std::move(page), noted, bytes);
+    return Ended(std::move(page), std::move(from), bytes);
   }
 
   // A page after which the scan goes on.
-  static ChangePage Continued(ChangePage page, const VersionVector& noted) {
-    page.next = {.vector = noted, .scanning = true, .after = page.states.back().key};
+  static ChangePage Continued(ChangePage page, ChangeCursor from) {
+    page.next = std::move(from);
+    page.next.after = page.states.back().key;
     return page;
   }
 
   // The page that ends a scan, with the last commits of the vector noted at its start.
-  absl::StatusOr<ChangePage> Ended(ChangePage page, const VersionVector& noted, std::size_t bytes) {
+  absl::StatusOr<ChangePage> Ended(ChangePage page, ChangeCursor from, std::size_t bytes) {
+    const VersionVector& noted = from.vector;
     std::vector<std::string> commits;
     for (const auto& [stream, seq] : noted) {
       if (seq == 0) continue;
@@ -117,9 +141,9 @@ class PageReader {
       if (rows.empty() || rows.front().seq != seq) {
         // Cut from the log since the scan began. What this snapshot notes is in this snapshot,
         // unless its log is damaged.
-        if (noted != heads_) return Scan(ChangeCursor::Everything());
-        return absl::DataLossError(absl::StrFormat(
-            "the log of stream %016x does not hold its own last commit %d", stream, seq));
+        if (from.after) return ScanAgain(from);
+        return absl::DataLossError(
+            absl::StrFormat("the log of stream %016x does not hold its commit %d", stream, seq));
       }
       bytes += rows.front().bytes.size();
       commits.push_back(std::move(rows.front().bytes));
@@ -127,12 +151,14 @@ class PageReader {
     // They must come together. States that would make the page too large go before them.
     if (!page.states.empty() &&
         (bytes > limit_.bytes || page.states.size() + commits.size() > limit_.items)) {
-      return Continued(std::move(page), noted);
+      return Continued(std::move(page), std::move(from));
     }
     page.commits = std::move(commits);
     page.end = Covers(noted, heads_);
-    page.next = ChangeCursor::After(noted);
     page.adopt = noted;
+    page.next = std::move(from);
+    page.next.scanning = false;
+    page.next.after.reset();
     return page;
   }
 
@@ -183,10 +209,17 @@ class RangeSums {
   std::vector<DigestResult::Sum> pieces_;
 };
 
+/// What the rows stand for; kUnavailable while that is known to nobody.
 absl::StatusOr<VersionVector> ReadVector(Transaction& transaction) {
   ReadSet set;
   set.heads = true;
+  set.meta = true;
   AIMEM_ASSIGN_OR_RETURN(const ReadResult read, transaction.Read(set));
+  AIMEM_ASSIGN_OR_RETURN(const std::optional<ChangeCursor> installing, InstallingOf(read.meta));
+  if (installing) {
+    return absl::UnavailableError(
+        "this store is being filled from another member: ask that one, or try again later");
+  }
   return VectorOf(read.heads);
 }
 

@@ -18,6 +18,7 @@
 #include "lib/model/view.h"
 #include "lib/recall/scan.h"
 #include "lib/store/changes.h"
+#include "lib/store/meta.h"
 
 namespace aimem::store {
 namespace {
@@ -138,7 +139,11 @@ class Checker {
   absl::Status CheckLog() {
     ReadSet set;
     set.heads = true;
+    set.meta = true;
     AIMEM_ASSIGN_OR_RETURN(const ReadResult read, transaction_.Read(set));
+    // States that are being installed came without their commits.
+    AIMEM_ASSIGN_OR_RETURN(const std::optional<ChangeCursor> installing, InstallingOf(read.meta));
+    if (installing) fold_.reset();
     for (const LogRow& head : read.heads) {
       ++report_.streams;
       AIMEM_ASSIGN_OR_RETURN(const std::uint64_t last, CheckStream(head.stream));

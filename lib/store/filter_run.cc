@@ -6,6 +6,7 @@
 #include "lib/base/status.h"
 #include "lib/log/commit.h"
 #include "lib/recall/find.h"
+#include "lib/store/meta.h"
 #include "lib/store/put.h"
 
 namespace aimem::store {
@@ -36,7 +37,7 @@ void FilterRun::Start(LocalStore& store, LocalStore::WriteJob job) {
     WriteResult again;
     again.operation = run->job_.operation;
     again.outcome = WriteOutcome::kCommitted;
-    run->Finish(run->Total(std::move(again)));
+    run->Finish(run->Total(run->Delivered(std::move(again))));
   } else {
     run->WriteNext();
   }
@@ -45,7 +46,8 @@ void FilterRun::Start(LocalStore& store, LocalStore::WriteJob job) {
 absl::StatusOr<bool> FilterRun::FindEarlier(Transaction& transaction) {
   while (job_.request_hash) {
     const OperationId operation = DerivedOperation(job_.operation, commit_);
-    AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction.Read({.operations = {operation}}));
+    AIMEM_ASSIGN_OR_RETURN(const ReadResult found,
+                           transaction.Read({.operations = {operation}, .meta = true}));
     if (found.operations.empty()) return false;
     AIMEM_ASSIGN_OR_RETURN(const log::CommitHeader header,
                            log::DecodeCommitHeader(found.operations.front().bytes));
@@ -53,6 +55,9 @@ absl::StatusOr<bool> FilterRun::FindEarlier(Transaction& transaction) {
     if (header.request_hash != job_.request_hash) return false;
     AIMEM_ASSIGN_OR_RETURN(const Answer answer, DecodeAnswer(header.results));
     for (const ItemResult& item : answer.items) count_ += item.count;
+    if (const std::uint64_t quorum = QuorumOf(found.meta); store_.Undelivered(quorum)) {
+      undelivered_ = LocalStore::UndeliveredStatus(quorum);
+    }
     if (answer.last) return true;
     ++commit_;
   }
@@ -103,7 +108,9 @@ void FilterRun::WriteNext() {
 }
 
 void FilterRun::Committed(WriteResult result) {
-  if (result.outcome != WriteOutcome::kCommitted) {
+  if (result.outcome == WriteOutcome::kPending) {
+    undelivered_ = result.status;
+  } else if (result.outcome != WriteOutcome::kCommitted) {
     result.operation = job_.operation;
     Finish(Total(std::move(result)));
     return;
@@ -115,7 +122,14 @@ void FilterRun::Committed(WriteResult result) {
   }
   result.operation = job_.operation;
   replayed_ = result.replayed;
-  Finish(Total(std::move(result)));
+  Finish(Total(Delivered(std::move(result))));
+}
+
+WriteResult FilterRun::Delivered(WriteResult last) const {
+  if (undelivered_.ok()) return last;
+  last.outcome = WriteOutcome::kPending;
+  last.status = undelivered_;
+  return last;
 }
 
 WriteResult FilterRun::Total(WriteResult last) const {

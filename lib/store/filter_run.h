@@ -26,6 +26,8 @@ class FilterRun : public std::enable_shared_from_this<FilterRun> {
   void Committed(WriteResult result);
   void Finish(WriteResult result);
   [[nodiscard]] WriteResult Total(WriteResult last) const;
+  /// The last answer, pending if one of its commits is.
+  [[nodiscard]] WriteResult Delivered(WriteResult last) const;
 
   LocalStore& store_;
   LocalStore::WriteJob job_;
@@ -34,6 +36,7 @@ class FilterRun : public std::enable_shared_from_this<FilterRun> {
   std::uint64_t commit_ = 0;  // k of the next commit
   std::int64_t count_ = 0;
   bool replayed_ = false;
+  absl::Status undelivered_;  // of a commit that is durable here only
 };
 
 }  // namespace aimem::store

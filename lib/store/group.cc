@@ -9,8 +9,8 @@
 #include "lib/base/hash.h"
 #include "lib/base/status.h"
 #include "lib/log/commit.h"
-#include "lib/store/changes.h"
 #include "lib/store/local_store.h"
+#include "lib/store/meta.h"
 #include "lib/store/retention.h"
 
 namespace aimem::store {
@@ -20,10 +20,7 @@ constexpr std::size_t kGroupBytes = 16u << 20;
 constexpr std::size_t kHeaderReserve = 4u << 10;  // of a commit, without its answer
 constexpr absl::Duration kIdleBeforeMaintenance = absl::Milliseconds(500);
 constexpr absl::Duration kRetentionInterval = absl::Hours(1);
-
-constexpr char kMetaMember[] = "member";
-constexpr char kMetaStream[] = "stream";
-constexpr char kMetaIdentity[] = "identity";
+constexpr absl::Duration kLookInterval = absl::Milliseconds(20);
 
 }  // namespace
 
@@ -39,8 +36,10 @@ void LocalStore::WriterLoop() {
   for (Turn turn = AwaitTurn(); turn != Turn::kEnd; turn = AwaitTurn()) {
     if (turn == Turn::kWrite) {
       WriteGroup();
-    } else {
+    } else if (turn == Turn::kMaintain) {
       Maintain();
+    } else {
+      Look();
     }
     ReturnTurn(turn == Turn::kWrite);
   }
@@ -60,7 +59,15 @@ LocalStore::Turn LocalStore::AwaitTurn() {
       busy_ = true;
       return Turn::kMaintain;
     }
+    if (options_.listener != nullptr && now >= next_look_) {
+      next_look_ = now + kLookInterval;
+      if (!busy_ && fenced_.empty()) {
+        busy_ = true;
+        return Turn::kLook;
+      }
+    }
     absl::Duration wait = busy_ ? absl::InfiniteDuration() : lazy_deadline_ - now;
+    if (options_.listener != nullptr) wait = std::min(wait, next_look_ - now);
     if (dirty_) wait = std::min(wait, kIdleBeforeMaintenance);
     if (wait == absl::InfiniteDuration()) {
       work_.Wait(mutex_);
@@ -75,6 +82,8 @@ void LocalStore::ReturnTurn(bool wrote) {
   busy_ = false;
   if (wrote) {
     last_group_ = clock_.Monotonic();
+    // A group has seen what others wrote.
+    next_look_ = last_group_ + kLookInterval;
     // The first write after a rest: the writer thread has to look after it later.
     if (!dirty_) work_.NotifyOne();
     dirty_ = true;
@@ -103,11 +112,7 @@ void LocalStore::Maintain() {
 
 absl::Status LocalStore::DropOldCommits() {
   if (options_.log_retention == absl::InfiniteDuration()) return absl::OkStatus();
-  WriteSet set;
-  {
-    AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
-    AIMEM_ASSIGN_OR_RETURN(set.log_cuts, FindLogCuts(*read, Now() - options_.log_retention));
-  }
+  AIMEM_ASSIGN_OR_RETURN(const WriteSet set, FindOldCommits());
   if (set.log_cuts.empty()) return absl::OkStatus();
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction, backend_->BeginWrite());
   AIMEM_RETURN_IF_ERROR(transaction->Put(set));
@@ -118,6 +123,20 @@ absl::Status LocalStore::DropOldCommits() {
     fenced_ = std::string(committed.status.message().data(), committed.status.message().size());
   }
   return committed.status;
+}
+
+absl::StatusOr<WriteSet> LocalStore::FindOldCommits() {
+  WriteSet old;
+  AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.meta = true}));
+  // Whoever serves the federation knows who still needs them.
+  if (Undelivered(QuorumOf(found.meta))) return old;
+  AIMEM_ASSIGN_OR_RETURN(old.log_cuts, FindLogCuts(*read, Now() - options_.log_retention));
+  if (!options_.held_by_all || old.log_cuts.empty()) return old;
+  const VersionVector held = options_.held_by_all();
+  std::erase_if(old.log_cuts, [&](const auto& cut) { return !held.contains(cut.first); });
+  for (auto& [stream, keep] : old.log_cuts) keep = std::min(keep, held.at(stream) + 1);
+  return old;
 }
 
 void LocalStore::RunPosted() {
@@ -139,20 +158,41 @@ void LocalStore::RunPosted() {
   }
 }
 
-std::vector<LocalStore::Job> LocalStore::TakeGroup() {
-  std::vector<Job> group;
-  std::size_t bytes = 0;
-  const auto most = static_cast<std::size_t>(options_.group_commit_max);
-  while (!queue_.empty() && group.size() < most && (group.empty() || bytes < kGroupBytes)) {
+bool LocalStore::HasRoom(const Group& group) const {
+  const bool more_bytes = group.bytes < kGroupBytes || group.jobs.empty();
+  return more_bytes && group.jobs.size() < static_cast<std::size_t>(options_.group_commit_max);
+}
+
+void LocalStore::TakeMore(Group& group) {
+  MutexLock lock(mutex_);
+  const bool first = group.jobs.empty();
+  while (!queue_.empty() && HasRoom(group)) {
     const std::size_t size = std::visit([](const auto& job) { return job.bytes; }, queue_.front());
-    bytes += size;
+    group.bytes += size;
     queued_items_ -= 1;
     queued_bytes_ -= static_cast<std::int64_t>(size);
-    group.push_back(std::move(queue_.front()));
+    group.jobs.push_back(std::move(queue_.front()));
     queue_.pop_front();
   }
-  TakeLazy(group);
-  return group;
+  if (first) TakeLazy(group.jobs);
+}
+
+bool LocalStore::AwaitMore(const Group& group) {
+  while (HasRoom(group)) {
+    {
+      MutexLock lock(mutex_);
+      if (!queue_.empty()) return true;
+    }
+    if (options_.more_until == nullptr) return false;
+    const absl::Duration until = options_.more_until();
+    MutexLock lock(mutex_);
+    if (!queue_.empty()) return true;
+    const absl::Duration left = until - clock_.Monotonic();
+    // An executor has no thread that could wait.
+    if (left <= absl::ZeroDuration() || closing_ || options_.environment.executor != nullptr) break;
+    more_.WaitFor(mutex_, left);
+  }
+  return false;
 }
 
 void LocalStore::TakeLazy(std::vector<Job>& group) {
@@ -188,22 +228,24 @@ absl::StatusOr<std::unique_ptr<Transaction>> LocalStore::BeginGroup() {
 void LocalStore::WriteGroup() {
   // The lock first: whoever comes while it is waited for is part of the group.
   absl::StatusOr<std::unique_ptr<Transaction>> begun = BeginGroup();
-  std::vector<Job> group;
-  {
-    MutexLock lock(mutex_);
-    group = TakeGroup();
+  Group taken;
+  std::vector<Job>& group = taken.jobs;
+  if (!begun.ok()) {
+    TakeMore(taken);
+    return AnswerGroup(group, begun.status());
   }
-  if (!begun.ok()) return AnswerGroup(group, begun.status());
   std::unique_ptr<Transaction> transaction = *std::move(begun);
   GroupLog log;
   Rows rows(*transaction);
-  absl::Status status = ExecuteGroup(group, rows, log);
+  absl::Status status = ExecuteGroup(taken, rows, log);
   if (!status.ok()) {
     transaction.reset();
     return AnswerGroup(group, status);
   }
-  if (log.set.rows.empty() && log.set.log.empty()) {
+  if (log.set.rows.empty() && log.set.log.empty() && log.set.meta.empty()) {
     transaction.reset();
+    // The answer may stand for what another process wrote.
+    TellGroup(log);
     return AnswerGroup(group, absl::OkStatus());
   }
   status = transaction->Put(log.set);
@@ -215,6 +257,7 @@ void LocalStore::WriteGroup() {
   transaction.reset();
   switch (committed.outcome) {
     case CommitOutcome::kDurable:
+      TellGroup(log);
       AnswerGroup(group, absl::OkStatus());
       if (absl::Status kept = backend_->Maintain(false); !kept.ok()) {
         Log(LogLevel::kWarning, absl::StrCat("maintenance: ", kept.message()));
@@ -223,46 +266,54 @@ void LocalStore::WriteGroup() {
     case CommitOutcome::kNotDone:
       return AnswerGroup(group, committed.status);
     case CommitOutcome::kUnknown:
-      return ResolveUnknown(group, committed.status);
+      return ResolveUnknown(group, log, committed.status);
   }
 }
 
-absl::Status LocalStore::ExecuteGroup(std::vector<Job>& group, Rows& rows, GroupLog& log) {
-  AIMEM_RETURN_IF_ERROR(Prepare(group, rows, log));
-  for (Job& job : group) {
-    if (auto* write = std::get_if<WriteJob>(&job)) {
-      AIMEM_RETURN_IF_ERROR(ExecuteWrite(*write, rows, log));
-    } else {
-      AIMEM_RETURN_IF_ERROR(ExecuteApply(std::get<ApplyJob>(job), rows, log));
+absl::Status LocalStore::ExecuteGroup(Group& group, Rows& rows, GroupLog& log) {
+  do {
+    const std::size_t first = group.jobs.size();
+    TakeMore(group);
+    const std::span<Job> jobs = std::span(group.jobs).subspan(first);
+    AIMEM_RETURN_IF_ERROR(Prepare(jobs, rows, log));
+    for (Job& job : jobs) {
+      if (auto* write = std::get_if<WriteJob>(&job)) {
+        AIMEM_RETURN_IF_ERROR(ExecuteWrite(*write, rows, log));
+      } else {
+        AIMEM_RETURN_IF_ERROR(ExecuteApply(std::get<ApplyJob>(job), rows, log));
+      }
     }
-  }
+  } while (AwaitMore(group));
   log.set.rows = rows.TakeChanged();
   // A store whose history starts or forks says so in the transaction of its first commit.
-  if (log.set.log.empty()) log.set.meta.clear();
+  if (log.set.log.empty() && !log.installed) log.set.meta.clear();
   return absl::OkStatus();
 }
 
-absl::Status LocalStore::Prepare(std::vector<Job>& group, Rows& rows, GroupLog& log) {
+absl::Status LocalStore::Prepare(std::span<const Job> jobs, Rows& rows, GroupLog& log) {
   ReadSet reads;
-  reads.heads = true;
-  reads.meta = true;
-  for (const Job& job : group) {
+  reads.heads = reads.meta = !log.prepared;
+  for (const Job& job : jobs) {
     const auto* write = std::get_if<WriteJob>(&job);
     if (write == nullptr) continue;
     CollectReads(write->batch, reads);
     if (write->request_hash) reads.operations.push_back(write->operation);
   }
   AIMEM_ASSIGN_OR_RETURN(ReadResult result, rows.Fetch(reads));
+  for (const LogRow& row : result.operations) {
+    AIMEM_ASSIGN_OR_RETURN(log::CommitHeader header, log::DecodeCommitHeader(row.bytes));
+    log.operations.emplace(row.operation, std::move(header));
+  }
+  if (log.prepared) return absl::OkStatus();
+  log.prepared = true;
   for (const LogRow& head : result.heads) {
     AIMEM_ASSIGN_OR_RETURN(const log::CommitHeader header, log::DecodeCommitHeader(head.bytes));
     log.heads[head.stream] = {head.seq, header.content_hash};
     rows.Saw(header.stamp());
   }
-  for (const LogRow& row : result.operations) {
-    AIMEM_ASSIGN_OR_RETURN(log::CommitHeader header, log::DecodeCommitHeader(row.bytes));
-    log.operations.emplace(row.operation, std::move(header));
-  }
   log.meta = std::move(result.meta);
+  AIMEM_ASSIGN_OR_RETURN(log.installing, InstallingOf(log.meta));
+  quorum_ = QuorumOf(log.meta);
   return ChooseStream(log);
 }
 
@@ -331,10 +382,18 @@ bool LocalStore::ReplayIfKnown(WriteJob& job, const GroupLog& log) {
   job.result.stream = header.stream;
   job.result.seq = header.seq;
   job.result.replayed = true;
+  // Said by an earlier write of this group: nothing is durable of it yet.
+  job.wrote = log.written.contains(job.operation);
   return true;
 }
 
 absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) {
+  if (log.installing) {
+    Reject(job, absl::UnavailableError(
+                    "the store is being filled from another member and takes no writes yet: "
+                    "retry"));
+    return absl::OkStatus();
+  }
   if (ReplayIfKnown(job, log)) return absl::OkStatus();
   const ExecuteContext context{rows, options_, job.options, Now(),
                                job.selection ? &*job.selection : nullptr};
@@ -369,6 +428,8 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
   job.result.operation = job.operation;
   job.result.outcome = WriteOutcome::kCommitted;
   job.result.items = std::move(items);
+  // Nothing to change may be due to an earlier write of this group.
+  job.wrote = true;
   // Nothing to change: no commit, unless a key has to remember the answer.
   if (changes.empty() && !job.request_hash) return absl::OkStatus();
   log::CommitHeader header;
@@ -381,11 +442,11 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
   AppendCommit(header, std::move(changes), log);
   job.result.stream = log.stream;
   job.result.seq = log.heads[log.stream].seq;
-  job.wrote = true;
   if (job.request_hash) {
     header.stream = job.result.stream;
     header.seq = job.result.seq;
     log.operations.emplace(job.operation, std::move(header));
+    log.written.insert(job.operation);
   }
   return absl::OkStatus();
 }
@@ -433,112 +494,47 @@ absl::Status LocalStore::ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log) 
       break;
     }
   }
+  if (log.installing || (job.page.install && log.Vector().empty())) {
+    return ExecuteInstall(job, rows, log);
+  }
   AIMEM_RETURN_IF_ERROR(ApplyStates(job.page, rows, append, job.result));
-  AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows, log.heads, log.set.log, job.result));
-  for (const auto& [stream, head] : log.heads) {
-    if (head.seq > 0) job.result.durable[stream] = head.seq;
-  }
+  AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows, log.heads, log.set, job.result));
+  job.result.durable = log.Vector();
   return absl::OkStatus();
 }
 
-// -- Answers, and what to do when the disk did not say --------------------------------------------
-
-void LocalStore::AnswerGroup(std::vector<Job>& group, const absl::Status& failure) {
-  for (Job& job : group) {
-    if (!failure.ok()) {
-      if (auto* apply = std::get_if<ApplyJob>(&job)) {
-        apply->result = ApplyResult{};
-        apply->result.status = failure;
-      } else if (auto& write = std::get<WriteJob>(job); write.wrote || write.result.status.ok()) {
-        Reject(write, failure);
-      }
-    }
-    Deliver(job);
+absl::Status LocalStore::ExecuteInstall(ApplyJob& job, Rows& rows, GroupLog& log) {
+  if (!job.page.install) {
+    job.result.status = absl::UnavailableError(
+        "the store is being filled from another member and takes nothing else yet: retry");
+    return absl::OkStatus();
   }
-}
-
-void LocalStore::ResolveUnknown(std::vector<Job>& group, const absl::Status& failure) {
-  Log(LogLevel::kError, absl::StrCat("commit: ", failure.message(), "; recovering"));
-  {
-    MutexLock lock(mutex_);
-    fenced_ = std::string(failure.message().data(), failure.message().size());
+  // A page that is taken moves the cursor; so it is taken as a whole, or not at all.
+  if (absl::Status refused = CheckFollows(job.page, log.heads); !refused.ok()) {
+    job.result.status =
+        Annotate(absl::FailedPreconditionError(refused.message()),
+                 "the page does not continue what this store was filled with, start again");
+    return absl::OkStatus();
   }
-  absl::Status status = Recover();
-  if (status.ok()) status = LookUp(group);
-  if (status.ok()) return AnswerGroup(group, absl::OkStatus());
-  {
-    MutexLock lock(mutex_);
-    fenced_ = std::string(status.message().data(), status.message().size());
-  }
-  for (Job& job : group) {
-    if (auto* apply = std::get_if<ApplyJob>(&job)) {
-      apply->result = ApplyResult{};
-      apply->result.status = Annotate(absl::UnavailableError(failure.message()),
-                                      "outcome unknown, apply the page again");
-    } else if (auto& write = std::get<WriteJob>(job); write.wrote) {
-      write.result.outcome = WriteOutcome::kUnknown;
-      write.result.items.clear();
-      write.result.status = absl::DeadlineExceededError(
-          absl::StrCat("outcome unknown (", failure.message(), "): ask for operation ",
-                       write.operation.ToString(), " once the store is back"));
-    }
-    Deliver(job);
-  }
-}
-
-absl::Status LocalStore::LookUp(std::vector<Job>& group) {
-  // Under the write lock: an old COMMIT that was still on its way has ended one way or the other.
-  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction, backend_->BeginWrite());
-  ReadSet reads;
-  reads.heads = true;
-  for (const Job& job : group) {
-    const auto* write = std::get_if<WriteJob>(&job);
-    if (write != nullptr && write->wrote) reads.operations.push_back(write->operation);
-  }
-  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction->Read(reads));
-  std::set<OperationId> there;
-  for (const LogRow& row : found.operations) there.insert(row.operation);
-  const VersionVector vector = VectorOf(found.heads);
-  const absl::Status lost =
-      absl::UnavailableError("the disk failed while committing; nothing was written: retry");
-  for (Job& job : group) {
-    if (auto* apply = std::get_if<ApplyJob>(&job)) {
-      if (Covers(vector, apply->result.durable)) continue;
-      apply->result = ApplyResult{};
-      apply->result.status = lost;
-    } else if (auto& write = std::get<WriteJob>(job); write.wrote) {
-      if (!there.contains(write.operation)) Reject(write, lost);
-    }
-  }
+  AIMEM_RETURN_IF_ERROR(InstallStates(job.page, rows, job.result));
+  AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows, log.heads, log.set, job.result));
+  log.installed = true;
+  log.installing.reset();
+  if (!job.page.end) log.installing = std::move(job.page.next);
+  std::erase_if(log.set.meta, [](const auto& entry) { return entry.first == kMetaInstall; });
+  log.set.meta.emplace_back(kMetaInstall,
+                            log.installing ? EncodeCursor(*log.installing) : std::string());
+  job.result.durable = log.Vector();
   return absl::OkStatus();
 }
 
-absl::Status LocalStore::Recover() {
-  {
-    MutexLock lock(mutex_);
-    recovering_ = true;
-    while (active_reads_ > 0) readers_.Wait(mutex_);
+VersionVector LocalStore::GroupLog::Vector() const {
+  VersionVector vector;
+  if (installing) return vector;
+  for (const auto& [of, head] : heads) {
+    if (head.seq > 0) vector[of] = head.seq;
   }
-  absl::Status status = backend_->Recover();
-  MutexLock lock(mutex_);
-  recovering_ = false;
-  if (status.ok()) fenced_.clear();
-  readers_.NotifyAll();
-  return status;
-}
-
-absl::Status LocalStore::RecoverIfFenced() {
-  std::string reason;
-  {
-    MutexLock lock(mutex_);
-    reason = fenced_;
-  }
-  if (reason.empty()) return absl::OkStatus();
-  if (absl::Status status = Recover(); !status.ok()) {
-    return absl::UnavailableError(
-        absl::StrCat("the store is fenced after a disk error (", reason, "): ", status.message()));
-  }
-  return absl::OkStatus();
+  return vector;
 }
 
 }  // namespace aimem::store

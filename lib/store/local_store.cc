@@ -12,6 +12,7 @@
 #include "lib/recall/find.h"
 #include "lib/store/changes.h"
 #include "lib/store/filter_run.h"
+#include "lib/store/meta.h"
 
 namespace aimem {
 namespace {
@@ -41,6 +42,9 @@ absl::Status Validate(const StoreOptions& options) {
     return OutOfRange("log_retention", absl::FormatDuration(options.log_retention),
                       "[24 h, infinity]");
   }
+  if (options.quorum < 0) {
+    return OutOfRange("quorum", std::to_string(options.quorum), "[0, the number of voters]");
+  }
   for (const absl::Duration extension : {options.short_extension, options.mid_extension}) {
     if (extension < absl::ZeroDuration() || extension > absl::Hours(24 * 3650)) {
       return OutOfRange("extension", absl::FormatDuration(extension), "[0, 10 years]");
@@ -52,6 +56,7 @@ absl::Status Validate(const StoreOptions& options) {
 absl::StatusOr<std::unique_ptr<Store>> OpenLocalStore(std::unique_ptr<Backend> backend,
                                                       const StoreOptions& options) {
   AIMEM_RETURN_IF_ERROR(Validate(options));
+  AIMEM_RETURN_IF_ERROR(store::PrepareMember(*backend, options));
   return std::make_unique<store::LocalStore>(std::move(backend), options);
 }
 
@@ -223,8 +228,8 @@ absl::Status LocalStore::Admit(std::size_t bytes, bool follow_up) {
 
 void LocalStore::Wake() {
   if (options_.environment.executor == nullptr) {
-    // Whoever has the turn looks at the queue when it returns it.
-    if (!busy_) work_.NotifyOne();
+    // Whoever has the turn looks at the queue when it returns it, and may wait for more before.
+    (busy_ ? more_ : work_).NotifyOne();
   } else if (!posted_) {
     posted_ = true;
     options_.environment.executor->Post([this] { RunPosted(); });
@@ -240,7 +245,8 @@ void LocalStore::Enqueue(Job job, Caller caller) {
       queued_items_ += 1;
       queued_bytes_ += static_cast<std::int64_t>(bytes);
       queue_.push_back(std::move(job));
-      if (caller != Caller::kLeads || options_.environment.executor != nullptr) Wake();
+      const bool leads = caller == Caller::kLeads && !busy_;
+      if (!leads || options_.environment.executor != nullptr) Wake();
       return;
     }
     if (auto* write = std::get_if<WriteJob>(&job)) {
@@ -365,7 +371,10 @@ void LocalStore::TouchLater(const SearchResult& result) {
     options.lazy = true;
     // A search does not fail because its use could not be counted; Close tells if it was lost.
     WriteAsync(std::move(batch), options, [this](const WriteResult& touched) {
-      if (touched.outcome == WriteOutcome::kCommitted) return;
+      if (touched.outcome == WriteOutcome::kCommitted ||
+          touched.outcome == WriteOutcome::kPending) {
+        return;
+      }
       Log(LogLevel::kWarning, absl::StrCat("touch lost: ", touched.status.message()));
       MutexLock lock(mutex_);
       lost_.Update(Annotate(touched.status, "touch lost"));
@@ -379,7 +388,8 @@ absl::StatusOr<OperationInfo> LocalStore::GetOperation(OperationId operation, ab
 
 absl::StatusOr<OperationInfo> LocalStore::FindOperation(Transaction& transaction,
                                                         OperationId operation) {
-  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction.Read({.operations = {operation}}));
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult found,
+                         transaction.Read({.operations = {operation}, .meta = true}));
   if (found.operations.empty()) {
     return MakeStatus(absl::StatusCode::kNotFound,
                       absl::StrCat("operation not found: ", operation.ToString()));
@@ -389,7 +399,8 @@ absl::StatusOr<OperationInfo> LocalStore::FindOperation(Transaction& transaction
   AIMEM_ASSIGN_OR_RETURN(Answer answer, DecodeAnswer(header.results));
   OperationInfo info;
   info.operation = operation;
-  info.outcome = WriteOutcome::kCommitted;
+  info.outcome =
+      Undelivered(QuorumOf(found.meta)) ? WriteOutcome::kPending : WriteOutcome::kCommitted;
   info.stream = header.stream;
   info.seq = header.seq;
   info.hlc = header.hlc;
@@ -428,12 +439,10 @@ absl::StatusOr<StoreInfo> LocalStore::ReadInfo(Transaction& transaction,
                                                const InfoOptions& options) {
   AIMEM_ASSIGN_OR_RETURN(const ReadResult result, transaction.Read({.heads = true, .meta = true}));
   StoreInfo info;
-  info.vector = VectorOf(result.heads);
-  if (const auto found = result.meta.find("member");
-      found != result.meta.end() && found->second.size() == info.member.bytes.size()) {
-    std::copy(found->second.begin(), found->second.end(), info.member.bytes.begin());
-  }
-  if (const auto found = result.meta.find("stream"); found != result.meta.end()) {
+  info.member = MemberOf(result.meta);
+  AIMEM_ASSIGN_OR_RETURN(info.installing, InstallingOf(result.meta));
+  if (!info.installing) info.vector = VectorOf(result.heads);
+  if (const auto found = result.meta.find(kMetaStream); found != result.meta.end()) {
     info.stream = model::DecodeU64(found->second).value_or(0);
   }
   if (options.counts) {
@@ -461,6 +470,7 @@ absl::Status LocalStore::Close() {
     }
     closing_ = true;
     work_.NotifyAll();
+    more_.NotifyAll();
   }
   if (writer_.joinable()) {
     writer_.join();

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <thread>
@@ -73,7 +74,7 @@ class LocalStore final : public Store {
     std::vector<Waiter> waiters;         // several: lazy writes that were coalesced
     std::size_t bytes = 0;
     WriteResult result;  // filled while executing
-    bool wrote = false;  // its commit is part of the transaction
+    bool wrote = false;  // its answer stands or falls with the transaction
   };
   struct ApplyJob {
     ApplyJob() = default;
@@ -86,6 +87,11 @@ class LocalStore final : public Store {
     ApplyResult result;
   };
   using Job = std::variant<WriteJob, ApplyJob>;
+  /// The jobs that share a transaction.
+  struct Group {
+    std::vector<Job> jobs;
+    std::size_t bytes = 0;
+  };
 
   /// What a transaction knows of the log, and what it adds.
   struct GroupLog {
@@ -94,6 +100,12 @@ class LocalStore final : public Store {
     std::map<std::string, std::string> meta;
     WriteSet set;
     std::map<OperationId, log::CommitHeader> operations;  // those asked for and found
+    std::set<OperationId> written;                        // of those, by this group
+    std::optional<ChangeCursor> installing;  // the store is being filled, and this is where
+    bool installed = false;                  // the group has a page of it
+    bool prepared = false;                   // heads and meta are what the store has
+
+    [[nodiscard]] VersionVector Vector() const;
   };
 
   /// A read transaction for as long as this lives; recovery and Close wait for it.
@@ -120,8 +132,7 @@ class LocalStore final : public Store {
   /// Answer from one snapshot.
   template <typename Read>
   auto WithRead(Read read) -> decltype(read(std::declval<Transaction&>()));
-  static absl::StatusOr<OperationInfo> FindOperation(Transaction& transaction,
-                                                     OperationId operation);
+  absl::StatusOr<OperationInfo> FindOperation(Transaction& transaction, OperationId operation);
   absl::StatusOr<StoreInfo> ReadInfo(Transaction& transaction, const InfoOptions& options);
 
   /// Who comes with a job.
@@ -147,33 +158,56 @@ class LocalStore final : public Store {
 
   // -- The writer (group.cc) ----------------------------------------------------------------------
   void WriterLoop();
-  enum class Turn { kWrite, kMaintain, kEnd };
+  enum class Turn { kWrite, kMaintain, kLook, kEnd };
   /// Wait for something to do, and take the turn for it. kEnd: nothing will come.
   Turn AwaitTurn() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReturnTurn(bool wrote) ABSL_LOCKS_EXCLUDED(mutex_);
   void RunPosted();
   [[nodiscard]] bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::vector<Job> TakeGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// Move what waits into the group, as much as may share a transaction.
+  void TakeMore(Group& group) ABSL_LOCKS_EXCLUDED(mutex_);
+  [[nodiscard]] bool HasRoom(const Group& group) const;
+  /// True: there is more that may share the transaction. Waits for it if it is known to come.
+  bool AwaitMore(const Group& group) ABSL_LOCKS_EXCLUDED(mutex_);
   void TakeLazy(std::vector<Job>& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Make what waits one transaction. The caller has the turn.
   void WriteGroup() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<std::unique_ptr<Transaction>> BeginGroup() ABSL_LOCKS_EXCLUDED(mutex_);
-  /// Read, execute and append; what is to be written is in `log.set`.
-  absl::Status ExecuteGroup(std::vector<Job>& group, Rows& rows, GroupLog& log);
-  absl::Status Prepare(std::vector<Job>& group, Rows& rows, GroupLog& log);
+  /// Take, read, execute and append; what is to be written is in `log.set`.
+  absl::Status ExecuteGroup(Group& group, Rows& rows, GroupLog& log);
+  absl::Status Prepare(std::span<const Job> jobs, Rows& rows, GroupLog& log);
   absl::Status ChooseStream(GroupLog& log);
   void DrawStream(GroupLog& log);
   absl::Status ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log);
   bool ReplayIfKnown(WriteJob& job, const GroupLog& log);
   absl::Status ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log);
+  /// A page of states and commits into a store without a history.
+  absl::Status ExecuteInstall(ApplyJob& job, Rows& rows, GroupLog& log);
   void AppendCommit(log::CommitHeader header, std::vector<log::Change> changes, GroupLog& log);
-  void AnswerGroup(std::vector<Job>& group, const absl::Status& failure);
   /// What an idle writer does: checkpoint, and drop what is too old from the log.
   void Maintain();
   absl::Status DropOldCommits();
+  /// The first seq of each stream to keep in the log; empty if all of it.
+  absl::StatusOr<WriteSet> FindOldCommits();
+
+  // -- How a group ended (outcome.cc) -------------------------------------------------------------
+  void AnswerGroup(std::vector<Job>& group, const absl::Status& failure);
+  void AnswerJob(Job& job);
+  /// Durable is not delivered: a result of data whose federation this process does not serve.
+  [[nodiscard]] bool Undelivered(std::uint64_t quorum) const {
+    return options_.quorum == 0 && quorum > 1;
+  }
+  static absl::Status UndeliveredStatus(std::uint64_t quorum);
+  /// Tell the listener what is durable now. The caller has the turn.
+  void Tell(const VersionVector& vector, std::vector<DurableCommit> commits)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  void TellGroup(GroupLog& log) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Tell the listener what others have written.
+  void Look() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status LookAtHeads() ABSL_LOCKS_EXCLUDED(mutex_);
   /// After an unknown commit: recover, look every operation up, answer.
-  void ResolveUnknown(std::vector<Job>& group, const absl::Status& failure);
-  absl::Status LookUp(std::vector<Job>& group);
+  void ResolveUnknown(std::vector<Job>& group, GroupLog& log, const absl::Status& failure);
+  absl::Status LookUp(std::vector<Job>& group, GroupLog& log);
   absl::Status Recover() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status RecoverIfFenced() ABSL_LOCKS_EXCLUDED(mutex_);
   void Log(LogLevel level, std::string_view message) const;
@@ -186,6 +220,7 @@ class LocalStore final : public Store {
 
   mutable Mutex mutex_;
   CondVar work_;     // for the writer thread: there is something to do, and the turn is free
+  CondVar more_;     // for whoever has the turn: something was queued
   CondVar readers_;  // active_reads_ or recovering_ changed
 
   std::deque<Job> queue_ ABSL_GUARDED_BY(mutex_);
@@ -199,6 +234,7 @@ class LocalStore final : public Store {
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;          // somebody has the turn
   bool dirty_ ABSL_GUARDED_BY(mutex_) = false;         // written to since it was last maintained
   absl::Duration last_group_ ABSL_GUARDED_BY(mutex_);  // when
+  absl::Duration next_look_ ABSL_GUARDED_BY(mutex_);   // for commits of others
   bool posted_ ABSL_GUARDED_BY(mutex_) = false;        // executor mode: RunPosted is on its way
   int active_reads_ ABSL_GUARDED_BY(mutex_) = 0;
   int filter_runs_ ABSL_GUARDED_BY(mutex_) = 0;  // changes by filter that are under way
@@ -209,6 +245,12 @@ class LocalStore final : public Store {
   // Touched by whoever has the turn.
   bool identity_checked_ = false;
   absl::Time retention_checked_ = absl::InfinitePast();
+  std::uint64_t quorum_ = 0;              // W, as the data says
+  VersionVector told_;                    // what the listener knows
+  bool looked_ = false;                   // `foreign_` and `told_` are what was found
+  std::optional<std::uint64_t> foreign_;  // Backend::ForeignCommits at the last look
+  absl::Duration next_blind_look_;        // where the backend cannot tell
+  bool look_failed_ = false;              // said once
 
   std::thread writer_;  // not in executor mode
 };

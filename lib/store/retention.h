@@ -1,4 +1,4 @@
-// Which commits the log no longer needs.
+// How far back the log has to reach.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "aimem/backends/backend.h"
+#include "aimem/types.h"
 
 namespace aimem::store {
 
@@ -16,5 +17,9 @@ namespace aimem::store {
 /// commits, with a binary search a stream.
 absl::StatusOr<std::vector<std::pair<std::uint64_t, std::uint64_t>>> FindLogCuts(
     Transaction& transaction, absl::Time keep_from);
+
+/// For each stream the seq of its first commit in the log that was not made before `from`; of its
+/// last one if all were.
+absl::StatusOr<VersionVector> FindLogFrom(Transaction& transaction, absl::Time from);
 
 }  // namespace aimem::store

@@ -6,6 +6,22 @@
 #include "lib/base/rendezvous.h"
 
 namespace aimem {
+std::string_view PeerStateName(PeerState state) {
+  switch (state) {
+    case PeerState::kAway:
+      return "away";
+    case PeerState::kOnline:
+      return "online";
+    case PeerState::kLagging:
+      return "lagging";
+    case PeerState::kFetching:
+      return "fetching";
+    case PeerState::kDenied:
+      return "denied";
+  }
+  return "unknown";
+}
+
 std::string_view WriteOutcomeName(WriteOutcome outcome) {
   switch (outcome) {
     case WriteOutcome::kCommitted:

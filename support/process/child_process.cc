@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,14 +14,12 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 
-extern char** environ;
-
 namespace aimem::support {
 namespace {
 
 constexpr char kThisProgram[] = "/proc/self/exe";
 
-absl::Status ErrnoStatus(const char* what, int error) {
+absl::Status ErrnoStatus(const std::string& what, int error) {
   return absl::InternalError(absl::StrFormat("%s: %s", what, std::strerror(error)));
 }
 
@@ -49,6 +46,28 @@ struct Pipe {
   }
 };
 
+// Between fork and exec, where only calls that are safe in a signal handler are allowed: the
+// parent has other threads. What fails is told through `failure`, which a successful exec closes.
+[[noreturn]] void BecomeChild(const ChildOptions& options, int in, int out, int failure,
+                              pid_t parent, const std::vector<char*>& arguments) {
+  bool good = true;
+  if (options.die_with_parent) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(1);
+  }
+  if (in < 0) in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  good = dup2(in, STDIN_FILENO) >= 0;
+  if (good && out >= 0) good = dup2(out, STDOUT_FILENO) >= 0;
+  if (good && !options.log_file.empty()) {
+    const int log = open(options.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    good = dup2(log, STDERR_FILENO) >= 0 && (out >= 0 || dup2(log, STDOUT_FILENO) >= 0);
+  }
+  if (good) execv(arguments[0], arguments.data());
+  const int error = errno;
+  [[maybe_unused]] const ssize_t told = write(failure, &error, sizeof error);
+  _exit(127);
+}
+
 ProcessEnd Decode(int status) {
   if (WIFSIGNALED(status)) return {.exit_code = 0, .signal = WTERMSIG(status)};
   return {.exit_code = WEXITSTATUS(status), .signal = 0};
@@ -65,32 +84,32 @@ absl::StatusOr<ChildProcess> ChildProcess::Spawn(const std::vector<std::string>&
                                                  const ChildOptions& options) {
   Pipe in;
   Pipe out;
+  Pipe failure;
   if (options.input) {
     if (absl::Status status = in.Open(); !status.ok()) return status;
   }
   if (options.output) {
     if (absl::Status status = out.Open(); !status.ok()) return status;
   }
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  if (options.input) {
-    posix_spawn_file_actions_adddup2(&actions, in.read, STDIN_FILENO);
-  } else {
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  }
-  if (options.output) posix_spawn_file_actions_adddup2(&actions, out.write, STDOUT_FILENO);
-  std::string name = kThisProgram;
+  if (absl::Status status = failure.Open(); !status.ok()) return status;
+  std::string program = options.program.empty() ? kThisProgram : options.program;
   std::vector<std::string> texts = arguments;
-  std::vector<char*> pointers = {name.data()};
+  std::vector<char*> pointers = {program.data()};
   for (std::string& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
+  const pid_t parent = getpid();
   ChildProcess child;
-  const int error =
-      posix_spawn(&child.pid_, kThisProgram, &actions, nullptr, pointers.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) {
-    child.pid_ = -1;
-    return ErrnoStatus("starting a process", error);
+  child.pid_ = fork();
+  if (child.pid_ == 0) BecomeChild(options, in.read, out.write, failure.write, parent, pointers);
+  if (child.pid_ < 0) return ErrnoStatus("fork", errno);
+  CloseIfOpen(failure.write);
+  int error = 0;
+  ssize_t count = 0;
+  while ((count = read(failure.read, &error, sizeof error)) < 0 && errno == EINTR) {
+  }
+  if (count > 0) {
+    child.Reap();
+    return ErrnoStatus(absl::StrFormat("starting %s", program), error);
   }
   child.input_ = std::exchange(in.write, -1);
   child.output_ = std::exchange(out.read, -1);

@@ -1,4 +1,4 @@
-// ChildProcess: this program again, as a process of its own, to be killed at will.
+// ChildProcess: this program again, or another, as a process of its own, to be killed at will.
 #pragma once
 
 #include <sys/types.h>
@@ -29,12 +29,20 @@ struct ChildOptions {
   bool input = false;
   /// A pipe from its standard output. Default: that of this process.
   bool output = false;
+  /// Path of the program. Default: the one of this process.
+  std::string program;
+  /// File that its standard error is appended to, made if absent, and its standard output unless
+  /// that is a pipe. Default: those of this process.
+  std::string log_file;
+  /// It is killed when the thread that spawned it ends, even by SIGKILL: for programs that do not
+  /// call DieWithParent.
+  bool die_with_parent = false;
 };
 
 /// One child. Killed and reaped by the destructor. Not thread-safe; movable.
 class ChildProcess {
  public:
-  /// Run the program of this process with `arguments` (without argv[0]).
+  /// Run `options.program` with `arguments` (without argv[0]). kInternal: it cannot be run.
   static absl::StatusOr<ChildProcess> Spawn(const std::vector<std::string>& arguments,
                                             const ChildOptions& options = {});
   ChildProcess() = default;

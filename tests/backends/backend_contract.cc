@@ -639,6 +639,33 @@ TEST_P(BackendContract, SoundStoreVerifies) {
   EXPECT_THAT(*sentences, IsEmpty());
 }
 
+TEST_P(BackendContract, CommitsOfOthersChangeTheirNumber) {
+  const auto first = backend_->ForeignCommits();
+  ASSERT_TRUE(first.ok()) << first.status();
+  if (!first->has_value()) GTEST_SKIP() << "this backend cannot tell";
+  EXPECT_EQ(*backend_->ForeignCommits(), *first);
+  ASSERT_TRUE(ReadOnce(*backend_, {.heads = true}).ok());
+  EXPECT_EQ(*backend_->ForeignCommits(), *first);
+  const auto other = Open();
+  std::uint64_t known = **first;
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(PutAndCommit(*other, RowsOf({MakeRow("a", std::to_string(i))})).ok());
+    const auto now = backend_->ForeignCommits();
+    ASSERT_TRUE(now.ok()) << now.status();
+    EXPECT_NE(**now, known);
+    known = **now;
+    // What is seen in between takes nothing away.
+    EXPECT_TRUE(PutAndCommit(*other, RowsOf({MakeRow("b", "1")})).ok());
+    ASSERT_TRUE(ReadOnce(*backend_, {.heads = true}).ok());
+    EXPECT_TRUE(PutAndCommit(*backend_, RowsOf({MakeRow("c", "1")})).ok());
+  }
+  // Nor does a recovery.
+  ASSERT_TRUE(PutAndCommit(*other, RowsOf({MakeRow("d", "1")})).ok());
+  ASSERT_TRUE(backend_->Recover().ok());
+  EXPECT_NE(**backend_->ForeignCommits(), known);
+  EXPECT_TRUE(other->Close().ok());
+}
+
 TEST_P(BackendContract, IdentityStaysAndSizeAndUrlAreSaid) {
   ASSERT_TRUE(PutAndCommit(*backend_, RowsOf({MakeRow("a", "1")})).ok());
   const auto identity = backend_->PhysicalIdentity();

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -13,6 +14,7 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "aimem/store.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "support/postgres/postgres_server.h"
@@ -429,6 +431,47 @@ TEST_F(PostgresBackendTest, SessionsAreDurableWhateverTheServersDefaultIs) {
       "CREATE TRIGGER note BEFORE INSERT ON aimem.meta FOR EACH ROW EXECUTE FUNCTION aimem.note()");
   ASSERT_TRUE(PutAndCommit(*backend, {.meta = {{"seen", ""}}}).ok());
   EXPECT_EQ(ReadOnce(*backend, {.meta = true})->meta.at("seen"), "on");
+}
+
+// The server of these tests runs without fsync.
+TEST_F(PostgresBackendTest, SaysWhichSettingSparesTheDisk) {
+  const absl::Status status = Open()->CheckDurable();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("fsync = off"));
+}
+
+class LastVector : public CommitListener {
+ public:
+  void OnDurable(const VersionVector& vector, std::vector<DurableCommit> /*commits*/) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    vector_ = vector;
+  }
+  VersionVector vector() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return vector_;
+  }
+
+ private:
+  std::mutex mutex_;
+  VersionVector vector_;
+};
+
+TEST_F(PostgresBackendTest, ListenerIsToldOfCommitsOfAnotherStore) {
+  UseDatabase("told");
+  LastVector last;
+  auto store = OpenPostgresStore(Server().Url(database_), {}, {.listener = &last, .quorum = 2});
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_NE((*store)->Info()->member, Id128());
+  auto other = OpenPostgresStore(Server().Url(database_));
+  ASSERT_TRUE(other.ok()) << other.status();
+  for (std::uint64_t seq = 1; seq <= 3; ++seq) {
+    const WriteResult result =
+        (*other)->Write({{PutMemory{.title = absl::StrFormat("t%d", seq), .content = "content"}}});
+    EXPECT_EQ(result.outcome, WriteOutcome::kPending) << result.status;
+    EXPECT_TRUE(Eventually([&] { return last.vector() == VersionVector{{result.stream, seq}}; }));
+  }
+  EXPECT_TRUE((*other)->Close().ok());
+  EXPECT_TRUE((*store)->Close().ok());
 }
 
 TEST_F(PostgresBackendTest, AGroupOfAThousandRowsOfAllSizesIsReadBack) {

@@ -68,6 +68,15 @@ WriteSet OneRow(const std::string& key, std::string state) {
   return set;
 }
 
+TEST_F(SqliteBackendTest, SaysWhichSettingSparesTheDisk) {
+  EXPECT_TRUE(Open()->CheckDurable().ok());
+  SqliteOptions hasty;
+  hasty.sync_writes = false;
+  const absl::Status status = Open(hasty)->CheckDurable();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("sync_writes"));
+}
+
 TEST_F(SqliteBackendTest, LogIsCheckpointedBetweenGroupsAndDoesNotGrow) {
   SqliteOptions options;
   options.sync_writes = false;

@@ -7,7 +7,9 @@
 #include <sqlite3.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -307,6 +309,48 @@ TEST_F(SqliteFaultTest, DiskThatFillsUpDuringALargePutIsNotDone) {
   ExpectSound(*backend, {Fate::kThere});
 }
 
+TEST_F(SqliteFaultTest, ACommitWritesItsLogInOnePiece) {
+  NextFile();
+  auto opened = OpenSqliteBackend(path(), Options());
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  const std::unique_ptr<Backend> backend = *std::move(opened);
+  ASSERT_EQ(TryCommit(*backend, 0), Fate::kThere);
+  const std::int64_t before = vfs_.Count(FaultVfs::Op::kWrite);
+  ASSERT_EQ(TryCommit(*backend, 1), Fate::kThere);
+  EXPECT_EQ(vfs_.Count(FaultVfs::Op::kWrite) - before, 1);
+  ExpectSound(*backend, {Fate::kThere, Fate::kThere});
+}
+
+TEST_F(SqliteFaultTest, WhatWasWrittenForNothingIsNotWrittenOverAnotherProcessesCommits) {
+  NextFile();
+  auto one = OpenSqliteBackend(path(), Options());
+  ASSERT_TRUE(one.ok()) << one.status();
+  ASSERT_EQ(TryCommit(**one, 0), Fate::kThere);
+  auto other = OpenSqliteBackend(path(), Options());
+  ASSERT_TRUE(other.ok()) << other.status();
+  // About as much as the cache holds: a few pages go to the log, and then the transaction ends
+  // without a commit. The other one's commit takes their place there.
+  WriteSet large;
+  int commit = 0;
+  for (int i = 0; i < 220; ++i) {
+    large.rows.push_back(MakeRow("large", std::string(40'000, 'x')));
+    large.rows.back().key.key += std::to_string(i);
+    if (i < 160) continue;
+    // With nothing in the log that ending it would have to read.
+    ASSERT_TRUE((*other)->Maintain(/*idle=*/true).ok());
+    {
+      auto transaction = (*one)->BeginWrite();
+      ASSERT_TRUE(transaction.ok()) << transaction.status();
+      ASSERT_TRUE((*transaction)->Put(large).ok());
+    }
+    ASSERT_EQ(TryCommit(**other, ++commit), Fate::kThere);
+    ASSERT_EQ(TryCommit(**one, ++commit), Fate::kThere);
+  }
+  const Journal journal(static_cast<std::size_t>(commit) + 1, Fate::kThere);
+  ExpectSound(**one, journal);
+  ExpectSound(**other, journal);
+}
+
 TEST_F(SqliteFaultTest, FailedSyncIsUnknownAndRecoverNeedsAGoodDisk) {
   NextFile();
   auto opened = OpenSqliteBackend(path(), Options());
@@ -320,6 +364,61 @@ TEST_F(SqliteFaultTest, FailedSyncIsUnknownAndRecoverNeedsAGoodDisk) {
   EXPECT_EQ(backend->BeginRead().status().code(), absl::StatusCode::kUnavailable);
   const Fate fate = LookAfterRecovery(*backend, vfs_, 1);
   ExpectSound(*backend, {Fate::kThere, fate});
+}
+
+/// Commits after which the log is long enough to be given room ahead.
+constexpr int kLongLog = 40;
+
+TEST_F(SqliteFaultTest, ALongLogIsRecoveredAsAShortOne) {
+  NextFile();
+  auto opened = OpenSqliteBackend(path(), Options());
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  const std::unique_ptr<Backend> backend = *std::move(opened);
+  for (int commit = 0; commit < kLongLog; ++commit) {
+    ASSERT_EQ(TryCommit(*backend, commit), Fate::kThere);
+  }
+  vfs_.FailAt(MakeFault(FaultVfs::Op::kSync, FaultVfs::Effect::kIoError, true));
+  EXPECT_EQ(TryCommit(*backend, kLongLog), Fate::kEither);
+  Journal journal(kLongLog, Fate::kThere);
+  journal.push_back(LookAfterRecovery(*backend, vfs_, kLongLog));
+  ExpectSound(*backend, journal);
+}
+
+TEST_F(SqliteFaultTest, ALongLogHasRoomAheadOfItsEnd) {
+  NextFile();
+  auto backend = OpenSqliteBackend(path(), Options());
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  std::set<std::uintmax_t> sizes;
+  for (int commit = 0; commit < 2 * kLongLog; ++commit) {
+    ASSERT_EQ(TryCommit(**backend, commit), Fate::kThere);
+    if (commit >= kLongLog) sizes.insert(std::filesystem::file_size(path() + "-wal"));
+  }
+  EXPECT_LT(sizes.size(), kLongLog / 4) << "most syncs must not have to write a new size too";
+}
+
+TEST_F(SqliteFaultTest, ALogThatCannotBeGivenRoomGoesOnWithout) {
+  for (const auto effect :
+       {FaultVfs::Effect::kDiskFull, FaultVfs::Effect::kIoError, FaultVfs::Effect::kShortWrite}) {
+    bool struck = true;
+    for (std::int64_t nth = 1; struck && !HasFailure(); nth += 7) {
+      NextFile();
+      auto backend = OpenSqliteBackend(path(), Options());
+      ASSERT_TRUE(backend.ok()) << backend.status();
+      FaultVfs::Fault fault = MakeFault(FaultVfs::Op::kWrite, effect, false, "-wal");
+      fault.nth = nth;
+      SCOPED_TRACE(Name(fault));
+      vfs_.FailAt(fault);
+      Journal journal;
+      for (int commit = 0; commit < kLongLog; ++commit) {
+        Fate fate = TryCommit(**backend, commit);
+        if (fate == Fate::kEither) fate = LookAfterRecovery(**backend, vfs_, commit);
+        journal.push_back(fate);
+      }
+      struck = vfs_.struck();
+      vfs_.Heal();
+      ExpectSound(**backend, journal);
+    }
+  }
 }
 
 TEST_F(SqliteFaultTest, FlippedBitIsAnErrorAndNotAnAnswer) {
@@ -402,6 +501,36 @@ INSTANTIATE_TEST_SUITE_P(Sqlite, SqlitePowerCutTest,
                                            PowerCut{FaultVfs::Loss::kSome, 1'000},
                                            PowerCut{FaultVfs::Loss::kSome, 2'000}),
                          PowerCutName);
+
+TEST_F(SqliteFaultTest, APowerCutInTheRoomAheadLosesNothingDurable) {
+  vfs_.TrackSyncs();
+  bool struck = true;
+  for (std::int64_t nth = 1; struck && !HasFailure(); nth += 5) {
+    NextFile();
+    FaultVfs::Fault fault;
+    fault.any_op = true;
+    fault.suffix = "-wal";
+    fault.nth = nth;
+    fault.effect = FaultVfs::Effect::kPowerCut;
+    SCOPED_TRACE(Name(fault));
+    Journal journal;
+    {
+      auto backend = OpenSqliteBackend(path(), Options());
+      ASSERT_TRUE(backend.ok()) << backend.status();
+      vfs_.FailAt(fault);
+      for (int commit = 0; commit < kLongLog; ++commit) {
+        journal.push_back(TryCommit(**backend, commit));
+      }
+      struck = vfs_.struck();
+      vfs_.CutPower();
+    }
+    const auto loss = nth % 2 == 0 ? FaultVfs::Loss::kAll : FaultVfs::Loss::kSome;
+    ASSERT_TRUE(vfs_.RestorePower(loss, static_cast<std::uint64_t>(nth)).ok());
+    auto backend = OpenSqliteBackend(path(), Options());
+    ASSERT_TRUE(backend.ok()) << backend.status();
+    ExpectSound(**backend, journal);
+  }
+}
 
 TEST_F(SqliteFaultTest, WhatRecoverShowedSurvivesAPowerCut) {
   vfs_.TrackSyncs();

@@ -72,7 +72,7 @@ TEST_F(Cli, ImportThatWaitsForItsDocumentCanBeInterrupted) {
   for (const int signal : {SIGINT, SIGTERM}) {
     Child child(program(), {"import"}, {}, folder());
     child.Input("{\"memories\": [", /*close_it=*/false);
-    child.AwaitHandlerOf(signal);
+    child.AwaitWatchFor(signal);
     child.Signal(signal);
     const Ran ran = child.Wait();
     EXPECT_EQ(ran.code, 128 + signal);

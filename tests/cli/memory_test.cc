@@ -1,6 +1,8 @@
 // store, update, get, list, search, recall, delete, promote, forget, link, resolve, consolidate.
 #include <fstream>
 
+#include "aimem/backends/sqlite.h"
+#include "aimem/store.h"
 #include "gmock/gmock.h"
 #include "tests/cli/run.h"
 
@@ -32,6 +34,25 @@ TEST_F(Cli, StorePrintsWhatIsStored) {
   const Ran again = Succeed({"store", "-n", "web", "-T", "-a title", "-c", "other"});
   EXPECT_EQ(again.out, "stored: " + id + " [long] (ns=web)\n");
   EXPECT_EQ(Json({"get", id})["memory"]["content"], "other");
+}
+
+TEST_F(Cli, WriteBesideAMemberIsPendingAndSucceeds) {
+  auto member = OpenSqliteStore((folder() / "ai-memory.db").string(), {}, {.quorum = 2});
+  ASSERT_TRUE(member.ok()) << member.status();
+  const Ran stored = Run({"store", "-T", "a title", "-c", "content"});
+  EXPECT_EQ(stored.code, 0) << stored.err;
+  EXPECT_THAT(stored.out, StartsWith("stored: "));
+  EXPECT_THAT(stored.err, ContainsRegex("^aimem: pending: durable here, not yet on 2 members.*"
+                                        "\\(operation [0-9a-f-]{36}\\)\n$"));
+  const std::string id = (*member)->List({})->memories.at(0).id;
+  for (const auto& arguments :
+       std::vector<std::vector<std::string>>{{"update", id, "-c", "other"}, {"delete", id}}) {
+    const Ran ran = Run(arguments);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_FALSE(ran.out.empty());
+    EXPECT_THAT(ran.err, StartsWith("aimem: pending: "));
+  }
+  EXPECT_TRUE((*member)->Close().ok());
 }
 
 TEST_F(Cli, StoreTakesAnExpiryOrALife) {

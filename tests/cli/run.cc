@@ -105,24 +105,42 @@ void Child::Input(const std::string& text, bool close_it) {
   if (close_it) CloseFd(in_);
 }
 
-void Child::AwaitHandlerOf(int signal) const {
+void Child::AwaitWatchFor(int signal) const {
   for (;;) {
     std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
     std::string line;
-    unsigned long long caught = 0;
+    unsigned long long blocked = 0;
     while (std::getline(status, line)) {
-      if (line.starts_with("SigCgt:")) caught = std::stoull(line.substr(7), nullptr, 16);
+      if (line.starts_with("SigBlk:")) blocked = std::stoull(line.substr(7), nullptr, 16);
     }
-    if (((caught >> (signal - 1)) & 1u) != 0) return;
+    if (((blocked >> (signal - 1)) & 1u) != 0) return;
     int state = 0;
-    ASSERT_EQ(waitpid(pid_, &state, WNOHANG), 0) << "it ended before it handled the signal";
+    ASSERT_EQ(waitpid(pid_, &state, WNOHANG), 0) << "it ended before it watched for the signal";
   }
 }
 
-void Child::Signal(int signal) const { kill(pid_, signal); }
+void Child::Signal(int signal) const {
+  ASSERT_GT(pid_, 0) << "it was not started";
+  kill(pid_, signal);
+}
+
+std::string Child::ReadErrorLine(const std::string& part) {
+  for (;;) {
+    for (std::size_t begin = 0, end = 0; (end = err_read_.find('\n', begin)) != std::string::npos;
+         begin = end + 1) {
+      std::string line = err_read_.substr(begin, end - begin);
+      if (line.find(part) != std::string::npos) return line;
+    }
+    if (!ReadSome(err_, err_read_)) {
+      ADD_FAILURE() << "it ended without a line that has \"" << part << "\": " << err_read_;
+      return "";
+    }
+  }
+}
 
 Ran Child::Wait() {
   Ran ran;
+  ran.err = err_read_;
   while (out_ >= 0 || err_ >= 0) {
     std::array<pollfd, 2> waiting = {pollfd{out_, POLLIN, 0}, pollfd{err_, POLLIN, 0}};
     if (poll(waiting.data(), waiting.size(), -1) < 0) continue;

@@ -66,15 +66,18 @@ class Child {
 
   /// Write to its standard input; `close_it`: that was all.
   void Input(const std::string& text, bool close_it);
-  /// Wait until it handles this signal itself.
-  void AwaitHandlerOf(int signal) const;
+  /// Wait until it keeps this signal from ending it.
+  void AwaitWatchFor(int signal) const;
   void Signal(int signal) const;
+  /// Read its standard error until a whole line has `part`: that line. Wait() returns it too.
+  std::string ReadErrorLine(const std::string& part);
   /// Read to the end and wait for it.
   Ran Wait();
 
  private:
   pid_t pid_ = 0;
   int in_ = -1, out_ = -1, err_ = -1;
+  std::string err_read_;
 };
 
 }  // namespace aimem::testing

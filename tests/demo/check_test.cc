@@ -205,6 +205,71 @@ TEST(CheckStore, AllowsAnyOrderOfWritesThatOverlapped) {
   EXPECT_TRUE(Check(history, {Row("a", "1"), Row("b", "1")}).ok());
 }
 
+// -- Answers that do not tell a place in the log, as over HTTP
+
+class OverHttp : public History {
+ public:
+  void Write(const std::string& title, const std::string& content, Verb verb = Verb::kPut) {
+    Acknowledge(Announce(title, content, verb), 0);
+  }
+};
+
+TEST(CheckStoreWithoutPlaces, TheLastAnswerDecides) {
+  OverHttp history;
+  history.Write("a", "1");
+  history.Write("a", "2");
+  history.Write("b", "1");
+  history.Write("b", "", Verb::kDelete);
+  const Findings found = Check(history, {Row("a", "2")});
+  EXPECT_TRUE(found.ok()) << ::testing::PrintToString(found.problems);
+  EXPECT_EQ(found.acknowledged, 4);
+  EXPECT_EQ(found.live, 1);
+}
+
+TEST(CheckStoreWithoutPlaces, FindsALostAcknowledgedRow) {
+  OverHttp history;
+  history.Write("a", "1");
+  history.Write("b", "1");
+  const Findings found = Check(history, {Row("b", "1")});
+  EXPECT_EQ(found.missing, 1);
+  EXPECT_EQ(found.live, 2);
+  EXPECT_FALSE(found.ok());
+}
+
+TEST(CheckStoreWithoutPlaces, FindsAnOlderOrForeignContent) {
+  OverHttp history;
+  history.Write("a", "1");
+  history.Write("a", "2");
+  EXPECT_EQ(Check(history, {Row("a", "1")}).wrong, 1);
+  EXPECT_EQ(Check(history, {Row("a", "of nobody")}).wrong, 1);
+}
+
+TEST(CheckStoreWithoutPlaces, FindsADeletedRowThatCameBack) {
+  OverHttp history;
+  history.Write("a", "1");
+  history.Write("a", "", Verb::kDelete);
+  EXPECT_EQ(Check(history, {Row("a", "1")}).unexpected, 1);
+}
+
+TEST(CheckStoreWithoutPlaces, FindsTwoRowsOfOneName) {
+  OverHttp history;
+  history.Write("a", "1");
+  StoredRow twin = Row("a", "1");
+  twin.id = "another id";
+  EXPECT_EQ(Check(history, {Row("a", "1"), twin}).doubled, 1);
+}
+
+TEST(CheckStoreWithoutPlaces, UnansweredWriteIsCountedAndMayBeThereOrNot) {
+  OverHttp history;
+  history.Write("a", "1");
+  history.Announce("a", "2");
+  for (const char* content : {"1", "2"}) {
+    const Findings found = Check(history, {Row("a", content)});
+    EXPECT_TRUE(found.ok());
+    EXPECT_EQ(found.unacknowledged, 1);
+  }
+}
+
 TEST(CheckStore, NamesTheFirstTwentyProblemsAndCountsAll) {
   History history;
   for (int i = 0; i < 30; ++i) history.Write("title " + std::to_string(i), "x");

@@ -1,6 +1,7 @@
 // A disk that fails in the middle: what a caller is told must be what the disk holds.
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "aimem/backends/sqlite.h"
 #include "aimem/store.h"
+#include "tests/local_store/manual_executor.h"
 #include "tests/local_store/temp_dir.h"
 #include "tests/support/fault_vfs.h"
 
@@ -178,6 +180,55 @@ TEST(DiskFaults, DeadDiskFencesTheStoreUntilItIsBack) {
   for (const Memory& memory : all->memories) present |= memory.title == "title 1";
   EXPECT_EQ(operation.ok(), present);
   EXPECT_TRUE((*store)->Close().ok());
+}
+
+/// The same request twice, and a link twice, in one group whose n-th operation fails; false once
+/// the fault no longer struck.
+bool RunGroupWithFault(FaultVfs::Fault fault, int& lost) {
+  FaultVfs vfs("aimem-group-faults");
+  const TempDir dir;
+  ManualExecutor executor;
+  auto store = OpenSqliteStore(dir.File("m.db"), {.vfs = vfs.name()},
+                               {.environment = {.executor = &executor}});
+  EXPECT_TRUE(store.ok()) << store.status();
+  std::vector<WriteResult> results;
+  const auto write = [&](WriteBatch batch, const std::string& request_id) {
+    const std::size_t at = results.size();
+    results.emplace_back();
+    (*store)->WriteAsync(std::move(batch), {.request_id = request_id},
+                         [&results, at](WriteResult result) { results[at] = std::move(result); });
+  };
+  write(OnePut(0), "");
+  write(OnePut(1), "");
+  executor.RunAll();
+  const WriteBatch link{{AddLink{results[0].items.at(0).id, results[1].items.at(0).id}}};
+  vfs.FailAt(fault);
+  write(OnePut(2), "key");
+  write(OnePut(2), "key");
+  write(link, "");
+  write(link, "");
+  executor.RunAll();
+  const bool struck = vfs.struck();
+  vfs.Heal();
+  const bool there = results[2].outcome == WriteOutcome::kCommitted;
+  if (!there) ++lost;
+  for (std::size_t i = 3; i < results.size(); ++i) {
+    EXPECT_EQ(results[i].outcome, results[2].outcome)
+        << "n=" << fault.nth << ", write " << i << ": " << results[i].status;
+  }
+  (*store)->Close().IgnoreError();
+  return struck;
+}
+
+TEST(DiskFaults, WritesOfOneGroupStandOrFallTogether) {
+  int lost = 0;
+  for (const FaultVfs::Op op : {FaultVfs::Op::kWrite, FaultVfs::Op::kSync}) {
+    FaultVfs::Fault fault{.op = op};
+    for (fault.nth = 1; fault.nth < 200 && RunGroupWithFault(fault, lost); ++fault.nth) {
+      if (HasFailure()) return;
+    }
+  }
+  EXPECT_GT(lost, 0) << "no fault cost a write: the test proves nothing";
 }
 
 TEST(DiskFaults, ReplayAfterAnUnknownOutcomeHasOneEffect) {

@@ -10,25 +10,10 @@
 #include "aimem/backends/ephemeral.h"
 #include "aimem/environment.h"
 #include "aimem/store.h"
+#include "tests/local_store/manual_executor.h"
 
 namespace aimem {
 namespace {
-
-/// Runs nothing until it is told to.
-class ManualExecutor : public Executor {
- public:
-  void Post(absl::AnyInvocable<void() &&> work) override { work_.push_back(std::move(work)); }
-  void RunAll() {
-    while (!work_.empty()) {
-      absl::AnyInvocable<void()&&> next = std::move(work_.front());
-      work_.pop_front();
-      std::move(next)();
-    }
-  }
-
- private:
-  std::deque<absl::AnyInvocable<void() &&>> work_;
-};
 
 class FixedClock : public Clock {
  public:

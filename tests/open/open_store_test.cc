@@ -46,6 +46,18 @@ TEST_F(OpenStoreTest, NamesTheSchemeThatItDoesNotKnowWithoutThePassword) {
             "postgres://...)");
 }
 
+TEST_F(OpenStoreTest, BackendIsThatOfTheUrl) {
+  const std::string path = folder_ / "m.db";
+  auto backend = OpenBackend("sqlite://" + path);
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  EXPECT_EQ((*backend)->Url(), "sqlite://" + path);
+  EXPECT_TRUE((*backend)->CheckDurable().ok());
+  EXPECT_EQ((*OpenBackend(path, {.sync_writes = false}))->CheckDurable().code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE((*OpenBackend("memory:"))->CheckDurable().ok());
+  EXPECT_EQ(OpenBackend("mysql://db/m").status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST_F(OpenStoreTest, SqliteUrlAndPathNameTheSameFile) {
   const std::string path = folder_ / "m.db";
   EXPECT_TRUE(Open("sqlite://" + path).ok());

@@ -285,12 +285,46 @@ TEST_F(Changes, AScanWhoseVectorWasCutFromTheLogStartsAgain) {
   EXPECT_EQ(again.states[0].key.key, "a");
 }
 
-TEST_F(Changes, ACursorOfAnotherStoreScansAgainInsteadOfFailing) {
+TEST_F(Changes, AScanOfAnotherStoreGoesOnOnlyWhereItsVectorIsCovered) {
   history_.Commit(1, "a");
+  history_.Commit(1, "b");
+  const ChangeCursor covered{
+      .vector = {{1, 1}}, .scanning = true, .after = EntityKey{Kind::kMemory, "a"}};
+  EXPECT_THAT(Read(covered).states, SizeIs(1));
+  for (const VersionVector& vector : {VersionVector{{9, 9}, {1, 1}}, VersionVector{{1, 3}}}) {
+    ChangeCursor ahead = covered;
+    ahead.vector = vector;
+    const auto page = ReadChanges(*rows_.Read(), ahead, {});
+    EXPECT_EQ(page.status().code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(page.status().message()), HasSubstr("start again"));
+  }
+}
+
+TEST_F(Changes, AScanCutFromTheLogStartsAgain) {
+  for (const char* id : {"a", "b", "c"}) history_.Commit(1, id);
+  CutLog(1, 3);
   const ChangePage page =
-      Read({.vector = {{9, 9}, {1, 0}}, .scanning = true, .after = EntityKey{Kind::kMemory, "z"}});
-  EXPECT_THAT(page.states, SizeIs(1));
-  EXPECT_EQ(page.adopt, (VersionVector{{1, 1}}));
+      Read({.vector = {{1, 2}}, .scanning = true, .after = EntityKey{Kind::kMemory, "c"}});
+  EXPECT_THAT(page.states, SizeIs(3));
+  EXPECT_EQ(page.adopt, (VersionVector{{1, 3}}));
+}
+
+TEST_F(Changes, AScanNotesTheVectorOfAnEarlierTime) {
+  // Their clocks read 2, 4, 6 counts of the same millisecond: all are before it, or none.
+  for (const char* id : {"a", "b", "c"}) history_.Commit(1, id);
+  ChangeCursor cursor = ChangeCursor::Everything();
+  cursor.log_from = absl::UnixEpoch();
+  const ChangePage all = Read(cursor);
+  EXPECT_EQ(all.adopt, (VersionVector{{1, 1}}));
+  EXPECT_THAT(Describe(all.commits), ElementsAre("1:1"));
+  EXPECT_FALSE(all.end);
+  EXPECT_THAT(Describe(Read(all.next).commits), ElementsAre("1:2", "1:3"));
+  cursor.log_from = absl::UnixEpoch() + absl::Milliseconds(1);
+  EXPECT_EQ(Read(cursor).adopt, (VersionVector{{1, 3}}));
+  // As far back as the log reaches.
+  CutLog(1, 2);
+  cursor.log_from = absl::UnixEpoch();
+  EXPECT_EQ(Read(cursor).adopt, (VersionVector{{1, 2}}));
 }
 
 TEST_F(Changes, LimitsOfPagesAreChecked) {

@@ -137,6 +137,15 @@ class Backend {
   /// is done and when it becomes idle.
   virtual absl::Status Maintain(bool idle) = 0;
 
+  /// A number that changes whenever somebody else (another process, another connection that is not
+  /// this backend's) has committed since the last call; nullopt: this backend cannot tell. Cheap:
+  /// asked every 20 ms. Called by one thread at a time.
+  virtual absl::StatusOr<std::optional<std::uint64_t>> ForeignCommits() { return std::nullopt; }
+
+  /// OK if what Commit() calls durable survives a power cut; kFailedPrecondition names the setting
+  /// that spares the disk. A member of a federation asks before it counts itself.
+  virtual absl::Status CheckDurable() { return absl::OkStatus(); }
+
   /// What this data lies on: changes when file or database were copied elsewhere (device and
   /// inode; system identifier and timeline). Compared, never parsed.
   virtual absl::StatusOr<std::string> PhysicalIdentity() = 0;

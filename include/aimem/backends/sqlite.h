@@ -31,8 +31,8 @@ struct SqliteOptions {
   /// Connections for reading, hence concurrent reads. In [1, 64]. Default 4.
   int readers = 4;
   /// Pages of the write-ahead log at which the writer checkpoints between groups. In
-  /// [100, 1,000,000]. Default 4,000 (16 MB).
-  int checkpoint_pages = 4'000;
+  /// [100, 1,000,000]. More: longer pauses, and fewer of them than matter. Default 16,000 (64 MB).
+  int checkpoint_pages = 16'000;
 
   // -- What it stands in ------------------------------------------------------------------------
   /// Name of a registered SQLite VFS; empty: SQLite's default. For fault injection.

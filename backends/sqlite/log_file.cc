@@ -1,0 +1,86 @@
+#include "backends/sqlite/log_file.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "lib/base/status.h"
+
+namespace aimem::sqlite {
+namespace {
+
+// SQLite's files take less than 128 KB at once: of a greater amount they write the remainder.
+constexpr sqlite3_int64 kChunk = 64 << 10;
+
+// Of the log's format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
+constexpr sqlite3_int64 kLogHeader = 32;
+constexpr sqlite3_int64 kFrame = 24 + 4096;
+// The log of a store that is opened for a write or two stays as short as it is.
+constexpr sqlite3_int64 kGrowsFrom = 128 << 10;
+constexpr sqlite3_int64 kRoom = 64 << 10;
+constexpr sqlite3_int64 kGrowBy = 256 << 10;
+
+sqlite3_file* LogFile(Connection& connection) {
+  sqlite3_file* file = nullptr;
+  sqlite3_file_control(connection.handle(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+  return file != nullptr && file->pMethods != nullptr ? file : nullptr;
+}
+
+/// Write the log's own bytes over it and sync it.
+///
+/// A sync that failed leaves pages in the page cache that the disk has not got and that no later
+/// sync writes. A checkpoint alone is not enough then: a power cut after it could bring the log
+/// back as the disk has it, without its end, to be replayed over newer pages.
+int RewriteLog(Connection& connection) {
+  sqlite3_file* file = LogFile(connection);
+  if (file == nullptr) return SQLITE_OK;
+  sqlite3_int64 size = 0;
+  int code = file->pMethods->xFileSize(file, &size);
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(std::min(size, kChunk)));
+  for (sqlite3_int64 at = 0; code == SQLITE_OK && at < size; at += kChunk) {
+    const int amount = static_cast<int>(std::min(kChunk, size - at));
+    code = file->pMethods->xRead(file, bytes.data(), amount, at);
+    if (code == SQLITE_OK) code = file->pMethods->xWrite(file, bytes.data(), amount, at);
+  }
+  if (code == SQLITE_OK) code = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+  return code;
+}
+
+}  // namespace
+
+absl::Status MakeDurable(Connection& connection) {
+  // Nobody may write to the log, or begin it anew, while it is rewritten.
+  AIMEM_RETURN_IF_ERROR(Statement(connection, Sql::kBeginWrite).Run());
+  int code = RewriteLog(connection);
+  const absl::Status ended = Statement(connection, Sql::kRollback).Run();
+  if (code != SQLITE_OK) return connection.Error(code, "rewriting the log of");
+  AIMEM_RETURN_IF_ERROR(ended);
+  // Writes and syncs the pages, and cuts off whatever of the log does not count.
+  code = sqlite3_wal_checkpoint_v2(connection.handle(), "main", SQLITE_CHECKPOINT_TRUNCATE, nullptr,
+                                   nullptr);
+  if (code != SQLITE_OK) return connection.Error(code, "checkpointing");
+  sqlite3_file* file = LogFile(connection);
+  if (file != nullptr) code = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+  if (code != SQLITE_OK) return connection.Error(code, "emptying the log of");
+  return absl::OkStatus();
+}
+
+void GrowLog(Connection& connection) {
+  const sqlite3_int64 written = kLogHeader + connection.log_frames() * kFrame;
+  if (written < kGrowsFrom || connection.log_bytes() - written >= kRoom) return;
+  // Not asked at every commit: Linux gives a file that was asked about a new time at its next
+  // write, which the sync then writes too.
+  sqlite3_file* file = LogFile(connection);
+  sqlite3_int64 size = 0;
+  if (file == nullptr || file->pMethods->xFileSize(file, &size) != SQLITE_OK) return;
+  // Behind the end nobody has written, and while this transaction lasts nobody will. Zeros are no
+  // frame: the salt of the log's header is not in them.
+  const std::vector<std::uint8_t> zeros(kChunk);
+  const sqlite3_int64 enough = std::max(size, written + kGrowBy);
+  for (; size < enough; size += kChunk) {
+    if (file->pMethods->xWrite(file, zeros.data(), kChunk, size) != SQLITE_OK) return;
+  }
+  connection.set_log_bytes(size);
+}
+
+}  // namespace aimem::sqlite

@@ -1,0 +1,19 @@
+// The file of the write-ahead log, where SQLite leaves more to be done to it.
+#pragma once
+
+#include "absl/status/status.h"
+#include "backends/sqlite/connection.h"
+
+namespace aimem::sqlite {
+
+/// Bring everything that `connection` sees to the disk, and empty the write-ahead log. Waits for
+/// readers and writers of other processes. Until it returns OK nothing may be concluded from what
+/// is seen; it can be repeated.
+absl::Status MakeDurable(Connection& connection);
+
+/// Give the log room ahead of what is written to it: a sync of bytes that lie where the file had
+/// some already need not write a new length as well. Only inside a transaction that writes. A log
+/// that cannot be made longer stays as it is.
+void GrowLog(Connection& connection);
+
+}  // namespace aimem::sqlite

@@ -1,0 +1,288 @@
+#include "backends/sqlite/log_vfs.h"
+
+#include <cstdint>
+#include <cstring>
+#include <new>
+
+#include "absl/strings/str_format.h"
+
+namespace aimem::sqlite {
+namespace {
+
+constexpr int kFrameBytes = 24 + 4096;
+/// In one piece. SQLite's files take less than 128 KB at once.
+constexpr int kGatheredMax = 30 * kFrameBytes;
+/// The lock that a writer holds while its transaction lasts.
+/// https://www.sqlite.org/walformat.html#wal_locks
+constexpr int kWriteLock = 0;
+
+/// An open database or its log. The file of the VFS below follows it in memory.
+struct File {
+  sqlite3_file base;
+  File* log = nullptr;               ///< Of a database, if that is open.
+  File* database = nullptr;          ///< Of a log, if that is open.
+  std::uint8_t* gathered = nullptr;  ///< Of a log: what is to be written.
+  int bytes = 0;                     ///< Of them.
+  sqlite3_int64 offset = 0;          ///< Where they go.
+  /// Why some could not be written; and from where on what was written is not in the file. Until
+  /// the transaction ends.
+  int lost = SQLITE_OK;
+  sqlite3_int64 lost_from = 0;
+};
+
+File& FileOf(sqlite3_file* file) { return *reinterpret_cast<File*>(file); }
+sqlite3_file* Below(sqlite3_file* file) {
+  return reinterpret_cast<sqlite3_file*>(&FileOf(file) + 1);
+}
+sqlite3_vfs* Below(sqlite3_vfs* vfs) { return static_cast<sqlite3_vfs*>(vfs->pAppData); }
+
+int WriteGathered(File& log) {
+  if (log.bytes == 0) return log.lost;
+  sqlite3_file* below = Below(&log.base);
+  const int code = below->pMethods->xWrite(below, log.gathered, log.bytes, log.offset);
+  log.bytes = 0;
+  if (code == SQLITE_OK) return SQLITE_OK;
+  log.lost = code;
+  log.lost_from = log.offset;
+  return code;
+}
+
+/// Of what is done to a database that concerns the log too.
+void WriteLogOf(File& database) {
+  // What is lost is told by the sync that would have made it count.
+  if (database.log != nullptr) WriteGathered(*database.log);
+}
+
+// -- A log ----------------------------------------------------------------------------------------
+
+int CloseLog(sqlite3_file* file) {
+  File& log = FileOf(file);
+  WriteGathered(log);
+  if (log.database != nullptr) log.database->log = nullptr;
+  sqlite3_free(log.gathered);
+  log.gathered = nullptr;
+  return Below(file)->pMethods->xClose(Below(file));
+}
+
+int ReadLog(sqlite3_file* file, void* buffer, int amount, sqlite3_int64 offset) {
+  File& log = FileOf(file);
+  if (WriteGathered(log) != SQLITE_OK && offset + amount > log.lost_from) return log.lost;
+  return Below(file)->pMethods->xRead(Below(file), buffer, amount, offset);
+}
+
+int WriteLog(sqlite3_file* file, const void* buffer, int amount, sqlite3_int64 offset) {
+  File& log = FileOf(file);
+  if (log.lost != SQLITE_OK) return log.lost;
+  const bool follows = offset == log.offset + log.bytes && log.bytes + amount <= kGatheredMax;
+  if (!follows || amount > kFrameBytes) {
+    if (const int code = WriteGathered(log); code != SQLITE_OK) return code;
+    log.offset = offset;
+  }
+  if (amount > kFrameBytes) {
+    return Below(file)->pMethods->xWrite(Below(file), buffer, amount, offset);
+  }
+  std::memcpy(log.gathered + log.bytes, buffer, static_cast<std::size_t>(amount));
+  log.bytes += amount;
+  return SQLITE_OK;
+}
+
+int TruncateLog(sqlite3_file* file, sqlite3_int64 size) {
+  if (const int code = WriteGathered(FileOf(file)); code != SQLITE_OK) return code;
+  return Below(file)->pMethods->xTruncate(Below(file), size);
+}
+
+int SyncLog(sqlite3_file* file, int flags) {
+  if (const int code = WriteGathered(FileOf(file)); code != SQLITE_OK) return code;
+  return Below(file)->pMethods->xSync(Below(file), flags);
+}
+
+int LogSize(sqlite3_file* file, sqlite3_int64* size) {
+  if (const int code = WriteGathered(FileOf(file)); code != SQLITE_OK) return code;
+  return Below(file)->pMethods->xFileSize(Below(file), size);
+}
+
+int ControlLog(sqlite3_file* file, int what, void* argument) {
+  WriteGathered(FileOf(file));
+  return Below(file)->pMethods->xFileControl(Below(file), what, argument);
+}
+
+// -- A database -----------------------------------------------------------------------------------
+
+int CloseDatabase(sqlite3_file* file) {
+  if (FileOf(file).log != nullptr) FileOf(file).log->database = nullptr;
+  return Below(file)->pMethods->xClose(Below(file));
+}
+
+int Read(sqlite3_file* file, void* buffer, int amount, sqlite3_int64 offset) {
+  return Below(file)->pMethods->xRead(Below(file), buffer, amount, offset);
+}
+
+int Write(sqlite3_file* file, const void* buffer, int amount, sqlite3_int64 offset) {
+  return Below(file)->pMethods->xWrite(Below(file), buffer, amount, offset);
+}
+
+int Truncate(sqlite3_file* file, sqlite3_int64 size) {
+  return Below(file)->pMethods->xTruncate(Below(file), size);
+}
+
+int Sync(sqlite3_file* file, int flags) { return Below(file)->pMethods->xSync(Below(file), flags); }
+
+int FileSize(sqlite3_file* file, sqlite3_int64* size) {
+  return Below(file)->pMethods->xFileSize(Below(file), size);
+}
+
+int Control(sqlite3_file* file, int what, void* argument) {
+  return Below(file)->pMethods->xFileControl(Below(file), what, argument);
+}
+
+int ShmMap(sqlite3_file* file, int page, int bytes, int extend, void volatile** memory) {
+  return Below(file)->pMethods->xShmMap(Below(file), page, bytes, extend, memory);
+}
+
+int ShmLock(sqlite3_file* file, int lock, int count, int flags) {
+  File& database = FileOf(file);
+  WriteLogOf(database);
+  const bool ends = lock == kWriteLock && (flags & SQLITE_SHM_UNLOCK) != 0;
+  if (ends && database.log != nullptr) database.log->lost = SQLITE_OK;
+  return Below(file)->pMethods->xShmLock(Below(file), lock, count, flags);
+}
+
+void ShmBarrier(sqlite3_file* file) {
+  WriteLogOf(FileOf(file));
+  Below(file)->pMethods->xShmBarrier(Below(file));
+}
+
+int ShmUnmap(sqlite3_file* file, int remove) {
+  WriteLogOf(FileOf(file));
+  return Below(file)->pMethods->xShmUnmap(Below(file), remove);
+}
+
+// -- Both -----------------------------------------------------------------------------------------
+
+int Lock(sqlite3_file* file, int level) { return Below(file)->pMethods->xLock(Below(file), level); }
+
+int Unlock(sqlite3_file* file, int level) {
+  return Below(file)->pMethods->xUnlock(Below(file), level);
+}
+
+int CheckReservedLock(sqlite3_file* file, int* result) {
+  return Below(file)->pMethods->xCheckReservedLock(Below(file), result);
+}
+
+int SectorSize(sqlite3_file* file) { return Below(file)->pMethods->xSectorSize(Below(file)); }
+
+int DeviceCharacteristics(sqlite3_file* file) {
+  return Below(file)->pMethods->xDeviceCharacteristics(Below(file));
+}
+
+/// Of version 2: no memory-mapped reads, which would not see what is gathered.
+constexpr sqlite3_io_methods DatabaseMethods() {
+  sqlite3_io_methods methods{};
+  methods.iVersion = 2;
+  methods.xClose = CloseDatabase;
+  methods.xRead = Read;
+  methods.xWrite = Write;
+  methods.xTruncate = Truncate;
+  methods.xSync = Sync;
+  methods.xFileSize = FileSize;
+  methods.xLock = Lock;
+  methods.xUnlock = Unlock;
+  methods.xCheckReservedLock = CheckReservedLock;
+  methods.xFileControl = Control;
+  methods.xSectorSize = SectorSize;
+  methods.xDeviceCharacteristics = DeviceCharacteristics;
+  methods.xShmMap = ShmMap;
+  methods.xShmLock = ShmLock;
+  methods.xShmBarrier = ShmBarrier;
+  methods.xShmUnmap = ShmUnmap;
+  return methods;
+}
+
+constexpr sqlite3_io_methods LogMethods() {
+  sqlite3_io_methods methods = DatabaseMethods();
+  methods.iVersion = 1;
+  methods.xClose = CloseLog;
+  methods.xRead = ReadLog;
+  methods.xWrite = WriteLog;
+  methods.xTruncate = TruncateLog;
+  methods.xSync = SyncLog;
+  methods.xFileSize = LogSize;
+  methods.xFileControl = ControlLog;
+  return methods;
+}
+
+constexpr sqlite3_io_methods kDatabaseMethods = DatabaseMethods();
+constexpr sqlite3_io_methods kLogMethods = LogMethods();
+
+int Open(sqlite3_vfs* self, const char* name, sqlite3_file* memory, int flags, int* out_flags) {
+  sqlite3_vfs* below = Below(self);
+  const bool is_log = (flags & SQLITE_OPEN_WAL) != 0;
+  if (!is_log && (flags & SQLITE_OPEN_MAIN_DB) == 0) {
+    return below->xOpen(below, name, memory, flags, out_flags);
+  }
+  File& file = *new (memory) File();
+  if (is_log) {
+    file.gathered = static_cast<std::uint8_t*>(sqlite3_malloc(kGatheredMax));
+    if (file.gathered == nullptr) return SQLITE_NOMEM;
+  }
+  const int code = below->xOpen(below, name, Below(memory), flags, out_flags);
+  if (code != SQLITE_OK) {
+    sqlite3_free(file.gathered);
+    return code;
+  }
+  memory->pMethods = is_log ? &kLogMethods : &kDatabaseMethods;
+  if (is_log) {
+    file.database = &FileOf(sqlite3_database_file_object(name));
+    file.database->log = &file;
+  }
+  return SQLITE_OK;
+}
+
+int Delete(sqlite3_vfs* self, const char* name, int sync_folder) {
+  return Below(self)->xDelete(Below(self), name, sync_folder);
+}
+int Access(sqlite3_vfs* self, const char* name, int flags, int* result) {
+  return Below(self)->xAccess(Below(self), name, flags, result);
+}
+int FullPathname(sqlite3_vfs* self, const char* name, int bytes, char* out) {
+  return Below(self)->xFullPathname(Below(self), name, bytes, out);
+}
+int Randomness(sqlite3_vfs* self, int bytes, char* out) {
+  return Below(self)->xRandomness(Below(self), bytes, out);
+}
+int Sleep(sqlite3_vfs* self, int microseconds) {
+  return Below(self)->xSleep(Below(self), microseconds);
+}
+int CurrentTime(sqlite3_vfs* self, double* days) {
+  return Below(self)->xCurrentTime(Below(self), days);
+}
+int GetLastError(sqlite3_vfs* self, int bytes, char* out) {
+  return Below(self)->xGetLastError(Below(self), bytes, out);
+}
+int CurrentTimeInt64(sqlite3_vfs* self, sqlite3_int64* milliseconds) {
+  return Below(self)->xCurrentTimeInt64(Below(self), milliseconds);
+}
+
+}  // namespace
+
+LogVfs::LogVfs(sqlite3_vfs* below) : name_(absl::StrFormat("aimem-log-%p", this)) {
+  vfs_.iVersion = 2;
+  vfs_.szOsFile = static_cast<int>(sizeof(File)) + below->szOsFile;
+  vfs_.mxPathname = below->mxPathname;
+  vfs_.zName = name_.c_str();
+  vfs_.pAppData = below;
+  vfs_.xOpen = Open;
+  vfs_.xDelete = Delete;
+  vfs_.xAccess = Access;
+  vfs_.xFullPathname = FullPathname;
+  vfs_.xRandomness = Randomness;
+  vfs_.xSleep = Sleep;
+  vfs_.xCurrentTime = CurrentTime;
+  vfs_.xGetLastError = GetLastError;
+  vfs_.xCurrentTimeInt64 = CurrentTimeInt64;
+  sqlite3_vfs_register(&vfs_, /*makeDflt=*/0);
+}
+
+LogVfs::~LogVfs() { sqlite3_vfs_unregister(&vfs_); }
+
+}  // namespace aimem::sqlite

@@ -1,0 +1,110 @@
+#include "demo/round_trip.h"
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "aimem/open.h"
+#include "aimem/store.h"
+#include "aimem/transfer.h"
+#include "demo/figures.h"
+#include "lib/base/hash.h"
+#include "lib/base/status.h"
+#include "support/postgres/postgres_server.h"
+
+namespace aimem::demo {
+namespace {
+
+absl::StatusOr<std::string> Root(Store& store) {
+  AIMEM_ASSIGN_OR_RETURN(const DigestResult digest, store.Digest());
+  return ToHex(AsBytes(digest.sums.at(0).sum));
+}
+
+class RoundTrip {
+ public:
+  RoundTrip(const RoundTripOptions& options, Screen& screen, nlohmann::ordered_json& figures)
+      : options_(options), screen_(screen), figures_(figures) {}
+
+  absl::StatusOr<RoundTripReport> Run() {
+    const Stopwatch start;
+    AIMEM_ASSIGN_OR_RETURN(const auto server, support::PostgresServer::Start());
+    screen_.Line(absl::StrFormat("A PostgreSQL server of our own runs on port %d after %.1f s.",
+                                 server->port(), start.Seconds()));
+    OpenOptions unchanged;
+    unchanged.create = false;
+    unchanged.read_only = true;
+    AIMEM_ASSIGN_OR_RETURN(const auto file, OpenStore(options_.file, unchanged));
+    AIMEM_ASSIGN_OR_RETURN(const auto postgres, OpenStore(server->Url()));
+    AIMEM_ASSIGN_OR_RETURN(const auto copy, OpenStore(options_.copy));
+    AIMEM_RETURN_IF_ERROR(Copy("the file to PostgreSQL", "to_postgres", *file, *postgres).status());
+    RoundTripReport report;
+    AIMEM_ASSIGN_OR_RETURN(report.second_run_changes,
+                           Copy("the same once more", "again", *file, *postgres));
+    screen_.Check(report.second_run_changes == 0, "the second run changed no row");
+    AIMEM_RETURN_IF_ERROR(Copy("PostgreSQL to a new file", "back", *postgres, *copy).status());
+    AIMEM_RETURN_IF_ERROR(CheckSound("the PostgreSQL store", *postgres));
+    AIMEM_RETURN_IF_ERROR(CheckSound("the new file", *copy));
+    for (Store* store : {file.get(), postgres.get(), copy.get()}) {
+      AIMEM_ASSIGN_OR_RETURN(std::string root, Root(*store));
+      report.roots.push_back(std::move(root));
+    }
+    screen_.Check(report.roots[0] == report.roots[1] && report.roots[1] == report.roots[2],
+                  "the digests of the three stores are equal");
+    for (Store* store : {copy.get(), postgres.get(), file.get()}) {
+      AIMEM_RETURN_IF_ERROR(store->Close());
+    }
+    return report;
+  }
+
+ private:
+  absl::Status CheckSound(std::string_view what, Store& store) {
+    AIMEM_ASSIGN_OR_RETURN(const CheckReport report, store.Check());
+    screen_.Check(report.problems.empty(),
+                  absl::StrFormat("%s is sound: %s rows and %s commits verified", what,
+                                  Grouped(report.rows), Grouped(report.commits)));
+    for (const std::string& problem : report.problems) screen_.Line("    " + problem);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<MigrateReport> CopyOnce(Store& from, Store& to) {
+    MigrateReport report;
+    AIMEM_RETURN_IF_ERROR(Migrate(from, to, {.verify = true, .cancel = options_.cancel}, report));
+    return report;
+  }
+
+  // The number of rows that it changed.
+  absl::StatusOr<std::int64_t> Copy(std::string_view what, const char* key, Store& from,
+                                    Store& to) {
+    const Stopwatch watch;
+    AIMEM_ASSIGN_OR_RETURN(const MigrateReport report, CopyOnce(from, to));
+    const MigrateReport::Verified verified = report.verify.value_or(MigrateReport::Verified{});
+    screen_.Check(report.errors.empty() && report.memories_read == report.memories_written &&
+                      verified.missing + verified.different + verified.extra == 0,
+                  absl::StrFormat("%s: %s memories, %s rows changed, compared, in %.2f s", what,
+                                  Grouped(report.memories_written), Grouped(report.rows_changed),
+                                  watch.Seconds()));
+    for (const std::string& error : report.errors) screen_.Line("    " + error);
+    figures_[key] = {{"memories", report.memories_written},
+                     {"rows_changed", report.rows_changed},
+                     {"missing", verified.missing},
+                     {"different", verified.different},
+                     {"seconds", watch.Seconds()},
+                     {"memories_per_second", watch.Rate(report.memories_written)}};
+    return report.rows_changed;
+  }
+
+  const RoundTripOptions& options_;
+  Screen& screen_;
+  nlohmann::ordered_json& figures_;
+};
+
+}  // namespace
+
+absl::StatusOr<RoundTripReport> RunRoundTrip(const RoundTripOptions& options, Screen& screen,
+                                             nlohmann::ordered_json& figures) {
+  return RoundTrip(options, screen, figures).Run();
+}
+
+}  // namespace aimem::demo

@@ -1,0 +1,31 @@
+// A store migrated to PostgreSQL, once more, and back into a new file.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "demo/screen.h"
+
+namespace aimem::demo {
+
+struct RoundTripOptions {
+  std::string file;  ///< The store to begin with; not changed.
+  std::string copy;  ///< The file to end with; new.
+  const std::atomic<bool>* cancel = nullptr;
+};
+
+struct RoundTripReport {
+  std::int64_t second_run_changes = 0;  ///< Rows.
+  std::vector<std::string> roots;       ///< Digests of the file, of PostgreSQL and of the copy.
+};
+
+/// Do it, on a PostgreSQL server of its own, and tell; what must be so is checked on `screen`.
+/// Figures go to `figures`, one object a copy: to_postgres, again, back.
+absl::StatusOr<RoundTripReport> RunRoundTrip(const RoundTripOptions& options, Screen& screen,
+                                             nlohmann::ordered_json& figures);
+
+}  // namespace aimem::demo

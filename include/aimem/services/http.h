@@ -1,0 +1,63 @@
+// The HTTP API over a Store, wire-compatible with ai-memory v0.6.0.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "aimem/environment.h"
+#include "aimem/store.h"
+
+namespace aimem {
+
+/// How the API is served. Every default is the safe choice.
+struct HttpOptions {
+  // -- Where --------------------------------------------------------------------------------------
+  std::string host = "127.0.0.1";  ///< An IP address or a name.
+  int port = 9077;                 ///< 0: any free one.
+
+  // -- Who ----------------------------------------------------------------------------------------
+  /// Every route except health needs it in X-API-Key. Empty: none does.
+  std::string api_key;
+  /// Shown in health as aimem_version.
+  std::string version;
+
+  // -- How much, how long -------------------------------------------------------------------------
+  std::size_t body_bytes_max = 2'097'152;             ///< Above: 413.
+  std::size_t header_bytes_max = 16 << 10;            ///< Above: 431.
+  int connections_max = 1'024;                        ///< Above: accepted and closed with 503.
+  absl::Duration header_timeout = absl::Seconds(10);  ///< From the first byte of a request.
+  absl::Duration body_timeout = absl::Seconds(30);
+  absl::Duration idle_timeout = absl::Seconds(75);  ///< Between requests of one connection.
+  int reader_threads = 0;                           ///< For requests that read; 0: one a core.
+
+  // -- What it stands in --------------------------------------------------------------------------
+  Environment environment;
+};
+
+/// Check without opening anything. kInvalidArgument names field, value and range.
+absl::Status Validate(const HttpOptions& options);
+
+/// A running server. Thread-safe.
+class HttpServer {
+ public:
+  virtual ~HttpServer() = default;
+
+  [[nodiscard]] virtual int port() const = 0;
+
+  /// Until told otherwise /health answers 503 "starting".
+  virtual void SetReady(bool ready) = 0;
+
+  /// Accept no more, let requests end within `grace`, close all connections, return when no
+  /// thread of the server uses the store any more. Idempotent.
+  virtual void Shutdown(absl::Duration grace) = 0;
+};
+
+/// Serve `store`, which must outlive the server's Shutdown. kInvalidArgument (options);
+/// kUnavailable: the port is taken or the address is not ours.
+absl::StatusOr<std::unique_ptr<HttpServer>> StartHttpServer(Store& store,
+                                                            const HttpOptions& options);
+
+}  // namespace aimem

@@ -1,0 +1,129 @@
+#include "lib/store/meta.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/hash.h"
+#include "lib/base/status.h"
+#include "lib/model/parts.h"
+
+namespace aimem::store {
+namespace {
+
+constexpr char kCursorVersion = 1;
+constexpr char kScanning = 1;
+constexpr char kHasAfter = 2;
+
+/// Reads what EncodeCursor wrote; `sound` is false once something was missing.
+struct CursorReader {
+  std::string_view rest;
+  bool sound = true;
+
+  std::string_view Bytes(std::size_t size) {
+    if (rest.size() < size) {
+      sound = false;
+      rest = {};
+      return {};
+    }
+    const std::string_view bytes = rest.substr(0, size);
+    rest.remove_prefix(size);
+    return bytes;
+  }
+  std::uint64_t U64() { return model::DecodeU64(Bytes(8)).value_or(0); }
+  char Byte() {
+    const std::string_view byte = Bytes(1);
+    return byte.empty() ? '\0' : byte[0];
+  }
+};
+
+}  // namespace
+
+Id128 MemberOf(const Meta& meta) {
+  Id128 member;
+  const auto found = meta.find(kMetaMember);
+  if (found != meta.end() && found->second.size() == member.bytes.size()) {
+    std::copy(found->second.begin(), found->second.end(), member.bytes.begin());
+  }
+  return member;
+}
+
+std::uint64_t QuorumOf(const Meta& meta) {
+  const auto found = meta.find(kMetaQuorum);
+  return found == meta.end() ? 0 : model::DecodeU64(found->second).value_or(0);
+}
+
+std::string EncodeCursor(const ChangeCursor& cursor) {
+  std::string bytes(1, kCursorVersion);
+  bytes += static_cast<char>((cursor.scanning ? kScanning : 0) | (cursor.after ? kHasAfter : 0));
+  bytes += model::EncodeU64(static_cast<std::uint64_t>(absl::ToUnixMillis(cursor.log_from)));
+  bytes += model::EncodeU64(cursor.vector.size());
+  for (const auto& [stream, seq] : cursor.vector) {
+    bytes += model::EncodeU64(stream);
+    bytes += model::EncodeU64(seq);
+  }
+  if (cursor.after) {
+    bytes += static_cast<char>(cursor.after->kind);
+    bytes += cursor.after->key;
+  }
+  return bytes;
+}
+
+absl::StatusOr<std::optional<ChangeCursor>> InstallingOf(const Meta& meta) {
+  const auto found = meta.find(kMetaInstall);
+  if (found == meta.end() || found->second.empty()) return std::nullopt;
+  CursorReader reader{found->second};
+  ChangeCursor cursor;
+  const char version = reader.Byte();
+  const char flags = reader.Byte();
+  cursor.scanning = (flags & kScanning) != 0;
+  const auto log_from_ms = static_cast<std::int64_t>(reader.U64());
+  if (log_from_ms != absl::ToUnixMillis(absl::InfiniteFuture())) {
+    cursor.log_from = absl::FromUnixMillis(log_from_ms);
+  }
+  for (std::uint64_t left = reader.U64(); left > 0 && reader.sound; --left) {
+    const std::uint64_t stream = reader.U64();
+    cursor.vector[stream] = reader.U64();
+  }
+  if ((flags & kHasAfter) != 0) {
+    const auto kind = static_cast<Kind>(static_cast<std::uint8_t>(reader.Byte()));
+    cursor.after = EntityKey{kind, std::string(reader.rest)};
+    reader.rest = {};
+  }
+  if (version != kCursorVersion || !reader.sound || !reader.rest.empty()) {
+    return absl::DataLossError(
+        "meta 'install' does not decode: where the filling of this store stopped is lost; remove "
+        "the store and fill it again");
+  }
+  return cursor;
+}
+
+absl::Status PrepareMember(Backend& backend, const StoreOptions& options) {
+  if (options.listener == nullptr && options.quorum == 0) return absl::OkStatus();
+  const auto missing = [&](const Meta& meta) {
+    const auto wanted = static_cast<std::uint64_t>(options.quorum);
+    WriteSet set;
+    if (MemberOf(meta) == Id128()) {
+      Random& random = options.environment.random ? *options.environment.random : SystemRandom();
+      Id128 member;
+      random.Fill(member.bytes);
+      set.meta.emplace_back(kMetaMember, std::string(AsBytes(member)));
+    }
+    if (wanted != 0 && QuorumOf(meta) != wanted) {
+      set.meta.emplace_back(kMetaQuorum, model::EncodeU64(wanted));
+    }
+    return set;
+  };
+  {
+    AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> read, backend.BeginRead());
+    AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.meta = true}));
+    if (missing(found.meta).meta.empty()) return absl::OkStatus();
+  }
+  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> write, backend.BeginWrite());
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, write->Read({.meta = true}));
+  const WriteSet set = missing(found.meta);
+  if (set.meta.empty()) return absl::OkStatus();
+  AIMEM_RETURN_IF_ERROR(write->Put(set));
+  return write->Commit().status;
+}
+
+}  // namespace aimem::store

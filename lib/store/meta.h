@@ -1,0 +1,39 @@
+// What a store keeps in its table `meta`, besides rows and log.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "aimem/backends/backend.h"
+#include "aimem/changes.h"
+#include "aimem/local_store.h"
+#include "aimem/types.h"
+
+namespace aimem::store {
+
+inline constexpr char kMetaMember[] = "member";      ///< 16 bytes.
+inline constexpr char kMetaStream[] = "stream";      ///< 8 bytes: the stream that is written now.
+inline constexpr char kMetaIdentity[] = "identity";  ///< Where the stream was begun.
+inline constexpr char kMetaQuorum[] = "quorum";      ///< 8 bytes: W of the federation.
+/// The cursor of an unfinished install; empty once it is finished, since a key is never removed.
+inline constexpr char kMetaInstall[] = "install";
+
+using Meta = std::map<std::string, std::string>;
+
+/// Zero if the store has none.
+Id128 MemberOf(const Meta& meta);
+/// W; 0 if the data belongs to no federation.
+std::uint64_t QuorumOf(const Meta& meta);
+/// Where an unfinished install goes on; nullopt: there is none. kDataLoss: unreadable.
+absl::StatusOr<std::optional<ChangeCursor>> InstallingOf(const Meta& meta);
+std::string EncodeCursor(const ChangeCursor& cursor);
+
+/// Give a store that a federation is to use its member id, and note the federation's W. Writes
+/// nothing if both are there, or if `options` name no federation.
+absl::Status PrepareMember(Backend& backend, const StoreOptions& options);
+
+}  // namespace aimem::store

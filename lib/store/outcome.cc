@@ -1,0 +1,209 @@
+// How a group ended: who is told, who is answered, and what to do when the disk did not say.
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "lib/base/status.h"
+#include "lib/store/changes.h"
+#include "lib/store/local_store.h"
+#include "lib/store/meta.h"
+
+namespace aimem::store {
+namespace {
+
+constexpr absl::Duration kBlindLookInterval = absl::Milliseconds(200);
+
+}  // namespace
+
+// -- Answers --------------------------------------------------------------------------------------
+
+void LocalStore::AnswerGroup(std::vector<Job>& group, const absl::Status& failure) {
+  for (Job& job : group) {
+    if (!failure.ok()) {
+      if (auto* apply = std::get_if<ApplyJob>(&job)) {
+        apply->result = ApplyResult{};
+        apply->result.status = failure;
+      } else if (auto& write = std::get<WriteJob>(job); write.wrote || write.result.status.ok()) {
+        Reject(write, failure);
+      }
+    }
+    AnswerJob(job);
+  }
+}
+
+void LocalStore::AnswerJob(Job& job) {
+  if (auto* write = std::get_if<WriteJob>(&job)) {
+    WriteResult& result = write->result;
+    if (result.outcome == WriteOutcome::kCommitted && result.stream != 0 && Undelivered(quorum_)) {
+      result.outcome = WriteOutcome::kPending;
+      result.status = UndeliveredStatus(quorum_);
+    }
+  }
+  Deliver(job);
+}
+
+absl::Status LocalStore::UndeliveredStatus(std::uint64_t quorum) {
+  return absl::DeadlineExceededError(
+      absl::StrFormat("durable here, not yet on %d members; the process that serves this one "
+                      "delivers it",
+                      quorum));
+}
+
+// -- The listener ---------------------------------------------------------------------------------
+
+void LocalStore::Tell(const VersionVector& vector, std::vector<DurableCommit> commits) {
+  if (options_.listener == nullptr || (commits.empty() && vector == told_)) return;
+  told_ = vector;
+  options_.listener->OnDurable(vector, std::move(commits));
+}
+
+void LocalStore::TellGroup(GroupLog& log) {
+  if (options_.listener == nullptr) return;
+  std::vector<DurableCommit> commits;
+  if (!log.installing) {
+    commits.reserve(log.set.log.size());
+    for (LogRow& row : log.set.log) {
+      commits.push_back({row.stream, row.seq, row.operation,
+                         std::make_shared<const std::string>(std::move(row.bytes))});
+    }
+  }
+  Tell(log.Vector(), std::move(commits));
+}
+
+void LocalStore::Look() {
+  const absl::StatusOr<std::optional<std::uint64_t>> foreign = backend_->ForeignCommits();
+  absl::Status status = foreign.status();
+  if (status.ok()) {
+    const absl::Duration now = clock_.Monotonic();
+    const bool due = foreign->has_value() ? foreign_ != *foreign : now >= next_blind_look_;
+    if (looked_ && !due) return;
+    next_blind_look_ = now + kBlindLookInterval;
+    status = LookAtHeads();
+    if (status.ok()) {
+      looked_ = true;
+      foreign_ = *foreign;
+    }
+  }
+  if (!status.ok() && !look_failed_) {
+    Log(LogLevel::kWarning,
+        absl::StrCat("looking for commits of other processes: ", status.message()));
+  }
+  look_failed_ = !status.ok();
+}
+
+absl::Status LocalStore::LookAtHeads() {
+  ReadResult found;
+  {
+    AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
+    AIMEM_ASSIGN_OR_RETURN(found, read->Read({.heads = true, .meta = true}));
+  }
+  AIMEM_ASSIGN_OR_RETURN(const std::optional<ChangeCursor> installing, InstallingOf(found.meta));
+  Tell(installing ? VersionVector() : VectorOf(found.heads), {});
+  return absl::OkStatus();
+}
+
+// -- When the disk did not say --------------------------------------------------------------------
+
+void LocalStore::ResolveUnknown(std::vector<Job>& group, GroupLog& log,
+                                const absl::Status& failure) {
+  Log(LogLevel::kError, absl::StrCat("commit: ", failure.message(), "; recovering"));
+  {
+    MutexLock lock(mutex_);
+    fenced_ = std::string(failure.message().data(), failure.message().size());
+  }
+  absl::Status status = Recover();
+  if (status.ok()) status = LookUp(group, log);
+  if (status.ok()) {
+    TellGroup(log);
+    return AnswerGroup(group, absl::OkStatus());
+  }
+  {
+    MutexLock lock(mutex_);
+    fenced_ = std::string(status.message().data(), status.message().size());
+  }
+  for (Job& job : group) {
+    if (auto* apply = std::get_if<ApplyJob>(&job)) {
+      apply->result = ApplyResult{};
+      apply->result.status = Annotate(absl::UnavailableError(failure.message()),
+                                      "outcome unknown, apply the page again");
+    } else if (auto& write = std::get<WriteJob>(job); write.wrote) {
+      write.result.outcome = WriteOutcome::kUnknown;
+      write.result.items.clear();
+      write.result.status = absl::DeadlineExceededError(
+          absl::StrCat("outcome unknown (", failure.message(), "): ask for operation ",
+                       write.operation.ToString(), " once the store is back"));
+    }
+    AnswerJob(job);
+  }
+}
+
+absl::Status LocalStore::LookUp(std::vector<Job>& group, GroupLog& log) {
+  // Under the write lock: an old COMMIT that was still on its way has ended one way or the other.
+  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction, backend_->BeginWrite());
+  ReadSet reads;
+  reads.heads = true;
+  reads.meta = true;
+  for (const LogRow& row : log.set.log) reads.operations.push_back(row.operation);
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction->Read(reads));
+  AIMEM_ASSIGN_OR_RETURN(log.installing, InstallingOf(found.meta));
+  // Of the group's commits, those that are there; and what is there now.
+  std::set<std::pair<std::uint64_t, std::uint64_t>> places;
+  for (const LogRow& row : found.operations) places.emplace(row.stream, row.seq);
+  const std::size_t written = log.set.log.size();
+  std::erase_if(log.set.log, [&](const LogRow& row) {
+    return !places.contains({row.stream, row.seq});
+  });
+  // One transaction: all of it is there, or nothing.
+  const bool durable = log.set.log.size() == written;
+  log.heads.clear();
+  for (const LogRow& head : found.heads) log.heads[head.stream].seq = head.seq;
+  const VersionVector vector = VectorOf(found.heads);
+  const absl::Status lost =
+      absl::UnavailableError("the disk failed while committing; nothing was written: retry");
+  for (Job& job : group) {
+    if (auto* apply = std::get_if<ApplyJob>(&job)) {
+      // The log does not say whether a page of states without commits is there.
+      if (!log.installed && Covers(vector, apply->result.durable)) continue;
+      apply->result = ApplyResult{};
+      apply->result.status = log.installed ? absl::UnavailableError(
+                                                 "the disk failed while filling the store: go on "
+                                                 "from StoreInfo::installing")
+                                           : lost;
+    } else if (auto& write = std::get<WriteJob>(job); write.wrote) {
+      if (!durable) Reject(write, lost);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LocalStore::Recover() {
+  {
+    MutexLock lock(mutex_);
+    recovering_ = true;
+    while (active_reads_ > 0) readers_.Wait(mutex_);
+  }
+  absl::Status status = backend_->Recover();
+  MutexLock lock(mutex_);
+  recovering_ = false;
+  if (status.ok()) fenced_.clear();
+  readers_.NotifyAll();
+  return status;
+}
+
+absl::Status LocalStore::RecoverIfFenced() {
+  std::string reason;
+  {
+    MutexLock lock(mutex_);
+    reason = fenced_;
+  }
+  if (reason.empty()) return absl::OkStatus();
+  if (absl::Status status = Recover(); !status.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat("the store is fenced after a disk error (", reason, "): ", status.message()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace aimem::store

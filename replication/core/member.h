@@ -1,0 +1,301 @@
+// The protocol as a state machine: no I/O, no thread, no lock, no clock of its own.
+//
+// Inputs are what became durable here, callers that wait, messages, results of reads, the passing
+// of time. Outputs are Actions, which whoever drives it carries out afterwards, in any order that
+// keeps those of one kind in theirs. docs/architecture.md tells the rules in prose; spec of the
+// wire is replication/proto/replication.proto.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "aimem/changes.h"
+#include "aimem/environment.h"
+#include "aimem/federation.h"
+#include "aimem/types.h"
+#include "replication/core/messages.h"
+#include "replication/core/quorum.h"
+#include "replication/core/transport.h"
+
+namespace aimem::replication {
+
+struct MemberConfig {
+  Id128 member;
+  std::uint64_t incarnation = 0;
+  std::string address;             ///< Told to peers.
+  std::vector<std::string> peers;  ///< Addresses; checked by the caller.
+  int needed = 1;                  ///< W, checked by the caller.
+  absl::Duration call_timeout = absl::Seconds(30);
+  absl::Duration max_clock_ahead = absl::Seconds(60);
+  int calls_in_flight_max = 2;
+  std::int64_t window_bytes_max = 16 << 20;
+  /// Bring a bug back, to see that the tests find it. None in a build that is installed.
+  struct Bugs {
+    bool abort_at_quorum = false;  ///< Forget a peer's commits once the caller is answered.
+    bool ack_on_any_ok = false;    ///< Count a reply whatever its vector says.
+  } bugs;
+};
+
+/// What is to be done now.
+struct Actions {
+  struct Send {
+    std::size_t peer = 0;
+    std::uint64_t call = 0;
+    Lane lane = Lane::kQuorum;
+    absl::Duration timeout;
+    AppendRequest request;
+  };
+  struct ReadLog {
+    std::size_t peer = 0;
+    ChangeCursor cursor;
+    ReadChangesLimit limit;
+  };
+  struct Apply {
+    std::uint64_t call = 0;
+    ChangePage page;
+  };
+  struct Reply {
+    std::uint64_t call = 0;
+    AppendReply reply;
+  };
+  struct Answer {
+    std::uint64_t ticket = 0;
+    bool committed = false;
+    QuorumReport report;
+  };
+  struct Line {
+    LogLevel level = LogLevel::kInfo;
+    std::string text;
+  };
+
+  std::vector<Answer> answers;
+  std::vector<Reply> replies;
+  std::vector<Apply> applies;
+  std::vector<Send> sends;
+  std::vector<ReadLog> reads;
+  std::optional<std::string> fetch_from;  ///< Address: this member lacks more than a log holds.
+  bool compute_root = false;
+  /// Equal vectors and different roots: find out where they differ.
+  std::optional<std::size_t> compare_with;
+  std::vector<Line> lines;
+};
+
+/// One member's part. Not thread-safe. `now` is a monotonic clock, `wall_ms` the wall clock.
+class Member {
+ public:
+  explicit Member(MemberConfig config);
+
+  struct Now {
+    absl::Duration monotonic;
+    std::int64_t wall_ms = 0;
+  };
+
+  /// Begin, with what is durable here. `own_stream`: the one it writes, 0 if none yet.
+  /// `installing`: the data is being filled with states. Without history it is a learner as soon
+  /// as it hears of somebody else's.
+  void Start(const Now& now, VersionVector vector, std::uint64_t own_stream, bool installing,
+             Actions& actions);
+
+  // -- What happens here --------------------------------------------------------------------------
+  /// Something became durable. Commits that no peer had sent (Arriving) are this member's own.
+  void OnDurable(const Now& now, const VersionVector& vector, std::vector<DurableCommit> commits,
+                 Actions& actions);
+  /// A caller waits until (stream, seq), durable here, has its quorum.
+  void Await(const Now& now, std::uint64_t ticket, std::uint64_t stream, std::uint64_t seq,
+             absl::Duration deadline, Actions& actions);
+  /// OK, or why this member must not execute writes now: a learner, or a clock far ahead.
+  [[nodiscard]] absl::Status MayExecute(const Now& now) const;
+
+  // -- What peers say -----------------------------------------------------------------------------
+  void OnAppendOutcome(const Now& now, std::size_t peer, std::uint64_t call, AppendOutcome outcome,
+                       Actions& actions);
+  /// Answered by Actions::replies with `call`, at once or after Applied.
+  void OnAppendRequest(const Now& now, std::uint64_t call, const Caller& caller,
+                       AppendRequest request, Actions& actions);
+  /// kNone if a Fetch or a Digest with this header may be answered.
+  Refusal CheckHeader(const Caller& caller, const Header& header, std::string* message);
+
+  // -- What came of actions -----------------------------------------------------------------------
+  void OnLogRead(const Now& now, std::size_t peer, absl::StatusOr<ChangePage> page,
+                 Actions& actions);
+  void OnApplied(const Now& now, std::uint64_t call, ApplyResult result, Actions& actions);
+  /// The root that Actions::compute_root asked for, or none, and what it took.
+  void OnRoot(const Now& now, std::optional<Root> root, absl::Duration took);
+  /// Commits of another member are about to be applied that did not come by an Append.
+  void Arriving(const std::vector<std::string>& commits);
+  /// The fetch that Actions::fetch_from asked for is over; OK: all of it has been applied.
+  void OnFetchEnded(const Now& now, const absl::Status& status, Actions& actions);
+
+  // -- Time ---------------------------------------------------------------------------------------
+  void Tick(const Now& now, Actions& actions);
+  /// When Tick has something to do.
+  [[nodiscard]] absl::Duration NextTick() const;
+
+  /// Answer everybody that waits, as pending: this member closes.
+  void AnswerAll(const Now& now, Actions& actions);
+
+  /// How this member introduces itself.
+  [[nodiscard]] Header MakeHeader(const Now& now) const;
+
+  // -- What is known ------------------------------------------------------------------------------
+  [[nodiscard]] const VersionVector& vector() const { return vector_; }
+  [[nodiscard]] bool learner() const;
+  [[nodiscard]] QuorumReport Report(std::uint64_t stream, std::uint64_t seq) const;
+  [[nodiscard]] FederationInfo Info(const Now& now) const;
+  /// What every voter holds, as last heard: nothing if one has never been heard.
+  [[nodiscard]] VersionVector HeldByAll() const;
+  [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
+
+ private:
+  struct Call {
+    bool with_commits = false;
+    bool straggler = false;  // somebody who waited for it has been answered
+    VersionVector upto;      // what the peer holds if it takes all of it
+    std::int64_t bytes = 0;
+    std::int64_t commits = 0;
+    absl::Duration sent;
+    bool catch_up = false;
+  };
+  struct Peer {
+    std::string address;
+    std::optional<Id128> member;  // whom the address presents now
+    std::string identity;         // the verified name that presented it
+    std::uint64_t incarnation = 0;
+    bool own_id = false;  // the address leads back to this member
+    bool learner = false;
+    PeerState state = PeerState::kAway;
+    VersionVector durable;  // as last heard
+    VersionVector sent;     // durable, and what is in flight
+    std::map<std::uint64_t, Call> calls;
+    std::int64_t bytes_in_flight = 0;
+    bool reading = false;            // a ReadLog is out
+    bool behind_window = false;      // fed from the log
+    bool fetching = false;           // it was told to fetch
+    std::set<std::uint64_t> forked;  // streams of which it holds another history
+    std::size_t page_bytes = 64u << 10;
+    absl::Duration retry_at;  // away: no call before
+    absl::Duration backoff;
+    absl::Duration pause_until;  // it took nothing: no commits before
+    absl::Duration pause;
+    VersionVector to_learn;  // what it held when this member, without history, first heard it
+    VersionVector given_up;  // of Bugs::abort_at_quorum
+    absl::Duration incarnation_since;
+    std::optional<VersionVector> diverged_at;
+    absl::Duration next_heartbeat;
+    std::optional<absl::Duration> last_reply;
+    std::int64_t clock_offset_ms = 0;
+    std::string last_reason = "not_connected";
+    std::string last_error;
+    std::optional<Root> root;
+    // Counters, as PeerInfo has them.
+    std::int64_t commits_sent = 0;
+    std::map<std::string, std::int64_t> ended, rejects, pending;
+  };
+  struct Inbound {  // a call that waits for what precedes it, or for its Apply
+    AppendRequest request;
+    absl::Duration since;
+    std::size_t bytes = 0;
+    std::size_t parked = 0;  // bytes counted in parked_bytes_
+    bool applying = false;
+    VersionVector upto;
+  };
+  struct Recent {  // own commits, contiguous, of one stream
+    std::uint64_t stream = 0;
+    std::uint64_t first = 0;  // seq of the front
+    std::deque<std::shared_ptr<const std::string>> commits;
+    std::deque<absl::Duration> since;
+    std::int64_t bytes = 0;
+
+    [[nodiscard]] bool Holds(std::uint64_t seq) const {
+      return seq >= first && seq < first + commits.size();
+    }
+  };
+
+  // Sending.
+  void PumpAll(const Now& now, Actions& actions);
+  void Pump(const Now& now, std::size_t index, Actions& actions);
+  bool SendFromWindow(const Now& now, std::size_t index, const VersionVector& target,
+                      Actions& actions);
+  void ReadForPeer(std::size_t index, const VersionVector& target, Actions& actions);
+  void Refused(const Now& now, std::size_t index, const AppendReply& reply, Actions& actions);
+  void PausePeer(const Now& now, Peer& peer);
+  absl::Duration Jitter(absl::Duration around);
+  void Transmit(const Now& now, std::size_t index, AppendRequest request, Lane lane,
+                Actions& actions);
+  void Heartbeat(const Now& now, std::size_t index, Actions& actions);
+  [[nodiscard]] VersionVector Target(const Peer& peer) const;
+  void ForgetSent(Peer& peer);
+  void Remember(const Now& now, std::vector<DurableCommit> commits);
+  void FailPeer(const Now& now, Peer& peer, CallError error, const std::string& message,
+                Actions& actions);
+
+  // Hearing.
+  /// `asked`: when the call that this answers was sent; none: the peer speaks unasked.
+  bool Heard(const Now& now, Peer& peer, const Header& header, const std::string& identity,
+             std::optional<absl::Duration> asked, Actions& actions);
+  void CompareRoots(std::size_t index, const std::optional<Root>& root, Actions& actions);
+  Peer* PeerOf(const Id128& member);
+  void HearRequest(const Now& now, const Header& header, Actions& actions);
+  AppendReply MakeReply(const Now& now);
+  bool Admit(const Now& now, const Inbound& inbound, AppendReply& reply, Actions& actions);
+  bool AskToFetch(const Now& now, const Header& header, Actions& actions);
+  void TakeReady(Actions& actions);
+  void DropParked(const Now& now, Actions& actions);
+
+  // Time.
+  void NotePast(const Now& now);
+  [[nodiscard]] absl::Duration RootDueAt() const;
+
+  // Answering.
+  void AnswerCovered(const Now& now, Actions& actions);
+  void Answer(const Now& now, const WaitingWrites::Waiter& waiter, bool committed,
+              Actions& actions);
+  [[nodiscard]] bool Voter(const Peer& peer, std::size_t index) const;
+  [[nodiscard]] std::vector<const VersionVector*> VoterVectors() const;
+  [[nodiscard]] std::string ReasonOf(const Peer& peer, std::uint64_t stream,
+                                     std::uint64_t seq) const;
+
+  const MemberConfig config_;
+  VersionVector vector_;
+  bool started_ = false;
+  std::uint64_t hlc_ = 0;
+
+  bool began_empty_ = false;
+  bool installing_ = false;                // the data is being filled with states
+  std::set<std::uint64_t> local_streams_;  // written by this member since it was opened
+
+  std::vector<Peer> peers_;
+  Recent recent_;
+  WaitingWrites waiting_;
+  std::uint64_t next_call_ = 1;
+
+  // Relay: commits of others go to a peer only if it still lacks them some time later.
+  std::deque<std::pair<absl::Duration, VersionVector>> past_;  // vectors of the last seconds
+  VersionVector relay_;                                        // the vector as of kRelayDelay ago
+
+  std::map<std::uint64_t, Inbound> inbound_;
+  std::size_t parked_bytes_ = 0;
+  VersionVector arriving_;              // vector_, and what is being applied
+  std::optional<Id128> catch_up_from_;  // whose turn it is to send in bulk
+  absl::Duration catch_up_until_;
+  std::uint64_t dice_ = 0;  // for jitter
+  bool fetching_ = false;
+  absl::Duration fetch_again_at_;
+
+  std::optional<Root> root_;
+  bool computing_root_ = false;
+  absl::Duration changed_at_;
+  absl::Duration root_not_before_;
+
+  FederationInfo counters_;
+};
+
+}  // namespace aimem::replication

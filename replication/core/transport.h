@@ -1,0 +1,114 @@
+// The border between the protocol and whatever carries it: gRPC, a simulated network, threads in
+// one process.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "aimem/changes.h"
+#include "replication/core/messages.h"
+
+namespace aimem::replication {
+
+/// Why a call brought no reply.
+enum class CallError : std::uint8_t {
+  kNone,
+  kRefused,          ///< Nobody listens there.
+  kNotConnected,     ///< No connection came about in time.
+  kTimeout,          ///< Connected, and no reply before the call's deadline.
+  kUnauthenticated,  ///< A certificate was refused, ours or theirs.
+  kUnavailable,      ///< The connection broke, or the peer is shutting down.
+  kMalformed,        ///< What came is not a reply.
+  kCancelled,        ///< Cut by the end of the shutdown grace.
+};
+
+/// "refused", "not_connected", "timeout", "unauthenticated", "unavailable", "malformed" or
+/// "cancelled"; "none".
+std::string_view CallErrorName(CallError error);
+
+/// How a call ended.
+struct AppendOutcome {
+  CallError error = CallError::kNone;
+  std::string message;  ///< For people, if `error`.
+  /// The verified name of who replied, e.g. "aimem://static/b"; empty without TLS.
+  std::string identity;
+  AppendReply reply;  ///< If not `error`.
+};
+using AppendDone = absl::AnyInvocable<void(AppendOutcome) &&>;
+
+/// Each peer has two connections, so that bulk does not delay what a caller waits for.
+enum class Lane : std::uint8_t { kQuorum, kCatchUp };
+
+/// A Fetch under way. Used by one caller at a time; destroying it ends it, also inside `done`.
+class PageStream {
+ public:
+  virtual ~PageStream() = default;
+  /// The next page, then `done` once, never inside this call. A page with `end` is the last.
+  virtual void Next(absl::AnyInvocable<void(absl::StatusOr<ChangePage>) &&> done) = 0;
+};
+
+/// Carries calls to peers, which are named by their addresses ("host:port"). Thread-safe.
+///
+/// The rule this exists for: a call owns all that it needs, and nothing cancels it but its own
+/// deadline and the end of the shutdown grace; whoever waits for its effect may be gone.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+
+  /// Start a call that ends within `deadline`; then `done` once, on any thread, never inside this
+  /// call. After Shutdown has begun: `done` with kUnavailable.
+  virtual void Append(const std::string& address, Lane lane, AppendRequest request,
+                      absl::Duration deadline, AppendDone done) = 0;
+
+  virtual std::unique_ptr<PageStream> Fetch(const std::string& address, FetchRequest request) = 0;
+
+  /// As Append; the reply or why there is none.
+  virtual void Digest(const std::string& address, DigestRequest request,
+                      absl::AnyInvocable<void(absl::StatusOr<DigestReply>) &&> done) = 0;
+
+  /// Call Service::OnTimer not before the monotonic clock shows `at`, and soon after. A later call
+  /// replaces an earlier one only if its time is earlier.
+  virtual void SetTimer(absl::Duration at) = 0;
+
+  /// Run `work` later on a thread that may block: reads of the log, scans.
+  virtual void Post(absl::AnyInvocable<void() &&> work) = 0;
+
+  /// Stop serving, let calls in flight end within `grace`, cancel what is left, and return when
+  /// every `done` has run and nothing calls the service any more. Idempotent.
+  virtual void Shutdown(absl::Duration grace) = 0;
+
+  /// Calls cut by Shutdown so far.
+  [[nodiscard]] virtual std::int64_t cancelled() const = 0;
+};
+
+/// Who called, as the connection proves it.
+struct Caller {
+  std::string identity;  ///< Verified name; empty without TLS.
+  std::string address;   ///< Its end of the connection, for messages.
+};
+
+/// What the transport delivers to. Thread-safe; all may be called at once.
+class Service {
+ public:
+  virtual ~Service() = default;
+
+  /// `reply` is called once, on any thread, perhaps inside this call.
+  virtual void HandleAppend(const Caller& caller, AppendRequest request,
+                            absl::AnyInvocable<void(AppendReply) &&> reply) = 0;
+  /// The page at the request's cursor; the next is at its `next`. Blocks: not for a poller.
+  /// kPermissionDenied, kUnauthenticated; kFailedPrecondition: this member cannot go on from there
+  /// (start again with ChangeCursor::Everything).
+  virtual absl::StatusOr<ChangePage> HandleFetch(const Caller& caller,
+                                                 const FetchRequest& request) = 0;
+  /// Blocks.
+  virtual absl::StatusOr<DigestReply> HandleDigest(const Caller& caller,
+                                                   const DigestRequest& request) = 0;
+  virtual void OnTimer() = 0;
+};
+
+}  // namespace aimem::replication

@@ -1,0 +1,287 @@
+#include "aimem/replication/replicated_store.h"
+
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "lib/base/mutex.h"
+#include "lib/base/status.h"
+#include "replication/core/node.h"
+#include "replication/core/quorum.h"
+#include "replication/grpc/address.h"
+#include "replication/grpc/codec.h"
+#include "replication/grpc/transport.h"
+
+namespace aimem {
+namespace {
+
+using replication::Address;
+using replication::GrpcTransport;
+using replication::Node;
+using replication::NodeOptions;
+using replication::Scheme;
+using replication::TransportOptions;
+
+constexpr std::size_t kPeersMax = 100;
+
+// -- Checks ---------------------------------------------------------------------------------------
+
+absl::Status CheckDuration(const char* field, absl::Duration value, absl::Duration min,
+                           absl::Duration max) {
+  if (value >= min && value <= max) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrFormat("%s is %s, not in [%s, %s]", field, absl::FormatDuration(value),
+                      absl::FormatDuration(min), absl::FormatDuration(max)));
+}
+
+absl::Status CheckNumber(const char* field, std::int64_t value, std::int64_t min,
+                         std::int64_t max) {
+  if (value >= min && value <= max) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrFormat("%s is %d, not in [%d, %d]", field, value, min, max));
+}
+
+absl::Status CheckNumbers(const ReplicationOptions& options) {
+  AIMEM_RETURN_IF_ERROR(CheckDuration("quorum_timeout", options.quorum_timeout,
+                                      absl::Milliseconds(1), absl::Minutes(10)));
+  AIMEM_RETURN_IF_ERROR(
+      CheckDuration("call_timeout", options.call_timeout, absl::Seconds(1), absl::Minutes(10)));
+  AIMEM_RETURN_IF_ERROR(CheckDuration("shutdown_grace", options.shutdown_grace,
+                                      absl::ZeroDuration(), absl::Minutes(10)));
+  AIMEM_RETURN_IF_ERROR(
+      CheckDuration("max_clock_ahead", options.max_clock_ahead, absl::Seconds(1), absl::Hours(24)));
+  AIMEM_RETURN_IF_ERROR(CheckNumber("waiting_max", options.waiting_max, 1, 1'000'000));
+  AIMEM_RETURN_IF_ERROR(CheckNumber("calls_in_flight_max", options.calls_in_flight_max, 1, 256));
+  return CheckNumber("window_bytes_max", options.window_bytes_max, 1 << 20, 1 << 30);
+}
+
+// Plaintext does not leave this machine unless somebody says so.
+absl::Status CheckReach(const ReplicationOptions& options, const char* field,
+                        const Address& address) {
+  if (options.tls || options.insecure || address.loopback()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "%s '%s' is beyond this machine and replication has no TLS: give certificates, or allow "
+      "plaintext with 'insecure'",
+      field, address.ToString()));
+}
+
+absl::Status CheckScheme(const ReplicationOptions& options, const Address& address,
+                         const std::string& text) {
+  if (address.scheme == Scheme::kTls && !options.tls) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("peer '%s' asks for TLS, and there are no certificates", text));
+  }
+  if (address.scheme == Scheme::kPlaintext && options.tls) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "peer '%s' asks for plaintext, and replication has certificates: give grpcs://", text));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Address>> ParsePeers(const ReplicationOptions& options) {
+  if (options.peers.size() > kPeersMax) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%d peers are more than %d", options.peers.size(), kPeersMax));
+  }
+  std::optional<Address> own;
+  if (!options.listen.empty()) {
+    AIMEM_ASSIGN_OR_RETURN(own, replication::ParseListenAddress("listen", options.listen));
+    AIMEM_RETURN_IF_ERROR(CheckReach(options, "listen", *own));
+  }
+  std::vector<Address> peers;
+  for (const std::string& text : options.peers) {
+    AIMEM_ASSIGN_OR_RETURN(Address peer, replication::ParsePeer("peer", text));
+    AIMEM_RETURN_IF_ERROR(CheckScheme(options, peer, text));
+    AIMEM_RETURN_IF_ERROR(CheckReach(options, "peer", peer));
+    if (own && SamePlace(*own, peer)) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "peer '%s' is where this member listens itself (%s)", text, options.listen));
+    }
+    for (std::size_t i = 0; i < peers.size(); ++i) {
+      if (!SamePlace(peers[i], peer)) continue;
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "peers '%s' and '%s' are the same member: name each once", options.peers[i], text));
+    }
+    peers.push_back(std::move(peer));
+  }
+  return peers;
+}
+
+absl::Status CheckTls(const ReplicationOptions& options) {
+  if (!options.tls) return absl::OkStatus();
+  const std::pair<const char*, const std::string*> files[] = {
+      {"tls.ca", &options.tls->ca},
+      {"tls.certificate", &options.tls->certificate},
+      {"tls.key", &options.tls->key}};
+  for (const auto& [field, path] : files) {
+    if (path->empty()) {
+      return absl::InvalidArgumentError(absl::StrFormat("%s is empty: name a file", field));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<NodeOptions> ToNodeOptions(const ReplicationOptions& options) {
+  AIMEM_RETURN_IF_ERROR(CheckNumbers(options));
+  AIMEM_RETURN_IF_ERROR(CheckTls(options));
+  if (options.advertise.size() > replication::kAddressBytesMax) {
+    return absl::InvalidArgumentError(absl::StrFormat("advertise has %d bytes, more than %d",
+                                                      options.advertise.size(),
+                                                      replication::kAddressBytesMax));
+  }
+  if (!options.advertise.empty()) {
+    AIMEM_RETURN_IF_ERROR(replication::ParsePeer("advertise", options.advertise).status());
+  }
+  NodeOptions node;
+  AIMEM_ASSIGN_OR_RETURN(const std::vector<Address> peers, ParsePeers(options));
+  for (const Address& peer : peers) node.peers.push_back(peer.ToString());
+  AIMEM_ASSIGN_OR_RETURN(
+      node.needed, replication::ChooseQuorum(options.quorum, static_cast<int>(peers.size()) + 1));
+  node.quorum_timeout = options.quorum_timeout;
+  node.call_timeout = options.call_timeout;
+  node.shutdown_grace = options.shutdown_grace;
+  node.max_clock_ahead = options.max_clock_ahead;
+  node.waiting_max = options.waiting_max;
+  node.calls_in_flight_max = options.calls_in_flight_max;
+  node.window_bytes_max = options.window_bytes_max;
+  // With certificates the word changes nothing.
+  node.insecure = options.insecure && !options.tls;
+  return node;
+}
+
+// -- The store ------------------------------------------------------------------------------------
+
+class GrpcReplicatedStore final : public ReplicatedStore {
+ public:
+  GrpcReplicatedStore(std::unique_ptr<Node> node, TransportOptions transport,
+                      ReplicationOptions options)
+      : node_(std::move(node)), transport_options_(transport), options_(std::move(options)) {}
+  GrpcReplicatedStore(const GrpcReplicatedStore&) = delete;
+  GrpcReplicatedStore& operator=(const GrpcReplicatedStore&) = delete;
+
+  ~GrpcReplicatedStore() override {
+    node_.reset();  // closes it, which shuts the transport down
+    transport_.reset();
+  }
+
+  absl::Status Listen() {
+    AIMEM_ASSIGN_OR_RETURN(transport_, GrpcTransport::Listen(options_.listen, transport_options_));
+    return absl::OkStatus();
+  }
+
+  absl::Status RegisterService(grpc::ServerBuilder& builder) override {
+    if (!options_.listen.empty()) {
+      return absl::FailedPreconditionError(absl::StrFormat(
+          "the member listens at '%s' by itself: leave 'listen' empty", options_.listen));
+    }
+    MutexLock lock(mutex_);
+    if (transport_ != nullptr) {
+      return absl::FailedPreconditionError("the service was registered before");
+    }
+    AIMEM_ASSIGN_OR_RETURN(transport_, GrpcTransport::Lend(builder, transport_options_));
+    return absl::OkStatus();
+  }
+
+  absl::Status Start() override {
+    MutexLock lock(mutex_);
+    if (transport_ == nullptr) {
+      return absl::FailedPreconditionError("register the service on a server first");
+    }
+    if (started_) return absl::FailedPreconditionError("the member was started before");
+    started_ = true;
+    transport_->Start(node_.get());
+    AIMEM_RETURN_IF_ERROR(node_->Start(transport_.get(), Advertised()));
+    transport_->Serve();
+    return absl::OkStatus();
+  }
+
+  [[nodiscard]] int port() const override {
+    return options_.listen.empty() ? 0 : transport_->port();
+  }
+
+  // -- Store --------------------------------------------------------------------------------------
+  void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) override {
+    node_->WriteAsync(std::move(batch), options, std::move(done));
+  }
+  using Store::Apply;
+  void Apply(ChangePage page, ApplyCallback done) override {
+    node_->Apply(std::move(page), std::move(done));
+  }
+  using Store::Get;
+  std::vector<absl::StatusOr<Memory>> Get(std::span<const std::string> ids,
+                                          const ReadOptions& options) override {
+    return node_->Get(ids, options);
+  }
+  absl::StatusOr<ListResult> List(const ListRequest& request) override {
+    return node_->List(request);
+  }
+  absl::StatusOr<SearchResult> Search(const SearchRequest& request) override {
+    return node_->Search(request);
+  }
+  absl::StatusOr<OperationInfo> GetOperation(OperationId operation, absl::Duration wait) override {
+    return node_->GetOperation(operation, wait);
+  }
+  absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor,
+                                         const ReadChangesLimit& limit) override {
+    return node_->ReadChanges(cursor, limit);
+  }
+  absl::StatusOr<DigestResult> Digest(std::span<const DigestRange> ranges) override {
+    return node_->Digest(ranges);
+  }
+  absl::StatusOr<StoreInfo> Info(const InfoOptions& options) override {
+    return node_->Info(options);
+  }
+  absl::StatusOr<CheckReport> Check(const CheckOptions& options) override {
+    return node_->Check(options);
+  }
+  absl::Status Close() override {
+    const absl::Status status = node_->Close();
+    // A member that was not started has not shut its transport down.
+    MutexLock lock(mutex_);
+    if (transport_ != nullptr) transport_->Shutdown(absl::ZeroDuration());
+    return status;
+  }
+
+ private:
+  [[nodiscard]] std::string Advertised() const {
+    if (!options_.advertise.empty()) {
+      return replication::ParsePeer("advertise", options_.advertise)->ToString();
+    }
+    if (options_.listen.empty()) return {};
+    Address address = *replication::ParseListenAddress("listen", options_.listen);
+    address.port = transport_->port();
+    return address.ToString();
+  }
+
+  std::unique_ptr<Node> node_;
+  const TransportOptions transport_options_;
+  const ReplicationOptions options_;
+  Mutex mutex_;  // RegisterService, Start and Close
+  bool started_ ABSL_GUARDED_BY(mutex_) = false;
+  std::unique_ptr<GrpcTransport> transport_;  // set once
+};
+
+}  // namespace
+
+absl::Status Validate(const ReplicationOptions& options) { return ToNodeOptions(options).status(); }
+
+absl::StatusOr<std::unique_ptr<ReplicatedStore>> OpenReplicatedStore(
+    std::unique_ptr<Backend> backend, const StoreOptions& store,
+    const ReplicationOptions& replication) {
+  AIMEM_ASSIGN_OR_RETURN(const NodeOptions node_options, ToNodeOptions(replication));
+  // Others count what we say is durable.
+  if (!node_options.peers.empty()) AIMEM_RETURN_IF_ERROR(backend->CheckDurable());
+  TransportOptions transport;
+  transport.tls = replication.tls;
+  transport.clock = store.environment.clock;
+  if (replication.tls) AIMEM_RETURN_IF_ERROR(replication::CheckTlsFiles(*replication.tls));
+  AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Node> node,
+                         Node::Open(std::move(backend), store, node_options));
+  auto member = std::make_unique<GrpcReplicatedStore>(std::move(node), transport, replication);
+  if (!replication.listen.empty()) {
+    AIMEM_RETURN_IF_ERROR(member->Listen());
+    AIMEM_RETURN_IF_ERROR(member->Start());
+  }
+  return member;
+}
+
+}  // namespace aimem

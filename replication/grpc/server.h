@@ -1,0 +1,62 @@
+// The calls that come in: one object a call, several of each kind waiting for the next.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "grpcpp/completion_queue.h"
+#include "grpcpp/server_builder.h"
+#include "replication/core/transport.h"
+#include "replication/grpc/call.h"
+#include "replication/grpc/worker.h"
+
+namespace aimem::replication {
+
+struct ServerOptions {
+  int fetches_max = 4;   ///< Streams of pages at once; over it: RESOURCE_EXHAUSTED.
+  int digests_max = 16;  ///< Digests waiting or under way; the same.
+};
+
+/// Takes calls off `queue`, which somebody polls, and hands them to a Service; what blocks goes
+/// to `worker`. Both are borrowed. Thread-safe.
+class Server {
+ public:
+  Server(ServerOptions options, grpc::ServerCompletionQueue* queue, Worker* worker);
+  ~Server();
+
+  /// What the peers' ends of the channels rely on: message sizes, keepalive, no compression.
+  static void Configure(grpc::ServerBuilder& builder);
+  void Register(grpc::ServerBuilder& builder);
+
+  /// The grpc::Server runs: take calls, and hand them to `service`, which is borrowed.
+  void Serve(Service* service);
+
+  /// Streams of pages end now: whoever reads them goes on elsewhere, or later.
+  void Close();
+  /// The grpc::Server is shut down: end the calls that the service did not answer, and wait for
+  /// all tags.
+  void Finish();
+
+ private:
+  class AppendCall;
+  class FetchCall;
+  class DigestCall;
+  class Reply;
+  class Async;  // the generated service
+
+  template <typename Kind>
+  void Arm();
+
+  const ServerOptions options_;
+  grpc::ServerCompletionQueue* const queue_;
+  Worker* const worker_;
+  const std::unique_ptr<Async> async_;
+  Service* service_ = nullptr;  // set before anything runs
+  CallSet calls_;
+  CallSet streams_;
+  std::atomic<bool> closing_{false};
+  std::atomic<int> fetches_{0};
+  std::atomic<int> digests_{0};
+};
+
+}  // namespace aimem::replication

@@ -1,0 +1,97 @@
+// GrpcTransport: carries the protocol over gRPC.
+//
+// One completion queue and one thread that polls it serve the calls of both directions; a second
+// thread runs what may block. Calls that go out hold all they need (client.h), calls that come in
+// too (server.h); SetTimer is an alarm on the same queue.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "aimem/environment.h"
+#include "aimem/replication/replicated_store.h"
+#include "grpcpp/completion_queue.h"
+#include "grpcpp/server.h"
+#include "lib/base/mutex.h"
+#include "replication/core/transport.h"
+#include "replication/grpc/call.h"
+#include "replication/grpc/client.h"
+#include "replication/grpc/server.h"
+#include "replication/grpc/tls.h"
+#include "replication/grpc/worker.h"
+
+namespace aimem::replication {
+
+struct TransportOptions {
+  std::optional<TlsFiles> tls;                    ///< None: plaintext.
+  absl::Duration tls_reload = absl::Seconds(60);  ///< How often the files are read again.
+  absl::Duration fetch_idle = absl::Seconds(30);  ///< Longest wait for a page.
+  absl::Duration digest_deadline = absl::Seconds(5);
+  ServerOptions server;
+  Clock* clock = nullptr;  ///< Of SetTimer's times; borrowed. Null: the system's.
+};
+
+class GrpcTransport final : public Transport {
+ public:
+  /// Take `address` ("host:port", port 0: any). kUnavailable: it is taken, or not ours.
+  static absl::StatusOr<std::unique_ptr<GrpcTransport>> Listen(const std::string& address,
+                                                               const TransportOptions& options);
+  /// Put the service on a host's server. The host shuts its server down before Shutdown.
+  static absl::StatusOr<std::unique_ptr<GrpcTransport>> Lend(grpc::ServerBuilder& builder,
+                                                             const TransportOptions& options);
+  /// Shuts down, without grace, if that has not happened.
+  ~GrpcTransport() override;
+
+  /// Begin to deliver to `service`, which is borrowed: timers first; calls once Serve was called.
+  void Start(Service* service);
+  void Serve();
+  /// That was bound by Listen; 0 after Lend.
+  [[nodiscard]] int port() const { return port_; }
+
+  void Append(const std::string& address, Lane lane, AppendRequest request, absl::Duration deadline,
+              AppendDone done) override;
+  std::unique_ptr<PageStream> Fetch(const std::string& address, FetchRequest request) override;
+  void Digest(const std::string& address, DigestRequest request,
+              absl::AnyInvocable<void(absl::StatusOr<DigestReply>) &&> done) override;
+  void SetTimer(absl::Duration at) override;
+  void Post(absl::AnyInvocable<void() &&> work) override { worker_.Post(std::move(work)); }
+  void Shutdown(absl::Duration grace) override;
+  [[nodiscard]] std::int64_t cancelled() const override { return client_->cut(); }
+
+ private:
+  class Timer;
+
+  explicit GrpcTransport(const TransportOptions& options);
+  absl::Status Prepare(grpc::ServerBuilder& builder);
+  void Poll();
+  void OnTimer(Timer* timer);
+  void ShutDownNow(absl::Duration grace);
+
+  const TransportOptions options_;
+  Clock& clock_;
+  Worker worker_;  // outlives the calls, which post to it
+  Credentials credentials_;
+  std::unique_ptr<grpc::ServerCompletionQueue> queue_;
+  std::unique_ptr<Client> client_;
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<grpc::Server> own_;  // null after Lend
+  int port_ = 0;
+  Service* service_ = nullptr;  // set by Start
+  std::thread poller_;
+  CallSet timers_;
+
+  Mutex mutex_;
+  CondVar changed_;
+  bool serving_ ABSL_GUARDED_BY(mutex_) = false;
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  Timer* timer_ ABSL_GUARDED_BY(mutex_) = nullptr;  // the one that counts
+  absl::Duration timer_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
+};
+
+}  // namespace aimem::replication

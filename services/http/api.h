@@ -1,0 +1,139 @@
+// Api: the routes. Each handler translates a request, asks the Store, and translates the answer.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "aimem/services/http.h"
+#include "aimem/store.h"
+#include "services/http/message.h"
+#include "services/http/metrics.h"
+
+namespace aimem::http {
+
+class Api {
+ public:
+  /// `store` must outlive the Api, and the Api what it gave to `threads`; writes under way keep
+  /// `threads`, which owns the Api.
+  Api(Store& store, const HttpOptions& options, Threads& threads);
+
+  /// Answer `request`, now or later. Never blocks. Runs on the network thread.
+  void Handle(Request request, Respond respond);
+
+  void SetReady(bool ready) { ready_ = ready; }
+  /// From now on nothing is waited for.
+  void Drain() { draining_ = true; }
+
+ private:
+  // One request that is being answered.
+  struct Call {
+    Request request;
+    std::string id;  // from the path
+    Respond respond;
+  };
+  using Handler = void (Api::*)(Call);
+
+  enum class Body { kAny, kMustBeJson };
+  enum class Where { kHere, kReader };
+  struct Method {
+    const char* name;
+    Handler handler;
+    Where where = Where::kHere;
+    Body body = Body::kAny;
+  };
+  // A path: before and after an id, if it has one.
+  struct Path {
+    std::string before;
+    std::string after;
+    bool has_id = false;
+    std::vector<Method> methods;
+  };
+  // What becomes of a write that was committed.
+  using Committed = absl::AnyInvocable<void(Call, WriteResult) &&>;
+
+  // -- Routing (router.cc) ------------------------------------------------------------------------
+  void AddRoutes();
+  void Route(const char* path, std::vector<Method> methods);
+  const Path* Find(std::string_view path, std::string& id) const;
+  void Dispatch(const Path& path, Call call);
+  void Run(Handler handler, Call call);
+  bool Authorised(const Request& request) const;
+
+  // -- Writing (write_routes.cc) ------------------------------------------------------------------
+  void Create(Call call);
+  void Bulk(Call call);
+  void Update(Call call);
+  void Delete(Call call);
+  void Promote(Call call);
+  void Forget(Call call);
+  void Consolidate(Call call);
+  void Link(Call call);
+  void CollectExpired(Call call);
+  void Restore(Call call);
+  void Purge(Call call);
+  void Register(Call call);
+
+  /// Who asks: `claimed`, the header, or a name made up for this request.
+  absl::StatusOr<std::string> Identity(const Request& request, const std::string& claimed = "");
+  /// Write `items` as `agent_id`. `committed` runs on the network thread; every other end is
+  /// answered here.
+  void Write(Call call, std::vector<WriteItem> items, std::string agent_id, bool allow_partial,
+             Committed committed);
+  /// The same for one item of the caller named in the header.
+  void WriteOne(Call call, WriteItem item, Committed committed);
+  /// Answer with what is stored under `id` now, made by `encode`, which gets null if it is gone.
+  void AnswerStored(Call call, std::string id,
+                    absl::AnyInvocable<Response(const Memory*) &&> encode);
+
+  // -- Reading (read_routes.cc) -------------------------------------------------------------------
+  void Get(Call call);
+  void List(Call call);
+  void Search(Call call);
+  void RecallByQuery(Call call);
+  void RecallByBody(Call call);
+  void Links(Call call);
+  void Namespaces(Call call);
+  void Stats(Call call);
+  void Export(Call call);
+  void Archive(Call call);
+  void ArchiveStats(Call call);
+  void Agents(Call call);
+
+  struct RecallRequest;
+  void Recall(Call call, const RecallRequest& recall);
+
+  // -- State (state_routes.cc) --------------------------------------------------------------------
+  void Health(Call call);
+  void Federation(Call call);
+  void Operation(Call call);
+  void MetricsPage(Call call);
+
+  void AskOperation(std::shared_ptr<Call> call, OperationId operation, absl::Duration deadline);
+  void CountMemories();
+
+  void Log(LogLevel level, std::string_view message) const;
+  /// StatusAnswer; what only the operator should know goes to the log.
+  Response Problem(const absl::Status& status) const;
+
+  Store& store_;
+  const HttpOptions options_;
+  Threads& threads_;
+  Clock& clock_;
+  Random& random_;
+  Metrics metrics_;
+  std::map<std::string, Path, std::less<>> fixed_;  // paths without an id
+  std::vector<Path> with_id_;
+  std::atomic<bool> ready_{false};
+  std::atomic<bool> draining_{false};
+};
+
+}  // namespace aimem::http

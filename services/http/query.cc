@@ -1,0 +1,142 @@
+#include "services/http/query.h"
+
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_format.h"
+#include "lib/base/hash.h"
+#include "lib/base/status.h"
+#include "lib/base/utf8.h"
+#include "lib/model/validate.h"
+
+namespace aimem::http {
+namespace {
+
+std::optional<std::string> Decoded(std::string_view text, bool plus_is_space) {
+  std::string decoded;
+  decoded.reserve(text.size());
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '%') {
+      const std::optional<std::string> byte = FromHex(text.substr(at + 1, 2));
+      if (!byte || byte->size() != 1) return std::nullopt;
+      decoded += *byte;
+      at += 2;
+    } else {
+      decoded += plus_is_space && text[at] == '+' ? ' ' : text[at];
+    }
+  }
+  if (!IsUtf8(decoded)) return std::nullopt;
+  return decoded;
+}
+
+absl::StatusOr<absl::Time> TimeOf(std::string_view name, const std::string& text) {
+  const std::optional<absl::Time> time = model::ParseTime(text);
+  if (!time) {
+    return absl::InvalidArgumentError(absl::StrFormat("%s is not valid RFC3339: '%s'", name, text));
+  }
+  return *time;
+}
+
+}  // namespace
+
+std::optional<std::string> DecodeSegment(std::string_view segment) {
+  return Decoded(segment, false);
+}
+
+Query::Query(std::string_view query) {
+  while (!query.empty()) {
+    const std::size_t end = std::min(query.find('&'), query.size());
+    const std::string_view pair = query.substr(0, end);
+    query.remove_prefix(std::min(end + 1, query.size()));
+    if (pair.empty()) continue;
+    const std::size_t equals = std::min(pair.find('='), pair.size());
+    std::optional<std::string> key = Decoded(pair.substr(0, equals), true);
+    std::optional<std::string> value =
+        Decoded(pair.substr(std::min(equals + 1, pair.size())), true);
+    if (!key || !value) {
+      Refuse("a percent escape that is not one, or not UTF-8");
+    } else if (!values_.emplace(*key, *std::move(value)).second) {
+      Refuse(absl::StrFormat("duplicate field `%s`", *key));
+    }
+  }
+}
+
+void Query::Refuse(std::string_view why) {
+  if (error_.empty()) error_ = absl::StrFormat("Failed to deserialize query string: %s", why);
+}
+
+std::optional<std::string> Query::Text(const std::string& key) {
+  const auto found = values_.find(key);
+  if (found == values_.end()) return std::nullopt;
+  return found->second;
+}
+
+std::optional<std::int64_t> Query::Integer(const std::string& key) {
+  const std::optional<std::string> text = Text(key);
+  if (!text) return std::nullopt;
+  std::int64_t value = 0;
+  if (!absl::SimpleAtoi(*text, &value)) {
+    Refuse(absl::StrFormat("%s: invalid digit found in string", key));
+    return std::nullopt;
+  }
+  return value;
+}
+
+std::optional<std::int64_t> Query::Unsigned(const std::string& key) {
+  const std::optional<std::int64_t> value = Integer(key);
+  if (value && *value < 0) {
+    Refuse(absl::StrFormat("%s: invalid digit found in string", key));
+    return std::nullopt;
+  }
+  return value;
+}
+
+std::optional<Tier> Query::TierOf(const std::string& key) {
+  const std::optional<std::string> text = Text(key);
+  if (!text) return std::nullopt;
+  const std::optional<Tier> tier = ParseTier(*text);
+  if (!tier) {
+    Refuse(absl::StrFormat("%s: unknown variant `%s`, expected one of `short`, `mid`, `long`", key,
+                           *text));
+  }
+  return tier;
+}
+
+absl::Status SetTimes(const std::optional<std::string>& since,
+                      const std::optional<std::string>& until, Filter& filter) {
+  if (since) {
+    AIMEM_ASSIGN_OR_RETURN(filter.since, TimeOf("since", *since));
+  }
+  if (until) {
+    AIMEM_ASSIGN_OR_RETURN(filter.until, TimeOf("until", *until));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetAsAgent(const std::optional<std::string>& as_agent, Filter& filter) {
+  if (!as_agent) return absl::OkStatus();
+  std::string namespace_ = *as_agent;
+  const absl::Status status = model::CheckNamespace(namespace_);
+  if (!status.ok()) return Annotate(status, "invalid as_agent");
+  filter.as_agent = std::move(namespace_);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Filter> FilterOf(Query& query) {
+  Filter filter;
+  filter.namespace_ = query.Text("namespace");
+  filter.tier = query.TierOf("tier");
+  filter.min_priority = query.Integer("min_priority");
+  if (std::optional<std::string> tag = query.Text("tags"); tag && !tag->empty()) {
+    filter.tags.push_back(*std::move(tag));
+  }
+  AIMEM_RETURN_IF_ERROR(SetTimes(query.Text("since"), query.Text("until"), filter));
+  filter.agent_id = query.Text("agent_id");
+  if (filter.agent_id) {
+    const absl::Status status = model::CheckAgentId(*filter.agent_id);
+    if (!status.ok()) return Annotate(status, "invalid agent_id filter");
+  }
+  return filter;
+}
+
+}  // namespace aimem::http

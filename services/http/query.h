@@ -1,0 +1,54 @@
+// What a URL says: its query, and ids in its path.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "aimem/requests.h"
+
+namespace aimem::http {
+
+/// One segment of a path, percent-decoded. nullopt: a malformed escape, or what it stands for is
+/// not UTF-8.
+std::optional<std::string> DecodeSegment(std::string_view segment);
+
+/// The parameters of a query, each read once. Keys that nobody reads are ignored.
+///
+/// An error that the URL itself is to blame for is kept as text of an answer 400: the first one
+/// counts, and what is read after it is of no use.
+class Query {
+ public:
+  explicit Query(std::string_view query);
+
+  std::optional<std::string> Text(const std::string& key);
+  /// Not negative.
+  std::optional<std::int64_t> Unsigned(const std::string& key);
+  std::optional<std::int64_t> Integer(const std::string& key);
+  std::optional<Tier> TierOf(const std::string& key);
+
+  /// "Failed to deserialize query string: …"; empty: all could be read.
+  [[nodiscard]] const std::string& error() const { return error_; }
+
+ private:
+  void Refuse(std::string_view why);
+
+  std::map<std::string, std::string> values_;
+  std::string error_;
+};
+
+/// namespace, tier, min_priority, since, until, tags and agent_id. kInvalidArgument: a value that
+/// can be read and is not valid.
+absl::StatusOr<Filter> FilterOf(Query& query);
+/// Set the filter's as_agent. kInvalidArgument: no namespace.
+absl::Status SetAsAgent(const std::optional<std::string>& as_agent, Filter& filter);
+
+/// since and until as a filter takes them.
+absl::Status SetTimes(const std::optional<std::string>& since,
+                      const std::optional<std::string>& until, Filter& filter);
+
+}  // namespace aimem::http

@@ -1,0 +1,313 @@
+// Routes that read: memories, links, archive, counts.
+#include <algorithm>
+#include <map>
+#include <ostream>
+#include <streambuf>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "aimem/transfer.h"
+#include "lib/base/status.h"
+#include "lib/base/utf8.h"
+#include "lib/model/validate.h"
+#include "lib/transfer/shape_json.h"
+#include "services/http/answers.h"
+#include "services/http/api.h"
+#include "services/http/codec.h"
+#include "services/http/query.h"
+
+namespace aimem::http {
+namespace {
+
+using transfer::JsonArray;
+using transfer::JsonObject;
+
+constexpr std::int64_t kRowsMax = 1'000'000;
+constexpr std::int64_t kRowsAtOnce = 10'000;
+constexpr std::int64_t kListMax = 200;
+constexpr std::int64_t kRecallMax = 50;
+constexpr std::int64_t kArchiveMax = 1'000;
+constexpr std::size_t kExportBytesMax = 256u << 20;
+
+template <typename Values>
+std::int64_t Count(const Values& values) {
+  return static_cast<std::int64_t>(values.size());
+}
+
+// Keeps what is written up to a limit; then the stream fails.
+class LimitedBuffer final : public std::streambuf {
+ public:
+  explicit LimitedBuffer(std::size_t limit) : limit_(limit) {}
+  std::string Take() { return std::move(text_); }
+  [[nodiscard]] bool full() const { return full_; }
+
+ protected:
+  std::streamsize xsputn(const char* bytes, std::streamsize count) override {
+    if (full_ || text_.size() + static_cast<std::size_t>(count) > limit_) {
+      full_ = true;
+      return 0;
+    }
+    text_.append(bytes, static_cast<std::size_t>(count));
+    return count;
+  }
+  int_type overflow(int_type c) override {
+    if (traits_type::eq_int_type(c, traits_type::eof())) return traits_type::not_eof(c);
+    const char byte = traits_type::to_char_type(c);
+    return xsputn(&byte, 1) == 1 ? c : traits_type::eof();
+  }
+
+ private:
+  std::size_t limit_;
+  std::string text_;
+  bool full_ = false;
+};
+
+}  // namespace
+
+// -- Memories -------------------------------------------------------------------------------------
+
+void Api::Get(Call call) {
+  absl::Status status = model::CheckId(call.id);
+  if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
+  const absl::StatusOr<Memory> memory = store_.Get(call.id);
+  if (!memory.ok()) return std::move(call.respond)(Problem(memory.status()));
+  ListRequest request;
+  request.kind = ListKind::kLinks;
+  request.of_id = memory->id;
+  request.limit = kRowsMax;
+  const absl::StatusOr<ListResult> links = store_.List(request);
+  if (!links.ok()) return std::move(call.respond)(Problem(links.status()));
+  std::move(call.respond)(JsonAnswer(200, JsonObject()
+                                              .Raw("memory", MemoryToJson(*memory))
+                                              .Raw("links", transfer::LinkArray(links->links))
+                                              .Build()));
+}
+
+void Api::List(Call call) {
+  Query query(call.request.query);
+  ListRequest request;
+  absl::StatusOr<Filter> filter = FilterOf(query);
+  request.limit = std::min(query.Unsigned("limit").value_or(20), kListMax);
+  request.offset = query.Unsigned("offset").value_or(0);
+  if (!query.error().empty()) return std::move(call.respond)(TextAnswer(400, query.error()));
+  if (!filter.ok()) return std::move(call.respond)(StatusAnswer(filter.status()));
+  request.filter = *std::move(filter);
+  const absl::StatusOr<ListResult> result = store_.List(request);
+  if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
+  std::move(call.respond)(
+      JsonAnswer(200, JsonObject()
+                          .Raw("memories", transfer::MemoryArray(result->memories))
+                          .Int("count", Count(result->memories))
+                          .Build()));
+}
+
+void Api::Search(Call call) {
+  Query query(call.request.query);
+  SearchRequest request;
+  absl::StatusOr<Filter> filter = FilterOf(query);
+  request.match = Match::kAll;
+  request.limit = std::min(query.Unsigned("limit").value_or(20), kListMax);
+  const std::optional<std::string> words = query.Text("q");
+  if (!query.error().empty()) return std::move(call.respond)(TextAnswer(400, query.error()));
+  if (!words) {
+    return std::move(call.respond)(
+        TextAnswer(400, "Failed to deserialize query string: missing field `q`"));
+  }
+  if (TrimWhitespace(*words).empty()) {
+    return std::move(call.respond)(ErrorAnswer(400, "query is required"));
+  }
+  absl::Status status = filter.status();
+  if (status.ok()) status = SetAsAgent(query.Text("as_agent"), *filter);
+  if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
+  request.query = *words;
+  request.filter = *std::move(filter);
+  absl::StatusOr<SearchResult> result = store_.Search(request);
+  if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
+  std::vector<Memory> memories;
+  for (SearchHit& hit : result->hits) memories.push_back(std::move(hit.memory));
+  std::move(call.respond)(JsonAnswer(200, JsonObject()
+                                              .Raw("results", transfer::MemoryArray(memories))
+                                              .Int("count", Count(memories))
+                                              .Text("query", *words)
+                                              .Build()));
+}
+
+struct Api::RecallRequest {
+  SearchRequest search;
+  std::optional<std::string> tags, since, until, as_agent;
+};
+
+void Api::RecallByQuery(Call call) {
+  Query query(call.request.query);
+  RecallRequest recall;
+  recall.search.query = query.Text("context").value_or("");
+  recall.search.filter.namespace_ = query.Text("namespace");
+  recall.search.limit = query.Unsigned("limit").value_or(10);
+  recall.search.budget_tokens = query.Unsigned("budget_tokens");
+  recall.tags = query.Text("tags");
+  recall.since = query.Text("since");
+  recall.until = query.Text("until");
+  recall.as_agent = query.Text("as_agent");
+  if (!query.error().empty()) return std::move(call.respond)(TextAnswer(400, query.error()));
+  // A GET changes nothing (RFC 9110, section 9.2.1), so it does not count as a use.
+  Recall(std::move(call), recall);
+}
+
+void Api::RecallByBody(Call call) {
+  absl::StatusOr<RecallBody> body = DecodeRecall(call.request.body);
+  if (!body.ok()) return std::move(call.respond)(BodyAnswer(body.status()));
+  RecallRequest recall;
+  recall.search.query = std::move(body->context);
+  recall.search.filter.namespace_ = std::move(body->namespace_);
+  recall.search.limit = body->limit.value_or(10);
+  recall.search.budget_tokens = body->budget_tokens;
+  recall.search.touch = true;
+  recall.tags = std::move(body->tags);
+  recall.since = std::move(body->since);
+  recall.until = std::move(body->until);
+  recall.as_agent = std::move(body->as_agent);
+  Recall(std::move(call), recall);
+}
+
+void Api::Recall(Call call, const RecallRequest& recall) {
+  SearchRequest request = recall.search;
+  if (TrimWhitespace(request.query).empty()) {
+    return std::move(call.respond)(ErrorAnswer(400, "context is required"));
+  }
+  request.match = Match::kAny;
+  request.with_ancestors = true;
+  request.limit = std::min(request.limit, kRecallMax);
+  if (recall.tags && !recall.tags->empty()) request.filter.tags.push_back(*recall.tags);
+  absl::Status status = SetTimes(recall.since, recall.until, request.filter);
+  if (status.ok()) status = SetAsAgent(recall.as_agent, request.filter);
+  if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
+  const absl::Duration begin = clock_.Monotonic();
+  const absl::StatusOr<SearchResult> result = store_.Search(request);
+  if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
+  metrics_.CountRecall(clock_.Monotonic() - begin);
+  std::vector<std::string> hits;
+  hits.reserve(result->hits.size());
+  for (const SearchHit& hit : result->hits) hits.push_back(transfer::HitJson(hit, false));
+  JsonObject body;
+  body.Raw("memories", JsonArray(hits))
+      .Int("count", Count(hits))
+      .Int("tokens_used", result->tokens_used);
+  if (request.budget_tokens) body.Int("budget_tokens", *request.budget_tokens);
+  std::move(call.respond)(JsonAnswer(200, body.Build()));
+}
+
+// -- Links, counts, export ------------------------------------------------------------------------
+
+void Api::Links(Call call) {
+  const absl::Status status = model::CheckId(call.id);
+  if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
+  ListRequest request;
+  request.kind = ListKind::kLinks;
+  request.of_id = call.id;
+  request.limit = kRowsMax;
+  const absl::StatusOr<ListResult> result = store_.List(request);
+  if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
+  std::move(call.respond)(
+      JsonAnswer(200, JsonObject().Raw("links", transfer::LinkArray(result->links)).Build()));
+}
+
+void Api::Namespaces(Call call) {
+  ListRequest request;
+  request.kind = ListKind::kNamespaces;
+  request.limit = kRowsMax;
+  const absl::StatusOr<ListResult> result = store_.List(request);
+  if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
+  std::move(call.respond)(JsonAnswer(
+      200,
+      JsonObject().Raw("namespaces", transfer::NamespaceCountArray(result->namespaces)).Build()));
+}
+
+void Api::Stats(Call call) {
+  const absl::StatusOr<StoreInfo> info = store_.Info({.counts = true});
+  if (!info.ok()) return std::move(call.respond)(Problem(info.status()));
+  std::move(call.respond)(JsonAnswer(200, transfer::StatsJson(*info)));
+}
+
+void Api::Export(Call call) {
+  LimitedBuffer buffer(kExportBytesMax);
+  std::ostream out(&buffer);
+  const absl::Status status = ExportJson(store_, clock_.Now(), out);
+  if (buffer.full()) {
+    return std::move(call.respond)(ErrorAnswer(
+        413, absl::StrFormat("the export is larger than %d bytes: use the export command",
+                             kExportBytesMax)));
+  }
+  if (!status.ok()) return std::move(call.respond)(Problem(status));
+  std::move(call.respond)(JsonAnswer(200, buffer.Take()));
+}
+
+// -- Archive, agents ------------------------------------------------------------------------------
+
+void Api::Archive(Call call) {
+  Query query(call.request.query);
+  ListRequest request;
+  request.kind = ListKind::kArchived;
+  request.filter.namespace_ = query.Text("namespace");
+  request.limit = std::min(query.Unsigned("limit").value_or(50), kArchiveMax);
+  request.offset = query.Unsigned("offset").value_or(0);
+  if (!query.error().empty()) return std::move(call.respond)(TextAnswer(400, query.error()));
+  const absl::StatusOr<ListResult> result = store_.List(request);
+  if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
+  std::vector<std::string> rows;
+  for (const ArchivedMemory& row : result->archived) rows.push_back(transfer::ArchivedJson(row));
+  std::move(call.respond)(JsonAnswer(
+      200, JsonObject().Raw("archived", JsonArray(rows)).Int("count", Count(rows)).Build()));
+}
+
+void Api::ArchiveStats(Call call) {
+  std::map<std::string, std::int64_t> counts;
+  std::int64_t total = 0;
+  ListRequest request;
+  request.kind = ListKind::kArchived;
+  request.limit = kRowsAtOnce;
+  do {
+    absl::StatusOr<ListResult> page = store_.List(request);
+    if (!page.ok()) return std::move(call.respond)(Problem(page.status()));
+    for (const ArchivedMemory& row : page->archived) ++counts[row.memory.namespace_];
+    total += Count(page->archived);
+    request.page_token = std::move(page->next_page_token);
+  } while (!request.page_token.empty());
+  std::vector<NamespaceCount> by_namespace;
+  for (const auto& [name, count] : counts) by_namespace.push_back({name, count});
+  std::stable_sort(
+      by_namespace.begin(), by_namespace.end(),
+      [](const NamespaceCount& a, const NamespaceCount& b) { return a.count > b.count; });
+  std::move(call.respond)(
+      JsonAnswer(200, JsonObject()
+                          .Int("archived_total", total)
+                          .Raw("by_namespace", transfer::NamespaceCountArray(by_namespace))
+                          .Build()));
+}
+
+void Api::Purge(Call call) {
+  Query query(call.request.query);
+  const PurgeArchive purge{query.Integer("older_than_days")};
+  if (!query.error().empty()) return std::move(call.respond)(TextAnswer(400, query.error()));
+  WriteOne(std::move(call), purge, [](Call done, const WriteResult& result) {
+    std::move(done.respond)(JsonAnswer(200, JsonObject()
+                                                .Int("purged", result.items[0].count)
+                                                .Text("operation_id", result.operation.ToString())
+                                                .Build()));
+  });
+}
+
+void Api::Agents(Call call) {
+  ListRequest request;
+  request.kind = ListKind::kAgents;
+  request.limit = kRowsMax;
+  const absl::StatusOr<ListResult> result = store_.List(request);
+  if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
+  std::vector<std::string> agents;
+  for (const Memory& memory : result->memories) {
+    agents.push_back(transfer::AgentJson(transfer::ReadAgent(memory)));
+  }
+  std::move(call.respond)(JsonAnswer(
+      200, JsonObject().Int("count", Count(agents)).Raw("agents", JsonArray(agents)).Build()));
+}
+
+}  // namespace aimem::http

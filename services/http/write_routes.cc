@@ -1,0 +1,349 @@
+// Routes that change memories and links.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "aimem/transfer.h"
+#include "lib/base/status.h"
+#include "lib/base/utf8.h"
+#include "lib/model/validate.h"
+#include "services/http/answers.h"
+#include "services/http/api.h"
+#include "services/http/codec.h"
+
+namespace aimem::http {
+namespace {
+
+using transfer::JsonObject;
+
+constexpr std::size_t kBulkMax = 1'000;
+
+// What the answer to every committed write ends with.
+void AddOutcome(const WriteResult& result, JsonObject& body) {
+  if (result.quorum) body.Int("quorum_acks", result.quorum->got());
+  body.Text("operation_id", result.operation.ToString());
+}
+
+Response Done(int status, JsonObject body, const WriteResult& result) {
+  AddOutcome(result, body);
+  return JsonAnswer(status, body.Build());
+}
+
+absl::Status SetExpiry(const std::optional<std::string>& text, std::optional<absl::Time>& expiry) {
+  if (!text) return absl::OkStatus();
+  expiry = model::ParseTime(*text);
+  if (expiry) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrFormat("expires_at is not valid RFC3339: '%s'", *text));
+}
+
+absl::Status SetExpiry(const std::optional<std::string>& text, PatchMemory& patch) {
+  if (!text) return absl::OkStatus();
+  std::optional<absl::Time> expiry;
+  if (!text->empty()) AIMEM_RETURN_IF_ERROR(SetExpiry(text, expiry));
+  patch.expires_at = expiry;
+  return absl::OkStatus();
+}
+
+// The items of a bulk request as one batch has them. A batch has one author; where the items have
+// several, each is written down in its own metadata, and the batch has none.
+absl::Status SetAuthors(std::vector<CreateBody>& bodies, std::string& author) {
+  const bool one_author = std::all_of(bodies.begin(), bodies.end(),
+                                      [](const CreateBody& body) { return body.agent_id.empty(); });
+  if (one_author) return absl::OkStatus();
+  for (CreateBody& body : bodies) {
+    const std::string& own = body.agent_id.empty() ? author : body.agent_id;
+    const absl::Status status = model::CheckAgentId(own);
+    if (!status.ok()) return Annotate(status, "invalid agent_id");
+    body.put.metadata = WithAgentId(body.put.metadata, own);
+  }
+  author.clear();
+  return absl::OkStatus();
+}
+
+// Copies of a status share their text by a count that ThreadSanitizer cannot see in Debian's
+// Abseil: a result that goes to another thread takes texts of its own along.
+void Separate(WriteResult& result) {
+  const auto own = [](absl::Status& status) {
+    if (!status.ok()) status = absl::Status(status.code(), status.message());
+  };
+  own(result.status);
+  for (ItemResult& item : result.items) own(item.status);
+}
+
+}  // namespace
+
+// -- How all of them end --------------------------------------------------------------------------
+
+void Api::Write(Call call, std::vector<WriteItem> items, std::string agent_id, bool allow_partial,
+                Committed committed) {
+  WriteOptions options;
+  options.agent_id = std::move(agent_id);
+  options.request_id = call.request.request_id;
+  options.allow_partial = allow_partial;
+  auto done = [this, keep = threads_.shared_from_this(), call = std::move(call),
+               committed = std::move(committed)](WriteResult result) mutable {
+    // The store's thread has better things to do than to write JSON.
+    Separate(result);
+    keep->Post([this, call = std::move(call), committed = std::move(committed),
+                result = std::move(result)]() mutable {
+      metrics_.CountWrite(result.outcome);
+      if (result.replayed) {
+        call.respond = [respond = std::move(call.respond)](Response response) mutable {
+          response.headers.emplace_back("Idempotent-Replay", "true");
+          std::move(respond)(std::move(response));
+        };
+      }
+      const absl::Status refusal =
+          result.outcome == WriteOutcome::kCommitted && result.items.empty()
+              ? absl::InternalError("the store gave no results")
+              : Refusal(result);
+      if (result.outcome == WriteOutcome::kCommitted && refusal.ok()) {
+        return std::move(committed)(std::move(call), std::move(result));
+      }
+      Response response = result.outcome == WriteOutcome::kCommitted
+                              ? StatusAnswer(refusal)
+                              : OutcomeAnswer(result, PrefersAsync(call.request.prefer));
+      if (response.status == 500) {
+        Log(LogLevel::kError, absl::StrFormat("http: a write failed: %s", refusal.ToString()));
+      }
+      std::move(call.respond)(std::move(response));
+    });
+  };
+  store_.WriteAsync(WriteBatch{std::move(items)}, options, std::move(done));
+}
+
+void Api::WriteOne(Call call, WriteItem item, Committed committed) {
+  absl::StatusOr<std::string> agent_id = Identity(call.request);
+  if (!agent_id.ok()) return std::move(call.respond)(StatusAnswer(agent_id.status()));
+  std::vector<WriteItem> items;
+  items.push_back(std::move(item));
+  Write(std::move(call), std::move(items), *std::move(agent_id), /*allow_partial=*/false,
+        std::move(committed));
+}
+
+void Api::AnswerStored(Call call, std::string id,
+                       absl::AnyInvocable<Response(const Memory*) &&> encode) {
+  threads_.Read(
+      [this, call = std::move(call), id = std::move(id), encode = std::move(encode)]() mutable {
+        const absl::StatusOr<Memory> memory = store_.Get(id);
+        std::move(call.respond)(std::move(encode)(memory.ok() ? &*memory : nullptr));
+      });
+}
+
+// -- Memories -------------------------------------------------------------------------------------
+
+void Api::Create(Call call) {
+  absl::StatusOr<CreateBody> body = DecodeCreate(call.request.body);
+  if (!body.ok()) return std::move(call.respond)(BodyAnswer(body.status()));
+  absl::StatusOr<std::string> agent_id = Identity(call.request, body->agent_id);
+  absl::Status status = SetExpiry(body->expires_at, body->put.expires_at);
+  if (status.ok()) status = agent_id.status();
+  if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
+
+  // As they are stored: without white space at their ends.
+  Memory asked;
+  asked.tier = body->put.tier;
+  asked.namespace_ = TrimWhitespace(body->put.namespace_);
+  asked.title = TrimWhitespace(body->put.title);
+  call.respond = [this, tier = asked.tier,
+                  respond = std::move(call.respond)](Response response) mutable {
+    metrics_.CountStore(tier, response.status < 300);
+    std::move(respond)(std::move(response));
+  };
+  const auto answer = [](const Memory& memory, const std::string& agent,
+                         const WriteResult& result) {
+    JsonObject object;
+    object.Text("id", result.items[0].id)
+        .Text("tier", TierName(memory.tier))
+        .Text("namespace", memory.namespace_)
+        .Text("title", memory.title)
+        .Text("agent_id", agent);
+    return Done(201, std::move(object), result);
+  };
+  std::vector<WriteItem> items;
+  items.emplace_back(std::move(body->put));
+  std::string author = *agent_id;
+  Write(std::move(call), std::move(items), std::move(author), false,
+        [this, asked = std::move(asked), agent = *std::move(agent_id), answer](
+            Call done, WriteResult result) mutable {
+          if (result.items[0].effect == ItemEffect::kCreated && !result.replayed) {
+            return std::move(done.respond)(answer(asked, agent, result));
+          }
+          // An update keeps or raises what the memory had: the answer says what is stored.
+          std::string id = result.items[0].id;
+          AnswerStored(std::move(done), std::move(id),
+                       [asked = std::move(asked), agent = std::move(agent), answer,
+                        result = std::move(result)](const Memory* stored) mutable {
+                         if (stored == nullptr) return answer(asked, agent, result);
+                         return answer(*stored, AgentIdOf(stored->metadata), result);
+                       });
+        });
+}
+
+void Api::Bulk(Call call) {
+  absl::StatusOr<std::vector<CreateBody>> bodies = DecodeBulk(call.request.body);
+  if (!bodies.ok()) return std::move(call.respond)(BodyAnswer(bodies.status()));
+  if (bodies->size() > kBulkMax) {
+    return std::move(call.respond)(
+        ErrorAnswer(400, absl::StrFormat("bulk operations limited to %d items", kBulkMax)));
+  }
+  absl::StatusOr<std::string> author = Identity(call.request);
+  absl::Status status = author.status();
+  if (status.ok()) status = SetAuthors(*bodies, *author);
+  if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
+
+  std::vector<std::string> errors;
+  std::vector<std::string> titles;
+  std::vector<WriteItem> items;
+  for (CreateBody& body : *bodies) {
+    std::string title = body.put.title;
+    const absl::Status expiry = SetExpiry(body.expires_at, body.put.expires_at);
+    if (!expiry.ok()) {
+      errors.push_back(absl::StrFormat("%s: %s", title, ToStd(expiry.message())));
+      continue;
+    }
+    titles.push_back(std::move(title));
+    items.emplace_back(std::move(body.put));
+  }
+  const auto answer = [](std::int64_t created, const std::vector<std::string>& failed) {
+    return JsonObject().Int("created", created).Raw("errors", transfer::JsonStrings(failed));
+  };
+  if (items.empty()) return std::move(call.respond)(JsonAnswer(200, answer(0, errors).Build()));
+  Write(std::move(call), std::move(items), *std::move(author), /*allow_partial=*/true,
+        [answer, errors = std::move(errors), titles = std::move(titles)](
+            Call done, const WriteResult& result) mutable {
+          std::int64_t created = 0;
+          for (std::size_t i = 0; i < result.items.size(); ++i) {
+            const absl::Status& item = result.items[i].status;
+            if (item.ok()) {
+              ++created;
+            } else {
+              errors.push_back(absl::StrFormat("%s: %s", titles[i], ToStd(item.message())));
+            }
+          }
+          std::move(done.respond)(Done(200, answer(created, errors), result));
+        });
+}
+
+void Api::Update(Call call) {
+  absl::StatusOr<PatchBody> body = DecodePatch(call.request.body);
+  if (!body.ok()) return std::move(call.respond)(BodyAnswer(body.status()));
+  absl::Status status = model::CheckId(call.id);
+  if (status.ok()) status = SetExpiry(body->expires_at, body->patch);
+  if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
+  body->patch.id = call.id;
+  WriteOne(std::move(call), std::move(body->patch), [this](Call done, WriteResult result) {
+    std::string id = result.items[0].id;
+    AnswerStored(std::move(done), id, [id, result = std::move(result)](const Memory* stored) {
+      if (stored != nullptr) return Done(200, transfer::MemoryObject(*stored), result);
+      // Somebody deleted it since: the update was made all the same.
+      return Done(200, std::move(JsonObject().Text("id", id)), result);
+    });
+  });
+}
+
+void Api::Delete(Call call) {
+  const absl::Status status = model::CheckId(call.id);
+  if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
+  std::string id = call.id;
+  WriteOne(std::move(call), DeleteMemory{std::move(id)}, [](Call done, const WriteResult& result) {
+    std::move(done.respond)(Done(200, std::move(JsonObject().Bool("deleted", true)), result));
+  });
+}
+
+void Api::Promote(Call call) {
+  const absl::Status status = model::CheckId(call.id);
+  if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
+  std::string id = call.id;
+  WriteOne(std::move(call), PromoteMemory{std::move(id), ""},
+           [](Call done, const WriteResult& result) {
+             const std::string& full = result.items[0].id.empty() ? done.id : result.items[0].id;
+             JsonObject body;
+             body.Bool("promoted", true).Text("id", full).Text("tier", TierName(Tier::kLong));
+             std::move(done.respond)(Done(200, std::move(body), result));
+           });
+}
+
+// -- Several at once ------------------------------------------------------------------------------
+
+void Api::Forget(Call call) {
+  absl::StatusOr<ForgetMemories> forget = DecodeForget(call.request.body);
+  if (!forget.ok()) return std::move(call.respond)(BodyAnswer(forget.status()));
+  if (!forget->namespace_ && !forget->pattern && !forget->tier) {
+    return std::move(call.respond)(
+        ErrorAnswer(400, "at least one of namespace, pattern, or tier is required"));
+  }
+  WriteOne(std::move(call), *std::move(forget), [](Call done, const WriteResult& result) {
+    JsonObject body;
+    body.Int("deleted", result.items[0].count);
+    std::move(done.respond)(Done(200, std::move(body), result));
+  });
+}
+
+void Api::Consolidate(Call call) {
+  absl::StatusOr<ConsolidateBody> body = DecodeConsolidate(call.request.body);
+  if (!body.ok()) return std::move(call.respond)(BodyAnswer(body.status()));
+  absl::StatusOr<std::string> agent_id = Identity(call.request, body->agent_id);
+  if (!agent_id.ok()) return std::move(call.respond)(StatusAnswer(agent_id.status()));
+  const auto count = static_cast<std::int64_t>(body->consolidate.ids.size());
+  std::vector<WriteItem> items;
+  items.emplace_back(std::move(body->consolidate));
+  Write(std::move(call), std::move(items), *std::move(agent_id), false,
+        [count](Call done, const WriteResult& result) {
+          JsonObject answer;
+          answer.Text("id", result.items[0].id).Int("consolidated", count);
+          std::move(done.respond)(Done(201, std::move(answer), result));
+        });
+}
+
+void Api::Link(Call call) {
+  absl::StatusOr<AddLink> link = DecodeLink(call.request.body);
+  if (!link.ok()) return std::move(call.respond)(BodyAnswer(link.status()));
+  WriteOne(std::move(call), *std::move(link), [](Call done, const WriteResult& result) {
+    std::move(done.respond)(Done(201, std::move(JsonObject().Bool("linked", true)), result));
+  });
+}
+
+void Api::CollectExpired(Call call) {
+  WriteOne(std::move(call), ExpireMemories{}, [](Call done, const WriteResult& result) {
+    JsonObject body;
+    body.Int("expired_deleted", result.items[0].count);
+    std::move(done.respond)(Done(200, std::move(body), result));
+  });
+}
+
+// -- Archive, agents ------------------------------------------------------------------------------
+
+void Api::Restore(Call call) {
+  const absl::Status status = model::CheckId(call.id);
+  if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
+  std::string id = call.id;
+  // What is missing here is missing in the archive.
+  call.respond = [respond = std::move(call.respond)](Response response) mutable {
+    if (response.status == 404) response = ErrorAnswer(404, "not found in archive");
+    std::move(respond)(std::move(response));
+  };
+  WriteOne(std::move(call), RestoreMemory{std::move(id)}, [](Call done, const WriteResult& result) {
+    JsonObject body;
+    body.Bool("restored", true).Text("id", done.id);
+    std::move(done.respond)(Done(200, std::move(body), result));
+  });
+}
+
+void Api::Register(Call call) {
+  absl::StatusOr<RegisterAgent> agent = DecodeAgent(call.request.body);
+  if (!agent.ok()) return std::move(call.respond)(BodyAnswer(agent.status()));
+  const RegisterAgent shown = *agent;
+  WriteOne(std::move(call), *std::move(agent), [shown](Call done, const WriteResult& result) {
+    JsonObject body;
+    body.Bool("registered", true)
+        .Text("id", result.items[0].id)
+        .Text("agent_id", shown.agent_id)
+        .Text("agent_type", shown.agent_type)
+        .Raw("capabilities", transfer::JsonStrings(shown.capabilities));
+    std::move(done.respond)(Done(201, std::move(body), result));
+  });
+}
+
+}  // namespace aimem::http

@@ -1,0 +1,206 @@
+// serve as a process: what it says, what ends it, and who else sees what it writes.
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "support/http/http_client.h"
+#include "tests/cli/run.h"
+
+namespace aimem::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class Serve : public Cli {
+ protected:
+  /// The arguments that every server of these tests has, then `more`.
+  static std::vector<std::string> Arguments(const std::vector<std::string>& more,
+                                            const std::string& port = "0") {
+    std::vector<std::string> arguments = {"--db", "m.db", "serve", "--port", port};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+
+  /// Start a server and wait for its line.
+  void Begin(const std::vector<std::string>& more = {}, const std::string& port = "0") {
+    server_ = std::make_unique<Child>(program(), Arguments(more, port), Start{}, folder());
+    line_ = server_->ReadErrorLine("listening on ");
+    const std::size_t at = line_.find("listening on 127.0.0.1:");
+    ASSERT_NE(at, std::string::npos) << line_;
+    port_ = std::atoi(line_.c_str() + at + std::string("listening on 127.0.0.1:").size());
+    ASSERT_GT(port_, 0) << line_;
+  }
+
+  Ran End(int signal = SIGTERM) {
+    server_->Signal(signal);
+    Ran ran = server_->Wait();
+    server_.reset();
+    return ran;
+  }
+
+  nlohmann::json Request(const std::string& method, const std::string& target, int expected,
+                         const std::string& body = "", const support::HttpHeaders& headers = {}) {
+    support::HttpClient client("127.0.0.1", port_);
+    const auto answer = client.Send(method, target, body, headers, absl::Seconds(20));
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    if (!answer.ok()) return nlohmann::json::object();
+    EXPECT_EQ(answer->status, expected) << answer->body;
+    return nlohmann::json::parse(answer->body, nullptr, false);
+  }
+
+  std::unique_ptr<Child> server_;
+  std::string line_;
+  int port_ = 0;
+};
+
+TEST_F(Serve, SaysWhereItListensAndWhoItIs) {
+  Begin();
+  EXPECT_THAT(line_, AllOf(HasSubstr("replication on 127.0.0.1:"), HasSubstr("member "),
+                           HasSubstr("W=1 of N=1")));
+  const nlohmann::json health = Request("GET", "/api/v1/health", 200);
+  EXPECT_EQ(health.value("status", ""), "ok");
+  EXPECT_EQ(health.value("voters", 0), 1);
+  EXPECT_EQ(End().code, 0);
+}
+
+TEST_F(Serve, EitherSignalEndsItWellAndThePortIsFreeAtOnce) {
+  Begin();
+  const std::string port = std::to_string(port_);
+  for (const int signal : {SIGTERM, SIGINT, SIGTERM}) {
+    Request("POST", "/api/v1/memories", 201,
+            R"({"title":"t","content":"c","tier":"long","namespace":"ns"})");
+    const Ran ran = End(signal);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    Begin({}, port);
+  }
+  EXPECT_EQ(Request("GET", "/api/v1/memories", 200).value("count", 0), 1);
+  EXPECT_EQ(End().code, 0);
+  EXPECT_EQ(Json({"--db", "m.db", "list"}).value("count", 0), 1);
+}
+
+TEST_F(Serve, SharesItsFileWithThePrograms) {
+  Begin();
+  Request("POST", "/api/v1/memories", 201,
+          R"({"title":"over http","content":"c","namespace":"ns"})");
+  Succeed({"--db", "m.db", "store", "-n", "ns", "-T", "by program", "-c", "c"});
+  const nlohmann::json seen = Request("GET", "/api/v1/memories?namespace=ns", 200);
+  EXPECT_EQ(seen.value("count", 0), 2) << seen;
+  EXPECT_EQ(Json({"--db", "m.db", "list", "-n", "ns"}).value("count", 0), 2);
+  EXPECT_EQ(End().code, 0);
+}
+
+TEST_F(Serve, KilledServerKeepsWhatItAcknowledged) {
+  Begin();
+  Request("POST", "/api/v1/memories", 201, R"({"title":"kept","content":"c"})");
+  const std::string port = std::to_string(port_);
+  EXPECT_EQ(End(SIGKILL).code, 128 + SIGKILL);
+  Begin({}, port);
+  EXPECT_EQ(Request("GET", "/api/v1/memories", 200).value("count", 0), 1);
+  EXPECT_EQ(End().code, 0);
+}
+
+TEST_F(Serve, TakenPortIsAnErrorThatNamesIt) {
+  Begin();
+  const std::string message =
+      Fail(1, {"--db", "other.db", "serve", "--port", std::to_string(port_)});
+  EXPECT_THAT(message, AllOf(HasSubstr("--port"), HasSubstr(std::to_string(port_))));
+}
+
+TEST_F(Serve, TakenReplicationPortIsAnErrorOnlyIfItWasAskedFor) {
+  Begin();
+  const std::size_t at = line_.find("replication on ");
+  const std::string listen = line_.substr(at + 15, line_.find(',', at) - at - 15);
+  EXPECT_THAT(Fail(1, {"--db", "other.db", "serve", "--port", "0", "--replication-listen", listen}),
+              AllOf(HasSubstr("--replication-listen"), HasSubstr(listen.substr(10))));
+}
+
+TEST_F(Serve, TakenReplicationPortThatNobodyAskedForIsAWarning) {
+  std::unique_ptr<Child> first;
+  std::string line = "--port";
+  int taken = 0;
+  // HTTP is 1000 below replication. Where somebody has that port, another pair is tried.
+  for (int attempt = 0; attempt < 20 && line.find("--port") != std::string::npos; ++attempt) {
+    Begin();
+    first = std::move(server_);
+    const std::size_t at = line_.find("replication on 127.0.0.1:");
+    taken = std::atoi(line_.c_str() + at + 25);
+    server_ = std::make_unique<Child>(
+        program(),
+        std::vector<std::string>{"--db", "n.db", "serve", "--port", std::to_string(taken - 1'000)},
+        Start{}, folder());
+    line = server_->ReadErrorLine(": ");
+  }
+  EXPECT_THAT(line, AllOf(HasSubstr("warning"), HasSubstr(std::to_string(taken))));
+  EXPECT_THAT(server_->ReadErrorLine("listening on "),
+              Not(HasSubstr("replication on 127.0.0.1:" + std::to_string(taken))));
+  EXPECT_EQ(End().code, 0);
+}
+
+TEST_F(Serve, PeersAndQuorumAreCheckedAtTheStart) {
+  const auto refused = [&](const std::vector<std::string>& more) {
+    return Fail(1, Arguments(more));
+  };
+  EXPECT_THAT(refused({"--quorum-peers", "127.0.0.1:1,127.0.0.1:2", "--quorum-writes", "4"}),
+              AllOf(HasSubstr("4"), HasSubstr("3")));
+  EXPECT_THAT(refused({"--quorum-peers", "127.0.0.1:1,127.0.0.1:2", "--quorum-writes", "0"}),
+              AllOf(HasSubstr("0"), HasSubstr("3")));
+  EXPECT_THAT(refused({"--quorum-writes", "2"}), HasSubstr("2"));
+  EXPECT_THAT(refused({"--quorum-peers", "127.0.0.1:1,127.0.0.1:1"}), HasSubstr("127.0.0.1:1"));
+  EXPECT_THAT(refused({"--replication-ca", "ca.pem"}), HasSubstr("--replication-key"));
+  EXPECT_THAT(Fail(1, Arguments({}, "65536")), HasSubstr("--port"));
+  EXPECT_THAT(Fail(1, Arguments({"--quorum-peers", "127.0.0.1:1"}, "65000")),
+              AllOf(HasSubstr("66000"), HasSubstr("--replication-listen")));
+}
+
+TEST_F(Serve, OnlyWithAKeyBeyondThisMachine) {
+  EXPECT_THAT(Fail(1, Arguments({"--host", "0.0.0.0"})),
+              AllOf(HasSubstr("--api-key-file"), HasSubstr("--insecure")));
+  EXPECT_THAT(Fail(1, Arguments({"--api-key-file", "absent"})), HasSubstr("absent"));
+}
+
+TEST_F(Serve, KeyIsReadFromItsFile) {
+  std::ofstream(folder() / "key") << "hush\n";
+  Begin({"--api-key-file", "key"});
+  Request("GET", "/api/v1/memories", 401);
+  Request("GET", "/api/v1/memories", 200, "", {{"X-API-Key", "hush"}});
+  EXPECT_THAT(End().err, Not(HasSubstr("hush")));
+}
+
+TEST_F(Serve, WithoutItsPeersAWriteIsPendingAndSaysSo) {
+  Begin({"--quorum-peers", "127.0.0.1:1,127.0.0.1:2", "--quorum-timeout-ms", "100",
+         "--replication-listen", "127.0.0.1:0"});
+  EXPECT_THAT(line_, HasSubstr("W=2 of N=3"));
+  const nlohmann::json pending =
+      Request("POST", "/api/v1/memories", 503, R"({"title":"t","content":"c"})");
+  EXPECT_EQ(pending.value("error", ""), "quorum_not_met");
+  EXPECT_EQ(pending.value("needed", 0), 2);
+  EXPECT_EQ(pending.value("durable_locally", false), true);
+  EXPECT_EQ(Request("GET", "/api/v1/health", 200).value("state", ""), "below_quorum");
+  EXPECT_EQ(End().code, 0);
+}
+
+TEST_F(Serve, SecondSignalEndsItAtOnce) {
+  Begin({"--quorum-peers", "127.0.0.1:1", "--quorum-timeout-ms", "60000", "--replication-listen",
+         "127.0.0.1:0"});
+  // A write that waits for its quorum keeps the first signal's drain busy.
+  support::HttpClient client("127.0.0.1", port_);
+  const auto unanswered = client.Send("POST", "/api/v1/memories", R"({"title":"t","content":"c"})",
+                                      {}, absl::Milliseconds(300));
+  EXPECT_FALSE(unanswered.ok());
+  server_->Signal(SIGTERM);
+  support::HttpClient other("127.0.0.1", port_);
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  while (other.Get("/api/v1/health").ok() && absl::Now() < deadline) {
+  }
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait().code, 128 + SIGTERM);
+  server_.reset();
+}
+
+}  // namespace
+}  // namespace aimem::testing

@@ -1,0 +1,104 @@
+#include "tests/federation/fake_peer.h"
+
+#include <fstream>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "gtest/gtest.h"
+
+namespace aimem::federation {
+namespace {
+
+std::string ReadText(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::shared_ptr<grpc::ServerCredentials> Credentials(const std::optional<TlsFiles>& tls) {
+  if (!tls) return grpc::InsecureServerCredentials();
+  grpc::SslServerCredentialsOptions options(
+      GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  options.pem_root_certs = ReadText(tls->ca);
+  options.pem_key_cert_pairs.push_back({ReadText(tls->key), ReadText(tls->certificate)});
+  return grpc::SslServerCredentials(options);
+}
+
+std::string Joined(const grpc::ByteBuffer& buffer) {
+  std::vector<grpc::Slice> slices;
+  std::string bytes;
+  if (!buffer.Dump(&slices).ok()) return bytes;
+  for (const grpc::Slice& slice : slices) {
+    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  }
+  return bytes;
+}
+
+proto::AppendReply ReplyOf(int number) {
+  proto::AppendReply reply;
+  proto::Header& header = *reply.mutable_header();
+  header.set_protocol_min(1);
+  header.set_protocol_max(1);
+  header.set_member(std::string(16, static_cast<char>(number)));
+  header.set_incarnation(1);
+  header.set_wall_ms(absl::ToUnixMillis(absl::Now()));
+  return reply;
+}
+
+}  // namespace
+
+class FakePeer::Service final
+    : public proto::Replication::WithRawCallbackMethod_Append<proto::Replication::Service> {
+ public:
+  explicit Service(FakePeer& peer) : peer_(peer) {}
+
+  grpc::ServerUnaryReactor* Append(grpc::CallbackServerContext* context,
+                                   const grpc::ByteBuffer* request,
+                                   grpc::ByteBuffer* response) override {
+    const grpc::Slice slice(peer_.AnswerTo(*request));
+    *response = grpc::ByteBuffer(&slice, 1);
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+
+ private:
+  FakePeer& peer_;
+};
+
+FakePeer::FakePeer(int number, AnswerAppend answer, const std::optional<TlsFiles>& tls)
+    : number_(number), answer_(std::move(answer)), service_(std::make_unique<Service>(*this)) {
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", Credentials(tls), &port_);
+  builder.RegisterService(service_.get());
+  server_ = builder.BuildAndStart();
+  EXPECT_NE(server_, nullptr);
+}
+
+FakePeer::~FakePeer() {
+  if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
+}
+
+void FakePeer::Answer(AnswerAppend answer) {
+  MutexLock lock(mutex_);
+  answer_ = std::move(answer);
+}
+
+std::string FakePeer::AnswerTo(const grpc::ByteBuffer& bytes) {
+  proto::AppendRequest request;
+  if (!request.ParseFromString(Joined(bytes))) return "";
+  AnswerAppend answer;
+  {
+    MutexLock lock(mutex_);
+    answer = answer_;
+  }
+  std::string reply = answer(request, ReplyOf(number_));
+  if (request.commits_size() > 0) ++commits_received_;
+  return reply;
+}
+
+std::string FakePeer::Honest(const proto::AppendRequest& request, proto::AppendReply reply) {
+  *reply.mutable_header()->mutable_vector() = request.header().vector();
+  return reply.SerializeAsString();
+}
+
+}  // namespace aimem::federation

@@ -1,0 +1,235 @@
+// Who listens to a store is told of every commit, before its writer is.
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "aimem/backends/ephemeral.h"
+#include "aimem/backends/sqlite.h"
+#include "aimem/store.h"
+#include "tests/local_store/eventually.h"
+#include "tests/local_store/manual_executor.h"
+#include "tests/local_store/temp_dir.h"
+#include "tests/support/fault_vfs.h"
+
+namespace aimem {
+namespace {
+
+using testing::Eventually;
+using testing::TempDir;
+
+class Recorder : public CommitListener {
+ public:
+  void OnDurable(const VersionVector& vector, std::vector<DurableCommit> commits) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    EXPECT_TRUE(Covers(vector, vector_));
+    vector_ = vector;
+    ++calls_;
+    for (DurableCommit& commit : commits) {
+      EXPECT_GE(vector.at(commit.stream), commit.seq);
+      commits_.push_back(std::move(commit));
+    }
+  }
+  VersionVector vector() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return vector_;
+  }
+  std::vector<DurableCommit> commits() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return commits_;
+  }
+  int calls() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return calls_;
+  }
+
+ private:
+  std::mutex mutex_;
+  VersionVector vector_;
+  std::vector<DurableCommit> commits_;
+  int calls_ = 0;
+};
+
+WriteBatch OnePut(const std::string& title) {
+  return {{PutMemory{.title = title, .content = "content"}}};
+}
+
+/// The commits of `store`, in the order of its log.
+std::vector<std::string> CommitsOf(Store& store) {
+  auto page = store.ReadChanges(ChangeCursor::After({}));
+  EXPECT_TRUE(page.ok() && page->end);
+  return page->commits;
+}
+
+TEST(Listener, IsToldOfEachCommitBeforeItsWriter) {
+  Recorder recorder;
+  auto store = OpenEphemeralStore(nullptr, {.listener = &recorder});
+  ASSERT_TRUE(store.ok()) << store.status();
+  for (int i = 0; i < 20; ++i) {
+    const WriteResult result = (*store)->Write(OnePut(absl::StrCat("t", i)));
+    ASSERT_EQ(result.outcome, WriteOutcome::kCommitted);
+    const std::vector<DurableCommit> told = recorder.commits();
+    ASSERT_EQ(told.size(), static_cast<std::size_t>(i) + 1);
+    EXPECT_EQ(told.back().operation, result.operation);
+    EXPECT_EQ(told.back().stream, result.stream);
+    EXPECT_EQ(told.back().seq, result.seq);
+    EXPECT_EQ(recorder.vector().at(result.stream), result.seq);
+  }
+  const std::vector<std::string> log = CommitsOf(**store);
+  const std::vector<DurableCommit> told = recorder.commits();
+  ASSERT_EQ(told.size(), log.size());
+  for (std::size_t i = 0; i < log.size(); ++i) EXPECT_EQ(*told[i].bytes, log[i]);
+  // What changes nothing, or is refused, is nothing to tell.
+  const int calls = recorder.calls();
+  EXPECT_EQ((*store)->Write({{TouchMemory{.id = "none"}}}).outcome, WriteOutcome::kCommitted);
+  EXPECT_EQ((*store)->Write({{DeleteMemory{.id = "none"}}}).outcome, WriteOutcome::kRejected);
+  EXPECT_EQ(recorder.calls(), calls);
+  EXPECT_TRUE((*store)->Close().ok());
+}
+
+TEST(Listener, IsToldOfAppliedCommitsAndOfAStoreThatHasSome) {
+  auto source = OpenEphemeralStore();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE((*source)->Write(OnePut(absl::StrCat("s", i))).status.ok());
+  }
+  Recorder recorder;
+  auto disk = std::make_shared<EphemeralDisk>();
+  {
+    auto store = OpenEphemeralStore(disk, {.listener = &recorder});
+    ASSERT_TRUE((*store)->Write(OnePut("own")).status.ok());
+    auto page = (*source)->ReadChanges(ChangeCursor::After({}));
+    const ApplyResult applied = (*store)->Apply(*page);
+    ASSERT_TRUE(applied.status.ok()) << applied.status;
+    EXPECT_EQ(recorder.vector(), applied.durable);
+    ASSERT_EQ(recorder.commits().size(), 4u);
+    for (std::size_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(*recorder.commits()[i + 1].bytes, page->commits[i]);
+    }
+    // Again: nothing new.
+    const int calls = recorder.calls();
+    ASSERT_TRUE((*store)->Apply(*page).status.ok());
+    EXPECT_EQ(recorder.calls(), calls);
+    ASSERT_TRUE((*store)->Close().ok());
+  }
+  Recorder later;
+  auto store = OpenEphemeralStore(disk, {.listener = &later});
+  EXPECT_TRUE(Eventually([&] { return later.vector() == recorder.vector(); }));
+  EXPECT_TRUE(later.commits().empty());
+  EXPECT_TRUE((*store)->Close().ok());
+}
+
+TEST(Listener, IsToldOfAGroupAtOnceOnAnExecutor) {
+  ManualExecutor executor;
+  Recorder recorder;
+  auto store =
+      OpenEphemeralStore(nullptr, {.listener = &recorder, .environment = {.executor = &executor}});
+  ASSERT_TRUE(store.ok()) << store.status();
+  int answered = 0;
+  for (int i = 0; i < 5; ++i) {
+    (*store)->WriteAsync(OnePut(absl::StrCat("t", i)), {}, [&](const WriteResult& result) {
+      EXPECT_EQ(recorder.vector().at(result.stream), 5u);
+      ++answered;
+    });
+  }
+  EXPECT_EQ(recorder.calls(), 0);
+  executor.RunAll();
+  EXPECT_EQ(answered, 5);
+  EXPECT_EQ(recorder.calls(), 1);
+  ASSERT_EQ(recorder.commits().size(), 5u);
+  for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(recorder.commits()[i].seq, i + 1);
+  EXPECT_TRUE((*store)->Close().ok());
+}
+
+void ExpectToldOfTheOther(Store& other, Recorder& recorder) {
+  for (int i = 0; i < 5; ++i) {
+    const WriteResult result = other.Write(OnePut(absl::StrCat("other ", i)));
+    ASSERT_NE(result.seq, 0u);
+    EXPECT_TRUE(Eventually([&] {
+      const VersionVector vector = recorder.vector();
+      const auto found = vector.find(result.stream);
+      return found != vector.end() && found->second >= result.seq;
+    })) << i;
+  }
+  EXPECT_TRUE(recorder.commits().empty());
+}
+
+TEST(Listener, IsToldOfCommitsOfAnotherStoreOnTheSameFile) {
+  const TempDir dir;
+  Recorder recorder;
+  auto store = OpenSqliteStore(dir.File("m.db"), {}, {.listener = &recorder});
+  ASSERT_TRUE(store.ok()) << store.status();
+  auto other = OpenSqliteStore(dir.File("m.db"));
+  ExpectToldOfTheOther(**other, recorder);
+  EXPECT_TRUE((*other)->Close().ok());
+  EXPECT_TRUE((*store)->Close().ok());
+}
+
+TEST(Listener, IsToldOfCommitsOfAnotherStoreOnTheSameDisk) {
+  auto disk = std::make_shared<EphemeralDisk>();
+  Recorder recorder;
+  auto store = OpenEphemeralStore(disk, {.listener = &recorder});
+  auto other = OpenEphemeralStore(disk);
+  ExpectToldOfTheOther(**other, recorder);
+  EXPECT_TRUE((*other)->Close().ok());
+  EXPECT_TRUE((*store)->Close().ok());
+}
+
+TEST(Listener, ReplayOfWhatAnotherStoreWroteIsToldFirst) {
+  ManualExecutor executor;
+  auto disk = std::make_shared<EphemeralDisk>();
+  Recorder recorder;
+  auto store =
+      OpenEphemeralStore(disk, {.listener = &recorder, .environment = {.executor = &executor}});
+  auto other = OpenEphemeralStore(disk);
+  WriteOptions options;
+  options.request_id = "once";
+  const WriteResult written = (*other)->Write(OnePut("t"), options);
+  bool answered = false;
+  (*store)->WriteAsync(OnePut("t"), options, [&](const WriteResult& result) {
+    EXPECT_TRUE(result.replayed);
+    EXPECT_EQ(recorder.vector(), (VersionVector{{written.stream, written.seq}}));
+    answered = true;
+  });
+  executor.RunAll();
+  EXPECT_TRUE(answered);
+  EXPECT_TRUE((*other)->Close().ok());
+  EXPECT_TRUE((*store)->Close().ok());
+}
+
+TEST(Listener, IsToldWhatBecameOfAnUnknownCommit) {
+  FaultVfs vfs("aimem-listener-faults");
+  int resolved = 0;
+  for (int n = 1; n < 40; ++n) {
+    const TempDir dir;
+    Recorder recorder;
+    auto store = OpenSqliteStore(dir.File("m.db"), {.vfs = vfs.name()}, {.listener = &recorder});
+    ASSERT_TRUE(store.ok()) << store.status();
+    ASSERT_EQ((*store)->Write(OnePut("first")).outcome, WriteOutcome::kCommitted);
+    vfs.FailAt({.op = FaultVfs::Op::kSync, .nth = n});
+    for (int i = 0; i < 4; ++i) {
+      const std::size_t before = recorder.commits().size();
+      const WriteResult result = (*store)->Write(OnePut(absl::StrCat("t", i)));
+      const std::vector<DurableCommit> told = recorder.commits();
+      if (result.outcome == WriteOutcome::kCommitted) {
+        ASSERT_EQ(told.size(), before + 1) << "n=" << n;
+        EXPECT_EQ(told.back().operation, result.operation);
+        if (vfs.struck()) ++resolved;
+      } else {
+        EXPECT_EQ(told.size(), before) << "n=" << n;
+      }
+    }
+    const bool struck = vfs.struck();
+    vfs.Heal();
+    EXPECT_EQ((*store)->Info()->vector, recorder.vector());
+    (*store)->Close().IgnoreError();
+    if (!struck) break;
+  }
+  EXPECT_GT(resolved, 0) << "the fault never struck: the test proves nothing";
+}
+
+}  // namespace
+}  // namespace aimem

@@ -1,0 +1,128 @@
+// What the data remembers of its federation, and how a process beside it answers.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "aimem/backends/ephemeral.h"
+#include "aimem/backends/sqlite.h"
+#include "aimem/store.h"
+#include "aimem/testing/manual_clock.h"
+#include "tests/local_store/temp_dir.h"
+
+namespace aimem {
+namespace {
+
+WriteBatch OnePut(const std::string& title) {
+  return {{PutMemory{.title = title, .content = "content"}}};
+}
+
+TEST(KeptQuorum, MemberHasItsIdBeforeTheFirstWrite) {
+  const testing::TempDir dir;
+  Id128 member;
+  {
+    auto store = OpenSqliteStore(dir.File("m.db"), {}, {.quorum = 2});
+    ASSERT_TRUE(store.ok()) << store.status();
+    member = (*store)->Info()->member;
+    EXPECT_NE(member, Id128());
+    EXPECT_TRUE((*store)->Info()->vector.empty());
+  }
+  auto store = OpenSqliteStore(dir.File("m.db"), {}, {.quorum = 2});
+  EXPECT_EQ((*store)->Info()->member, member);
+  ASSERT_EQ((*store)->Write(OnePut("t")).outcome, WriteOutcome::kCommitted);
+  EXPECT_EQ((*store)->Info()->member, member);
+}
+
+TEST(KeptQuorum, ProcessBesideTheMemberAnswersPending) {
+  auto disk = std::make_shared<EphemeralDisk>();
+  auto member = OpenEphemeralStore(disk, {.quorum = 2});
+  auto beside = OpenEphemeralStore(disk);
+  WriteOptions options;
+  options.request_id = "once";
+  for (const bool replayed : {false, true}) {
+    const WriteResult result = (*beside)->Write(OnePut("t"), options);
+    EXPECT_EQ(result.outcome, WriteOutcome::kPending);
+    EXPECT_EQ(result.status.code(), absl::StatusCode::kDeadlineExceeded);
+    EXPECT_EQ(result.replayed, replayed);
+    EXPECT_EQ(result.items.size(), 1u);
+    const auto pending = (*beside)->GetOperation(result.operation, absl::ZeroDuration());
+    EXPECT_EQ(pending->outcome, WriteOutcome::kPending);
+    const auto known = (*member)->GetOperation(result.operation, absl::ZeroDuration());
+    EXPECT_EQ(known->outcome, WriteOutcome::kCommitted);
+  }
+  EXPECT_EQ((*member)->Write(OnePut("u")).outcome, WriteOutcome::kCommitted);
+  // Nothing was written: nothing is to be delivered.
+  EXPECT_EQ((*beside)->Write({{TouchMemory{.id = "none"}}}).outcome, WriteOutcome::kCommitted);
+  // A member that is on its own again.
+  ASSERT_TRUE((*member)->Close().ok());
+  member = OpenEphemeralStore(disk, {.quorum = 1});
+  EXPECT_EQ((*beside)->Write(OnePut("v")).outcome, WriteOutcome::kCommitted);
+}
+
+TEST(KeptQuorum, ChangeByFilterIsPendingWithItsTotal) {
+  auto disk = std::make_shared<EphemeralDisk>();
+  auto member = OpenEphemeralStore(disk, {.quorum = 3});
+  for (int batch = 0; batch < 2; ++batch) {
+    WriteBatch puts;
+    for (int i = 0; i < 750; ++i) {
+      puts.items.emplace_back(
+          PutMemory{.title = absl::StrCat(batch, "/", i), .content = "content"});
+    }
+    ASSERT_EQ((*member)->Write(std::move(puts)).outcome, WriteOutcome::kCommitted);
+  }
+  auto beside = OpenEphemeralStore(disk);
+  WriteOptions options;
+  options.request_id = "forget";
+  for (int time = 0; time < 2; ++time) {
+    const WriteResult result =
+        (*beside)->Write({{ForgetMemories{.namespace_ = "global"}}}, options);
+    EXPECT_EQ(result.outcome, WriteOutcome::kPending) << result.status;
+    ASSERT_EQ(result.items.size(), 1u);
+    EXPECT_EQ(result.items[0].count, 1500);
+  }
+}
+
+TEST(KeptQuorum, LogIsCutOnlyWhereAllHoldIt) {
+  ManualClock clock(absl::FromUnixSeconds(1'750'000'000));
+  VersionVector held;
+  std::mutex mutex;
+  auto store = OpenEphemeralStore(nullptr, {.quorum = 2,
+                                            .held_by_all =
+                                                [&] {
+                                                  const std::lock_guard<std::mutex> lock(mutex);
+                                                  return held;
+                                                },
+                                            .environment = {.clock = &clock}});
+  ASSERT_TRUE(store.ok()) << store.status();
+  const auto put = [&](int i) { return (*store)->Write(OnePut(absl::StrCat("t", i))); };
+  const auto commits = [&] { return (*store)->Check()->commits; };
+  const std::uint64_t stream = put(0).stream;
+  for (int i = 1; i < 10; ++i) put(i);
+  {
+    const std::lock_guard<std::mutex> lock(mutex);
+    held = {{stream, 4}};
+  }
+  clock.Advance(absl::Hours(24 * 30));
+  put(10);
+  while (commits() == 11) std::this_thread::yield();
+  EXPECT_EQ(commits(), 7);
+  {
+    const std::lock_guard<std::mutex> lock(mutex);
+    held = {{stream, 11}};
+  }
+  clock.Advance(absl::Hours(2));
+  put(11);
+  while (commits() > 2) std::this_thread::yield();
+  EXPECT_EQ(commits(), 2);
+}
+
+TEST(KeptQuorum, NegativeIsRefused) {
+  EXPECT_EQ(OpenEphemeralStore(nullptr, {.quorum = -1}).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace aimem

@@ -1,0 +1,114 @@
+#include "tests/replication/cluster.h"
+
+#include <gtest/gtest.h>
+
+#include <utility>
+
+#include "lib/base/mutex.h"
+
+namespace aimem::replication {
+
+bool Eventually(const std::function<bool()>& holds) {
+  const absl::Duration end = SystemClock().Monotonic() + absl::Seconds(20);
+  Mutex mutex;
+  CondVar never;
+  while (!holds()) {
+    if (SystemClock().Monotonic() > end) return false;
+    MutexLock lock(mutex);
+    never.WaitFor(mutex, absl::Milliseconds(2));
+  }
+  return true;
+}
+
+Cluster::Cluster(NodeOptions options, int members) : options_(std::move(options)) {
+  members_.resize(static_cast<std::size_t>(members));
+  for (std::size_t i = 0; i < members_.size(); ++i) Start(i);
+  EXPECT_TRUE(Eventually([this] { return Connected(); }));
+}
+
+Cluster::~Cluster() {
+  for (std::size_t i = 0; i < members_.size(); ++i) Stop(i);
+}
+
+void Cluster::Start(std::size_t index) {
+  Member& member = members_[index];
+  NodeOptions options = options_;
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    if (i != index) options.peers.push_back(NameOf(i));
+  }
+  auto node = Node::Open(OpenEphemeralBackend(member.disk), {}, options);
+  ASSERT_TRUE(node.ok()) << node.status();
+  member.node = *std::move(node);
+  member.transport = network_.Connect(NameOf(index));
+  network_.Serve(NameOf(index), member.node.get());
+  ASSERT_TRUE(member.node->Start(member.transport.get(), NameOf(index)).ok());
+}
+
+void Cluster::Stop(std::size_t index) {
+  Member& member = members_[index];
+  if (member.node == nullptr) return;
+  EXPECT_TRUE(member.node->Close().ok());
+  member.node.reset();
+  member.transport.reset();
+}
+
+void Cluster::Wipe(std::size_t index) {
+  ASSERT_EQ(members_[index].node, nullptr);
+  members_[index].disk = std::make_shared<EphemeralDisk>();
+}
+
+void Cluster::CutLog(std::size_t index) {
+  const std::unique_ptr<Backend> backend = OpenEphemeralBackend(members_[index].disk);
+  WriteSet set;
+  for (const auto& [stream, seq] : Vector(index)) set.log_cuts.emplace_back(stream, seq);
+  auto transaction = backend->BeginWrite();
+  ASSERT_TRUE(transaction.ok());
+  ASSERT_TRUE((*transaction)->Put(set).ok());
+  ASSERT_EQ((*transaction)->Commit().outcome, CommitOutcome::kDurable);
+}
+
+void Cluster::Refuse(std::size_t other, std::size_t member, bool refuse) {
+  testing::ThreadedLink link;
+  if (refuse) link.error = CallError::kRefused;
+  network_.SetLink(NameOf(other), NameOf(member), link);
+}
+
+VersionVector Cluster::Vector(std::size_t member) {
+  const auto info = node(member).Info({});
+  return info.ok() ? info->vector : VersionVector();
+}
+
+Id128 Cluster::IdOf(std::size_t member) { return node(member).Info({})->member; }
+
+bool Cluster::Connected() {
+  for (const Member& member : members_) {
+    if (member.node == nullptr) continue;
+    const auto info = member.node->Info({});
+    if (!info.ok() || info->federation->learner) return false;
+    if (info->federation->reachable != static_cast<int>(members_.size())) return false;
+  }
+  return true;
+}
+
+bool Cluster::Equal() {
+  const auto first = node(0).Digest({});
+  for (std::size_t i = 1; i < members_.size(); ++i) {
+    const auto other = node(i).Digest({});
+    if (!first.ok() || !other.ok() || first->vector != other->vector ||
+        first->sums[0].sum != other->sums[0].sum || node(i).Info({})->federation->learner) {
+      return false;
+    }
+  }
+  return true;
+}
+
+WriteBatch Cluster::Put(const std::string& title) {
+  return {{PutMemory{.title = title, .content = "content of " + title, .tier = Tier::kLong}}};
+}
+
+WriteResult Cluster::Write(std::size_t member, const std::string& title,
+                           const WriteOptions& options) {
+  return node(member).Write(Put(title), options);
+}
+
+}  // namespace aimem::replication

@@ -1,0 +1,60 @@
+// Members of a federation in one process, over a network of threads.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "aimem/backends/ephemeral.h"
+#include "replication/core/node.h"
+#include "support/network/threaded_network.h"
+
+namespace aimem::replication {
+
+/// Wait until `holds`, at most 20 s. False: it never did.
+bool Eventually(const std::function<bool()>& holds);
+
+/// Members "A", "B", "C" …; they are started by the constructor.
+class Cluster {
+ public:
+  explicit Cluster(NodeOptions options = {}, int members = 3);
+  ~Cluster();
+
+  void Start(std::size_t member);
+  void Stop(std::size_t member);
+  /// A new disk: what was on the old one is gone. Only while it is stopped.
+  void Wipe(std::size_t member);
+  /// Drop all that can be dropped from its log.
+  void CutLog(std::size_t member);
+  /// Nobody listens at `member`, as far as `other` can tell.
+  void Refuse(std::size_t other, std::size_t member, bool refuse);
+
+  Node& node(std::size_t member) { return *members_[member].node; }
+  testing::ThreadedNetwork& network() { return network_; }
+  static std::string NameOf(std::size_t member) {
+    return std::string(1, static_cast<char>('A' + member));
+  }
+  VersionVector Vector(std::size_t member);
+  Id128 IdOf(std::size_t member);
+  /// Everybody hears everybody.
+  bool Connected();
+  /// Vectors and digests.
+  bool Equal();
+
+  static WriteBatch Put(const std::string& title);
+  WriteResult Write(std::size_t member, const std::string& title, const WriteOptions& options = {});
+
+ private:
+  struct Member {
+    std::shared_ptr<EphemeralDisk> disk = std::make_shared<EphemeralDisk>();
+    std::unique_ptr<Transport> transport;
+    std::unique_ptr<Node> node;
+  };
+
+  const NodeOptions options_;
+  testing::ThreadedNetwork network_;
+  std::vector<Member> members_;
+};
+
+}  // namespace aimem::replication

@@ -1,0 +1,367 @@
+// Nodes that talk to each other: who is called, who is answered, and what becomes of the rest.
+#include "replication/core/node.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/strings/str_cat.h"
+#include "lib/base/mutex.h"
+#include "tests/replication/cluster.h"
+
+namespace aimem::replication {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::SizeIs;
+
+absl::Duration Now() { return SystemClock().Monotonic(); }
+
+bool Holds(Cluster& cluster, std::size_t member, const WriteResult& result) {
+  const VersionVector vector = cluster.Vector(member);
+  const auto found = vector.find(result.stream);
+  return found != vector.end() && found->second >= result.seq;
+}
+
+TEST(Node, BothPeersAreCalledOnceAndBothHoldItSoonAfterTheAnswer) {
+  Cluster cluster({.needed = 2});
+  for (int i = 0; i < 50; ++i) {
+    const WriteResult result = cluster.Write(0, absl::StrCat("t", i));
+    const absl::Duration answered = Now();
+    ASSERT_EQ(result.outcome, WriteOutcome::kCommitted) << result.status;
+    ASSERT_TRUE(result.quorum.has_value());
+    EXPECT_GE(result.quorum->got(), 2);
+    EXPECT_EQ(result.quorum->voters, 3);
+    ASSERT_TRUE(Eventually([&] { return Holds(cluster, 1, result) && Holds(cluster, 2, result); }));
+    EXPECT_LT(Now() - answered, absl::Milliseconds(200));
+    for (const char* peer : {"B", "C"}) {
+      EXPECT_EQ(cluster.network().Sent(result.stream, result.seq, peer), 1) << peer;
+    }
+  }
+  EXPECT_EQ(cluster.network().Cancelled(), 0);
+}
+
+/// Whoever asks, and is gone as soon as it is answered.
+struct Caller {
+  Mutex mutex;
+  CondVar answered;
+  std::vector<WriteResult> results ABSL_GUARDED_BY(mutex);
+};
+
+TEST(Node, APeerThatIsLateIsNeitherWaitedForNorCancelled) {
+  Cluster cluster({.needed = 2});
+  cluster.network().SetLink("A", "C", {.delay = absl::Milliseconds(300)});
+  const absl::Duration begun = Now();
+  auto caller = std::make_unique<Caller>();
+  cluster.node(0).WriteAsync(Cluster::Put("late"), {}, [&caller = *caller](WriteResult result) {
+    MutexLock lock(caller.mutex);
+    caller.results.push_back(std::move(result));
+    caller.answered.NotifyAll();
+  });
+  WriteResult result;
+  {
+    MutexLock lock(caller->mutex);
+    while (caller->results.empty()) caller->answered.Wait(caller->mutex);
+    result = caller->results.front();
+  }
+  // The object that asked is gone while the call to C is under way.
+  caller.reset();
+  ASSERT_EQ(result.outcome, WriteOutcome::kCommitted);
+  EXPECT_LT(Now() - begun, absl::Milliseconds(250));
+  EXPECT_FALSE(Holds(cluster, 2, result));
+  EXPECT_TRUE(Eventually([&] { return Holds(cluster, 2, result); }));
+  EXPECT_LT(Now() - begun, absl::Seconds(2));
+  EXPECT_EQ(cluster.network().Sent(result.stream, result.seq, "C"), 1);
+  EXPECT_EQ(cluster.network().Cancelled(), 0);
+  EXPECT_TRUE(
+      Eventually([&] { return cluster.node(0).Info({})->federation->stragglers_finished >= 1; }));
+}
+
+TEST(Node, TenThousandWritesAreOnAllMembersAndNoCallIsCancelled) {
+  Cluster cluster({.needed = 2});
+  constexpr int kWriters = 3;
+  constexpr int kEach = 10'000 / kWriters + 1;
+  std::atomic<int> committed = 0;
+  std::vector<std::thread> writers;
+  for (std::size_t member = 0; member < kWriters; ++member) {
+    writers.emplace_back([&, member] {
+      // A hundred under way at a time.
+      std::atomic<int> under_way = 0;
+      for (int i = 0; i < kEach; ++i) {
+        while (under_way >= 100) std::this_thread::yield();
+        ++under_way;
+        cluster.node(member).WriteAsync(Cluster::Put(absl::StrCat(member, "/", i)),
+                                        {.ack_timeout = absl::Seconds(60)},
+                                        [&](const WriteResult& result) {
+                                          if (result.outcome == WriteOutcome::kCommitted) {
+                                            ++committed;
+                                          }
+                                          --under_way;
+                                        });
+      }
+      while (under_way > 0) std::this_thread::yield();
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(committed, kWriters * kEach);
+  EXPECT_TRUE(Eventually([&] { return cluster.Equal(); }));
+  EXPECT_EQ(cluster.node(2).Info({.counts = true})->counts->live, kWriters * kEach);
+  EXPECT_EQ(cluster.network().Cancelled(), 0);
+}
+
+// An ack may come while the writer still hands over what it covers: those it has come to already
+// are being answered by the thread that brings the ack when the others turn out to be covered.
+TEST(Node, CallersAreAnsweredInTheOrderOfTheirWrites) {
+  Cluster cluster({.needed = 2});
+  std::atomic<std::thread::id> writer;
+  std::atomic<bool> all_written = false;
+  std::atomic<bool> first_is_told = false;
+  std::atomic<bool> writer_is_done = false;
+  std::atomic<int> answered = 0;
+  std::atomic<int> out_of_order = 0;
+  std::atomic<std::uint64_t> last = 0;
+  constexpr int kWrites = 10;
+  // What is refused is answered by the writer, between those that it hands over.
+  const auto refused = [&](absl::AnyInvocable<void()> then) {
+    cluster.node(0).WriteAsync(Cluster::Put(""), {},
+                               [&, then = std::move(then)](const WriteResult& result) mutable {
+                                 EXPECT_EQ(result.outcome, WriteOutcome::kRejected);
+                                 then();
+                               });
+  };
+  // The others are one group.
+  refused([&] {
+    writer = std::this_thread::get_id();
+    EXPECT_TRUE(Eventually([&] { return all_written.load(); }));
+  });
+  ASSERT_TRUE(Eventually([&] { return writer.load() != std::thread::id(); }));
+  for (int i = 0; i < kWrites; ++i) {
+    if (i == kWrites / 2) {
+      refused([&] { EXPECT_TRUE(Eventually([&] { return first_is_told.load(); })); });
+    }
+    cluster.node(0).WriteAsync(
+        Cluster::Put(absl::StrCat("t", i)), {.ack_timeout = absl::Seconds(60)},
+        [&](const WriteResult& result) {
+          if (last.exchange(result.seq) > result.seq) ++out_of_order;
+          // An ack that came before the first was handed over lets the writer tell it.
+          if (!first_is_told.exchange(true) && std::this_thread::get_id() != writer.load()) {
+            EXPECT_TRUE(Eventually([&] { return writer_is_done.load(); }));
+          }
+          ++answered;
+        });
+  }
+  refused([&] { writer_is_done = true; });
+  all_written = true;
+  EXPECT_TRUE(Eventually([&] { return answered == kWrites; }));
+  EXPECT_EQ(out_of_order, 0);
+}
+
+TEST(Node, WithBothPeersDownAWriteIsPendingAndCommittedWhenOneReturns) {
+  Cluster cluster({.needed = 2, .quorum_timeout = absl::Milliseconds(200)});
+  cluster.Refuse(0, 1, true);
+  cluster.Refuse(0, 2, true);
+  const absl::Duration begun = Now();
+  const WriteResult result = cluster.Write(0, "pending", {.request_id = "once"});
+  EXPECT_GE(Now() - begun, absl::Milliseconds(200));
+  EXPECT_LT(Now() - begun, absl::Milliseconds(600));
+  ASSERT_EQ(result.outcome, WriteOutcome::kPending);
+  EXPECT_EQ(result.status.code(), absl::StatusCode::kDeadlineExceeded);
+  ASSERT_TRUE(result.quorum.has_value());
+  EXPECT_THAT(result.quorum->durable, ElementsAre(cluster.IdOf(0)));
+  ASSERT_THAT(result.quorum->peers, SizeIs(2));
+  for (const auto& peer : result.quorum->peers) EXPECT_EQ(peer.reason, "refused");
+  EXPECT_EQ(cluster.node(0).GetOperation(result.operation, absl::ZeroDuration())->outcome,
+            WriteOutcome::kPending);
+
+  // Asked again meanwhile, it waits for the same commit.
+  const WriteResult again = cluster.Write(0, "pending", {.request_id = "once"});
+  EXPECT_EQ(again.outcome, WriteOutcome::kPending);
+  EXPECT_TRUE(again.replayed);
+  EXPECT_EQ(again.seq, result.seq);
+
+  cluster.Refuse(0, 1, false);
+  const auto info = cluster.node(0).GetOperation(result.operation, absl::Seconds(10));
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(info->outcome, WriteOutcome::kCommitted);
+  const WriteResult third = cluster.Write(0, "pending", {.request_id = "once"});
+  EXPECT_EQ(third.outcome, WriteOutcome::kCommitted);
+  EXPECT_TRUE(third.replayed);
+  EXPECT_EQ(third.items, result.items);
+  // On another member too: the log remembers it.
+  ASSERT_TRUE(Eventually([&] { return Holds(cluster, 2, result); }));
+  const WriteResult elsewhere = cluster.Write(2, "pending", {.request_id = "once"});
+  EXPECT_EQ(elsewhere.outcome, WriteOutcome::kCommitted);
+  EXPECT_TRUE(elsewhere.replayed);
+  EXPECT_EQ(elsewhere.items, result.items);
+}
+
+TEST(Node, AReplyWithoutTheCommitIsNoAck) {
+  Cluster cluster({.needed = 2, .quorum_timeout = absl::Milliseconds(300)});
+  for (const char* peer : {"B", "C"}) {
+    cluster.network().EditReplies(peer, [](AppendReply& reply) { reply.header.vector.clear(); });
+  }
+  const WriteResult result = cluster.Write(0, "unacknowledged");
+  EXPECT_EQ(result.outcome, WriteOutcome::kPending);
+  EXPECT_EQ(result.quorum->got(), 1);
+  for (const char* peer : {"B", "C"}) cluster.network().EditReplies(peer, nullptr);
+  EXPECT_EQ(cluster.node(0).GetOperation(result.operation, absl::Seconds(10))->outcome,
+            WriteOutcome::kCommitted);
+}
+
+TEST(Node, AFullQueueRefusesBeforeAnythingIsWritten) {
+  Cluster cluster({.needed = 2, .quorum_timeout = absl::Seconds(10), .waiting_max = 2});
+  cluster.Refuse(0, 1, true);
+  cluster.Refuse(0, 2, true);
+  std::atomic<int> answered = 0;
+  for (int i = 0; i < 2; ++i) {
+    cluster.node(0).WriteAsync(Cluster::Put(absl::StrCat("waits ", i)), {},
+                               [&](WriteResult) { ++answered; });
+  }
+  ASSERT_TRUE(
+      Eventually([&] { return cluster.node(0).Info({})->federation->waiting_writes == 2; }));
+  const VersionVector before = cluster.Vector(0);
+  const WriteResult refused = cluster.Write(0, "one too many");
+  EXPECT_EQ(refused.outcome, WriteOutcome::kRejected);
+  EXPECT_EQ(refused.status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(cluster.Vector(0), before);
+  EXPECT_EQ(answered, 0);
+  cluster.Refuse(0, 1, false);
+  EXPECT_TRUE(Eventually([&] { return answered == 2; }));
+  EXPECT_EQ(cluster.Write(0, "now there is room").outcome, WriteOutcome::kCommitted);
+}
+
+TEST(Node, AWriteThatWaitedForItsPeersSurvivesARestartWithoutNewTraffic) {
+  Cluster cluster({.needed = 3, .quorum_timeout = absl::Milliseconds(100)});
+  cluster.Refuse(0, 1, true);
+  cluster.Refuse(0, 2, true);
+  const WriteResult result = cluster.Write(0, "before the restart");
+  ASSERT_EQ(result.outcome, WriteOutcome::kPending);
+  cluster.Stop(0);
+  cluster.Refuse(0, 1, false);
+  cluster.Refuse(0, 2, false);
+  cluster.Start(0);
+  EXPECT_TRUE(Eventually([&] { return Holds(cluster, 1, result) && Holds(cluster, 2, result); }));
+  EXPECT_EQ(cluster.node(0).GetOperation(result.operation, absl::Seconds(5))->outcome,
+            WriteOutcome::kCommitted);
+}
+
+TEST(Node, WhatADeadAuthorHadSentToOneMemberReachesTheOther) {
+  Cluster cluster({.needed = 2});
+  cluster.Refuse(0, 2, true);
+  const WriteResult result = cluster.Write(0, "through B");
+  ASSERT_EQ(result.outcome, WriteOutcome::kCommitted);
+  cluster.Stop(0);
+  EXPECT_TRUE(Eventually([&] { return Holds(cluster, 2, result); }));
+  cluster.Start(0);
+}
+
+TEST(Node, AWipedMemberIsFilledFromTheLog) {
+  Cluster cluster({.needed = 2});
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_EQ(cluster.Write(static_cast<std::size_t>(i % 3), absl::StrCat("t", i)).outcome,
+              WriteOutcome::kCommitted);
+  }
+  ASSERT_TRUE(Eventually([&] { return cluster.Equal(); }));
+  cluster.Stop(2);
+  cluster.Wipe(2);
+  cluster.Start(2);
+  EXPECT_TRUE(Eventually([&] { return cluster.Equal(); }));
+  EXPECT_EQ(cluster.network().Pages("C"), 0);
+  EXPECT_EQ(cluster.Write(2, "it takes writes again").outcome, WriteOutcome::kCommitted);
+}
+
+TEST(Node, AWipedMemberIsFilledWithStatesWhereTheLogWasCut) {
+  Cluster cluster({.needed = 2});
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_EQ(cluster.Write(static_cast<std::size_t>(i % 3), absl::StrCat("t", i)).outcome,
+              WriteOutcome::kCommitted);
+  }
+  ASSERT_TRUE(Eventually([&] { return cluster.Equal(); }));
+  cluster.Stop(2);
+  cluster.Wipe(2);
+  cluster.CutLog(0);
+  cluster.CutLog(1);
+  cluster.Start(2);
+  EXPECT_TRUE(Eventually([&] { return cluster.Equal(); }));
+  EXPECT_GT(cluster.network().Pages("C"), 0);
+  EXPECT_EQ(cluster.node(2).Info({.counts = true})->counts->live, 200);
+  EXPECT_EQ(cluster.Write(2, "it takes writes again").outcome, WriteOutcome::kCommitted);
+}
+
+TEST(Node, ClosingAnswersWhoeverWaitsAndLosesNothing) {
+  Cluster cluster({.needed = 3, .shutdown_grace = absl::Milliseconds(100)});
+  cluster.Refuse(0, 1, true);
+  std::atomic<int> pending = 0;
+  OperationId operation;
+  Mutex mutex;
+  for (int i = 0; i < 20; ++i) {
+    cluster.node(0).WriteAsync(Cluster::Put(absl::StrCat("t", i)),
+                               {.ack_timeout = absl::Seconds(60)}, [&](const WriteResult& result) {
+                                 if (result.outcome == WriteOutcome::kPending) ++pending;
+                                 MutexLock lock(mutex);
+                                 operation = result.operation;
+                               });
+  }
+  const absl::Duration begun = Now();
+  cluster.Stop(0);
+  EXPECT_LT(Now() - begun, absl::Seconds(5));
+  EXPECT_EQ(pending, 20);
+  cluster.Refuse(0, 1, false);
+  cluster.Start(0);
+  EXPECT_TRUE(Eventually([&] { return cluster.Equal(); }));
+  MutexLock lock(mutex);
+  EXPECT_EQ(cluster.node(0).GetOperation(operation, absl::Seconds(5))->outcome,
+            WriteOutcome::kCommitted);
+}
+
+TEST(Node, ClosingWithAStalledPeerCancelsAfterTheGraceAndNotBefore) {
+  Cluster cluster({.needed = 2, .shutdown_grace = absl::Milliseconds(300)});
+  // A peer that is away has no call under way.
+  ASSERT_TRUE(Eventually([&] {
+    const auto info = cluster.node(0).Info({});
+    return info.ok() && info->federation && info->federation->reachable == 3;
+  }));
+  cluster.network().SetLink("A", "C", {.stalled = true});
+  ASSERT_EQ(cluster.Write(0, "stalled").outcome, WriteOutcome::kCommitted);
+  EXPECT_EQ(cluster.network().Cancelled(), 0);
+  const absl::Duration begun = Now();
+  cluster.Stop(0);
+  EXPECT_GE(Now() - begun, absl::Milliseconds(300));
+  EXPECT_GE(cluster.network().Cancelled(), 1);
+  cluster.network().SetLink("A", "C", {});
+  cluster.Start(0);
+  EXPECT_TRUE(Eventually([&] { return cluster.Equal(); }));
+}
+
+TEST(Node, AStalledPeerDoesNotHoldUpTheOthers) {
+  Cluster cluster({.needed = 2});
+  cluster.network().SetLink("A", "C", {.stalled = true});
+  for (int i = 0; i < 100; ++i) {
+    const absl::Duration begun = Now();
+    ASSERT_EQ(cluster.Write(0, absl::StrCat("t", i)).outcome, WriteOutcome::kCommitted);
+    EXPECT_LT(Now() - begun, absl::Seconds(1));
+  }
+  cluster.network().SetLink("A", "C", {});
+  EXPECT_TRUE(Eventually([&] { return cluster.Equal(); }));
+}
+
+TEST(Node, AnOutOfServiceNodeSaysSo) {
+  auto node = Node::Open(OpenEphemeralBackend(), {}, {.peers = {"B"}, .needed = 2});
+  ASSERT_TRUE(node.ok());
+  const WriteResult early = (*node)->Write(Cluster::Put("early"), {});
+  EXPECT_EQ(early.outcome, WriteOutcome::kRejected);
+  EXPECT_EQ(early.status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE((*node)->Close().ok());
+  const WriteResult late = (*node)->Write(Cluster::Put("late"), {});
+  EXPECT_EQ(late.status.code(), absl::StatusCode::kUnavailable);
+}
+
+}  // namespace
+}  // namespace aimem::replication

@@ -1,0 +1,151 @@
+#include "tests/sim/disk.h"
+
+#include <string>
+#include <utility>
+
+#include "lib/log/grammar.h"
+#include "lib/model/parts.h"
+
+namespace aimem::sim {
+namespace {
+
+absl::Status Gone() { return absl::UnavailableError("the process is gone"); }
+
+/// `state` with the stamp of its `deleted` part lost.
+std::string WithoutDelete(const std::string& state) {
+  absl::StatusOr<model::Parts> parts = log::DecodeState(state);
+  if (!parts.ok()) return state;
+  for (model::Part& part : *parts) {
+    if (part.name == model::part::kDeleted) part.stamp = Stamp{};
+  }
+  return log::EncodeState(*parts);
+}
+
+class SimulatedTransaction final : public Transaction {
+ public:
+  SimulatedTransaction(std::unique_ptr<Transaction> inner, std::shared_ptr<EphemeralDisk> disk,
+                       std::shared_ptr<DiskBehaviour> behaviour, bool writes)
+      : inner_(std::move(inner)),
+        disk_(std::move(disk)),
+        behaviour_(std::move(behaviour)),
+        writes_(writes) {}
+
+  absl::StatusOr<ReadResult> Read(const ReadSet& set) override {
+    if (behaviour_->dead) return Gone();
+    return inner_->Read(set);
+  }
+  absl::StatusOr<std::vector<EntityRow>> Scan(const ScanRequest& request) override {
+    if (behaviour_->dead) return Gone();
+    return inner_->Scan(request);
+  }
+  absl::StatusOr<std::vector<LogRow>> ReadLog(std::uint64_t stream, std::uint64_t after,
+                                              std::size_t max_rows,
+                                              std::size_t max_bytes) override {
+    if (behaviour_->dead) return Gone();
+    return inner_->ReadLog(stream, after, max_rows, max_bytes);
+  }
+  absl::Status Put(const WriteSet& set) override {
+    if (behaviour_->dead) return Gone();
+    log_ = set.log;
+    if (!behaviour_->forgets_deletes) return inner_->Put(set);
+    WriteSet spoiled = set;
+    for (EntityRow& row : spoiled.rows) row.state = WithoutDelete(row.state);
+    return inner_->Put(spoiled);
+  }
+
+  CommitResult Commit() override {
+    if (behaviour_->dead) return {CommitOutcome::kNotDone, Gone()};
+    if (!writes_) return inner_->Commit();
+    DiskBehaviour& behaviour = *behaviour_;
+    if (behaviour.power_fails_in > 0 && --behaviour.power_fails_in == 0) {
+      return PowerFails(behaviour.dice.Below(3));
+    }
+    if (behaviour.dice.Percent(behaviour.refuses_percent)) {
+      inner_.reset();
+      return {CommitOutcome::kNotDone, absl::UnavailableError("the disk is busy")};
+    }
+    if (behaviour.dice.Percent(behaviour.hides_percent)) {
+      if (behaviour.dice.Percent(50)) {
+        MakeDurable();
+      } else {
+        inner_.reset();
+      }
+      return {CommitOutcome::kUnknown, absl::UnavailableError("the disk failed")};
+    }
+    return MakeDurable();
+  }
+
+ private:
+  CommitResult MakeDurable() {
+    CommitResult result = inner_->Commit();
+    if (result.outcome != CommitOutcome::kDurable) return result;
+    disk_->Sync();
+    if (behaviour_->on_durable) behaviour_->on_durable(log_);
+    return result;
+  }
+
+  /// Before the commit, between it and its fsync, or after that.
+  CommitResult PowerFails(std::uint64_t moment) {
+    if (moment == 1) {
+      inner_->Commit();
+    } else if (moment == 2) {
+      MakeDurable();
+    }
+    behaviour_->dead = true;
+    if (behaviour_->on_power_failure) behaviour_->on_power_failure();
+    return {CommitOutcome::kUnknown, Gone()};
+  }
+
+  std::unique_ptr<Transaction> inner_;
+  const std::shared_ptr<EphemeralDisk> disk_;
+  const std::shared_ptr<DiskBehaviour> behaviour_;
+  const bool writes_;
+  std::vector<LogRow> log_;
+};
+
+class SimulatedBackend final : public Backend {
+ public:
+  SimulatedBackend(std::shared_ptr<EphemeralDisk> disk, std::shared_ptr<DiskBehaviour> behaviour)
+      : disk_(std::move(disk)),
+        behaviour_(std::move(behaviour)),
+        inner_(OpenEphemeralBackend(disk_)) {}
+
+  absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override {
+    return Wrap(inner_->BeginRead(), false);
+  }
+  absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override {
+    if (behaviour_->dead) return Gone();
+    if (behaviour_->dice.Percent(behaviour_->refuses_percent)) {
+      return absl::UnavailableError("the disk is busy");
+    }
+    return Wrap(inner_->BeginWrite(), true);
+  }
+  absl::Status Recover() override { return behaviour_->dead ? Gone() : inner_->Recover(); }
+  absl::StatusOr<std::vector<std::string>> Verify() override { return inner_->Verify(); }
+  absl::Status Maintain(bool idle) override { return inner_->Maintain(idle); }
+  absl::StatusOr<std::string> PhysicalIdentity() override { return inner_->PhysicalIdentity(); }
+  absl::StatusOr<std::int64_t> SizeBytes() override { return inner_->SizeBytes(); }
+  std::string Url() const override { return inner_->Url(); }
+  absl::Status Close() override { return inner_->Close(); }
+
+ private:
+  absl::StatusOr<std::unique_ptr<Transaction>> Wrap(
+      absl::StatusOr<std::unique_ptr<Transaction>> begun, bool writes) {
+    if (behaviour_->dead) return Gone();
+    if (!begun.ok()) return begun.status();
+    return std::make_unique<SimulatedTransaction>(*std::move(begun), disk_, behaviour_, writes);
+  }
+
+  const std::shared_ptr<EphemeralDisk> disk_;
+  const std::shared_ptr<DiskBehaviour> behaviour_;
+  const std::unique_ptr<Backend> inner_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> OpenSimulatedDisk(std::shared_ptr<EphemeralDisk> disk,
+                                           std::shared_ptr<DiskBehaviour> behaviour) {
+  return std::make_unique<SimulatedBackend>(std::move(disk), std::move(behaviour));
+}
+
+}  // namespace aimem::sim

@@ -1,0 +1,465 @@
+#include "tests/sim/federation.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "aimem/local_store.h"
+#include "lib/log/commit.h"
+
+namespace aimem::sim {
+
+using testing::SimulatedMessage;
+using testing::SimulatedProcess;
+
+namespace {
+
+constexpr absl::Duration kRetention = absl::Hours(24);
+
+/// "A1:3-7 B1:2" of a call's commits.
+std::string DescribeCommits(const Ledger& ledger, const replication::AppendRequest& request) {
+  std::map<std::uint64_t, std::pair<std::uint64_t, std::uint64_t>> spans;
+  for (const auto& commit : request.commits) {
+    const auto at = log::PeekPosition(*commit);
+    if (!at) continue;
+    auto [span, added] = spans.emplace(at->stream, std::pair(at->seq, at->seq));
+    span->second.second = at->seq;
+  }
+  std::string text;
+  for (const auto& [stream, span] : spans) {
+    absl::StrAppendFormat(&text, " %s:%d", ledger.NameOf(stream), span.first);
+    if (span.second != span.first) absl::StrAppendFormat(&text, "-%d", span.second);
+  }
+  return text;
+}
+
+}  // namespace
+
+void Stage::Fail(const std::string& what) {
+  if (!failure.empty()) return;
+  failure = absl::StrFormat("at %.4f s: %s", absl::ToDoubleSeconds(events.now()), what);
+  Say("FAILED", what);
+}
+
+Federation::Federation(Stage* stage)
+    : stage_(*stage), dice_(stage->seed ^ 0xFEDE7A710Cu), network_(&stage->events, dice_.Next()) {
+  network_.set_observer([this](const SimulatedMessage& message) { Observe(message); });
+  for (int i = 0; i < stage_.scenario.members; ++i) {
+    Machine machine;
+    machine.name = std::string(1, static_cast<char>('A' + i));
+    machine.disk = std::make_shared<EphemeralDisk>(false);
+    machines_.push_back(std::move(machine));
+  }
+  for (std::size_t a = 0; a < machines_.size(); ++a) {
+    for (std::size_t b = 0; b < machines_.size(); ++b) LinkOf(a, b) = stage_.scenario.link;
+  }
+}
+
+void Federation::TurnOff() {
+  for (Machine& machine : machines_) {
+    if (machine.process == nullptr) continue;
+    machine.process->Kill();
+    machine.behaviour->dead = true;
+  }
+  for (Machine& machine : machines_) End(machine);
+}
+
+void Federation::Begin() {
+  for (Machine& machine : machines_) Start(machine);
+  NextFault();
+}
+
+// -- Lives of a machine ---------------------------------------------------------------------------
+
+void Federation::Start(Machine& machine) {
+  ++machine.life;
+  machine.process =
+      std::make_unique<SimulatedProcess>(&network_, machine.name, &machine.wall, dice_.Next());
+  machine.behaviour = std::make_shared<DiskBehaviour>(dice_.Next());
+  machine.behaviour->forgets_deletes = stage_.bug == Bug::kForgetDeletes;
+  machine.behaviour->on_power_failure = [this, &machine] {
+    stage_.Say(machine.name, "the power fails inside a commit");
+    machine.process->Kill();
+  };
+  machine.behaviour->on_durable = [this, &machine](const std::vector<LogRow>& rows) {
+    for (const LogRow& row : rows) {
+      const std::string wrong = stage_.ledger.Durable(machine.name, row);
+      if (!wrong.empty()) stage_.Fail(wrong);
+      stage_.Say(machine.name,
+                 absl::StrCat("holds ", stage_.ledger.NameOf(row.stream), ":", row.seq));
+    }
+  };
+  StoreOptions store;
+  store.environment = machine.process->environment();
+  store.log_retention = kRetention;
+  store.group_commit_max = stage_.scenario.group_commit_max;
+  replication::NodeOptions options = stage_.scenario.node;
+  for (const Machine& other : machines_) {
+    if (other.name != machine.name) options.peers.push_back(other.name);
+  }
+  auto node =
+      replication::Node::Open(OpenSimulatedDisk(machine.disk, machine.behaviour), store, options);
+  if (!node.ok())
+    return stage_.Fail(absl::StrCat(machine.name, " does not open: ", node.status().message()));
+  machine.node = *std::move(node);
+  if (!stage_.calm) {
+    machine.behaviour->refuses_percent = stage_.scenario.disk_refuses_percent;
+    machine.behaviour->hides_percent = stage_.scenario.disk_hides_percent;
+  }
+  stage_.Say(machine.name, "starts");
+  machine.process->Serve(machine.node.get());
+  const absl::Status started = machine.node->Start(machine.process.get(), machine.name);
+  if (!started.ok()) {
+    stage_.Fail(absl::StrCat(machine.name, " does not start: ", started.message()));
+  }
+}
+
+void Federation::End(Machine& machine) {
+  if (machine.process == nullptr) return;
+  machine.node.reset();
+  machine.process.reset();
+}
+
+void Federation::Crash(Machine& machine, bool wipe) {
+  if (machine.process == nullptr) return;
+  machine.process->Kill();
+  machine.behaviour->dead = true;
+  End(machine);
+  machine.disk->Crash();
+  ++tally_.crashes;
+  if (wipe) {
+    ++tally_.wipes;
+    machine.wiped.push_back(DurableOn(machine));
+    machine.disk = std::make_shared<EphemeralDisk>(false);
+    machine.unfilled = true;
+  }
+  stage_.Say(machine.name, wipe ? "crashes, and its disk is gone" : "crashes");
+  stage_.events.After(dice_.Between(absl::Milliseconds(50), absl::Seconds(6)), [this, &machine] {
+    if (machine.process == nullptr) Start(machine);
+  });
+}
+
+void Federation::Restart(Machine& machine) {
+  if (!machine.up()) return;
+  stage_.Say(machine.name, "closes");
+  if (const absl::Status closed = machine.node->Close(); !closed.ok()) {
+    stage_.Say(machine.name, absl::StrCat("closed with: ", closed.message()));
+  }
+  machine.process->Kill();
+  End(machine);
+  stage_.events.After(dice_.Between(absl::Milliseconds(1), absl::Seconds(2)), [this, &machine] {
+    if (machine.process == nullptr) Start(machine);
+  });
+}
+
+void Federation::Tend() {
+  for (Machine& machine : machines_) {
+    if (machine.process != nullptr && !machine.process->alive()) Crash(machine, false);
+  }
+}
+
+void Federation::Heal() {
+  stage_.calm = true;
+  stage_.Say("world", "heals");
+  for (std::size_t a = 0; a < machines_.size(); ++a) {
+    machines_[a].wall.skew = absl::ZeroDuration();
+    for (std::size_t b = 0; b < machines_.size(); ++b) LinkOf(a, b) = testing::SimulatedLink();
+    if (machines_[a].process == nullptr) Start(machines_[a]);
+    machines_[a].behaviour->refuses_percent = 0;
+    machines_[a].behaviour->hides_percent = 0;
+    machines_[a].behaviour->power_fails_in = 0;
+  }
+}
+
+// -- What is true ---------------------------------------------------------------------------------
+
+std::unique_ptr<Store> Federation::Inspect(const Machine& machine) const {
+  StoreOptions options;
+  options.environment.executor = &idle_;
+  auto store = OpenLocalStore(OpenEphemeralBackend(machine.disk), options);
+  return store.ok() ? *std::move(store) : nullptr;
+}
+
+VersionVector Federation::DurableOn(const Machine& machine) const {
+  const std::unique_ptr<Store> store = Inspect(machine);
+  const auto info = store->Info();
+  return info.ok() && !info->installing ? info->vector : VersionVector();
+}
+
+int Federation::Holders(std::uint64_t stream, std::uint64_t seq) const {
+  const auto covers = [&](const VersionVector& vector) {
+    const auto found = vector.find(stream);
+    return found != vector.end() && found->second >= seq;
+  };
+  int holders = 0;
+  for (const Machine& machine : machines_) {
+    const bool holds = covers(DurableOn(machine)) ||
+                       std::any_of(machine.wiped.begin(), machine.wiped.end(), covers);
+    if (holds) ++holders;
+  }
+  return holders;
+}
+
+std::string Federation::Unequal() {
+  std::optional<VersionVector> vector;
+  std::optional<Id128> root;
+  for (Machine& machine : machines_) {
+    if (!machine.up()) return absl::StrCat(machine.name, " is down");
+    const auto info = machine.node->Info({});
+    if (!info.ok()) return absl::StrCat(machine.name, ": ", info.status().message());
+    if (info->installing || info->federation->learner) {
+      return absl::StrCat(machine.name, " is being filled");
+    }
+    if (info->federation->waiting_writes > 0) return absl::StrCat(machine.name, " has waiters");
+    if (!vector) vector = info->vector;
+    if (*vector != info->vector) {
+      return absl::StrCat(machines_[0].name, " holds ", stage_.ledger.Describe(*vector), " and ",
+                          machine.name, " holds ", stage_.ledger.Describe(info->vector));
+    }
+  }
+  for (Machine& machine : machines_) {
+    const auto digest = machine.node->Digest({});
+    if (!digest.ok()) return absl::StrCat(machine.name, ": ", digest.status().message());
+    if (!root) root = digest->sums[0].sum;
+    if (*root != digest->sums[0].sum) {
+      return absl::StrCat(machine.name, " has the vector of ", machines_[0].name,
+                          " and another digest");
+    }
+  }
+  return "";
+}
+
+void Federation::Observe(const SimulatedMessage& message) {
+  Trace& trace = stage_.trace;
+  trace.Mix(static_cast<std::uint64_t>(absl::ToInt64Microseconds(stage_.events.now())));
+  trace.Mix(static_cast<std::uint64_t>(message.what));
+  trace.Mix(message.from);
+  trace.Mix(message.to);
+  const absl::Duration now = stage_.events.now();
+  const std::string way = absl::StrCat(message.from, ">", message.to);
+  switch (message.what) {
+    case SimulatedMessage::What::kRequest:
+      trace.Mix(message.request->commits.size());
+      if (message.request->needs_resync) ++tally_.resyncs;
+      commits_sent_ += static_cast<std::int64_t>(message.request->commits.size());
+      if (trace.shown() && (!message.request->commits.empty() || message.request->needs_resync)) {
+        trace.Show(now, way,
+                   absl::StrCat("#", message.call, " append",
+                                DescribeCommits(stage_.ledger, *message.request),
+                                message.request->catch_up ? " (catch-up)" : "",
+                                message.request->needs_resync ? " (needs resync)" : ""));
+      }
+      return;
+    case SimulatedMessage::What::kReply:
+      if (message.reply->refused != replication::Refusal::kNone) ++tally_.refusals;
+      if (trace.shown()) {
+        trace.Show(
+            now, way,
+            absl::StrCat("#", message.call, " reply: holds ",
+                         stage_.ledger.Describe(message.reply->header.vector),
+                         message.reply->header.learner ? ", a learner" : "",
+                         message.reply->refused == replication::Refusal::kNone
+                             ? ""
+                             : ", refused: " + replication::RefusalName(message.reply->refused)));
+      }
+      return;
+    case SimulatedMessage::What::kFailed:
+      trace.Mix(message.text);
+      ++tally_.failed_calls;
+      return trace.Show(now, way, absl::StrCat("#", message.call, " failed: ", message.text));
+    case SimulatedMessage::What::kFetch:
+      if (message.page != nullptr) ++tally_.pages;
+      return trace.Show(now, way,
+                        message.page == nullptr
+                            ? absl::StrCat("fetch failed: ", message.text)
+                            : absl::StrCat("page of ", message.page->states.size(), " states and ",
+                                           message.page->commits.size(), " commits",
+                                           message.page->end ? ", the last" : ""));
+    case SimulatedMessage::What::kDigest:
+      return trace.Show(now, way, "digests");
+  }
+}
+
+// -- Faults ---------------------------------------------------------------------------------------
+
+void Federation::NextFault() {
+  const absl::Duration every = stage_.scenario.fault_every;
+  stage_.events.After(dice_.Between(every / 4, every * 2), [this] {
+    if (stage_.calm) return;
+    Fault();
+    NextFault();
+  });
+}
+
+bool Federation::MayWipe(const Machine& machine) const {
+  if (!stage_.scenario.wipes) return false;
+  for (const Machine& other : machines_) {
+    if (other.name != machine.name && other.unfilled) {
+      // Filled in the meantime?
+      if (DurableOn(other).empty()) return false;
+    }
+  }
+  std::vector<VersionVector> others;
+  for (const Machine& other : machines_) {
+    if (other.name != machine.name) others.push_back(DurableOn(other));
+  }
+  for (const Ledger::Position& position : acknowledged_()) {
+    const bool elsewhere = std::any_of(others.begin(), others.end(), [&](const auto& vector) {
+      const auto found = vector.find(position.first);
+      return found != vector.end() && found->second >= position.second;
+    });
+    if (!elsewhere) return false;
+  }
+  return true;
+}
+
+void Federation::Fault() {
+  const Scenario& scenario = stage_.scenario;
+  Machine& machine = Any();
+  switch (dice_.Below(10)) {
+    case 0:
+      if (scenario.partitions) Partition();
+      return;
+    case 1:
+      if (scenario.one_way) CutOneWay();
+      return;
+    case 2:
+      if (scenario.flapping) Flap();
+      return;
+    case 3:
+      if (scenario.slow_links) SlowLink();
+      return;
+    case 4:
+      if (scenario.crashes) Crash(machine, false);
+      return;
+    case 5:
+      if (scenario.power_failures && machine.up()) {
+        machine.behaviour->power_fails_in = static_cast<int>(1 + dice_.Below(6));
+      }
+      return;
+    case 6:
+      if (scenario.restarts) Restart(machine);
+      return;
+    case 7:
+      if (MayWipe(machine)) Crash(machine, true);
+      return;
+    case 8:
+      if (scenario.clocks) MoveClock();
+      return;
+    case 9:
+      if (scenario.days_pass) LetDaysPass();
+      return;
+  }
+}
+
+void Federation::SetCut(std::size_t a, std::size_t b, bool cut) {
+  if (!stage_.calm) LinkOf(a, b).cut = cut;
+}
+
+void Federation::Partition() {
+  const std::uint64_t side = 1 + dice_.Below((1u << machines_.size()) - 2);
+  const auto set = [this, side](bool cut) {
+    for (std::size_t a = 0; a < machines_.size(); ++a) {
+      for (std::size_t b = 0; b < machines_.size(); ++b) {
+        if (((side >> a) & 1) != ((side >> b) & 1)) SetCut(a, b, cut);
+      }
+    }
+  };
+  std::string names;
+  for (std::size_t i = 0; i < machines_.size(); ++i) {
+    if ((side >> i) & 1) names += machines_[i].name;
+  }
+  stage_.Say("world", absl::StrCat(names, " and the others cannot reach each other"));
+  set(true);
+  stage_.events.After(dice_.Between(absl::Milliseconds(300), absl::Seconds(8)), [this, set, names] {
+    stage_.Say("world", absl::StrCat(names, " and the others can reach each other again"));
+    set(false);
+  });
+}
+
+void Federation::CutOneWay() {
+  const std::size_t a = dice_.Below(machines_.size());
+  const std::size_t b = (a + 1 + dice_.Below(machines_.size() - 1)) % machines_.size();
+  stage_.Say("world",
+             absl::StrCat("nothing comes from ", machines_[a].name, " to ", machines_[b].name));
+  SetCut(a, b, true);
+  stage_.events.After(dice_.Between(absl::Milliseconds(300), absl::Seconds(8)),
+                      [this, a, b] { SetCut(a, b, false); });
+}
+
+void Federation::Flap() {
+  const std::size_t a = dice_.Below(machines_.size());
+  const std::size_t b = (a + 1 + dice_.Below(machines_.size() - 1)) % machines_.size();
+  stage_.Say("world", absl::StrCat("the link ", machines_[a].name, "-", machines_[b].name,
+                                   " comes and goes"));
+  absl::Duration at;
+  for (int i = 0; i < 10; ++i) {
+    at += dice_.Between(absl::Milliseconds(50), absl::Milliseconds(700));
+    stage_.events.After(at, [this, a, b, cut = i % 2 == 0] {
+      SetCut(a, b, cut);
+      SetCut(b, a, cut);
+    });
+  }
+}
+
+void Federation::SlowLink() {
+  const std::size_t a = dice_.Below(machines_.size());
+  const std::size_t b = (a + 1 + dice_.Below(machines_.size() - 1)) % machines_.size();
+  const absl::Duration delay = dice_.Between(absl::Milliseconds(20), absl::Milliseconds(1'500));
+  stage_.Say("world", absl::StrCat("from ", machines_[a].name, " to ", machines_[b].name,
+                                   " it takes up to ", absl::FormatDuration(delay)));
+  LinkOf(a, b).delay_max = delay;
+  stage_.events.After(dice_.Between(absl::Seconds(1), absl::Seconds(10)), [this, a, b] {
+    if (!stage_.calm) LinkOf(a, b).delay_max = stage_.scenario.link.delay_max;
+  });
+}
+
+void Federation::MoveClock() {
+  Machine& machine = Any();
+  switch (dice_.Below(4)) {
+    case 0:
+      machine.wall.skew = absl::ZeroDuration();
+      break;
+    case 1:
+      machine.wall.skew = dice_.Between(-absl::Hours(1), absl::Hours(1));
+      break;
+    default:
+      machine.wall.skew = dice_.Between(-absl::Seconds(50), absl::Seconds(50));
+  }
+  stage_.Say("world", absl::StrCat("the clock of ", machine.name, " is off by ",
+                                   absl::FormatDuration(machine.wall.skew)));
+}
+
+void Federation::LetDaysPass() {
+  ++days_passed_;
+  for (Machine& machine : machines_) machine.wall.epoch += absl::Hours(24 * 3);
+  stage_.Say("world", "three days pass");
+  // What all hold is old enough now for any of them to drop it.
+  VersionVector held = DurableOn(machines_[0]);
+  for (const Machine& machine : machines_) {
+    const VersionVector vector = DurableOn(machine);
+    for (auto& [stream, seq] : held) {
+      const auto found = vector.find(stream);
+      seq = std::min(seq, found == vector.end() ? 0 : found->second);
+    }
+  }
+  for (const Machine& machine : machines_) {
+    if (!dice_.Percent(60)) continue;
+    const std::unique_ptr<Backend> backend = OpenEphemeralBackend(machine.disk);
+    auto transaction = backend->BeginWrite();
+    if (!transaction.ok()) continue;
+    WriteSet set;
+    for (const auto& [stream, seq] : held) {
+      if (seq > 1) set.log_cuts.emplace_back(stream, seq);  // the last one stays
+    }
+    const bool cut = !set.log_cuts.empty() && (*transaction)->Put(set).ok() &&
+                     (*transaction)->Commit().outcome == CommitOutcome::kDurable;
+    transaction->reset();
+    if (!cut) continue;
+    machine.disk->Sync();
+    stage_.Say(machine.name, absl::StrCat("drops its log up to ", stage_.ledger.Describe(held)));
+  }
+}
+
+}  // namespace aimem::sim

@@ -1,0 +1,127 @@
+// The machines of a simulated federation, and what happens to them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "aimem/backends/ephemeral.h"
+#include "aimem/requests.h"
+#include "replication/core/node.h"
+#include "support/network/event_queue.h"
+#include "support/network/simulated_network.h"
+#include "tests/sim/disk.h"
+#include "tests/sim/ledger.h"
+#include "tests/sim/scenario.h"
+#include "tests/sim/trace.h"
+
+namespace aimem::sim {
+
+/// What all of one simulation share.
+struct Stage {
+  Stage(std::uint64_t seed_number, Bug bug_name, std::ostream* out)
+      : seed(seed_number), bug(bug_name), scenario(DrawScenario(seed, bug)), trace(out) {}
+
+  void Say(std::string_view who, std::string_view text) { trace.Say(events.now(), who, text); }
+  /// The first thing that does not hold ends the simulation.
+  void Fail(const std::string& what);
+
+  const std::uint64_t seed;
+  const Bug bug;
+  const Scenario scenario;
+  testing::EventQueue events;
+  Trace trace;
+  Ledger ledger;
+  std::string failure;
+  bool calm = false;  ///< Trouble is over: no fault and no request begins any more.
+};
+
+struct Machine {
+  std::string name;  ///< Its address too.
+  testing::SimulatedWallClock wall;
+  std::shared_ptr<EphemeralDisk> disk;
+  std::vector<VersionVector> wiped;  ///< What disks that it had before held.
+  bool unfilled = false;             ///< Its disk is new, and does not hold what the others do.
+  std::shared_ptr<DiskBehaviour> behaviour;
+  std::unique_ptr<testing::SimulatedProcess> process;
+  std::unique_ptr<replication::Node> node;
+  int life = 0;  ///< Processes so far.
+
+  [[nodiscard]] bool up() const { return node != nullptr && process->alive(); }
+};
+
+/// What has been met, so that a test can tell that the scenarios still bite.
+struct Tally {
+  std::int64_t crashes = 0, wipes = 0, pages = 0, refusals = 0, resyncs = 0, failed_calls = 0;
+};
+
+class Federation {
+ public:
+  explicit Federation(Stage* stage);
+
+  void Begin();
+  /// Kill everybody: what still refers to a machine is answered unheard.
+  void TurnOff();
+  /// Bury what died inside the last event. After every event.
+  void Tend();
+  /// End all faults, bring everybody up.
+  void Heal();
+
+  std::vector<Machine>& machines() { return machines_; }
+  /// What is durable on its disk, as a member would report it.
+  VersionVector DurableOn(const Machine& machine) const;
+  /// Machines whose disk holds (stream, seq), or held it until it was lost with everything.
+  int Holders(std::uint64_t stream, std::uint64_t seq) const;
+  /// Why they are not all equal and at rest; empty: they are.
+  std::string Unequal();
+  /// A store over the disk of `machine`, for looking only.
+  std::unique_ptr<Store> Inspect(const Machine& machine) const;
+  /// What must not be lost, by whoever answered it: asked before a disk is wiped.
+  void set_acknowledged(std::function<std::vector<Ledger::Position>()> acknowledged) {
+    acknowledged_ = std::move(acknowledged);
+  }
+  [[nodiscard]] std::int64_t commits_sent() const { return commits_sent_; }
+  [[nodiscard]] const Tally& tally() const { return tally_; }
+  [[nodiscard]] int days_passed() const { return days_passed_; }
+
+ private:
+  /// For a store that is only looked at: there is nothing to do.
+  class IdleExecutor final : public Executor {
+   public:
+    void Post(absl::AnyInvocable<void() &&> /*work*/) override {}
+  };
+
+  void Start(Machine& machine);
+  void End(Machine& machine);
+  void Crash(Machine& machine, bool wipe);
+  void Restart(Machine& machine);
+  bool MayWipe(const Machine& machine) const;
+  void NextFault();
+  void Fault();
+  void Partition();
+  void CutOneWay();
+  void Flap();
+  void SlowLink();
+  void MoveClock();
+  void LetDaysPass();
+  void SetCut(std::size_t a, std::size_t b, bool cut);
+  void Observe(const testing::SimulatedMessage& message);
+  testing::SimulatedLink& LinkOf(std::size_t from, std::size_t to) {
+    return network_.link(machines_[from].name, machines_[to].name);
+  }
+  Machine& Any() { return machines_[dice_.Below(machines_.size())]; }
+
+  Stage& stage_;
+  mutable IdleExecutor idle_;
+  testing::Dice dice_;
+  testing::SimulatedNetwork network_;
+  std::vector<Machine> machines_;
+  std::function<std::vector<Ledger::Position>()> acknowledged_;
+  std::int64_t commits_sent_ = 0;
+  Tally tally_;
+  int days_passed_ = 0;
+};
+
+}  // namespace aimem::sim

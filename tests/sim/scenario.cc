@@ -1,0 +1,84 @@
+#include "tests/sim/scenario.h"
+
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace aimem::sim {
+
+std::optional<Bug> BugNamed(std::string_view name) {
+  if (name == "abort_at_quorum") return Bug::kAbortAtQuorum;
+  if (name == "ack_on_any_ok") return Bug::kAckOnAnyOk;
+  if (name == "forget_deletes") return Bug::kForgetDeletes;
+  return std::nullopt;
+}
+
+Scenario DrawScenario(std::uint64_t seed, Bug bug) {
+  testing::Dice dice(seed * 0x9E3779B97F4A7C15u + 1);
+  const auto pick = [&](std::initializer_list<int> values) {
+    return *(values.begin() + dice.Below(values.size()));
+  };
+  Scenario scenario;
+  scenario.members = dice.Percent(15) ? 5 : 3;
+  scenario.node.needed = scenario.members / 2 + 1;
+  if (dice.Percent(12)) scenario.node.needed = 1;
+  if (dice.Percent(8)) scenario.node.needed = scenario.members;
+  scenario.clients = static_cast<int>(2 + dice.Below(5));
+  scenario.trouble = absl::Seconds(static_cast<std::int64_t>(8 + dice.Below(20)));
+  scenario.think_max = absl::Milliseconds(pick({100, 300, 800, 2'000}));
+  scenario.fault_every = absl::Milliseconds(pick({300, 1'000, 3'000}));
+  // Each kind of fault in half of the seeds, so that any few of them meet without the others.
+  scenario.partitions = dice.Percent(50);
+  scenario.one_way = dice.Percent(40);
+  scenario.flapping = dice.Percent(25);
+  scenario.slow_links = dice.Percent(40);
+  scenario.crashes = dice.Percent(50);
+  scenario.power_failures = dice.Percent(40);
+  scenario.restarts = dice.Percent(30);
+  scenario.clocks = dice.Percent(40);
+  // What W = 1 acknowledges dies with its disk: that is its promise.
+  scenario.wipes = dice.Percent(35) && scenario.node.needed > 1;
+  // Lost disks are filled with states if the logs have been cut.
+  scenario.days_pass = dice.Percent(scenario.wipes ? 70 : 20);
+  if (dice.Percent(40)) scenario.link.lost_percent = pick({1, 5, 20});
+  if (dice.Percent(40)) scenario.link.duplicated_percent = pick({2, 20});
+  if (dice.Percent(30)) scenario.link.delay_max = absl::Milliseconds(pick({20, 200, 700}));
+  if (dice.Percent(30)) scenario.disk_refuses_percent = pick({2, 15});
+  if (dice.Percent(30)) scenario.disk_hides_percent = pick({2, 10});
+  scenario.node.quorum_timeout = absl::Milliseconds(pick({100, 500, 2'000}));
+  scenario.node.call_timeout = absl::Seconds(pick({5, 10, 30}));
+  scenario.node.calls_in_flight_max = pick({1, 2, 2, 4});
+  scenario.node.window_bytes_max = pick({1, 2'000, 16 << 20, 16 << 20});
+  scenario.node.shutdown_grace = absl::ZeroDuration();
+  scenario.node.bugs.abort_at_quorum = bug == Bug::kAbortAtQuorum;
+  scenario.node.bugs.ack_on_any_ok = bug == Bug::kAckOnAnyOk;
+  scenario.group_commit_max = pick({1, 256, 256});
+  return scenario;
+}
+
+std::string Scenario::Describe() const {
+  std::string text = absl::StrFormat(
+      "%d members, W=%d, %d clients, %s of trouble; calls of %s, %d in flight, window %d bytes; "
+      "links to %s, %d%% lost, %d%% twice; disks refuse %d%%, hide %d%%; faults:",
+      members, node.needed, clients, absl::FormatDuration(trouble),
+      absl::FormatDuration(node.call_timeout), node.calls_in_flight_max, node.window_bytes_max,
+      absl::FormatDuration(link.delay_max), link.lost_percent, link.duplicated_percent,
+      disk_refuses_percent, disk_hides_percent);
+  const auto add = [&](bool is, std::string_view name) {
+    if (is) absl::StrAppendFormat(&text, " %s", name);
+  };
+  add(partitions, "partitions");
+  add(one_way, "one-way");
+  add(flapping, "flapping");
+  add(slow_links, "slow-links");
+  add(crashes, "crashes");
+  add(power_failures, "power");
+  add(restarts, "restarts");
+  add(wipes, "wipes");
+  add(clocks, "clocks");
+  add(days_pass, "days");
+  return text;
+}
+
+}  // namespace aimem::sim

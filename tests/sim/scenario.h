@@ -1,0 +1,43 @@
+// What one seed does to a federation.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/time/time.h"
+#include "replication/core/node.h"
+#include "support/network/event_queue.h"
+#include "support/network/simulated_network.h"
+
+namespace aimem::sim {
+
+/// A bug that is put back, to see that it is found.
+enum class Bug : std::uint8_t { kNone, kAbortAtQuorum, kAckOnAnyOk, kForgetDeletes };
+/// "abort_at_quorum", "ack_on_any_ok", "forget_deletes"; nullopt: no such bug.
+std::optional<Bug> BugNamed(std::string_view name);
+
+struct Scenario {
+  int members = 3;
+  int clients = 4;
+  absl::Duration trouble = absl::Seconds(20);  ///< How long there are faults and clients.
+  absl::Duration think_max = absl::Milliseconds(400);
+  absl::Duration fault_every = absl::Seconds(1);
+  testing::SimulatedLink link;
+  int disk_refuses_percent = 0;
+  int disk_hides_percent = 0;
+  replication::NodeOptions node;
+  int group_commit_max = 256;
+
+  // Which faults there are.
+  bool partitions = false, one_way = false, flapping = false, slow_links = false;
+  bool crashes = false, power_failures = false, restarts = false, wipes = false;
+  bool clocks = false, days_pass = false;
+
+  [[nodiscard]] std::string Describe() const;
+};
+
+Scenario DrawScenario(std::uint64_t seed, Bug bug);
+
+}  // namespace aimem::sim

@@ -1,0 +1,130 @@
+#include "tests/sim/simulation.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "tests/sim/clients.h"
+#include "tests/sim/federation.h"
+
+namespace aimem::sim {
+namespace {
+
+constexpr absl::Duration kConvergenceMax = absl::Seconds(60);
+constexpr absl::Duration kRest = absl::Seconds(8);
+// Per second and pair of members: heartbeats and timers, with room.
+constexpr std::uint64_t kEventsAtRestMax = 40;
+
+class Simulation {
+ public:
+  Simulation(std::uint64_t seed, Bug bug, std::ostream* trace)
+      : stage_(seed, bug, trace), federation_(&stage_), clients_(&stage_, &federation_) {
+    federation_.set_acknowledged([this] { return clients_.Acknowledged(); });
+  }
+
+  ~Simulation() { federation_.TurnOff(); }
+
+  Verdict Run() {
+    stage_.trace.Show(stage_.events.now(), "world", stage_.scenario.Describe());
+    federation_.Begin();
+    clients_.Begin();
+    RunUntil(stage_.scenario.trouble);
+    if (Ok()) federation_.Heal();
+    const absl::Duration healed = stage_.events.now();
+    Verdict verdict;
+    std::string unequal = "not looked at";
+    while (Ok() && !unequal.empty()) {
+      RunUntil(stage_.events.now() + absl::Milliseconds(250));
+      unequal = federation_.Unequal();
+      if (!unequal.empty() && stage_.events.now() - healed > kConvergenceMax) {
+        stage_.Fail(absl::StrCat("not equal ", absl::FormatDuration(kConvergenceMax),
+                                 " after healing: ", unequal));
+      }
+    }
+    verdict.convergence = stage_.events.now() - healed;
+    if (Ok()) Rest();
+    verdict.failure = stage_.failure;
+    verdict.hash = stage_.trace.hash();
+    verdict.requests = clients_.requests();
+    verdict.committed = clients_.committed();
+    verdict.pending = clients_.pending();
+    verdict.rejected = clients_.rejected();
+    verdict.commits = static_cast<std::int64_t>(stage_.ledger.commits());
+    const Tally& tally = federation_.tally();
+    verdict.crashes = tally.crashes;
+    verdict.wipes = tally.wipes;
+    verdict.pages = tally.pages;
+    verdict.refusals = tally.refusals;
+    verdict.resyncs = tally.resyncs;
+    verdict.failed_calls = tally.failed_calls;
+    return verdict;
+  }
+
+ private:
+  [[nodiscard]] bool Ok() const { return stage_.failure.empty(); }
+
+  void RunUntil(absl::Duration until) {
+    while (Ok() && stage_.events.RunNext(until)) federation_.Tend();
+  }
+
+  /// Equal members have nothing to send each other; then look at everything.
+  void Rest() {
+    stage_.Say("world", "all are equal");
+    // What was in flight when they became so.
+    RunUntil(stage_.events.now() + absl::Seconds(35));
+    const std::int64_t sent = federation_.commits_sent();
+    const std::uint64_t before = stage_.events.ran();
+    RunUntil(stage_.events.now() + kRest);
+    const auto members = federation_.machines().size();
+    const auto seconds = static_cast<std::uint64_t>(absl::ToInt64Seconds(kRest));
+    if (stage_.events.ran() - before > seconds * members * (members - 1) * kEventsAtRestMax) {
+      stage_.Fail(absl::StrCat("equal members are busy: ", stage_.events.ran() - before,
+                               " events in ", seconds, " s"));
+    }
+    if (federation_.commits_sent() != sent) stage_.Fail("equal members send each other commits");
+    if (!Ok()) return;
+    if (const std::string unequal = federation_.Unequal(); !unequal.empty()) {
+      return stage_.Fail(absl::StrCat("not equal any more: ", unequal));
+    }
+    clients_.CheckAnswered();
+    clients_.CheckOutcomes();
+    for (Machine& machine : federation_.machines()) Check(machine);
+  }
+
+  void Check(Machine& machine) {
+    const auto report = machine.node->Check({.deep = true});
+    if (!report.ok()) return stage_.Fail(absl::StrCat(machine.name, ": check failed"));
+    if (!report->problems.empty()) {
+      return stage_.Fail(absl::StrCat(machine.name, ": ", report->problems.front()));
+    }
+    const auto info = machine.node->Info({});
+    if (info.ok() && (info->federation->divergences > 0 || info->federation->forks > 0)) {
+      stage_.Fail(absl::StrCat(machine.name, " counts a divergence or a fork"));
+    }
+  }
+
+  Stage stage_;
+  Federation federation_;
+  Clients clients_;
+};
+
+}  // namespace
+
+void Verdict::Add(const Verdict& other) {
+  requests += other.requests;
+  committed += other.committed;
+  pending += other.pending;
+  rejected += other.rejected;
+  commits += other.commits;
+  crashes += other.crashes;
+  wipes += other.wipes;
+  pages += other.pages;
+  refusals += other.refusals;
+  resyncs += other.resyncs;
+  failed_calls += other.failed_calls;
+}
+
+Verdict Simulate(std::uint64_t seed, Bug bug, std::ostream* trace) {
+  Simulation simulation(seed, bug, trace);
+  return simulation.Run();
+}
+
+}  // namespace aimem::sim
