@@ -17,7 +17,6 @@
 namespace aimem::bench {
 namespace {
 
-constexpr int kStarts = 3;
 constexpr absl::Duration kQuorumLimit = absl::Seconds(30);
 constexpr absl::Duration kPollEvery = absl::Milliseconds(5);
 constexpr char kTarget[] = "/api/v1/memories";
@@ -65,40 +64,29 @@ Members::Members(const std::string& directory, const std::string& certificates,
   std::filesystem::create_directories(directory);
   const auto count = static_cast<std::size_t>(options.count);
   const std::string program = AimemProgram();
-  for (int start = 0; start < kStarts; ++start) {
-    // A free port may be taken before a member gets there.
-    options_.clear();
-    proxies_.clear();
-    servers_.clear();
-    const std::vector<int> ports = support::FreePorts(options.count);
-    for (std::size_t i = 0; i < count; ++i) {
-      support::ServerOptions server;
-      server.program = program;
-      server.store = absl::StrFormat("%s/%s.db", directory, MemberNames()[i]);
-      server.replication_port = ports[i];
-      server.certificates = certificates;
-      server.name = MemberNames()[i];
-      server.log = absl::StrFormat("%s/%s.log", directory, MemberNames()[i]);
-      for (std::size_t j = 0; j < count; ++j) {
-        if (j == i) continue;
-        const bool far = options.last_one_way_ms > 0 && std::max(i, j) + 1 == count;
-        int port = ports[j];
-        if (far) {
-          proxies_.push_back(std::make_unique<DelayProxy>(port, options.last_one_way_ms));
-          port = proxies_.back()->port();
-        }
-        server.peers.push_back(Local(port));
+  ports_ = Must(support::ReservePorts(options.count));
+  for (std::size_t i = 0; i < count; ++i) {
+    support::ServerOptions server;
+    server.program = program;
+    server.store = absl::StrFormat("%s/%s.db", directory, MemberNames()[i]);
+    server.replication_port = ports_[i].number();
+    server.certificates = certificates;
+    server.name = MemberNames()[i];
+    server.log = absl::StrFormat("%s/%s.log", directory, MemberNames()[i]);
+    for (std::size_t j = 0; j < count; ++j) {
+      if (j == i) continue;
+      const bool far = options.last_one_way_ms > 0 && std::max(i, j) + 1 == count;
+      int port = ports_[j].number();
+      if (far) {
+        proxies_.push_back(std::make_unique<DelayProxy>(port, options.last_one_way_ms));
+        port = proxies_.back()->port();
       }
-      options_.push_back(std::move(server));
+      server.peers.push_back(Local(port));
     }
-    servers_.resize(count);
-    try {
-      for (std::size_t i = 0; i < count; ++i) Start(i);
-      break;
-    } catch (const Failure&) {
-      if (start + 1 == kStarts) throw;
-    }
+    options_.push_back(std::move(server));
   }
+  servers_.resize(count);
+  for (std::size_t i = 0; i < count; ++i) Start(i);
   readers_.resize(count);
   AwaitQuorum();
 }

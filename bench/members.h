@@ -15,6 +15,7 @@
 #include "bench/stores.h"
 #include "support/federation/server_process.h"
 #include "support/http/http_client.h"
+#include "support/process/reserved_port.h"
 
 namespace aimem::bench {
 
@@ -65,6 +66,7 @@ class Members {
 
   std::string directory_;
   std::string certificates_;
+  std::vector<support::ReservedPort> ports_;  // of replication
   std::vector<support::ServerOptions> options_;
   std::vector<std::unique_ptr<DelayProxy>> proxies_;
   std::vector<std::optional<support::ServerProcess>> servers_;

@@ -16,7 +16,6 @@ namespace {
 
 constexpr absl::Duration kConnectTimeout = absl::Seconds(20);
 constexpr int kPollMilliseconds = 20;
-constexpr int kPortAttempts = 3;
 constexpr int kLinesShown = 20;
 
 bool IsSet(const std::atomic<bool>* flag) { return flag != nullptr && *flag; }
@@ -58,33 +57,23 @@ absl::Status Federation::MakeCertificates(const FederationOptions& options) {
 
 absl::StatusOr<std::unique_ptr<Federation>> Federation::Start(const FederationOptions& options) {
   AIMEM_RETURN_IF_ERROR(MakeCertificates(options));
-  // A port that was free may be taken before its server binds it: then all begin anew, since each
-  // has been told the ports of the others.
-  absl::Status status;
-  for (int attempt = 0; attempt < kPortAttempts; ++attempt) {
-    std::unique_ptr<Federation> federation(new Federation());
-    status = federation->StartAll(options);
-    if (status.ok()) {
-      AIMEM_RETURN_IF_ERROR(federation->WaitUntilConnected(options.cancel));
-      return federation;
-    }
-    if (!absl::IsUnavailable(status)) break;
-  }
-  return status;
+  std::unique_ptr<Federation> federation(new Federation());
+  AIMEM_RETURN_IF_ERROR(federation->StartAll(options));
+  AIMEM_RETURN_IF_ERROR(federation->WaitUntilConnected(options.cancel));
+  return federation;
 }
 
 absl::Status Federation::StartAll(const FederationOptions& options) {
-  const std::vector<int> ports = support::FreePorts(static_cast<int>(2 * kMembers));
-  if (ports.size() != 2 * kMembers) return absl::UnavailableError("no free ports on 127.0.0.1");
+  AIMEM_ASSIGN_OR_RETURN(ports_, support::ReservePorts(static_cast<int>(2 * kMembers)));
   for (std::size_t member = 0; member < kMembers; ++member) {
     support::ServerOptions server;
     server.program = options.program;
     server.store = absl::StrFormat("%s/%s.db", options.folder, Name(member));
-    server.http_port = ports[member];
-    server.replication_port = ports[kMembers + member];
+    server.http_port = ports_[member].number();
+    server.replication_port = ports_[kMembers + member].number();
     for (std::size_t peer = 0; peer < kMembers; ++peer) {
       if (peer == member) continue;
-      server.peers.push_back(absl::StrFormat("127.0.0.1:%d", ports[kMembers + peer]));
+      server.peers.push_back(absl::StrFormat("127.0.0.1:%d", ports_[kMembers + peer].number()));
     }
     server.quorum = kQuorum;
     server.quorum_timeout = absl::Seconds(2);

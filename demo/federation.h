@@ -15,6 +15,7 @@
 #include "demo/check.h"
 #include "demo/member_api.h"
 #include "support/federation/server_process.h"
+#include "support/process/reserved_port.h"
 
 namespace aimem::demo {
 
@@ -64,6 +65,7 @@ class Federation {
   absl::Status WaitUntilConnected(const std::atomic<bool>* cancel);
   [[nodiscard]] absl::StatusOr<std::unique_ptr<Store>> OpenFile(std::size_t member) const;
 
+  std::vector<support::ReservedPort> ports_;  // of HTTP, then of replication
   std::vector<support::ServerOptions> options_;
   std::vector<support::ServerProcess> servers_;
   std::vector<MemberApi> apis_;

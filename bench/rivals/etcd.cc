@@ -16,7 +16,6 @@
 namespace aimem::bench {
 namespace {
 
-constexpr int kStarts = 3;
 constexpr double kLeaderSeconds = 30;
 constexpr int kLinesShown = 20;
 
@@ -39,14 +38,10 @@ std::string ClientUrl(int port) { return absl::StrFormat("http://127.0.0.1:%d", 
 EtcdCluster::EtcdCluster(const std::string& directory, const std::string& certificates,
                          const std::vector<std::string>& names) {
   std::filesystem::create_directories(directory);
-  for (int start = 0; start < kStarts; ++start) {
-    // A free port may be taken before etcd gets there.
-    const std::string attempt = absl::StrFormat("%s/etcd-%d", directory, start);
-    if (Start(attempt, certificates, names)) return;
-    members_.clear();
-    if (start + 1 == kStarts) {
-      throw Failure("etcd does not run: " + support::TailOf(attempt + "-0.log", kLinesShown));
-    }
+  ports_ = Must(support::ReservePorts(static_cast<int>(2 * names.size())));
+  const std::string data = directory + "/etcd";
+  if (!Start(data, certificates, names)) {
+    throw Failure("etcd does not run: " + support::TailOf(data + "-0.log", kLinesShown));
   }
 }
 
@@ -60,13 +55,12 @@ std::vector<pid_t> EtcdCluster::processes() const {
 
 bool EtcdCluster::Start(const std::string& directory, const std::string& certificates,
                         const std::vector<std::string>& names) {
-  const std::vector<int> ports = support::FreePorts(static_cast<int>(2 * names.size()));
   const std::string program = FindProgram("etcd");
   std::string all;
   std::vector<int> client_ports;
   for (std::size_t i = 0; i < names.size(); ++i) {
-    all += (i == 0 ? "" : ",") + names[i] + "=" + PeerUrl(ports[2 * i]);
-    client_ports.push_back(ports[2 * i + 1]);
+    all += (i == 0 ? "" : ",") + names[i] + "=" + PeerUrl(ports_[2 * i].number());
+    client_ports.push_back(ports_[2 * i + 1].number());
   }
   for (std::size_t i = 0; i < names.size(); ++i) {
     const std::string data = absl::StrFormat("%s-%d", directory, i);
@@ -74,8 +68,8 @@ bool EtcdCluster::Start(const std::string& directory, const std::string& certifi
     options.program = program;
     options.log_file = data + ".log";
     options.die_with_parent = true;
-    const std::string peer = PeerUrl(ports[2 * i]);
-    const std::string client = ClientUrl(ports[2 * i + 1]);
+    const std::string peer = PeerUrl(ports_[2 * i].number());
+    const std::string client = ClientUrl(ports_[2 * i + 1].number());
     const std::string certificate = certificates + "/" + names[i];
     members_.push_back(Must(support::ChildProcess::Spawn(
         {"--name=" + names[i], "--data-dir=" + data, "--listen-peer-urls=" + peer,

@@ -9,6 +9,7 @@
 #include "bench/rivals/grpc_wire.h"
 #include "etcd.pb.h"
 #include "support/process/child_process.h"
+#include "support/process/reserved_port.h"
 
 namespace aimem::bench {
 
@@ -33,6 +34,7 @@ class EtcdCluster {
              const std::vector<std::string>& names);
   bool AwaitLeader(const std::vector<int>& client_ports);
 
+  std::vector<support::ReservedPort> ports_;  // of each member, for members and for clients
   std::vector<support::ChildProcess> members_;
   int leader_port_ = 0;
 };

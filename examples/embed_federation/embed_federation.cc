@@ -56,8 +56,10 @@ absl::StatusOr<Member> StartMember(const std::string& file, const std::string& a
   auto backend = aimem::OpenSqliteBackend(file);
   if (!backend.ok()) return backend.status();
   // All three must hold a note before it is answered: whoever is asked knows it. The port is ours.
-  auto store = aimem::OpenReplicatedStore(
-      std::move(*backend), {}, {.peers = peers, .quorum = 3, .listen = "", .advertise = address});
+  aimem::ReplicationOptions options{.peers = peers, .quorum = 3, .advertise = address};
+  options.quorum_timeout = absl::Seconds(20);
+  options.listen.clear();
+  auto store = aimem::OpenReplicatedStore(std::move(*backend), {}, options);
   if (!store.ok()) return store.status();
 
   Member member{.store = std::move(*store), .service = nullptr, .server = nullptr};
@@ -103,14 +105,12 @@ int main(int argc, char** argv) {
   notes::Remembered remembered;
   const bool told = Connect(addresses[0])->Remember(&telling, note, &remembered).ok();
   std::cout << "told the first member; " << remembered.members() << " hold it\n";
-
   notes::Question question;
   question.set_text("what must mia not eat?");
   grpc::ClientContext asking;
   notes::Answer answer;
   const bool asked = Connect(addresses[2])->Ask(&asking, question, &answer).ok();
   std::cout << "asked the third member: " << answer.text() << '\n';
-
   for (Member& member : members) {
     member.server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     if (absl::Status status = member.store->Close(); !status.ok()) std::cerr << status << '\n';

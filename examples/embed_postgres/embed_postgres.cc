@@ -38,6 +38,7 @@ int main(int argc, char** argv) {
   aimem::ReplicationOptions options;
   options.peers = {"127.0.0.1:" + std::to_string((*on_file)->port())};
   options.quorum = 2;
+  options.quorum_timeout = absl::Seconds(20);
   auto on_postgres = OpenMember(aimem::OpenPostgresBackend(argv[1]), options);
   if (!on_postgres.ok()) return Fail(on_postgres.status());
 

@@ -1,9 +1,7 @@
 #include "support/federation/server_process.h"
 
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,7 +12,6 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
-#include <random>
 #include <string_view>
 #include <utility>
 
@@ -166,32 +163,6 @@ std::string TailOf(const std::string& path, int lines, std::size_t from) {
   }
   text.erase(0, begin);
   return text;
-}
-
-std::vector<int> FreePorts(int count) {
-  // Below those that the system hands out by itself (net.ipv4.ip_local_port_range): there every
-  // connection that is made, by anybody, may take one before it is used.
-  constexpr int kFirst = 10'000;
-  constexpr int kLast = 31'999;
-  constexpr int kTries = 10'000;
-  std::random_device seed;
-  std::uniform_int_distribution<int> any(kFirst, kLast);
-  std::vector<int> sockets;
-  std::vector<int> ports;
-  for (int i = 0; i < kTries && static_cast<int>(ports.size()) < count; ++i) {
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) break;
-    sockets.push_back(fd);
-    const int port = any(seed);
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(static_cast<std::uint16_t>(port));
-    if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) continue;
-    ports.push_back(port);
-  }
-  for (const int fd : sockets) close(fd);
-  return ports;
 }
 
 }  // namespace aimem::support

@@ -53,8 +53,4 @@ class ServerProcess {
 /// The last `lines` lines of the file at `path`, without what stands before `from`.
 std::string TailOf(const std::string& path, int lines, std::size_t from = 0);
 
-/// Ports of 127.0.0.1 that nobody listens on at the moment. They may be taken before they are used:
-/// whoever starts a server on one retries.
-std::vector<int> FreePorts(int count);
-
 }  // namespace aimem::support

@@ -3,13 +3,11 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <grp.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -72,20 +70,6 @@ absl::StatusOr<std::string> FindPrograms() {
   }
   return absl::NotFoundError(
       "no initdb and postgres in /usr/lib/postgresql/*/bin or on the path: install postgresql");
-}
-
-absl::StatusOr<int> FreePort() {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return ErrnoStatus("socket");
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  const bool bound = bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
-                     getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0;
-  close(fd);
-  if (!bound) return ErrnoStatus("finding a free port");
-  return ntohs(address.sin_port);
 }
 
 // A process of ours, run as somebody else if we are root.
@@ -168,14 +152,9 @@ absl::StatusOr<std::unique_ptr<PostgresServer>> PostgresServer::Start(
   server->options_ = options;
   AIMEM_ASSIGN_OR_RETURN(server->programs_, FindPrograms());
   AIMEM_RETURN_IF_ERROR(server->CreateCluster());
-  // Another process may take the port between finding and using it.
-  absl::Status status;
-  for (int attempt = 0; attempt < 5; ++attempt) {
-    AIMEM_ASSIGN_OR_RETURN(server->port_, FreePort());
-    status = server->Launch();
-    if (status.ok()) return server;
-  }
-  return status;
+  AIMEM_ASSIGN_OR_RETURN(server->port_, ReservedPort::Any());
+  AIMEM_RETURN_IF_ERROR(server->Launch());
+  return server;
 }
 
 PostgresServer::~PostgresServer() {
@@ -228,7 +207,7 @@ std::vector<std::string> PostgresServer::ServerCommand() const {
       {"lc_messages", "C"},
       {"listen_addresses", "127.0.0.1"},
       {"max_connections", absl::StrFormat("%d", options_.max_connections)},
-      {"port", absl::StrFormat("%d", port_)},
+      {"port", absl::StrFormat("%d", port())},
       {"superuser_reserved_connections", "0"},
       {"unix_socket_directories", directory_},
   };
@@ -273,7 +252,7 @@ std::string PostgresServer::LogTail() const {
 }
 
 std::string PostgresServer::Url(const std::string& database) const {
-  return absl::StrFormat("postgresql://postgres@127.0.0.1:%d/%s", port_, database);
+  return absl::StrFormat("postgresql://postgres@127.0.0.1:%d/%s", port(), database);
 }
 
 absl::Status PostgresServer::CreateDatabase(const std::string& name, const std::string& options) {

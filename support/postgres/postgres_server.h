@@ -5,11 +5,13 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "support/process/reserved_port.h"
 
 namespace aimem::support {
 
@@ -39,7 +41,7 @@ class PostgresServer {
 
   /// postgresql://postgres@127.0.0.1:PORT/DATABASE
   [[nodiscard]] std::string Url(const std::string& database = "postgres") const;
-  [[nodiscard]] int port() const { return port_; }
+  [[nodiscard]] int port() const { return port_->number(); }
 
   /// `options` follows the statement, e.g. "ENCODING 'SQL_ASCII' TEMPLATE template0".
   absl::Status CreateDatabase(const std::string& name, const std::string& options = "");
@@ -80,7 +82,7 @@ class PostgresServer {
   std::string directory_;  // Ours: data, socket and log.
   uid_t uid_ = 0;
   gid_t gid_ = 0;
-  int port_ = 0;
+  std::optional<ReservedPort> port_;
   pid_t pid_ = -1;
 };
 

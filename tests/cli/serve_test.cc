@@ -3,10 +3,12 @@
 #include <cstdlib>
 #include <fstream>
 #include <memory>
+#include <thread>
 
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "support/http/http_client.h"
+#include "support/process/reserved_port.h"
 #include "tests/cli/run.h"
 
 namespace aimem::testing {
@@ -69,8 +71,10 @@ TEST_F(Serve, SaysWhereItListensAndWhoItIs) {
 }
 
 TEST_F(Serve, EitherSignalEndsItWellAndThePortIsFreeAtOnce) {
-  Begin();
-  const std::string port = std::to_string(port_);
+  const auto reserved = support::ReservedPort::Any();
+  ASSERT_TRUE(reserved.ok()) << reserved.status();
+  const std::string port = std::to_string(reserved->number());
+  Begin({}, port);
   for (const int signal : {SIGTERM, SIGINT, SIGTERM}) {
     Request("POST", "/api/v1/memories", 201,
             R"({"title":"t","content":"c","tier":"long","namespace":"ns"})");
@@ -95,9 +99,11 @@ TEST_F(Serve, SharesItsFileWithThePrograms) {
 }
 
 TEST_F(Serve, KilledServerKeepsWhatItAcknowledged) {
-  Begin();
+  const auto reserved = support::ReservedPort::Any();
+  ASSERT_TRUE(reserved.ok()) << reserved.status();
+  const std::string port = std::to_string(reserved->number());
+  Begin({}, port);
   Request("POST", "/api/v1/memories", 201, R"({"title":"kept","content":"c"})");
-  const std::string port = std::to_string(port_);
   EXPECT_EQ(End(SIGKILL).code, 128 + SIGKILL);
   Begin({}, port);
   EXPECT_EQ(Request("GET", "/api/v1/memories", 200).value("count", 0), 1);
@@ -188,17 +194,25 @@ TEST_F(Serve, SecondSignalEndsItAtOnce) {
   Begin({"--quorum-peers", "127.0.0.1:1", "--quorum-timeout-ms", "60000", "--replication-listen",
          "127.0.0.1:0"});
   // A write that waits for its quorum keeps the first signal's drain busy.
-  support::HttpClient client("127.0.0.1", port_);
-  const auto unanswered = client.Send("POST", "/api/v1/memories", R"({"title":"t","content":"c"})",
-                                      {}, absl::Milliseconds(300));
-  EXPECT_FALSE(unanswered.ok());
+  std::thread writing([port = port_] {
+    support::HttpClient client("127.0.0.1", port);
+    EXPECT_FALSE(client
+                     .Send("POST", "/api/v1/memories", R"({"title":"t","content":"c"})", {},
+                           absl::Seconds(60))
+                     .ok());
+  });
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  while (absl::Now() < deadline &&
+         Request("GET", "/api/v1/federation", 200).at("federation").value("waiting_writes", 0) ==
+             0) {
+  }
   server_->Signal(SIGTERM);
   support::HttpClient other("127.0.0.1", port_);
-  const absl::Time deadline = absl::Now() + absl::Seconds(20);
   while (other.Get("/api/v1/health").ok() && absl::Now() < deadline) {
   }
   server_->Signal(SIGTERM);
   EXPECT_EQ(server_->Wait().code, 128 + SIGTERM);
+  writing.join();
   server_.reset();
 }
 

@@ -4,7 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "support/federation/server_process.h"
+#include "support/process/reserved_port.h"
 #include "tests/cli/run.h"
 #include "tests/federation/federation.h"
 
@@ -17,7 +17,9 @@ TEST(EmbedFederationExample, WhatOneMemberWasToldAnotherAnswersNowAndAfterAResta
   const std::filesystem::path folder = MakeFolder();
   for (int run = 0; run < 2; ++run) {
     std::vector<std::string> arguments = {folder.string()};
-    for (const int port : support::FreePorts(3)) arguments.push_back(std::to_string(port));
+    const auto ports = support::ReservePorts(3);
+    ASSERT_TRUE(ports.ok()) << ports.status();
+    for (const auto& port : *ports) arguments.push_back(std::to_string(port.number()));
     const testing::Ran ran =
         testing::Child(std::getenv("AIMEM_EXAMPLE"), arguments, {}, folder).Wait();
     EXPECT_EQ(ran.code, 0) << ran.err;

@@ -47,7 +47,7 @@ void MakePrompt(int socket) {
 
 }  // namespace
 
-TcpProxy::TcpProxy(int target_port) : target_(target_port) {
+TcpProxy::TcpProxy(int target_port) : port_(*support::ReservedPort::Any()), target_(target_port) {
   wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   Require(wake_ >= 0, "eventfd");
   {
@@ -66,7 +66,7 @@ TcpProxy::~TcpProxy() {
   close(wake_);
 }
 
-std::string TcpProxy::address() const { return absl::StrFormat("127.0.0.1:%d", port_); }
+std::string TcpProxy::address() const { return absl::StrFormat("127.0.0.1:%d", port()); }
 
 void TcpProxy::Do(std::function<void()> change) {
   MutexLock lock(mutex_);
@@ -139,12 +139,9 @@ void TcpProxy::Listen() {
   Require(listener_ >= 0, "socket");
   const int on = 1;
   setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  sockaddr_in address = Loopback(port_);
+  sockaddr_in address = Loopback(port());
   Require(bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0, "bind");
   Require(listen(listener_, 128) == 0, "listen");
-  socklen_t size = sizeof(address);
-  Require(getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) == 0, "getsockname");
-  port_ = ntohs(address.sin_port);
 }
 
 // A connection whose target refuses is reset: its client sees what it would see without us, a

@@ -11,6 +11,7 @@
 
 #include "absl/time/time.h"
 #include "lib/base/mutex.h"
+#include "support/process/reserved_port.h"
 
 namespace aimem::testing {
 
@@ -24,7 +25,7 @@ class TcpProxy {
   TcpProxy& operator=(const TcpProxy&) = delete;
 
   /// Where it listens: the same port at all times.
-  [[nodiscard]] int port() const { return port_; }
+  [[nodiscard]] int port() const { return port_.number(); }
   /// "127.0.0.1:port"
   [[nodiscard]] std::string address() const;
 
@@ -95,7 +96,7 @@ class TcpProxy {
   [[nodiscard]] bool Drops(const Connection& connection, const Pipe& pipe) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  int port_ = 0;
+  const support::ReservedPort port_;
   int wake_ = -1;
   Mutex mutex_;
   int listener_ ABSL_GUARDED_BY(mutex_) = -1;

@@ -41,17 +41,18 @@ class FederationClocks : public ::testing::Test {
     const std::size_t index = static_cast<std::size_t>(member);
     std::vector<std::string> peers;
     for (std::size_t peer = 0; peer < ports_.size(); ++peer) {
-      if (peer != index) peers.push_back(absl::StrFormat("127.0.0.1:%d", ports_[peer]));
+      if (peer != index) peers.push_back(absl::StrFormat("127.0.0.1:%d", ports_[peer].number()));
     }
     auto backend = OpenBackend((folder_ / absl::StrFormat("%d.db", member)).string());
     ASSERT_TRUE(backend.ok()) << backend.status();
     StoreOptions store;
     store.environment.clock = &clocks_[index];
-    auto opened = OpenReplicatedStore(std::move(*backend), store,
-                                      {.peers = peers,
-                                       .quorum_timeout = absl::Seconds(5),
-                                       .shutdown_grace = absl::Seconds(2),
-                                       .listen = absl::StrFormat("127.0.0.1:%d", ports_[index])});
+    auto opened =
+        OpenReplicatedStore(std::move(*backend), store,
+                            {.peers = peers,
+                             .quorum_timeout = kPatience,
+                             .shutdown_grace = absl::Seconds(2),
+                             .listen = absl::StrFormat("127.0.0.1:%d", ports_[index].number())});
     ASSERT_TRUE(opened.ok()) << opened.status();
     stores_[index] = std::move(*opened);
   }
@@ -160,7 +161,7 @@ class FederationClocks : public ::testing::Test {
 
  private:
   std::filesystem::path folder_ = MakeFolder();
-  std::vector<int> ports_ = support::FreePorts(3);
+  std::vector<support::ReservedPort> ports_ = *support::ReservePorts(3);
   OffsetClock clocks_[3];
   std::array<std::unique_ptr<ReplicatedStore>, 3> stores_;
 };

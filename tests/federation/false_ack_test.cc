@@ -1,4 +1,5 @@
 // Peers that answer "OK" without having the commit are not counted.
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/str_format.h"
@@ -12,7 +13,7 @@
 namespace aimem::federation {
 namespace {
 
-constexpr absl::Duration kDeadline = absl::Milliseconds(400);
+constexpr absl::Duration kDeadline = absl::Seconds(1);
 
 WriteBatch Put(const std::string& title) {
   WriteBatch batch;
@@ -37,6 +38,14 @@ class FederationFalseAck : public ::testing::Test {
                                        .shutdown_grace = absl::Seconds(2)});
     ASSERT_TRUE(opened.ok()) << opened.status();
     store_ = std::move(*opened);
+    // A deadline is for the call with the commit, not for the connection.
+    EXPECT_TRUE(Eventually(kPatience, [&] {
+      const auto info = store_->Info();
+      if (!info.ok()) return false;
+      return std::ranges::all_of(info->federation->peers, [](const PeerInfo& peer) {
+        return peer.last_reply_age < absl::InfiniteDuration();
+      });
+    })) << "the peers do not answer it";
   }
 
   // A write is durable here, and is answered as what it is: pending.
@@ -79,7 +88,7 @@ FakePeer::AnswerAppend Lying(
 
 TEST_F(FederationFalseAck, HonestPeersAreCounted) {
   Open(FakePeer::Honest);
-  const WriteResult result = store_->Write(Put("row"));
+  const WriteResult result = store_->Write(Put("row"), {.ack_timeout = kPatience});
   EXPECT_EQ(result.outcome, WriteOutcome::kCommitted) << result.status;
 }
 

@@ -130,7 +130,9 @@ Federation::~Federation() {
 }
 
 void Federation::ChoosePorts() {
-  ports_ = support::FreePorts(2 * size());
+  auto ports = support::ReservePorts(2 * size());
+  ASSERT_TRUE(ports.ok()) << ports.status();
+  ports_ = *std::move(ports);
   links_.clear();
   clients_.clear();
   for (int member = 0; member < size(); ++member) {
@@ -248,10 +250,12 @@ std::string Federation::store(int member) const {
   return (folder_ / (NameOf(member) + ".db")).string();
 }
 
-int Federation::http_port(int member) const { return ports_[static_cast<std::size_t>(member)]; }
+int Federation::http_port(int member) const {
+  return ports_[static_cast<std::size_t>(member)].number();
+}
 
 int Federation::replication_port(int member) const {
-  return ports_[static_cast<std::size_t>(size() + member)];
+  return ports_[static_cast<std::size_t>(size() + member)].number();
 }
 
 std::string Federation::LogOf(int member, std::size_t bytes) const {
@@ -288,8 +292,20 @@ Answer Federation::Put(int member, const std::string& title, const std::string& 
   return Send(client(member), "POST", "/api/v1/memories", Memory(title, content), headers);
 }
 
+Answer Federation::PutUntilDecided(int member, const std::string& title, const std::string& content,
+                                   const std::string& key) {
+  Answer answer;
+  EXPECT_TRUE(Eventually(kPatience,
+                         [&] {
+                           answer = Put(member, title, content, {{"Idempotency-Key", key}});
+                           return answer.code != 503;
+                         }))
+      << title << " stays pending";
+  return answer;
+}
+
 std::string Federation::MustPut(int member, const std::string& title, const std::string& content) {
-  const Answer answer = Put(member, title, content);
+  const Answer answer = PutUntilDecided(member, title, content, absl::StrFormat("put %d", ++puts_));
   EXPECT_EQ(answer.code, 201) << title << ": " << answer.ToString();
   return answer.Text("id");
 }

@@ -19,6 +19,7 @@
 #include "aimem/types.h"
 #include "support/federation/server_process.h"
 #include "support/http/http_client.h"
+#include "support/process/reserved_port.h"
 #include "tests/faults/tcp_proxy.h"
 
 namespace aimem::federation {
@@ -143,7 +144,11 @@ class Federation {
   Answer Get(int member, const std::string& target, absl::Duration timeout = kPatience);
   Answer Put(int member, const std::string& title, const std::string& content = "remembered",
              const support::HttpHeaders& headers = {});
-  /// Put, which must be answered with 201: the id.
+  /// Put with this key, again while it is answered with 503: a machine that is busy with other
+  /// tests may let the quorum's deadline pass.
+  Answer PutUntilDecided(int member, const std::string& title, const std::string& content,
+                         const std::string& key);
+  /// PutUntilDecided with a key of its own, which must be answered with 201: the id.
   std::string MustPut(int member, const std::string& title,
                       const std::string& content = "remembered");
 
@@ -168,11 +173,12 @@ class Federation {
 
   FederationOptions options_;
   std::filesystem::path folder_;
-  std::vector<int> ports_;  // of HTTP, then of replication
+  std::vector<support::ReservedPort> ports_;  // of HTTP, then of replication
   std::vector<std::optional<support::ServerProcess>> processes_;
   std::vector<std::unique_ptr<support::HttpClient>> clients_;
   std::map<std::pair<int, int>, std::unique_ptr<testing::TcpProxy>> links_;
   std::map<int, std::vector<std::string>> peers_;
+  int puts_ = 0;  // that had a key of their own
 };
 
 }  // namespace aimem::federation

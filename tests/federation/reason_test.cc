@@ -43,15 +43,16 @@ std::vector<std::string> Reasons(const Answer& answer) {
 
 TEST(FederationReason, FivePeersWithFiveFaultsHaveFiveReasons) {
   Federation federation({.members = 2, .quorum_timeout = absl::Milliseconds(500)});
-  const int closed = support::FreePorts(1).at(0);
+  const auto closed = support::ReservedPort::Any();
+  ASSERT_TRUE(closed.ok()) << closed.status();
   testing::TcpProxy dropping(federation.replication_port(1));
   dropping.BlackHole();
   const FakePeer stranger(1, FakePeer::Honest,
                           Certificate(federation.folder() / "strangers", "stranger"));
   const FakePeer old(2, OfAnotherVersion, Certificate(federation.folder() / "certificates", "old"));
   const std::string frozen = federation.Peers(0).at(0);
-  federation.SetPeers(0, {absl::StrFormat("127.0.0.1:%d", closed), dropping.address(), frozen,
-                          stranger.address(), old.address()});
+  federation.SetPeers(0, {absl::StrFormat("127.0.0.1:%d", closed->number()), dropping.address(),
+                          frozen, stranger.address(), old.address()});
   // The one that is behind the proxy is there: what is dropped is not refused.
   federation.Start(1);
   federation.Start(0);

@@ -72,13 +72,14 @@ TEST(FederationSurvival, AuthorThatLostItsDiskIsRefilledAndTheMemberThatWasAwayT
 TEST(FederationSurvival, CopyOnItsWayWhenTheCoordinatorIsKilledArrivesAfterItsRestart) {
   Federation federation({.proxies = true});
   federation.StartConnected();
-  federation.link(0, 2).SetDelay(absl::Milliseconds(300));
+  constexpr absl::Duration kDelay = absl::Seconds(1);
+  federation.link(0, 2).SetDelay(kDelay);
   const Stopwatch watch;
   const std::string id = federation.MustPut(0, "late");
-  EXPECT_LT(watch.Elapsed(), absl::Milliseconds(300)) << "the answer waited for the late one";
+  EXPECT_LT(watch.Elapsed(), kDelay) << "the answer waited for the late one";
   // Nobody but the coordinator can deliver it, and what is in the pipe is lost with it.
-  federation.Freeze(1);
   federation.link(0, 2).Refuse();
+  federation.Freeze(1);
   federation.Kill(0);
   EXPECT_EQ(federation.Get(2, "/api/v1/memories/" + id).code, 404);
   federation.link(0, 2).Heal();

@@ -175,7 +175,7 @@ TEST_F(HttpServing, SlowBodyIsCutOff) {
 }
 
 TEST_F(HttpServing, IdleConnectionIsClosed) {
-  options.idle_timeout = absl::Milliseconds(100);
+  options.idle_timeout = absl::Milliseconds(500);
   RawConnection connection(port());
   connection.Send(kGetHealth);
   const std::string answer = connection.ReadAll();

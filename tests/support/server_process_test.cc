@@ -5,7 +5,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <set>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -20,7 +19,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using ::testing::SizeIs;
 
 // Programs written in shell stand for the server.
 class ServerProcessTest : public ::testing::Test {
@@ -126,12 +124,6 @@ TEST_F(ServerProcessTest, KilledServerIsGone) {
   const pid_t pid = server->pid();
   EXPECT_EQ(server->Kill().signal, SIGKILL);
   EXPECT_NE(kill(pid, 0), 0);
-}
-
-TEST(FreePorts, AreDistinct) {
-  const std::vector<int> ports = FreePorts(20);
-  EXPECT_THAT(ports, SizeIs(20));
-  EXPECT_THAT(std::set<int>(ports.begin(), ports.end()), SizeIs(20));
 }
 
 TEST(TailOf, HasTheLastLines) {
