@@ -239,8 +239,10 @@ TEST_P(StoreConformance, TwoStoresOverOneDataShareIt) {
   std::unique_ptr<Store> second = OpenAgain();
   ASSERT_NE(second, nullptr);
   for (int i = 0; i < 10; ++i) {
-    ASSERT_TRUE(store().Write({{Note(absl::StrFormat("a%d", i))}}).status.ok());
-    ASSERT_TRUE(second->Write({{Note(absl::StrFormat("b%d", i))}}).status.ok());
+    const WriteResult a = store().Write({{Note(absl::StrFormat("a%d", i))}});
+    ASSERT_TRUE(a.status.ok()) << a.status;
+    const WriteResult b = second->Write({{Note(absl::StrFormat("b%d", i))}});
+    ASSERT_TRUE(b.status.ok()) << b.status;
   }
   EXPECT_EQ(Dump(store()), Dump(*second));
   EXPECT_THAT(Dump(store()), SizeIs(20));

@@ -74,7 +74,7 @@ struct FederationInfo {
   int voters = 1;         ///< N.
   int reachable = 1;      ///< Voters heard lately, this one included.
   bool insecure = false;  ///< Plaintext beyond loopback was allowed.
-  bool learner = false;   ///< Being refilled: it takes no writes and does not count.
+  bool learner = false;   ///< Being refilled: it does not count, and writes wait for the end.
   std::vector<PeerInfo> peers;
 
   // -- Gauges -------------------------------------------------------------------------------------

@@ -90,11 +90,7 @@ void Member::Await(const Now& now, std::uint64_t ticket, std::uint64_t stream, s
   }
 }
 
-absl::Status Member::MayExecute(const Now& now) const {
-  if (learner()) {
-    return absl::UnavailableError(
-        "this member is being refilled from the others and takes no writes yet: retry");
-  }
+absl::Status Member::CheckClock(const Now& now) const {
   // Sources of time that agree are those of the members heard lately; a clock far behind cannot
   // hurt, since stamps exceed what was seen.
   std::vector<std::int64_t> offsets = {0};

@@ -111,8 +111,8 @@ class Member {
   /// A caller waits until (stream, seq), durable here, has its quorum.
   void Await(const Now& now, std::uint64_t ticket, std::uint64_t stream, std::uint64_t seq,
              absl::Duration deadline, Actions& actions);
-  /// OK, or why this member must not execute writes now: a learner, or a clock far ahead.
-  [[nodiscard]] absl::Status MayExecute(const Now& now) const;
+  /// kFailedPrecondition: the clock is so far ahead that this member must not execute writes.
+  [[nodiscard]] absl::Status CheckClock(const Now& now) const;
 
   // -- What peers say -----------------------------------------------------------------------------
   void OnAppendOutcome(const Now& now, std::size_t peer, std::uint64_t call, AppendOutcome outcome,

@@ -47,6 +47,11 @@ std::int64_t ApproximateBytes(const WriteBatch& batch) {
   return static_cast<std::int64_t>(bytes);
 }
 
+absl::Status StillLearning() {
+  return absl::UnavailableError(
+      "this member is being refilled from the others and takes no writes yet: retry");
+}
+
 WriteResult Refuse(absl::Status status) {
   WriteResult result;
   result.outcome = WriteOutcome::kRejected;
@@ -83,6 +88,8 @@ struct Node::Errands {
   Actions actions;
   std::vector<std::pair<ReplyCallback, AppendReply>> replies;
   std::vector<Work> work;  ///< One for each apply, read, fetch, root and comparison.
+  std::vector<std::pair<Held, absl::Status>> refused;
+  bool let_through = false;
   std::optional<absl::Duration> timer;
 };
 
@@ -155,6 +162,7 @@ absl::Status Node::Close() {
     }
     closing_ = true;
   }
+  Happen([](Member&, const Member::Now&, Actions&) {});
   LetThrough();
   {
     MutexLock lock(mutex_);
@@ -244,12 +252,37 @@ void Node::Collect(Errands& errands) {
   work_ += static_cast<int>(work);
   if (!actions.answers.empty()) {
     gate_.Answered(clock_.Monotonic(), static_cast<std::int64_t>(actions.answers.size()));
+    errands.let_through = true;
   }
+  if (!early_.empty()) Reconsider(errands);
   errands.timer = NextTimer();
 }
 
+void Node::Reconsider(Errands& errands) {
+  const Member::Now now = Now();
+  const bool learner = member_->learner();
+  // Whoever was not heard then is heard now.
+  const absl::Status clock = member_->CheckClock(now);
+  std::deque<Held> early;
+  early.swap(early_);
+  for (Held& held : early) {
+    if (!clock.ok()) {
+      errands.refused.emplace_back(std::move(held), clock);
+    } else if (!learner) {
+      gate_.Hold(now.monotonic, ApproximateBytes(held.batch));
+      held_.push_back(std::move(held));
+      errands.let_through = true;
+    } else if (closing_ || held.deadline <= now.monotonic) {
+      errands.refused.emplace_back(std::move(held), StillLearning());
+    } else {
+      early_.push_back(std::move(held));
+    }
+  }
+}
+
 std::optional<absl::Duration> Node::NextTimer() {
-  const absl::Duration next = std::min(member_->NextTick(), gate_.OpensAt(Unanswered()));
+  absl::Duration next = std::min(member_->NextTick(), gate_.OpensAt(Unanswered()));
+  for (const Held& held : early_) next = std::min(next, held.deadline);
   if (next >= timer_ || closed_) return std::nullopt;
   timer_ = next;
   return next;
@@ -279,10 +312,11 @@ void Node::Perform(Errands errands) {
                   });
   }
   for (auto& [reply, value] : errands.replies) std::move(reply)(std::move(value));
-  if (!actions.answers.empty()) {
-    AnswerCallers();
-    LetThrough();
+  for (auto& [held, status] : errands.refused) {
+    OnWritten(Refuse(std::move(status)), held.deadline, true, std::move(held.done));
   }
+  if (!actions.answers.empty()) AnswerCallers();
+  if (errands.let_through) LetThrough();
   for (Actions::ReadLog& read : actions.reads) {
     transport_->Post([this, read = std::move(read), work = take_work()]() mutable {
       absl::StatusOr<ChangePage> page = local_->ReadChanges(read.cursor, read.limit);
@@ -350,12 +384,18 @@ void Node::WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallba
   absl::Status admitted = Admit(options.lazy);
   if (!admitted.ok()) return std::move(held.done)(Refuse(std::move(admitted)));
   // Whoever waits for company in the store anyway, or for no other member, does not wait here.
-  if (options.lazy || options_.needed == 1) return WriteLocally(std::move(held));
+  bool passes = options.lazy || options_.needed == 1;
   {
     MutexLock lock(mutex_);
-    gate_.Hold(clock_.Monotonic(), ApproximateBytes(held.batch));
-    held_.push_back(std::move(held));
+    if (member_->learner() && !options.lazy) {
+      early_.push_back(std::move(held));
+      passes = false;
+    } else if (!passes) {
+      gate_.Hold(clock_.Monotonic(), ApproximateBytes(held.batch));
+      held_.push_back(std::move(held));
+    }
   }
+  if (passes) return WriteLocally(std::move(held));
   LetThrough();
   std::optional<absl::Duration> timer;
   {
@@ -379,7 +419,7 @@ void Node::WriteLocally(Held held) {
 }
 
 std::int64_t Node::Unanswered() const {
-  return writing_ - static_cast<std::int64_t>(held_.size()) +
+  return writing_ - static_cast<std::int64_t>(held_.size() + early_.size()) +
          static_cast<std::int64_t>(tickets_.size());
 }
 
@@ -419,7 +459,9 @@ absl::Status Node::Admit(bool lazy) {
         absl::StrFormat("%d writes wait for the other members (limit %d): retry later", waiting,
                         options_.waiting_max));
   }
-  AIMEM_RETURN_IF_ERROR(member_->MayExecute(Now()));
+  AIMEM_RETURN_IF_ERROR(member_->CheckClock(Now()));
+  // What serves itself is not worth waiting for.
+  if (lazy && member_->learner()) return StillLearning();
   // The store bounds those that wait for company, and closing does not wait for them.
   if (!lazy) ++writing_;
   return absl::OkStatus();

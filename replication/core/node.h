@@ -80,7 +80,7 @@ class Node final : public Store, public Service, private CommitListener {
   using Answered = absl::AnyInvocable<void(bool committed, QuorumReport report) &&>;
   using ReplyCallback = absl::AnyInvocable<void(AppendReply) &&>;
   class Work;
-  /// A write that waits at the gate.
+  /// A write that waits before the local store sees it.
   struct Held {
     WriteBatch batch;
     WriteOptions options;
@@ -102,6 +102,9 @@ class Node final : public Store, public Service, private CommitListener {
   void LetThrough(bool wanted = false) ABSL_LOCKS_EXCLUDED(mutex_);
   /// For the store, which has executed all that went on: let what is held go on too.
   absl::Duration MoreUntil() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Of those that came before this member had learnt what the others hold: all go to the gate once
+  /// it has; until then those whose deadline has passed are refused.
+  void Reconsider(Errands& errands) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] std::int64_t Unanswered() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// When the transport has to call, if that is earlier than it knows.
   std::optional<absl::Duration> NextTimer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -153,7 +156,8 @@ class Node final : public Store, public Service, private CommitListener {
   int work_ ABSL_GUARDED_BY(mutex_) = 0;              // that is out, and refers to this
   std::int64_t writing_ ABSL_GUARDED_BY(mutex_) = 0;  // in the local store, not yet waiting
   WriteGate gate_ ABSL_GUARDED_BY(mutex_);
-  std::deque<Held> held_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Held> held_ ABSL_GUARDED_BY(mutex_);         // at the gate
+  std::deque<Held> early_ ABSL_GUARDED_BY(mutex_);        // this member is a learner
   bool letting_through_ ABSL_GUARDED_BY(mutex_) = false;  // by some thread
   std::uint64_t next_ticket_ ABSL_GUARDED_BY(mutex_) = 1;
   std::map<std::uint64_t, Answered> tickets_ ABSL_GUARDED_BY(mutex_);

@@ -20,6 +20,12 @@ constexpr std::size_t kMembers = 3;
 /// The first of three members, with the others and the network between them.
 class ReplicatedThree final : public Store {
  public:
+  ReplicatedThree() = default;
+  ReplicatedThree(const ReplicatedThree&) = delete;
+  ReplicatedThree& operator=(const ReplicatedThree&) = delete;
+  // A server that runs may still call into its member.
+  ~ReplicatedThree() override { Close().IgnoreError(); }
+
   static absl::StatusOr<std::unique_ptr<Store>> Open(const std::string& dir,
                                                      const StoreOptions& options) {
     auto three = std::make_unique<ReplicatedThree>();

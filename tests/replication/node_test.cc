@@ -302,6 +302,60 @@ TEST(Node, AWipedMemberIsFilledWithStatesWhereTheLogWasCut) {
   EXPECT_EQ(cluster.Write(2, "it takes writes again").outcome, WriteOutcome::kCommitted);
 }
 
+// A member that lost its disk, and that nobody calls: it has heard what it lacks, and lacks it.
+void MakeLearner(Cluster& cluster) {
+  ASSERT_EQ(cluster.Write(0, "before").outcome, WriteOutcome::kCommitted);
+  ASSERT_TRUE(Eventually([&] { return cluster.Equal(); }));
+  cluster.Stop(2);
+  cluster.Wipe(2);
+  for (const std::size_t other : {0, 1}) cluster.Refuse(other, 2, true);
+  cluster.Start(2);
+  ASSERT_TRUE(Eventually([&] { return cluster.node(2).Info({})->federation->learner; }));
+}
+
+TEST(Node, AWriteThatComesBeforeItsMemberHasLearntWaitsForThat) {
+  Cluster cluster({.needed = 2});
+  ASSERT_NO_FATAL_FAILURE(MakeLearner(cluster));
+  std::vector<WriteOutcome> outcomes;
+  std::atomic<int> answered = 0;
+  for (int i = 0; i < 5; ++i) {
+    cluster.node(2).WriteAsync(Cluster::Put(absl::StrCat("t", i)), {},
+                               [&](const WriteResult& result) {
+                                 outcomes.push_back(result.outcome);
+                                 ++answered;
+                               });
+  }
+  EXPECT_EQ(answered, 0);
+  EXPECT_TRUE(cluster.Vector(2).empty());
+  for (const std::size_t other : {0, 1}) cluster.Refuse(other, 2, false);
+  ASSERT_TRUE(Eventually([&] { return answered == 5; }));
+  EXPECT_EQ(outcomes, std::vector<WriteOutcome>(5, WriteOutcome::kCommitted));
+  EXPECT_TRUE(Eventually([&] { return cluster.Equal(); }));
+}
+
+TEST(Node, AWriteThatItsMemberHasNotLearntForInTimeIsRefused) {
+  Cluster cluster({.needed = 2});
+  ASSERT_NO_FATAL_FAILURE(MakeLearner(cluster));
+  const absl::Duration begun = Now();
+  const WriteResult late = cluster.Write(2, "late", {.ack_timeout = absl::Milliseconds(100)});
+  EXPECT_GE(Now() - begun, absl::Milliseconds(100));
+  EXPECT_EQ(late.outcome, WriteOutcome::kRejected);
+  EXPECT_EQ(late.status.code(), absl::StatusCode::kUnavailable) << late.status;
+  std::atomic<int> rejected = 0;
+  for (int i = 0; i < 3; ++i) {
+    cluster.node(2).WriteAsync(Cluster::Put(absl::StrCat("t", i)), {},
+                               [&](const WriteResult& result) {
+                                 rejected += result.outcome == WriteOutcome::kRejected ? 1 : 0;
+                               });
+  }
+  cluster.Stop(2);
+  EXPECT_EQ(rejected, 3);
+  for (const std::size_t other : {0, 1}) cluster.Refuse(other, 2, false);
+  cluster.Start(2);
+  EXPECT_TRUE(Eventually([&] { return cluster.Equal(); }));
+  EXPECT_EQ(cluster.node(2).Info({.counts = true})->counts->live, 1);
+}
+
 TEST(Node, ClosingAnswersWhoeverWaitsAndLosesNothing) {
   Cluster cluster({.needed = 3, .shutdown_grace = absl::Milliseconds(100)});
   cluster.Refuse(0, 1, true);

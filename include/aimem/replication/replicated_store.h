@@ -79,6 +79,10 @@ absl::Status Validate(const ReplicationOptions& options);
 /// the rules above, WriteResult::quorum says where they are durable. StoreInfo::federation shows
 /// peers, gauges and counters.
 ///
+/// A member that lacks what the others held when it first heard of them, on a new disk or a lost
+/// one, executes no writes before it has it: they wait, and are rejected at their deadline
+/// (kUnavailable).
+///
 /// Close() refuses new writes, lets calls end within the grace, and closes the data.
 class ReplicatedStore : public Store {
  public:
