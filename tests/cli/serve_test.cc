@@ -48,7 +48,7 @@ class Serve : public Cli {
   nlohmann::json Request(const std::string& method, const std::string& target, int expected,
                          const std::string& body = "", const support::HttpHeaders& headers = {}) {
     support::HttpClient client("127.0.0.1", port_);
-    const auto answer = client.Send(method, target, body, headers, absl::Seconds(20));
+    const auto answer = client.Send(method, target, body, headers, absl::Seconds(60));
     EXPECT_TRUE(answer.ok()) << answer.status();
     if (!answer.ok()) return nlohmann::json::object();
     EXPECT_EQ(answer->status, expected) << answer->body;
@@ -201,7 +201,7 @@ TEST_F(Serve, SecondSignalEndsItAtOnce) {
                            absl::Seconds(60))
                      .ok());
   });
-  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  const absl::Time deadline = absl::Now() + absl::Seconds(60);
   while (absl::Now() < deadline &&
          Request("GET", "/api/v1/federation", 200).at("federation").value("waiting_writes", 0) ==
              0) {

@@ -101,9 +101,9 @@ class ReplicatedThree final : public Store {
     ReplicationOptions replication;
     replication.listen = "";
     replication.quorum = 2;
-    replication.quorum_timeout = absl::Seconds(20);
+    replication.quorum_timeout = absl::Seconds(60);
     // Longer than a lazy write may wait for company.
-    replication.shutdown_grace = absl::Seconds(20);
+    replication.shutdown_grace = absl::Seconds(60);
     // The suite moves the wall clock.
     replication.max_clock_ahead = absl::Hours(24);
     for (std::size_t i = 0; i < kMembers; ++i) {

@@ -18,7 +18,7 @@
 namespace aimem::testing {
 namespace {
 
-constexpr int kLongMs = 10'000;
+constexpr int kLongMs = 60'000;
 constexpr int kShortMs = 60;
 
 // A socket that is closed at the end.

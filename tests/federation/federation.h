@@ -28,7 +28,7 @@ namespace aimem::federation {
 inline constexpr char kNamespace[] = "federation";
 
 /// Far above what anything here takes: over it the test has failed.
-inline constexpr absl::Duration kPatience = absl::Seconds(20);
+inline constexpr absl::Duration kPatience = absl::Seconds(60);
 
 /// Path of the `aimem` program under test.
 std::string Program();

@@ -19,7 +19,7 @@
 namespace aimem::testing {
 
 /// Far above what anything here takes.
-inline constexpr absl::Duration kPatience = absl::Seconds(20);
+inline constexpr absl::Duration kPatience = absl::Seconds(60);
 
 struct Answer {
   int status = 0;

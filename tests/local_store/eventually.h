@@ -8,9 +8,9 @@
 
 namespace aimem::testing {
 
-/// Whether `condition` becomes true within 20 s.
+/// Whether `condition` becomes true within a minute.
 inline bool Eventually(const std::function<bool()>& condition) {
-  const absl::Duration end = SystemClock().Monotonic() + absl::Seconds(20);
+  const absl::Duration end = SystemClock().Monotonic() + absl::Seconds(60);
   while (!condition()) {
     if (SystemClock().Monotonic() > end) return false;
     std::this_thread::yield();

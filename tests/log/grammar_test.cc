@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <limits>
 #include <string>
 
@@ -49,7 +50,8 @@ TEST(Grammar, RandomStatesSurviveEncodingUnchanged) {
 
 TEST(Grammar, EverySingleByteMutationIsRefusedOrCanonical) {
   std::size_t accepted = 0;
-  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+  const std::uint64_t seeds = std::getenv("AIMEM_SOAK") != nullptr ? 60 : 10;
+  for (std::uint64_t seed = 0; seed < seeds; ++seed) {
     SCOPED_TRACE(seed);
     SplitMix random(seed);
     model::PartsBuilder builder = WideState(random);

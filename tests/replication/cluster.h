@@ -12,7 +12,7 @@
 
 namespace aimem::replication {
 
-/// Wait until `holds`, at most 20 s. False: it never did.
+/// Wait until `holds`, at most a minute. False: it never did.
 bool Eventually(const std::function<bool()>& holds);
 
 /// Members "A", "B", "C" …; they are started by the constructor.

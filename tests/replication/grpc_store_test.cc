@@ -165,7 +165,7 @@ TEST_F(ReplicatedStoreTest, WithoutItsPeersAWriteIsPendingAndDeliveredLater) {
   EXPECT_EQ(result.outcome, WriteOutcome::kPending) << result.status;
   federation.proxies[1]->Heal();
   federation.proxies[2]->Heal();
-  const auto operation = federation.members[0]->GetOperation(result.operation, absl::Seconds(20));
+  const auto operation = federation.members[0]->GetOperation(result.operation, absl::Seconds(60));
   ASSERT_TRUE(operation.ok()) << operation.status();
   EXPECT_EQ(operation->outcome, WriteOutcome::kCommitted);
   AwaitConvergence(federation);
@@ -189,7 +189,7 @@ TEST_F(ReplicatedStoreTest, AHostLendsItsServer) {
 
   ReplicationOptions options;
   options.peers = {"127.0.0.1:" + std::to_string(port)};
-  options.quorum_timeout = absl::Seconds(20);
+  options.quorum_timeout = absl::Seconds(60);
   options.shutdown_grace = absl::Seconds(5);
   const std::unique_ptr<ReplicatedStore> caller = Open("caller", options);
   EXPECT_EQ(Write(*caller, "to the guest").outcome, WriteOutcome::kCommitted);

@@ -150,11 +150,11 @@ struct End {
 
   /// An Append to `address`, and how it ended.
   AppendOutcome Append(const std::string& to, AppendRequest request = {},
-                       absl::Duration deadline = absl::Seconds(20)) {
+                       absl::Duration deadline = absl::Seconds(60)) {
     return Start(to, std::move(request), deadline).get();
   }
   std::future<AppendOutcome> Start(const std::string& to, AppendRequest request = {},
-                                   absl::Duration deadline = absl::Seconds(20)) {
+                                   absl::Duration deadline = absl::Seconds(60)) {
     auto promise = std::make_shared<std::promise<AppendOutcome>>();
     std::future<AppendOutcome> future = promise->get_future();
     transport->Append(to, Lane::kQuorum, std::move(request), deadline,
@@ -163,7 +163,7 @@ struct End {
   }
   /// Until it is connected, as a peer does that comes up.
   AppendOutcome AppendUntilConnected(const std::string& to) {
-    const absl::Duration end = SystemClock().Monotonic() + absl::Seconds(20);
+    const absl::Duration end = SystemClock().Monotonic() + absl::Seconds(60);
     AppendOutcome outcome = Append(to);
     while (outcome.error != CallError::kNone && SystemClock().Monotonic() < end) {
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
