@@ -460,7 +460,7 @@ absl::Status Node::Admit(bool lazy) {
                         options_.waiting_max));
   }
   AIMEM_RETURN_IF_ERROR(member_->CheckClock(Now()));
-  // What serves itself is not worth waiting for.
+  // A use that is only counted is not worth waiting for.
   if (lazy && member_->learner()) return StillLearning();
   // The store bounds those that wait for company, and closing does not wait for them.
   if (!lazy) ++writing_;
