@@ -26,6 +26,8 @@ CancelOnSignals::CancelOnSignals() : watcher_([this] { Watch(); }) {}
 
 CancelOnSignals::~CancelOnSignals() {
   ended_.store(true);
+  // It ends nobody: the signal is blocked, and the watcher waits for it.
+  // NOLINTNEXTLINE(bugprone-bad-signal-to-kill-thread)
   pthread_kill(watcher_.native_handle(), SIGTERM);
   watcher_.join();
   signals_.Release();

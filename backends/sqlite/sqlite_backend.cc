@@ -328,7 +328,7 @@ absl::Status SqliteBackend::Maintain(bool idle) {
     writer_lent_ = true;
     connection = std::move(writer_);
   }
-  const absl::Status status = Checkpoint(*connection);
+  absl::Status status = Checkpoint(*connection);
   TakeBackWriter(std::move(connection));
   return status;
 }

@@ -36,7 +36,7 @@ absl::Status ForEachStored(Transaction& transaction, ScanRequest request,
 }
 
 absl::Status DecodeRow(const EntityRow& row, model::Parts& parts) {
-  const absl::Status status = log::DecodeState(row.state, parts);
+  absl::Status status = log::DecodeState(row.state, parts);
   if (status.ok()) return status;
   return Annotate(status,
                   absl::StrFormat("row of kind %d, key '%s'", static_cast<int>(row.key.kind),

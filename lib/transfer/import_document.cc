@@ -390,7 +390,7 @@ class DocumentReader final : public nlohmann::json_sax<nlohmann::json> {
     return FailInMemory(absl::StrFormat("field \"%s\" has another type than a memory's", key_));
   }
 
-  void Refuse(absl::Status status) { document_.memories.back().status.Update(status); }
+  void Refuse(const absl::Status& status) { document_.memories.back().status.Update(status); }
 
   bool MemoryField(const Scalar& scalar) {
     const Field field = FindField(key_);
