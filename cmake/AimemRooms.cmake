@@ -109,7 +109,7 @@ endfunction()
 function(aimem_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE ${ARG_LIBS} aimem_build)
+  target_link_libraries(${name} PRIVATE ${ARG_LIBS} aimem_build aimem_watched)
 endfunction()
 
 # aimem_test(NAME SOURCES s... LIBS lib... [LABELS l...] [ENV NAME=VALUE...] [TIMEOUT s] [FILTER f...]):
@@ -117,7 +117,8 @@ endfunction()
 function(aimem_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBS;LABELS;ENV;FILTER" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE ${ARG_LIBS} GTest::gmock GTest::gtest_main aimem_build)
+  target_link_libraries(${name} PRIVATE ${ARG_LIBS} GTest::gmock GTest::gtest_main aimem_build
+                        aimem_watched)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)  # far above what any takes, sanitized on a busy machine: it hangs
   endif()
