@@ -10,7 +10,7 @@ set(AIMEM_MAY_USE_replication core replication_core)    # the protocol over gRPC
 set(AIMEM_MAY_USE_http core)
 
 # Outside the core only lib/base may be included, and what stands here.
-set(AIMEM_LIB_OPEN_TO_replication_core log)
+set(AIMEM_LIB_OPEN_TO_replication_core log store)  # store: hooks.h alone
 set(AIMEM_LIB_OPEN_TO_http model transfer)  # the texts of errors, and the JSON shapes
 # Folders of replication/ that a room may include.
 set(AIMEM_REPLICATION_OPEN_TO_replication_core core)

@@ -31,6 +31,10 @@ struct ChangeCursor {
   /// Of the first page of a scan: note the vector as it stood at this time, or as far back as the
   /// log reaches, so that the newer commits follow the states. Default: as it stands.
   absl::Time log_from = absl::InfiniteFuture();
+  /// While scanning, and until the commits that follow are in: what the rows read so far may
+  /// contain of each stream, which is the join of the heads that every page was read at. Whoever
+  /// installs states holds a state of nothing less than this.
+  VersionVector seen;
 
   /// All there is, whatever the log still holds.
   static ChangeCursor Everything() { return {.vector = {}, .scanning = true, .after = {}}; }
@@ -94,6 +98,17 @@ struct DurableCommit {
   std::uint64_t seq = 0;
   OperationId operation;
   std::shared_ptr<const std::string> bytes;  ///< Encoded, as in ChangePage::commits.
+};
+
+/// Where a store stands: what is durable in it, and whose history it writes.
+struct StoreState {
+  /// The last commit of each stream. Empty while the store is being filled.
+  StreamHeads heads;
+  std::uint64_t stream = 0;  ///< The stream that it writes; 0: none yet.
+  /// Streams that it wrote and of which others are known to hold more, or something else: it was
+  /// put back to an earlier state. It writes them no more.
+  std::vector<std::uint64_t> lost;
+  bool installing = false;  ///< It is being filled with another's states.
 };
 
 /// Is told what becomes durable in a store. See StoreOptions::listener.

@@ -63,6 +63,20 @@ struct EntityKey {
 /// A position: stream -> highest contiguous durable sequence number. Streams at 0 are left out.
 using VersionVector = std::map<std::uint64_t, std::uint64_t>;
 
+/// The last commit that is held of a stream. A number alone can speak of another commit, made
+/// before somebody's disk was put back; with the hash it cannot.
+struct StreamHead {
+  std::uint64_t seq = 0;
+  std::uint64_t hlc = 0;  ///< Of that commit.
+  Hash256 hash{};         ///< Its content hash; zero if unknown.
+
+  friend bool operator==(const StreamHead&, const StreamHead&) = default;
+};
+using StreamHeads = std::map<std::uint64_t, StreamHead>;  ///< By stream.
+
+/// The position that `heads` name.
+VersionVector VectorOf(const StreamHeads& heads);
+
 /// True if `a` covers all that `b` covers.
 bool Covers(const VersionVector& a, const VersionVector& b);
 

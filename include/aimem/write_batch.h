@@ -238,6 +238,10 @@ struct WriteResult {
   /// Where the commit stands in the log; 0 if nothing had to be written.
   std::uint64_t stream = 0;
   std::uint64_t seq = 0;
+  /// What the answer rests on: the commits that it wrote, or of a replay those that were written
+  /// then; where nothing had to be written, all that its transaction could see. A federation answers
+  /// kCommitted once W members hold this.
+  VersionVector rests_on;
   /// True: this request id had been executed before, and this is the answer given then.
   bool replayed = false;
   /// Where it is durable, if a federation was asked; of a single store: none.

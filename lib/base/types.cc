@@ -49,6 +49,14 @@ std::optional<Id128> Id128::Parse(std::string_view text) {
   return id;
 }
 
+VersionVector VectorOf(const StreamHeads& heads) {
+  VersionVector vector;
+  for (const auto& [stream, head] : heads) {
+    if (head.seq > 0) vector[stream] = head.seq;
+  }
+  return vector;
+}
+
 bool Covers(const VersionVector& a, const VersionVector& b) {
   return std::all_of(b.begin(), b.end(), [&](const auto& entry) {
     const auto [stream, sequence] = entry;

@@ -242,6 +242,14 @@ std::optional<Position> PeekPosition(std::string_view bytes) {
   return position;
 }
 
+std::optional<StreamHead> PeekHead(std::string_view bytes) {
+  const std::optional<Position> position = PeekPosition(bytes);
+  if (!position) return std::nullopt;
+  StreamHead head{.seq = position->seq, .hlc = position->hlc};
+  std::copy_n(bytes.begin() + 1, head.hash.size(), head.hash.begin());
+  return head;
+}
+
 std::uint64_t NextHlc(std::uint64_t seen, std::int64_t wall_ms) {
   // The wall clock has 48 bits here; a time before 1970 counts as none.
   constexpr std::int64_t kMaxWall = (std::int64_t{1} << 48) - 1;

@@ -79,6 +79,8 @@ struct Position {
 /// Read the position alone: for whoever sorts commits without looking into them. nullopt if
 /// `bytes` do not begin as a commit does.
 std::optional<Position> PeekPosition(std::string_view bytes);
+/// The same with its hash; the first kLogHeadBytes of a commit suffice. The hash is not verified.
+std::optional<StreamHead> PeekHead(std::string_view bytes);
 
 // -- The clock ------------------------------------------------------------------------------------
 /// The hlc of the next commit: greater than `seen`, the greatest that its transaction read, and

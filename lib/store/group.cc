@@ -307,9 +307,13 @@ absl::Status LocalStore::Prepare(std::span<const Job> jobs, Rows& rows, GroupLog
   if (log.prepared) return absl::OkStatus();
   log.prepared = true;
   for (const LogRow& head : result.heads) {
-    AIMEM_ASSIGN_OR_RETURN(const log::CommitHeader header, log::DecodeCommitHeader(head.bytes));
-    log.heads[head.stream] = {head.seq, header.content_hash};
-    rows.Saw(header.stamp());
+    const std::optional<StreamHead> last = log::PeekHead(head.bytes);
+    if (!last) {
+      return absl::DataLossError(absl::StrFormat(
+          "the last commit of stream %016x does not begin as one: run doctor", head.stream));
+    }
+    log.heads[head.stream] = {head.seq, last->hash};
+    rows.Saw({last->hlc, head.stream});
   }
   log.meta = std::move(result.meta);
   AIMEM_ASSIGN_OR_RETURN(log.installing, InstallingOf(log.meta));

@@ -42,6 +42,9 @@ struct LogRow {
   std::string bytes;
 };
 
+/// So much of a commit's bytes tells what it is: a backend may cut ReadResult::heads there.
+inline constexpr std::size_t kLogHeadBytes = 128;
+
 /// Questions that are answered together: one round trip.
 struct ReadSet {
   std::vector<EntityKey> keys;
@@ -55,7 +58,9 @@ struct ReadResult {
   std::vector<std::optional<EntityRow>> rows;  ///< One per key, in order.
   std::vector<EntityRow> named;                ///< All rows with one of the names, by (kind, key).
   std::vector<LogRow> operations;              ///< All log rows with one of the operations.
-  std::vector<LogRow> heads;                   ///< Ascending by stream.
+  /// The last row of each stream, ascending by stream. `bytes` may end after kLogHeadBytes: a group
+  /// must not read whole commits to learn where the log ends.
+  std::vector<LogRow> heads;
   std::map<std::string, std::string> meta;
 };
 
@@ -75,6 +80,9 @@ struct WriteSet {
   std::vector<std::pair<std::string, std::string>> meta;  ///< Upsert on key.
   /// Drop the rows of `first` with seq < `second`.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> log_cuts;
+  /// Drop the rows of `first` with seq > `second`, before `log` is inserted: a history that is given
+  /// up for another one.
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> log_tails;
 };
 
 /// What became of a COMMIT.
@@ -147,7 +155,8 @@ class Backend {
   virtual absl::Status CheckDurable() { return absl::OkStatus(); }
 
   /// What this data lies on: changes when file or database were copied elsewhere (device and
-  /// inode; system identifier and timeline). Compared, never parsed.
+  /// inode; system identifier and timeline). Compared, never parsed. Cheap: asked in every write
+  /// transaction, and true of the session (file descriptor, connection) that this one runs on.
   virtual absl::StatusOr<std::string> PhysicalIdentity() = 0;
 
   /// Bytes that it takes on disk.

@@ -1,0 +1,45 @@
+// What the process that serves a member asks of its store, beyond what a host can: the life of the
+// store's own stream. docs/decisions/0013-a-streams-life.md tells the rules.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "aimem/backends/backend.h"
+#include "aimem/changes.h"
+#include "aimem/local_store.h"
+#include "aimem/store.h"
+
+namespace aimem::store {
+
+/// The one store of a member. Thread-safe.
+class MemberStore : public Store {
+ public:
+  /// What became durable, or why nothing did (kUnavailable: retry).
+  using StreamCallback = absl::AnyInvocable<void(absl::StatusOr<StoreState>) &&>;
+
+  /// Somebody holds more of `stream` than this store does, or another history of it. If it is the
+  /// stream that this store writes: go on as a new one, in a transaction of its own, before any
+  /// write that has not begun is executed, and remember `stream` as lost (StoreState::lost). Any
+  /// other stream, and one that is lost already: nothing is written. `done` is called once, on the
+  /// writer, after the listener has been told.
+  virtual void ForsakeStream(std::uint64_t stream, StreamCallback done) = 0;
+
+  /// Give up what this store holds of `stream` after `common`, for a history that others hold: in
+  /// one transaction, append each of these commits to the own stream, with the changes, stamps,
+  /// operation, request hash and results that it has, and drop it from `stream`. Its effect stays,
+  /// since states join. Implies ForsakeStream.
+  ///
+  /// kFailedPrecondition: the log no longer holds all that would be given up, or `common` is not
+  /// what is held at that position; nothing was written.
+  virtual void YieldStream(std::uint64_t stream, const StreamHead& common, StreamCallback done) = 0;
+};
+
+/// OpenLocalStore, for whoever serves a member.
+absl::StatusOr<std::unique_ptr<MemberStore>> OpenMemberStore(std::unique_ptr<Backend> backend,
+                                                             const StoreOptions& options);
+
+}  // namespace aimem::store
