@@ -71,6 +71,7 @@ class ObservedBackend : public Backend {
     const Timed timed(seen_->maintain_s);
     return inner_->Maintain(idle);
   }
+  absl::Status CheckDurable() override { return inner_->CheckDurable(); }
   absl::StatusOr<std::string> PhysicalIdentity() override { return inner_->PhysicalIdentity(); }
   absl::StatusOr<std::int64_t> SizeBytes() override { return inner_->SizeBytes(); }
   std::string Url() const override { return inner_->Url(); }

@@ -111,7 +111,17 @@ absl::Status EphemeralDisk::Data::CheckLog(const std::vector<LogRow>& added,
 
 absl::Status EphemeralDisk::Data::Write(const WriteSet& set, std::uint64_t pending,
                                         Touched& touched) {
-  if (absl::Status status = CheckLog(set.log, pending); !status.ok()) return status;
+  for (const auto& [stream, last] : set.log_tails) {
+    const auto end = log.upper_bound({stream, std::numeric_limits<std::uint64_t>::max()});
+    for (auto it = log.upper_bound({stream, last}); it != end; ++it) {
+      if (it->second.At(pending)) SetLog(it->first, nullptr, pending, touched);
+    }
+  }
+  if (absl::Status status = CheckLog(set.log, pending); !status.ok()) {
+    Undo(touched, pending - 1);
+    touched = {};
+    return status;
+  }
   for (const EntityRow& row : set.rows) SetRow(row, pending, touched);
   for (const LogRow& row : set.log) {
     SetLog({row.stream, row.seq}, std::make_shared<const LogRow>(row), pending, touched);

@@ -117,7 +117,8 @@ void EphemeralTransaction::ReadHeads(ReadResult& result) const {
     for (auto last = it; last != begin;) {
       --last;
       if (const auto row = last->second.At(version_)) {
-        result.heads.push_back(*row);
+        LogRow& head = result.heads.emplace_back(*row);
+        if (head.bytes.size() > kLogHeadBytes) head.bytes.resize(kLogHeadBytes);
         break;
       }
     }
@@ -244,7 +245,9 @@ void EphemeralTransaction::End() {
 
 class EphemeralBackend final : public Backend {
  public:
-  explicit EphemeralBackend(std::shared_ptr<EphemeralDisk::Data> data) : data_(std::move(data)) {}
+  /// `lasts`: the disk is somebody else's, who decides what survives.
+  EphemeralBackend(std::shared_ptr<EphemeralDisk::Data> data, bool lasts)
+      : data_(std::move(data)), lasts_(lasts) {}
 
   absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override {
     AIMEM_RETURN_IF_ERROR(Open());
@@ -294,6 +297,12 @@ class EphemeralBackend final : public Backend {
     MutexLock lock(data_->mutex);
     return data_->commits - *own_;
   }
+  absl::Status CheckDurable() override {
+    if (lasts_) return absl::OkStatus();
+    return absl::FailedPreconditionError(
+        "rows in memory do not survive their process: a member of a federation needs a file "
+        "(sqlite:///path) or a PostgreSQL database (postgres://...)");
+  }
   // A disk cannot be copied, so there is nothing to tell apart.
   absl::StatusOr<std::string> PhysicalIdentity() override { return std::string("ephemeral"); }
   absl::StatusOr<std::int64_t> SizeBytes() override {
@@ -314,6 +323,7 @@ class EphemeralBackend final : public Backend {
   }
 
   const std::shared_ptr<EphemeralDisk::Data> data_;
+  const bool lasts_;
   const std::shared_ptr<std::atomic<std::uint64_t>> own_ =
       std::make_shared<std::atomic<std::uint64_t>>(0);
   std::atomic<bool> closed_ = false;
@@ -325,8 +335,9 @@ class EphemeralBackend final : public Backend {
 namespace aimem {
 
 std::unique_ptr<Backend> OpenEphemeralBackend(std::shared_ptr<EphemeralDisk> disk) {
-  if (!disk) disk = std::make_shared<EphemeralDisk>();
-  return std::make_unique<ephemeral::EphemeralBackend>(disk->data());
+  const bool lasts = disk != nullptr;
+  if (!lasts) disk = std::make_shared<EphemeralDisk>();
+  return std::make_unique<ephemeral::EphemeralBackend>(disk->data(), lasts);
 }
 
 }  // namespace aimem

@@ -29,7 +29,7 @@ constexpr const char* kTexts[] = {
     "SELECT stream, position & 0xffffffffff, operation, bytes"
     " FROM log JOIN stream ON number = position >> 40 WHERE operation = ?1",
     /* kGetHeads */
-    "SELECT stream, position & 0xffffffffff, operation, bytes FROM stream JOIN log ON position ="
+    "SELECT stream, position & 0xffffffffff, operation, position FROM stream JOIN log ON position ="
     " (SELECT position FROM log WHERE position BETWEEN number << 40 AND (number + 1 << 40) - 1"
     " ORDER BY position DESC LIMIT 1)",
     /* kReadLog */
@@ -49,6 +49,10 @@ constexpr const char* kTexts[] = {
     /* kCutLog */
     "DELETE FROM log WHERE position >= (SELECT number << 40 FROM stream WHERE stream = ?1) AND"
     " position < (SELECT (number << 40) + ?2 FROM stream WHERE stream = ?1)",
+    /* kCutTail */
+    "DELETE FROM log WHERE position > (SELECT (number << 40) + ?2 FROM stream WHERE stream = ?1) "
+    "AND"
+    " position < (SELECT number + 1 << 40 FROM stream WHERE stream = ?1)",
     /* kDataVersion */ "PRAGMA data_version",
     /* kIntegrityCheck */ "PRAGMA integrity_check(100)",
 };
@@ -202,6 +206,19 @@ std::string_view Statement::Blob(int column) const {
 
 bool Statement::IsNull(int column) const {
   return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+}
+
+// -- LogBytes -------------------------------------------------------------------------------------
+
+absl::StatusOr<std::string> LogBytes::Start(std::int64_t position, std::size_t most) {
+  int code = blob_ == nullptr ? sqlite3_blob_open(connection_.handle(), "main", "log", "bytes",
+                                                  position, /*flags=*/0, &blob_)
+                              : sqlite3_blob_reopen(blob_, position);
+  if (code != SQLITE_OK) return connection_.Error(code, "using");
+  std::string bytes(std::min(most, static_cast<std::size_t>(sqlite3_blob_bytes(blob_))), '\0');
+  code = sqlite3_blob_read(blob_, bytes.data(), static_cast<int>(bytes.size()), 0);
+  if (code != SQLITE_OK) return connection_.Error(code, "using");
+  return bytes;
 }
 
 // -- Connection -----------------------------------------------------------------------------------

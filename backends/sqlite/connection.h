@@ -37,6 +37,7 @@ enum class Sql : std::size_t {
   kPutLog,
   kPutMeta,
   kCutLog,
+  kCutTail,
   kDataVersion,
   kIntegrityCheck,
   kCount,
@@ -90,6 +91,23 @@ class Statement {
   Connection& connection_;
   sqlite3_stmt* statement_ = nullptr;
   int code_ = SQLITE_OK;
+};
+
+/// The bytes of log rows, of which only the beginning is read: a row of megabytes lies on pages
+/// of its own, which are left alone. Ends before the transaction does.
+class LogBytes {
+ public:
+  explicit LogBytes(Connection& connection) : connection_(connection) {}
+  ~LogBytes() { sqlite3_blob_close(blob_); }
+  LogBytes(const LogBytes&) = delete;
+  LogBytes& operator=(const LogBytes&) = delete;
+
+  /// The first `most` bytes, or all if there are fewer, of the row at `position`.
+  absl::StatusOr<std::string> Start(std::int64_t position, std::size_t most);
+
+ private:
+  Connection& connection_;
+  sqlite3_blob* blob_ = nullptr;
 };
 
 /// Used by one thread at a time.

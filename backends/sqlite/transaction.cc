@@ -177,7 +177,7 @@ absl::Status SqliteTransaction::ReadEntities(const ReadSet& set, ReadResult& res
   return absl::OkStatus();
 }
 
-absl::Status SqliteTransaction::TakeLogRow(const Statement& statement,
+absl::Status SqliteTransaction::TakeLogKey(const Statement& statement,
                                            std::vector<LogRow>& rows) const {
   LogRow row;
   row.stream = FromStored(statement.Int(0));
@@ -187,8 +187,14 @@ absl::Status SqliteTransaction::TakeLogRow(const Statement& statement,
     return Damaged("an operation id has not 16 bytes");
   }
   std::memcpy(row.operation.bytes.data(), operation.data(), operation.size());
-  row.bytes = statement.Blob(3);
   rows.push_back(std::move(row));
+  return absl::OkStatus();
+}
+
+absl::Status SqliteTransaction::TakeLogRow(const Statement& statement,
+                                           std::vector<LogRow>& rows) const {
+  AIMEM_RETURN_IF_ERROR(TakeLogKey(statement, rows));
+  rows.back().bytes = statement.Blob(3);
   return absl::OkStatus();
 }
 
@@ -208,10 +214,12 @@ absl::Status SqliteTransaction::ReadLogRows(const ReadSet& set, ReadResult& resu
 
 absl::Status SqliteTransaction::ReadHeads(std::vector<LogRow>& heads) {
   Statement get(*connection_, Sql::kGetHeads);
+  LogBytes bytes(*connection_);
   for (;;) {
     AIMEM_ASSIGN_OR_RETURN(const bool found, get.Step());
     if (!found) break;
-    AIMEM_RETURN_IF_ERROR(TakeLogRow(get, heads));
+    AIMEM_RETURN_IF_ERROR(TakeLogKey(get, heads));
+    AIMEM_ASSIGN_OR_RETURN(heads.back().bytes, bytes.Start(get.Int(3), kLogHeadBytes));
   }
   std::sort(heads.begin(), heads.end(),
             [](const LogRow& a, const LogRow& b) { return a.stream < b.stream; });
@@ -296,8 +304,10 @@ absl::Status SqliteTransaction::Put(const WriteSet& set) {
   }
   put_ = true;
   failed_ = PutRows(set.rows);
+  if (failed_.ok()) failed_ = CutLog(Sql::kCutTail, set.log_tails);
   if (failed_.ok()) failed_ = PutLog(set.log);
-  if (failed_.ok()) failed_ = PutMetaAndCuts(set);
+  if (failed_.ok()) failed_ = PutMeta(set);
+  if (failed_.ok()) failed_ = CutLog(Sql::kCutLog, set.log_cuts);
   // The lock goes now; what is left of the transaction answers with the error.
   if (!failed_.ok()) End();
   return failed_;
@@ -362,15 +372,20 @@ absl::Status SqliteTransaction::PutLog(const std::vector<LogRow>& rows) {
   return absl::OkStatus();
 }
 
-absl::Status SqliteTransaction::PutMetaAndCuts(const WriteSet& set) {
+absl::Status SqliteTransaction::PutMeta(const WriteSet& set) {
   for (const auto& [key, value] : set.meta) {
     Statement put(*connection_, Sql::kPutMeta);
     put.BindBlob(1, key);
     put.BindBlob(2, value);
     AIMEM_RETURN_IF_ERROR(put.Run());
   }
-  for (const auto& [stream, seq] : set.log_cuts) {
-    Statement cut(*connection_, Sql::kCutLog);
+  return absl::OkStatus();
+}
+
+absl::Status SqliteTransaction::CutLog(
+    Sql sql, const std::vector<std::pair<std::uint64_t, std::uint64_t>>& cuts) {
+  for (const auto& [stream, seq] : cuts) {
+    Statement cut(*connection_, sql);
     cut.BindInt(1, ToStored(stream));
     cut.BindInt(2, static_cast<std::int64_t>(std::min(seq, kMaxSeq)));
     AIMEM_RETURN_IF_ERROR(cut.Run());

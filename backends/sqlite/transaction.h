@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -58,8 +59,12 @@ class SqliteTransaction : public Transaction {
   /// The number under which the log keeps `stream`; a new one if it has none.
   absl::StatusOr<std::int64_t> StreamNumber(std::uint64_t stream);
   absl::Status PutLog(const std::vector<LogRow>& rows);
-  absl::Status PutMetaAndCuts(const WriteSet& set);
+  absl::Status PutMeta(const WriteSet& set);
+  /// Run `sql` for each (stream, seq).
+  absl::Status CutLog(Sql sql, const std::vector<std::pair<std::uint64_t, std::uint64_t>>& cuts);
   absl::Status Damaged(std::string_view what) const;
+  /// All of a log row but its bytes.
+  absl::Status TakeLogKey(const Statement& statement, std::vector<LogRow>& rows) const;
   absl::Status TakeLogRow(const Statement& statement, std::vector<LogRow>& rows) const;
   absl::Status TakeEntityRow(const Statement& statement, std::vector<EntityRow>& rows) const;
   CommitResult FailedCommit(int code, absl::Status status);

@@ -94,6 +94,11 @@ class MapTransaction : public aimem::Transaction {
     if (!write_lock_) return absl::FailedPreconditionError("a read transaction cannot write");
     auto next = std::make_shared<Tables>(*view_);
     for (const EntityRow& row : set.rows) next->entities[row.key] = row;
+    for (const auto& [stream, last] : set.log_tails) {
+      std::erase_if(next->log, [&](const auto& entry) {
+        return entry.first.first == stream && entry.first.second > last;
+      });
+    }
     for (const LogRow& row : set.log) {
       if (!next->log.emplace(std::pair(row.stream, row.seq), row).second) {
         return absl::AlreadyExistsError("log position is taken");
@@ -134,6 +139,9 @@ class MapBackend : public aimem::Backend {
   absl::Status Recover() override { return absl::OkStatus(); }
   absl::StatusOr<std::vector<std::string>> Verify() override { return std::vector<std::string>(); }
   absl::Status Maintain(bool) override { return absl::OkStatus(); }
+  absl::Status CheckDurable() override {
+    return absl::FailedPreconditionError("a map in memory does not survive its process");
+  }
   absl::StatusOr<std::string> PhysicalIdentity() override { return std::string("map"); }
   absl::StatusOr<std::int64_t> SizeBytes() override { return 0; }
   std::string Url() const override { return "map:"; }

@@ -309,6 +309,30 @@ TEST_F(SqliteFaultTest, DiskThatFillsUpDuringALargePutIsNotDone) {
   ExpectSound(*backend, {Fate::kThere});
 }
 
+TEST_F(SqliteFaultTest, WhereTheLogEndsIsFoundWithoutReadingItsLastCommit) {
+  NextFile();
+  {
+    auto backend = OpenSqliteBackend(path(), Options());
+    ASSERT_TRUE(backend.ok()) << backend.status();
+    WriteSet set;
+    for (std::uint64_t stream = 1; stream <= 3; ++stream) {
+      set.log.push_back(MakeLogRow(stream, 1, stream, std::string(4u << 20, 'c')));
+    }
+    ASSERT_TRUE(PutAndCommit(**backend, set).ok());
+    ASSERT_TRUE((*backend)->Close().ok());
+  }
+  auto backend = OpenSqliteBackend(path(), Options());
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  auto write = (*backend)->BeginWrite();
+  ASSERT_TRUE(write.ok()) << write.status();
+  const std::int64_t before = vfs_.Count(FaultVfs::Op::kRead);
+  const auto result = (*write)->Read({.heads = true});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->heads.size(), 3u);
+  // Of pages: 4 MiB are 1,024.
+  EXPECT_LT(vfs_.Count(FaultVfs::Op::kRead) - before, 20);
+}
+
 TEST_F(SqliteFaultTest, ACommitWritesItsLogInOnePiece) {
   NextFile();
   auto opened = OpenSqliteBackend(path(), Options());

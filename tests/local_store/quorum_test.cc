@@ -1,4 +1,5 @@
 // What the data remembers of its federation, and how a process beside it answers.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -89,13 +90,14 @@ TEST(KeptQuorum, LogIsCutOnlyWhereAllHoldIt) {
   ManualClock clock(absl::FromUnixSeconds(1'750'000'000));
   VersionVector held;
   std::mutex mutex;
-  auto store = OpenEphemeralStore(nullptr, {.quorum = 2,
-                                            .held_by_all =
-                                                [&] {
-                                                  const std::lock_guard<std::mutex> lock(mutex);
-                                                  return held;
-                                                },
-                                            .environment = {.clock = &clock}});
+  auto store = OpenEphemeralStore(std::make_shared<EphemeralDisk>(),
+                                  {.quorum = 2,
+                                   .held_by_all =
+                                       [&] {
+                                         const std::lock_guard<std::mutex> lock(mutex);
+                                         return held;
+                                       },
+                                   .environment = {.clock = &clock}});
   ASSERT_TRUE(store.ok()) << store.status();
   const auto put = [&](int i) { return (*store)->Write(OnePut(absl::StrCat("t", i))); };
   const auto commits = [&] { return (*store)->Check()->commits; };
@@ -117,6 +119,27 @@ TEST(KeptQuorum, LogIsCutOnlyWhereAllHoldIt) {
   put(11);
   while (commits() > 2) std::this_thread::yield();
   EXPECT_EQ(commits(), 2);
+}
+
+TEST(KeptQuorum, NobodyWritesIntoAMembersDataWithoutTheDisk) {
+  const testing::TempDir dir;
+  const std::string path = dir.File("m.db");
+  SqliteOptions hasty;
+  hasty.sync_writes = false;
+  EXPECT_EQ(OpenSqliteStore(path, hasty, {.quorum = 2}).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  ASSERT_TRUE(OpenSqliteStore(path, hasty, {.quorum = 1}).ok());
+  ASSERT_TRUE(OpenSqliteStore(path, {}, {.quorum = 2}).ok());
+  const absl::Status beside = OpenSqliteStore(path, hasty).status();
+  EXPECT_EQ(beside.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(beside.message()), ::testing::HasSubstr("sync_writes"));
+  EXPECT_THAT(std::string(beside.message()), ::testing::HasSubstr("member of a federation"));
+  EXPECT_TRUE(OpenSqliteStore(path).ok());
+  // It is on its own again.
+  ASSERT_TRUE(OpenSqliteStore(path, {}, {.quorum = 1}).ok());
+  EXPECT_TRUE(OpenSqliteStore(path, hasty).ok());
+  EXPECT_EQ(OpenEphemeralStore(nullptr, {.quorum = 2}).status().code(),
+            absl::StatusCode::kFailedPrecondition);
 }
 
 TEST(KeptQuorum, NegativeIsRefused) {

@@ -414,7 +414,8 @@ TEST(Node, AStalledPeerDoesNotHoldUpTheOthers) {
 }
 
 TEST(Node, AnOutOfServiceNodeSaysSo) {
-  auto node = Node::Open(OpenEphemeralBackend(), {}, {.peers = {"B"}, .needed = 2});
+  auto node = Node::Open(OpenEphemeralBackend(std::make_shared<EphemeralDisk>()), {},
+                         {.peers = {"B"}, .needed = 2});
   ASSERT_TRUE(node.ok());
   const WriteResult early = (*node)->Write(Cluster::Put("early"), {});
   EXPECT_EQ(early.outcome, WriteOutcome::kRejected);

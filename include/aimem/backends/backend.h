@@ -80,8 +80,8 @@ struct WriteSet {
   std::vector<std::pair<std::string, std::string>> meta;  ///< Upsert on key.
   /// Drop the rows of `first` with seq < `second`.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> log_cuts;
-  /// Drop the rows of `first` with seq > `second`, before `log` is inserted: a history that is given
-  /// up for another one.
+  /// Drop the rows of `first` with seq > `second`, before `log` is inserted: a history that is
+  /// given up for another one.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> log_tails;
 };
 
@@ -151,8 +151,9 @@ class Backend {
   virtual absl::StatusOr<std::optional<std::uint64_t>> ForeignCommits() { return std::nullopt; }
 
   /// OK if what Commit() calls durable survives a power cut; kFailedPrecondition names the setting
-  /// that spares the disk. A member of a federation asks before it counts itself.
-  virtual absl::Status CheckDurable() { return absl::OkStatus(); }
+  /// that spares the disk. Asked before a member of a federation, or anybody beside it, writes into
+  /// its data: others count what is said to be there.
+  virtual absl::Status CheckDurable() = 0;
 
   /// What this data lies on: changes when file or database were copied elsewhere (device and
   /// inode; system identifier and timeline). Compared, never parsed. Cheap: asked in every write

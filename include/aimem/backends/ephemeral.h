@@ -33,7 +33,8 @@ class EphemeralDisk {
   std::shared_ptr<Data> data_;
 };
 
-/// Rows in memory. `disk` null: a disk of its own, gone with the backend.
+/// Rows in memory. `disk` null: a disk of its own, gone with the backend, on which no member of a
+/// federation may write (Backend::CheckDurable).
 std::unique_ptr<Backend> OpenEphemeralBackend(std::shared_ptr<EphemeralDisk> disk = nullptr);
 
 absl::StatusOr<std::unique_ptr<Store>> OpenEphemeralStore(
