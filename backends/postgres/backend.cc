@@ -10,35 +10,21 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "aimem/backends/postgres.h"
+#include "backends/postgres/identity.h"
 #include "backends/postgres/pool.h"
 #include "backends/postgres/schema.h"
 #include "backends/postgres/statements.h"
 #include "backends/postgres/transaction.h"
 #include "backends/postgres/url.h"
 #include "backends/postgres/verify.h"
+#include "lib/base/mutex.h"
 #include "lib/base/status.h"
 
 namespace aimem {
 namespace postgres {
 namespace {
 
-// Changes with the cluster (system identifier), with what a failover or restore forked from
-// (timeline), with the database, and with a dump restored over it (the table's oid). Where the
-// two control functions may not be called, the address that the server was reached at stands in
-// for them: a move to another address then counts as a copy, a fork behind the same one does not.
-constexpr char kIdentitySql[] =
-    "SELECT d.oid::bigint, '@.log'::regclass::oid::bigint,"
-    " has_function_privilege('pg_control_system()', 'EXECUTE')"
-    " AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE'),"
-    " coalesce(host(inet_server_addr()), 'local') || ':' || coalesce(inet_server_port(), 0),"
-    " pg_is_in_recovery()"
-    " FROM pg_database d WHERE d.datname = current_database()";
-constexpr char kSystemSql[] = "SELECT system_identifier::text FROM pg_control_system()";
-// The control file learns of a new timeline at the checkpoint after it; the name of the segment
-// that is written to knows at once.
-constexpr char kTimelineSql[] = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)";
-constexpr char kStandbyTimelineSql[] =
-    "SELECT lpad(upper(to_hex(timeline_id)), 8, '0') FROM pg_control_checkpoint()";
+constexpr char kTableSql[] = "SELECT '@.log'::regclass::oid::bigint";
 
 constexpr char kFsyncSql[] = "SELECT current_setting('fsync')";
 
@@ -97,13 +83,20 @@ class PostgresBackend : public Backend {
   absl::StatusOr<std::unique_ptr<PostgresTransaction>> BeginReading();
   absl::StatusOr<std::unique_ptr<PostgresTransaction>> BeginWriting();
   absl::Status CheckLock(const Rows& lock) const;
-  absl::StatusOr<Rows> Ask(PostgresTransaction& transaction, const char* sql) const;
+  absl::Status NoteIdentity(PostgresTransaction& transaction, const Rows& lock);
+  absl::StatusOr<std::string> IdentityOf(std::string_view place, const Rows& rows,
+                                         int column) const;
+  std::string WithSchema(const char* sql) const;
 
   const SessionSettings settings_;
   const bool read_only_;
   std::atomic<bool> closed_ = false;
   SessionPool readers_;
   SessionPool writers_;
+  Mutex mutex_;
+  /// Identity of what the latest write transaction runs on: the open one, if one is open, since
+  /// there is one connection for writing. Empty before the first.
+  std::string written_on_ ABSL_GUARDED_BY(mutex_);
 };
 
 absl::StatusOr<std::unique_ptr<PostgresTransaction>> PostgresBackend::BeginReading() {
@@ -121,7 +114,21 @@ absl::StatusOr<std::unique_ptr<PostgresTransaction>> PostgresBackend::BeginWriti
   AIMEM_ASSIGN_OR_RETURN(Lease lease, writers_.Begin(opening, answer));
   auto transaction = std::make_unique<PostgresTransaction>(std::move(lease), SessionRole::kWriter);
   AIMEM_RETURN_IF_ERROR(CheckLock(answer.rows.back()));
+  AIMEM_RETURN_IF_ERROR(NoteIdentity(*transaction, answer.rows.back()));
   return transaction;
+}
+
+// Also when nobody asks: the answer must be there without another connection.
+absl::Status PostgresBackend::NoteIdentity(PostgresTransaction& transaction, const Rows& lock) {
+  Session& session = transaction.session();
+  if (session.place().empty()) {
+    AIMEM_ASSIGN_OR_RETURN(std::string place, AskPlace(transaction));
+    session.set_place(std::move(place));
+  }
+  AIMEM_ASSIGN_OR_RETURN(std::string identity, IdentityOf(session.place(), lock, 1));
+  const MutexLock guard(mutex_);
+  written_on_ = std::move(identity);
+  return absl::OkStatus();
 }
 
 // A newer aimem may have changed the tables since this store was opened.
@@ -135,41 +142,32 @@ absl::Status PostgresBackend::CheckLock(const Rows& lock) const {
       settings_.schema, std::string(found), version));
 }
 
-absl::StatusOr<Rows> PostgresBackend::Ask(PostgresTransaction& transaction, const char* sql) const {
-  std::vector<Call> calls;
-  calls.push_back(Call::Sql(absl::StrReplaceAll(sql, {{"@", settings_.schema}})));
-  AIMEM_ASSIGN_OR_RETURN(std::vector<Rows> answers, transaction.Query(std::move(calls)));
-  if (answers.front().size() != 1) {
-    return absl::InternalError("PostgreSQL answered no row about itself");
+// The place of the connection, and the table, which a dump that is restored makes anew.
+absl::StatusOr<std::string> PostgresBackend::PhysicalIdentity() {
+  {
+    const MutexLock lock(mutex_);
+    if (!written_on_.empty()) return written_on_;
   }
-  return std::move(answers.front());
+  AIMEM_ASSIGN_OR_RETURN(const auto transaction, BeginReading());
+  AIMEM_ASSIGN_OR_RETURN(const std::string place, AskPlace(*transaction));
+  AIMEM_ASSIGN_OR_RETURN(const Rows table, transaction->QueryRow(WithSchema(kTableSql)));
+  return IdentityOf(place, table, 0);
 }
 
-absl::StatusOr<std::string> PostgresBackend::PhysicalIdentity() {
-  AIMEM_ASSIGN_OR_RETURN(const auto transaction, BeginReading());
-  AIMEM_ASSIGN_OR_RETURN(const Rows facts, Ask(*transaction, kIdentitySql));
-  AIMEM_ASSIGN_OR_RETURN(const std::int64_t database, facts.Int(0, 0));
-  AIMEM_ASSIGN_OR_RETURN(const std::int64_t table, facts.Int(0, 1));
-  const bool permitted = facts.Bytes(0, 2) == std::string_view("\1", 1);
-  const bool standby = facts.Bytes(0, 4) == std::string_view("\1", 1);
-  std::string system = absl::StrFormat("address %s", std::string(facts.Bytes(0, 3)));
-  if (permitted) {
-    AIMEM_ASSIGN_OR_RETURN(const Rows identifier, Ask(*transaction, kSystemSql));
-    system = absl::StrFormat("system %s", std::string(identifier.Bytes(0, 0)));
-  }
-  std::string timeline = "none";
-  if (!standby || permitted) {
-    AIMEM_ASSIGN_OR_RETURN(const Rows line,
-                           Ask(*transaction, standby ? kStandbyTimelineSql : kTimelineSql));
-    timeline = line.Bytes(0, 0);
-  }
-  return absl::StrFormat("%s timeline %s database %d table %d", system, timeline, database, table);
+absl::StatusOr<std::string> PostgresBackend::IdentityOf(std::string_view place, const Rows& rows,
+                                                        int column) const {
+  AIMEM_ASSIGN_OR_RETURN(const std::int64_t table, rows.Int(0, column));
+  return absl::StrFormat("%s table %d", std::string(place), table);
+}
+
+std::string PostgresBackend::WithSchema(const char* sql) const {
+  return absl::StrReplaceAll(sql, {{"@", settings_.schema}});
 }
 
 // A session for writing raises synchronous_commit by itself; what the server spares, it cannot.
 absl::Status PostgresBackend::CheckDurable() {
   AIMEM_ASSIGN_OR_RETURN(const auto transaction, BeginReading());
-  AIMEM_ASSIGN_OR_RETURN(const Rows fsync, Ask(*transaction, kFsyncSql));
+  AIMEM_ASSIGN_OR_RETURN(const Rows fsync, transaction->QueryRow(kFsyncSql));
   if (fsync.Bytes(0, 0) == "on") return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrFormat("the PostgreSQL server of '%s' runs with fsync = %s: a commit may not "
@@ -179,7 +177,7 @@ absl::Status PostgresBackend::CheckDurable() {
 
 absl::StatusOr<std::int64_t> PostgresBackend::SizeBytes() {
   AIMEM_ASSIGN_OR_RETURN(const auto transaction, BeginReading());
-  AIMEM_ASSIGN_OR_RETURN(const Rows size, Ask(*transaction, kSizeSql));
+  AIMEM_ASSIGN_OR_RETURN(const Rows size, transaction->QueryRow(WithSchema(kSizeSql)));
   return size.Int(0, 0);
 }
 

@@ -114,14 +114,16 @@ Call MetaCall(const std::vector<std::pair<std::string, std::string>>& meta) {
   return Call::Prepared(kPutMeta, {std::move(keys).Take(), std::move(values).Take()});
 }
 
-Call CutsCall(const std::vector<std::pair<std::uint64_t, std::uint64_t>>& cuts) {
+// `statement` is kCutLog or kCutLogTails.
+Call CutsCall(const char* statement,
+              const std::vector<std::pair<std::uint64_t, std::uint64_t>>& cuts) {
   ArrayWriter streams = ArrayWriter::OfInt64();
-  ArrayWriter below = ArrayWriter::OfInt64();
+  ArrayWriter bounds = ArrayWriter::OfInt64();
   for (const auto& [stream, seq] : cuts) {
     streams.AddInt64(StoredStream(stream));
-    below.AddInt64(static_cast<std::int64_t>(std::min(seq, kSeqMax)));
+    bounds.AddInt64(static_cast<std::int64_t>(std::min(seq, kSeqMax)));
   }
-  return Call::Prepared(kCutLog, {std::move(streams).Take(), std::move(below).Take()});
+  return Call::Prepared(statement, {std::move(streams).Take(), std::move(bounds).Take()});
 }
 
 // The least key above all that begin with `prefix`; nullopt if there is none.
@@ -172,9 +174,10 @@ absl::StatusOr<std::vector<Call>> CallsOf(const WriteSet& set, const std::set<En
   if (absl::Status status = Check(set); !status.ok()) return status;
   std::vector<Call> calls;
   AddEntities(set.rows, absent, calls);
+  if (!set.log_tails.empty()) calls.push_back(CutsCall(kCutLogTails, set.log_tails));
   if (!set.log.empty()) calls.push_back(LogCall(set.log));
   if (!set.meta.empty()) calls.push_back(MetaCall(set.meta));
-  if (!set.log_cuts.empty()) calls.push_back(CutsCall(set.log_cuts));
+  if (!set.log_cuts.empty()) calls.push_back(CutsCall(kCutLog, set.log_cuts));
   return calls;
 }
 

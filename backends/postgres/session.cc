@@ -59,7 +59,8 @@ std::string SettingsSql(const SessionSettings& settings, SessionRole role) {
 }
 
 std::string WithSchema(const char* sql, const std::string& schema) {
-  return absl::StrReplaceAll(sql, {{"@lock", kLockKey}, {"@", schema}});
+  return absl::StrReplaceAll(
+      sql, {{"@lock", kLockKey}, {"@head", absl::StrFormat("%d", kLogHeadBytes)}, {"@", schema}});
 }
 
 absl::Status StatusOf(const PGresult* result, const ConnectionInfo& connection) {

@@ -73,6 +73,10 @@ class Session {
   /// Look whether the server has hung up since the last Run(). Does not wait.
   bool NoticeLoss();
 
+  /// Where this connection leads to (identity.h), once somebody has asked; "" before.
+  [[nodiscard]] const std::string& place() const { return place_; }
+  void set_place(std::string place) { place_ = std::move(place); }
+
   /// Longest silence of the server in an answer, then the connection counts as lost.
   void set_patience(absl::Duration patience) { patience_ = patience; }
   [[nodiscard]] absl::Duration patience() const { return patience_; }
@@ -98,6 +102,7 @@ class Session {
   const SessionSettings& settings_;
   std::unique_ptr<PGconn, Finish> connection_;
   absl::Duration patience_;
+  std::string place_;
   int forgotten_ = 0;  // Pipelines whose answers are still to be read and dropped.
   bool lost_ = false;
 };

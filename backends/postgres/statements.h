@@ -1,5 +1,5 @@
 // The SQL of this room: every statement that runs more than once a session, prepared by name.
-// "@" stands for the schema, "@lock" for kLockKey.
+// "@" stands for the schema, "@lock" for kLockKey, "@head" for kLogHeadBytes.
 //
 // Every question is answered by a range or point of an index, so the plans are fixed by session
 // settings (session.cc) rather than left to statistics that a young table does not have.
@@ -25,6 +25,7 @@ inline constexpr char kPutEntities[] = "put_entities";
 inline constexpr char kPutLog[] = "put_log";
 inline constexpr char kPutMeta[] = "put_meta";
 inline constexpr char kCutLog[] = "cut_log";
+inline constexpr char kCutLogTails[] = "cut_log_tails";
 
 /// The row of `meta` that this room keeps for itself: its value is the version of the tables, and
 /// who holds it FOR UPDATE holds the write lock. Not part of what a ReadSet answers.
@@ -43,7 +44,9 @@ inline constexpr PreparedStatement kPrepared[] = {
     {kSnapshot, "SELECT 1"},
     // READ COMMITTED: what is read after the lock came is what its last holder left.
     {kBeginWrite, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"},
-    {kLock, "SELECT value FROM @.meta WHERE key = '@lock' FOR UPDATE"},
+    // The oid is part of PhysicalIdentity(): a dump that is restored meanwhile makes other tables.
+    {kLock,
+     "SELECT value, '@.log'::regclass::oid::bigint FROM @.meta WHERE key = '@lock' FOR UPDATE"},
     {kCommit, "COMMIT"},
     {kRollback, "ROLLBACK"},
     // "= ANY" is one scan of the index, a third of the cost of a join with unnest().
@@ -55,14 +58,16 @@ inline constexpr PreparedStatement kPrepared[] = {
      " WHERE name = ANY ($1::bytea[]) AND name IS NOT NULL ORDER BY kind, key"},
     {kReadOperations,
      "SELECT stream, seq, operation, bytes FROM @.log WHERE operation = ANY ($1::bytea[])"},
-    // From stream to stream by the index, whatever the number of rows in each.
+    // From stream to stream by the index, whatever the number of rows in each. Of a value that is
+    // stored out of line, substring() fetches no more than it needs.
     {kReadHeads,
      "WITH RECURSIVE streams(stream) AS ("
      " (SELECT l.stream FROM @.log l ORDER BY l.stream LIMIT 1)"
      " UNION ALL"
      " SELECT (SELECT l.stream FROM @.log l WHERE l.stream > s.stream ORDER BY l.stream LIMIT 1)"
      " FROM streams s WHERE s.stream IS NOT NULL)"
-     " SELECT h.stream, h.seq, h.operation, h.bytes FROM streams s CROSS JOIN LATERAL"
+     " SELECT h.stream, h.seq, h.operation, substring(h.bytes FROM 1 FOR @head) FROM streams s "
+     "CROSS JOIN LATERAL"
      " (SELECT * FROM @.log l WHERE l.stream = s.stream ORDER BY l.seq DESC LIMIT 1) h"
      " WHERE s.stream IS NOT NULL"},
     {kReadMeta, "SELECT key, value FROM @.meta WHERE key <> '@lock'"},
@@ -99,6 +104,9 @@ inline constexpr PreparedStatement kPrepared[] = {
     {kCutLog,
      "DELETE FROM @.log l USING unnest($1::bigint[], $2::bigint[]) AS cut(stream, below)"
      " WHERE l.stream = cut.stream AND l.seq < cut.below"},
+    {kCutLogTails,
+     "DELETE FROM @.log l USING unnest($1::bigint[], $2::bigint[]) AS cut(stream, above)"
+     " WHERE l.stream = cut.stream AND l.seq > cut.above"},
 };
 
 }  // namespace aimem::postgres

@@ -112,6 +112,12 @@ absl::StatusOr<Rows> PostgresTransaction::QueryOne(Call call) {
   return std::move(answers.front());
 }
 
+absl::StatusOr<Rows> PostgresTransaction::QueryRow(std::string sql) {
+  AIMEM_ASSIGN_OR_RETURN(Rows rows, QueryOne(Call::Sql(std::move(sql))));
+  if (rows.size() != 1) return absl::InternalError("PostgreSQL answered no row about itself");
+  return rows;
+}
+
 absl::StatusOr<ReadResult> PostgresTransaction::Read(const ReadSet& set) {
   AIMEM_ASSIGN_OR_RETURN(const std::vector<Rows> answers, Query(CallsOf(set)));
   AIMEM_ASSIGN_OR_RETURN(ReadResult result, Decode(answers, 0, set));
@@ -172,11 +178,15 @@ absl::StatusOr<std::vector<LogRow>> PostgresTransaction::ReadLog(std::uint64_t s
 }
 
 // Under the write lock, a commit above the last one of its stream cannot be taken.
-bool PostgresTransaction::IsSurelyNew(const std::vector<LogRow>& log) const {
-  if (log.empty()) return true;
+bool PostgresTransaction::IsSurelyNew(const WriteSet& set) const {
+  if (set.log.empty()) return true;
   if (!heads_.has_value()) return false;
   std::map<std::uint64_t, std::uint64_t> heads = *heads_;
-  for (const LogRow& row : log) {
+  for (const auto& [stream, last] : set.log_tails) {
+    const auto head = heads.find(stream);
+    if (head != heads.end()) head->second = std::min(head->second, last);
+  }
+  for (const LogRow& row : set.log) {
     const auto [head, is_new_stream] = heads.emplace(row.stream, row.seq);
     if (!is_new_stream && row.seq <= head->second) return false;
     head->second = row.seq;
@@ -194,7 +204,7 @@ absl::Status PostgresTransaction::Put(const WriteSet& set) {
   if (!failed_.ok()) return failed_;
   AIMEM_ASSIGN_OR_RETURN(unsent_, CallsOf(set, absent_));
   has_put_ = true;
-  if (IsSurelyNew(set.log)) return absl::OkStatus();
+  if (IsSurelyNew(set)) return absl::OkStatus();
   return Query({}).status();
 }
 

@@ -32,11 +32,16 @@ class PostgresTransaction : public Transaction {
 
   /// Run statements of this room in this transaction.
   absl::StatusOr<std::vector<Rows>> Query(std::vector<Call> calls);
+  /// The one row that `sql` answers; kInternal if it answers none or several.
+  absl::StatusOr<Rows> QueryRow(std::string sql);
+
+  /// Only until the transaction is over.
+  [[nodiscard]] Session& session() { return **session_; }
 
  private:
   absl::StatusOr<Rows> QueryOne(Call call);
   void Remember(const ReadSet& set, const ReadResult& result);
-  bool IsSurelyNew(const std::vector<LogRow>& log) const;
+  bool IsSurelyNew(const WriteSet& set) const;
   CommitResult CommitWrite();
   /// Give the connection back: the transaction is over.
   void End(bool roll_back);

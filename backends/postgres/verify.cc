@@ -27,8 +27,8 @@ absl::StatusOr<Rows> Ask(PostgresTransaction& transaction, const std::string& sq
 
 absl::StatusOr<std::int64_t> AskNumber(PostgresTransaction& transaction, const std::string& sql,
                                        const std::string& schema) {
-  AIMEM_ASSIGN_OR_RETURN(const Rows rows, Ask(transaction, sql, schema));
-  if (rows.size() != 1) return absl::InternalError("PostgreSQL answered no number");
+  AIMEM_ASSIGN_OR_RETURN(const Rows rows,
+                         transaction.QueryRow(absl::StrReplaceAll(sql, {{"@", schema}})));
   return rows.Int(0, 0);
 }
 

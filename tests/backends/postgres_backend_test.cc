@@ -355,6 +355,51 @@ TEST_F(PostgresBackendTest, ATakenPlaceInTheLogIsToldByPutEvenWithTheHeadsRead) 
   EXPECT_FALSE(HasOperation(*backend, 99));
 }
 
+TEST_F(PostgresBackendTest, ATailThatIsDroppedMakesRoomForAnotherHistory) {
+  auto backend = Open();
+  for (std::uint64_t i = 1; i <= 5; ++i) {
+    ASSERT_TRUE(PutAndCommit(*backend, WriteNumber(i)).ok());
+  }
+  ASSERT_TRUE(PutAndCommit(*backend, {.log = {MakeLogRow(8, 9, 89, "kept")}}).ok());
+  for (const bool heads_are_read : {true, false}) {
+    SCOPED_TRACE(heads_are_read);
+    auto transaction = backend->BeginWrite();
+    ASSERT_TRUE(transaction.ok()) << transaction.status();
+    if (heads_are_read) {
+      ASSERT_TRUE((*transaction)->Read({.heads = true}).ok());
+    }
+    WriteSet set;
+    set.log_tails = {{7, 2}, {~std::uint64_t{0}, 0}};
+    // The operations of what is dropped are free as well.
+    set.log.push_back(MakeLogRow(7, 3, 4, heads_are_read ? "first" : "second"));
+    ASSERT_TRUE((*transaction)->Put(set).ok());
+    EXPECT_EQ((*transaction)->Commit().outcome, CommitOutcome::kDurable);
+    const auto read = ReadOnce(*backend, {.operations = {MakeOperation(5)}, .heads = true});
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_THAT(read->operations, IsEmpty());
+    ASSERT_THAT(read->heads, SizeIs(2));
+    EXPECT_EQ(read->heads[0].seq, 3);
+    EXPECT_EQ(read->heads[0].bytes, heads_are_read ? "first" : "second");
+    EXPECT_EQ(read->heads[1].seq, 9);
+  }
+}
+
+TEST_F(PostgresBackendTest, OfAHeadNoMoreIsReadThanTellsWhatItIs) {
+  auto backend = Open();
+  std::string bytes;
+  for (std::uint64_t i = 0; bytes.size() < (4u << 20); ++i) {
+    const Hash256 noise = MakeName(i * 7'919);
+    bytes.append(noise.begin(), noise.end());
+  }
+  ASSERT_TRUE(PutAndCommit(*backend, {.log = {MakeLogRow(7, 1, 1, bytes)}}).ok());
+  const auto read = ReadOnce(*backend, {.operations = {MakeOperation(1)}, .heads = true});
+  ASSERT_TRUE(read.ok()) << read.status();
+  ASSERT_THAT(read->heads, SizeIs(1));
+  EXPECT_EQ(read->heads[0].bytes, bytes.substr(0, kLogHeadBytes));
+  ASSERT_THAT(read->operations, SizeIs(1));
+  EXPECT_EQ(read->operations[0].bytes, bytes);
+}
+
 TEST_F(PostgresBackendTest, ReadKeysArePutWhetherTheirRowsAreThereOrNot) {
   auto backend = Open();
   WriteSet before;
@@ -594,6 +639,48 @@ TEST_F(PostgresBackendTest, IdentityStaysAndDiffersForACopy) {
   auto copy = OpenPostgresBackend(Server().Url("copied"));
   ASSERT_TRUE(copy.ok());
   EXPECT_NE(*(*copy)->PhysicalIdentity(), *identity);
+}
+
+// The identity that a write transaction of `backend` is told.
+std::string IdentityInAWrite(Backend& backend) {
+  auto transaction = backend.BeginWrite();
+  EXPECT_TRUE(transaction.ok()) << transaction.status();
+  const auto identity = backend.PhysicalIdentity();
+  EXPECT_TRUE(identity.ok()) << identity.status();
+  return identity.value_or("");
+}
+
+TEST_F(PostgresBackendTest, IdentityIsOneAndNeedsNoSecondConnection) {
+  auto backend = Open();
+  const std::string before = backend->PhysicalIdentity().value_or("");
+  backend = Open();
+  const std::string during = IdentityInAWrite(*backend);
+  EXPECT_EQ(during, before);
+  EXPECT_EQ(IdentityInAWrite(*backend), before);
+  EXPECT_EQ(Sql("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND application_name = 'aimem'"),
+            "1");
+}
+
+// As pg_restore --clean does, over connections that stand.
+TEST_F(PostgresBackendTest, ADumpRestoredUnderARunningStoreIsNoticedByTheNextWrite) {
+  auto backend = Open();
+  ASSERT_TRUE(PutAndCommit(*backend, {.meta = {{"member", "ours"}}}).ok());
+  const std::string before = IdentityInAWrite(*backend);
+  Sql("ALTER SCHEMA aimem RENAME TO old");
+  Sql("CREATE SCHEMA aimem;"
+      "CREATE TABLE aimem.entity (LIKE old.entity INCLUDING ALL);"
+      "CREATE TABLE aimem.log (LIKE old.log INCLUDING ALL);"
+      "CREATE TABLE aimem.meta (LIKE old.meta INCLUDING ALL);"
+      "INSERT INTO aimem.meta SELECT * FROM old.meta;"
+      "UPDATE aimem.meta SET value = 'theirs' WHERE key = 'member';"
+      "DROP SCHEMA old CASCADE");
+  auto transaction = backend->BeginWrite();
+  ASSERT_TRUE(transaction.ok()) << transaction.status();
+  EXPECT_NE(backend->PhysicalIdentity().value_or(before), before);
+  const auto read = (*transaction)->Read({.meta = true});
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->meta.at("member"), "theirs");
 }
 
 // -- Faults -------------------------------------------------------------------------------------
