@@ -29,9 +29,10 @@ const Part* Greater(const Part* a, const Part* b) {
   return Beats(*b, *a) ? b : a;
 }
 
-// The two parts that erase others. Their names sort before nearly all, so one look at the first
-// few parts finds both.
+// The parts that erase others. Their names sort before nearly all, so one look at the first few
+// parts finds them.
 struct Erasures {
+  const Part* put = nullptr;
   const Part* deleted = nullptr;
   const Part* purged = nullptr;
 };
@@ -45,21 +46,27 @@ Erasures FindErasures(std::span<const Part> parts) {
       found.purged = &part;
     } else if (part.name == model::part::kDeleted) {
       found.deleted = &part;
+    } else if (part.name == model::part::kPut) {
+      found.put = &part;
     }
   }
   return found;
 }
 
-// Whether parts other than `deleted` outlive it.
+// Whether a part outlives `deleted`, and a metadata part `put`. A put that `deleted` erases needs
+// no care: what it would erase is older still.
 class Survival {
  public:
-  explicit Survival(const Part* deleted) : deleted_(deleted) {}
+  Survival(const Part* put, const Part* deleted) : put_(put), deleted_(deleted) {}
   [[nodiscard]] bool Of(const Part& part) const {
-    return deleted_ == nullptr || part.stamp > deleted_->stamp ||
-           part.name == model::part::kDeleted;
+    if (deleted_ != nullptr && part.stamp <= deleted_->stamp) {
+      return part.name == model::part::kDeleted;
+    }
+    return put_ == nullptr || part.stamp >= put_->stamp || !model::IsMetadata(part.name);
   }
 
  private:
+  const Part* put_;
   const Part* deleted_;
 };
 
@@ -69,7 +76,7 @@ Parts Join(std::span<const Part> a, std::span<const Part> b) {
   const Erasures in_a = FindErasures(a);
   const Erasures in_b = FindErasures(b);
   if (const Part* purged = Greater(in_a.purged, in_b.purged)) return {*purged};
-  const Survival survives(Greater(in_a.deleted, in_b.deleted));
+  const Survival survives(Greater(in_a.put, in_b.put), Greater(in_a.deleted, in_b.deleted));
   Parts joined;
   joined.reserve(a.size() + b.size());
   const auto keep = [&](const Part& part) {
@@ -102,14 +109,15 @@ bool Absorbs(std::span<const Part> have, std::span<const Part> incoming) {
   }
   if (theirs.purged != nullptr) return false;
   if (Greater(ours.deleted, theirs.deleted) != ours.deleted) return false;
-  const Survival survives(ours.deleted);
+  // A greater put among theirs is found below, as a part that beats ours.
+  const Survival survives(ours.put, ours.deleted);
   Iterator mine = have.begin();
   for (const Part& part : incoming) {
     if (!survives.Of(part)) continue;
     while (mine != have.end() && CompareNames(mine->name, part.name) < 0) ++mine;
     if (mine == have.end() || mine->name != part.name || Beats(part, *mine)) return false;
   }
-  // Parts that our own `deleted` erases would go in the join, too.
+  // Parts that our own `deleted` and `put` erase would go in the join, too.
   return std::all_of(have.begin(), have.end(), [&](const Part& part) { return survives.Of(part); });
 }
 

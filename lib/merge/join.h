@@ -2,7 +2,8 @@
 //
 // The state of an entity is a map part -> (stamp, bytes). Per part the greater (stamp, bytes)
 // wins; then where `purged` is present nothing else stays, and otherwise the parts other than
-// `deleted` whose stamp is not greater than `deleted`'s go. Commutative, associative, idempotent.
+// `deleted` whose stamp is not greater than `deleted`'s go, and the metadata parts whose stamp is
+// smaller than `put`'s. Commutative, associative, idempotent.
 #pragma once
 
 #include <span>

@@ -67,6 +67,11 @@ inline constexpr std::string_view kStandardPolicy = "\x19"sv;  // canonical JSON
 inline constexpr char kMetaPrefix = '\x20';
 }  // namespace part
 
+/// Parts of the family of metadata keys: a later put erases them.
+inline bool IsMetadata(std::string_view name) {
+  return !name.empty() && name.front() == part::kMetaPrefix;
+}
+
 /// Parts whose stamp is borrowed from another part: only these may hold different bytes at one
 /// stamp. For all others that is a broken invariant.
 bool IsBorrowed(std::string_view name);

@@ -48,7 +48,13 @@ TEST(Histories, ConvergeAndKeepWhatWasDone) {
 
 // -- Wrong joins, each of which the histories must find ------------------------------------------
 
-enum class Mistake { kNone, kFirstOfEqualStamps, kDeletedOfOneSide, kPurgedAsDeleted };
+enum class Mistake {
+  kNone,
+  kFirstOfEqualStamps,
+  kDeletedOfOneSide,
+  kPurgedAsDeleted,
+  kPutOfOneSide
+};
 
 template <Mistake mistake>
 Parts WrongJoin(std::span<const Part> a, std::span<const Part> b) {
@@ -67,10 +73,15 @@ Parts WrongJoin(std::span<const Part> a, std::span<const Part> b) {
   const Part* deleted = found == joined.end() ? nullptr : &found->second;
   if (mistake == Mistake::kDeletedOfOneSide) deleted = model::Find(b, part::kDeleted);
   if (mistake == Mistake::kPurgedAsDeleted && purged != joined.end()) deleted = &purged->second;
+  const auto found_put = joined.find(part::kPut);
+  const Part* put = found_put == joined.end() ? nullptr : &found_put->second;
+  if (mistake == Mistake::kPutOfOneSide) put = model::Find(b, part::kPut);
   Parts parts;
   for (const auto& [name, part] : joined) {
     const bool erases = name == part::kDeleted || name == part::kPurged;
-    if (erases || deleted == nullptr || part.stamp > deleted->stamp) parts.push_back(part);
+    const bool deleted_too = !erases && deleted != nullptr && part.stamp <= deleted->stamp;
+    const bool old_metadata = put != nullptr && model::IsMetadata(name) && part.stamp < put->stamp;
+    if (!deleted_too && !old_metadata) parts.push_back(part);
   }
   return parts;
 }
@@ -97,6 +108,10 @@ TEST(Mutants, KeepingTheFirstOfEqualStampsIsFound) {
 
 TEST(Mutants, DeletingWithTheMarkOfOneSideIsFound) {
   EXPECT_NE(FirstFailure(WrongJoin<Mistake::kDeletedOfOneSide>, kMutantSeeds), "");
+}
+
+TEST(Mutants, ClearingMetadataWithThePutOfOneSideIsFound) {
+  EXPECT_NE(FirstFailure(WrongJoin<Mistake::kPutOfOneSide>, kMutantSeeds), "");
 }
 
 TEST(Mutants, PurgingOnlyWhatIsOlderIsFound) {

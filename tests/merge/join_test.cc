@@ -93,6 +93,33 @@ TEST(Join, DeletedErasesWhatIsNotNewer) {
   EXPECT_FALSE(Absorbs(gone, row));
 }
 
+TEST(Join, PutErasesOlderMetadata) {
+  const Parts row{{part::kPut, At(1), ""}, {part::kContent, At(1), "c"}, {" cleared", At(2), ""},
+                  {" early", At(1), "1"},  {" late", At(7), "2"},        {" same", At(5), "3"},
+                  {"!unknown", At(1), "4"}};
+  const Parts put{{part::kPut, At(5), ""}};
+  const Parts left{{part::kPut, At(5), ""},
+                   {part::kContent, At(1), "c"},
+                   {" late", At(7), "2"},
+                   {" same", At(5), "3"},
+                   {"!unknown", At(1), "4"}};
+  EXPECT_EQ(Join(row, put), left);
+  EXPECT_EQ(Join(put, row), left);
+  EXPECT_TRUE(Absorbs(left, row));
+  EXPECT_FALSE(Absorbs(row, put));
+  const Parts unjoined{{part::kPut, At(5), ""}, {" early", At(1), "1"}};
+  EXPECT_FALSE(Absorbs(unjoined, {})) << "its own put erases a part of it";
+}
+
+TEST(Join, PutThatIsDeletedErasesNothingMore) {
+  const Parts gone{{part::kPut, At(3), ""}, {part::kDeleted, At(4), ""}};
+  const Parts patch{{" late", At(5), "1"}, {" early", At(2), "2"}};
+  const Parts left{{part::kDeleted, At(4), ""}, {" late", At(5), "1"}};
+  EXPECT_EQ(Join(gone, patch), left);
+  EXPECT_EQ(Join(Join({}, gone), patch), left);
+  EXPECT_EQ(Join(patch, gone), left);
+}
+
 TEST(Join, ResultBorrowsFromBothInputs) {
   const std::string left = "left";
   const std::string right = "right";
