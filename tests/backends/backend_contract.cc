@@ -515,11 +515,11 @@ TEST_P(BackendContract, TailsDropTheEndOfAStreamBeforeTheLogIsInserted) {
     ASSERT_TRUE((*transaction)->Put(set).ok());
     EXPECT_THAT(SeqsIn((*transaction)->ReadLog(most, 0, 100, 1000)), ElementsAre(1, 2, 3, 4, 5));
   }
-  const auto before = backend_->BeginRead();
+  auto before = backend_->BeginRead();
   ASSERT_TRUE(before.ok()) << before.status();
-  EXPECT_THAT(SeqsIn((*before)->ReadLog(most, 0, 100, 1000)), SizeIs(6));
   ASSERT_TRUE(PutAndCommit(*backend_, set).ok());
   EXPECT_THAT(SeqsIn((*before)->ReadLog(most, 0, 100, 1000)), SizeIs(6));
+  before->reset();
   const auto after = backend_->BeginRead();
   ASSERT_TRUE(after.ok()) << after.status();
   const auto log = (*after)->ReadLog(most, 2, 100, 1000);
