@@ -24,6 +24,9 @@ namespace aimem {
 namespace postgres {
 namespace {
 
+// The SQLSTATE of a lock that did not come in time.
+constexpr std::string_view kLockNotAvailable = "55P03";
+
 constexpr char kTableSql[] = "SELECT '@.log'::regclass::oid::bigint";
 
 constexpr char kFsyncSql[] = "SELECT current_setting('fsync')";
@@ -37,8 +40,8 @@ class PostgresBackend : public Backend {
   PostgresBackend(SessionSettings settings, const PostgresOptions& options)
       : settings_(std::move(settings)),
         read_only_(options.read_only),
-        readers_(settings_, SessionRole::kReader, options.readers),
-        writers_(settings_, SessionRole::kWriter, 1) {}
+        readers_(settings_, SessionRole::kReader, options.readers, writers_),
+        writers_(settings_, SessionRole::kWriter, 1, readers_) {}
 
   absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override { return BeginReading(); }
 
@@ -54,8 +57,10 @@ class PostgresBackend : public Backend {
     writers_.Clear();
     if (read_only_) return absl::OkStatus();
     // The session of the commit in doubt holds the lock until that has ended, one way or the
-    // other, even if our connection to it is gone.
-    return BeginWriting().status();
+    // other, even if our connection to it is gone. What is visible then may still be on the
+    // primary alone, if its wait for a standby was cut short.
+    AIMEM_ASSIGN_OR_RETURN(const auto transaction, BeginWriting());
+    return transaction->Settle();
   }
 
   absl::StatusOr<std::vector<std::string>> Verify() override {
@@ -111,8 +116,15 @@ absl::StatusOr<std::unique_ptr<PostgresTransaction>> PostgresBackend::BeginWriti
   if (closed_) return absl::FailedPreconditionError("the store is closed");
   const std::array opening = {Call::Prepared(kBeginWrite), Call::Prepared(kLock)};
   Answer answer;
-  AIMEM_ASSIGN_OR_RETURN(Lease lease, writers_.Begin(opening, answer));
-  auto transaction = std::make_unique<PostgresTransaction>(std::move(lease), SessionRole::kWriter);
+  absl::StatusOr<Lease> lease = writers_.Begin(opening, answer);
+  if (!lease.ok() && answer.sqlstate == kLockNotAvailable) {
+    return absl::UnavailableError(
+        absl::StrFormat("PostgreSQL: the write lock of schema '%s' did not come within %s: another "
+                        "process holds it",
+                        settings_.schema, absl::FormatDuration(settings_.lock_timeout)));
+  }
+  AIMEM_RETURN_IF_ERROR(lease.status());
+  auto transaction = std::make_unique<PostgresTransaction>(*std::move(lease), SessionRole::kWriter);
   AIMEM_RETURN_IF_ERROR(CheckLock(answer.rows.back()));
   AIMEM_RETURN_IF_ERROR(NoteIdentity(*transaction, answer.rows.back()));
   return transaction;
@@ -209,6 +221,8 @@ absl::Status Validate(const PostgresOptions& options) {
   }
   AIMEM_RETURN_IF_ERROR(postgres::CheckDuration("lock_timeout", options.lock_timeout,
                                                 absl::Nanoseconds(1), absl::Hours(1)));
+  AIMEM_RETURN_IF_ERROR(postgres::CheckDuration("answer_timeout", options.answer_timeout,
+                                                absl::Milliseconds(100), absl::Hours(1)));
   AIMEM_RETURN_IF_ERROR(postgres::CheckDuration("connect_timeout", options.connect_timeout,
                                                 absl::Seconds(1), absl::Minutes(10)));
   if (options.readers < 1 || options.readers > 64) {
@@ -224,7 +238,8 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenPostgresBackend(const std::string& 
   AIMEM_ASSIGN_OR_RETURN(postgres::ConnectionInfo connection, postgres::ParseUrl(url, options));
   postgres::SessionSettings settings{.connection = std::move(connection),
                                      .schema = options.schema,
-                                     .lock_timeout = options.lock_timeout};
+                                     .lock_timeout = options.lock_timeout,
+                                     .answer_timeout = options.answer_timeout};
   const absl::Status prepared =
       postgres::PrepareDatabase(settings, options.create && !options.read_only);
   if (!prepared.ok()) {

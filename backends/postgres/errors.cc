@@ -8,12 +8,16 @@ struct Meaning {
   absl::StatusCode code;
 };
 
+constexpr char kStandby[] = "0A000";   // BEGIN ... READ WRITE on a standby, or a plan that is stale
+constexpr char kReadOnly[] = "25006";  // read_only_sql_transaction
+
 constexpr Meaning kMeanings[] = {
+    {kStandby, absl::StatusCode::kUnavailable},
     {"08", absl::StatusCode::kUnavailable},            // connection exceptions
     {"21", absl::StatusCode::kInvalidArgument},        // a key twice in one write
     {"22", absl::StatusCode::kInvalidArgument},        // data exceptions
     {"23505", absl::StatusCode::kAlreadyExists},       // unique_violation
-    {"25006", absl::StatusCode::kUnavailable},         // a standby, not the primary (any more)
+    {kReadOnly, absl::StatusCode::kUnavailable},       // a standby, not the primary (any more)
     {"25P03", absl::StatusCode::kUnavailable},         // idle_in_transaction_session_timeout
     {"28", absl::StatusCode::kPermissionDenied},       // invalid authorization
     {"3D000", absl::StatusCode::kNotFound},            // no such database
@@ -58,11 +62,28 @@ absl::StatusCode CodeOfSqlState(std::string_view state) {
   return absl::StatusCode::kInternal;
 }
 
+std::string_view AdviceOn(std::string_view state) {
+  if (state != kStandby && state != kReadOnly) return "";
+  return ": this server takes no writes, as a standby does not: name the primary in the URL, or "
+         "all "
+         "servers and target_session_attrs=primary";
+}
+
+bool IsOfThisConnection(std::string_view state) { return state == kStandby || state == kReadOnly; }
+
+bool IsCrowded(std::string_view text) {
+  for (const std::string_view crowded :
+       {"too many clients", "too many connections", "remaining connection slots"}) {
+    if (text.find(crowded) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
 absl::StatusCode CodeOfConnectError(std::string_view text) {
   // "is being shut down", "is starting up" and "too many clients" of one host of several are
   // worth another attempt, whatever the other hosts said.
-  for (const std::string_view passing : {"starting up", "shutting down", "too many clients",
-                                         "remaining connection slots", "recovery mode"}) {
+  if (IsCrowded(text)) return absl::StatusCode::kUnavailable;
+  for (const std::string_view passing : {"starting up", "shutting down", "recovery mode"}) {
     if (text.find(passing) != std::string_view::npos) return absl::StatusCode::kUnavailable;
   }
   for (const Meaning& meaning : kConnectMeanings) {

@@ -1,13 +1,27 @@
 #include "backends/postgres/pool.h"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "aimem/environment.h"
+#include "backends/postgres/errors.h"
 #include "backends/postgres/statements.h"
 #include "lib/base/status.h"
 
 namespace aimem::postgres {
+namespace {
+
+// What a server's answer that the lock did not come may take longer than the wait for it.
+constexpr absl::Duration kGrace = absl::Seconds(2);
+// Between two attempts to connect to a server that has no connection left.
+constexpr absl::Duration kCrowdedRetry = absl::Milliseconds(20);
+
+absl::Duration Now() { return SystemClock().Monotonic(); }
+
+}  // namespace
 
 Lease::Lease(SessionPool* pool, std::unique_ptr<Session> session)
     : pool_(pool), session_(std::move(session)) {}
@@ -20,30 +34,56 @@ Lease::~Lease() {
 }
 
 absl::StatusOr<Lease> SessionPool::Begin(std::span<const Call> opening, Answer& answer) {
-  AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Session> idle, TakeIdle());
+  absl::Duration deadline = Now() + settings_.lock_timeout;
+  AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Session> idle, TakeIdle(deadline));
   Lease lease(this, std::move(idle));
   if (lease.session_ != nullptr) {
-    answer = lease->Run(opening);
-    if (answer.status.ok()) return lease;
-    if (!lease->lost()) {
-      lease->RunAndForget(Call::Prepared(kRollback));
-      return answer.status;
-    }
+    if (Open(*lease, opening, deadline, answer)) return lease;
+    // A server that hangs would let the next connection wait as well.
+    if (!lease->lost() || lease->silent()) return answer.status;
     lease.session_ = nullptr;
   }
-  AIMEM_ASSIGN_OR_RETURN(lease.session_, Session::Connect(settings_, role_));
-  answer = lease->Run(opening);
-  if (answer.status.ok()) return lease;
-  lease->RunAndForget(Call::Prepared(kRollback));
+  AIMEM_ASSIGN_OR_RETURN(lease.session_, Connect(deadline));
+  if (Open(*lease, opening, deadline, answer)) return lease;
   return answer.status;
 }
 
+bool SessionPool::Open(Session& session, std::span<const Call> opening, absl::Duration deadline,
+                       Answer& answer) {
+  session.set_patience(settings_.answer_timeout);
+  if (role_ == SessionRole::kWriter) {
+    // The server bounds each of its waits for a lock by the timeout, and says so; in a crowd one
+    // statement may wait several times.
+    session.set_patience(std::max(deadline - Now(), absl::ZeroDuration()) + kGrace);
+  }
+  answer = session.Run(opening);
+  session.set_patience(settings_.answer_timeout);
+  if (!answer.status.ok()) session.RunAndForget(Call::Prepared(kRollback));
+  return answer.status.ok();
+}
+
+// `deadline` is for waiting until the server has a connection free; making it is not counted.
+absl::StatusOr<std::unique_ptr<Session>> SessionPool::Connect(absl::Duration& deadline) {
+  std::optional<Pause> pause;
+  while (true) {
+    const absl::Duration start = Now();
+    absl::StatusOr<std::unique_ptr<Session>> session = Session::Connect(settings_, role_);
+    if (session.ok()) deadline += Now() - start;
+    if (session.ok() || !IsCrowded(ToStd(session.status().message())) || Now() >= deadline) {
+      return session;
+    }
+    // One of ours may be what is in the way. The server takes a moment to count it out.
+    if (role_ == SessionRole::kWriter && !pause.has_value()) pause.emplace(other_);
+    other_->Clear();
+    absl::SleepFor(kCrowdedRetry);
+  }
+}
+
 // Null if a new one may be made. Either way one more is lent.
-absl::StatusOr<std::unique_ptr<Session>> SessionPool::TakeIdle() {
-  const absl::Duration deadline = SystemClock().Monotonic() + settings_.lock_timeout;
+absl::StatusOr<std::unique_ptr<Session>> SessionPool::TakeIdle(absl::Duration deadline) {
   const MutexLock lock(mutex_);
-  while (lent_ >= sessions_max_) {
-    const absl::Duration left = deadline - SystemClock().Monotonic();
+  while (lent_ >= sessions_max_ || paused_) {
+    const absl::Duration left = deadline - Now();
     if (left <= absl::ZeroDuration()) {
       return absl::UnavailableError(
           absl::StrFormat("all %d PostgreSQL connections for %s were in use for %s", sessions_max_,
@@ -61,9 +101,11 @@ absl::StatusOr<std::unique_ptr<Session>> SessionPool::TakeIdle() {
 
 void SessionPool::GiveBack(std::unique_ptr<Session> session) {
   if (session != nullptr && session->lost()) session = nullptr;
+  // Declared before the lock: a session that is not kept is closed after it.
+  std::unique_ptr<Session> closing;
   const MutexLock lock(mutex_);
   --lent_;
-  if (session != nullptr) idle_.push_back(std::move(session));
+  if (session != nullptr) (paused_ ? closing : idle_.emplace_back()) = std::move(session);
   freed_.NotifyOne();
 }
 
@@ -71,6 +113,12 @@ void SessionPool::Clear() {
   std::vector<std::unique_ptr<Session>> closing;
   const MutexLock lock(mutex_);
   closing.swap(idle_);
+}
+
+void SessionPool::SetPaused(bool paused) {
+  const MutexLock lock(mutex_);
+  paused_ = paused;
+  freed_.NotifyAll();
 }
 
 }  // namespace aimem::postgres

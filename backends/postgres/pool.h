@@ -31,16 +31,22 @@ class Lease {
 };
 
 /// Thread-safe. Outlives its leases.
+///
+/// A server, database or role may have no connection left, or one for all of us. Then idle sessions
+/// of the other pool give way, and while a session for writing is waited for, those for reading are
+/// neither lent nor kept.
 class SessionPool {
  public:
-  /// `settings` is borrowed and outlives the pool.
-  SessionPool(const SessionSettings& settings, SessionRole role, int sessions_max)
-      : settings_(settings), role_(role), sessions_max_(sessions_max) {}
+  /// `settings` and `other`, the pool of the other role, are borrowed and outlive the pool.
+  SessionPool(const SessionSettings& settings, SessionRole role, int sessions_max,
+              SessionPool& other)
+      : settings_(settings), role_(role), sessions_max_(sessions_max), other_(&other) {}
 
   /// Lend a session on which `opening` has just run: the statements that begin a transaction.
   ///
-  /// Waits for a free session no longer than the lock timeout. A session that was idle may have
-  /// been lost since its last use: that alone costs a reconnect, not an error.
+  /// Waits no longer than the lock timeout, for a session, for a connection that the server has
+  /// free, and for a lock that `opening` takes, together. A session that was idle may have been
+  /// lost since its last use: that alone costs a reconnect, not an error.
   absl::StatusOr<Lease> Begin(std::span<const Call> opening, Answer& answer);
 
   /// Close all sessions that are not lent.
@@ -49,16 +55,35 @@ class SessionPool {
  private:
   friend class Lease;
 
-  absl::StatusOr<std::unique_ptr<Session>> TakeIdle();
+  /// While it lives the pool lends nothing, and closes what it is given back.
+  class Pause {
+   public:
+    explicit Pause(SessionPool* pool) : pool_(pool) { pool_->SetPaused(true); }
+    ~Pause() { pool_->SetPaused(false); }
+    Pause(const Pause&) = delete;
+    Pause& operator=(const Pause&) = delete;
+
+   private:
+    SessionPool* pool_;
+  };
+
+  absl::StatusOr<std::unique_ptr<Session>> TakeIdle(absl::Duration deadline);
+  absl::StatusOr<std::unique_ptr<Session>> Connect(absl::Duration& deadline);
+  /// Run `opening` on a session that is on loan; false if `answer` has an error.
+  bool Open(Session& session, std::span<const Call> opening, absl::Duration deadline,
+            Answer& answer);
   void GiveBack(std::unique_ptr<Session> session);
+  void SetPaused(bool paused);
 
   const SessionSettings& settings_;
   const SessionRole role_;
   const int sessions_max_;
+  SessionPool* const other_;
   Mutex mutex_;
   CondVar freed_;
   std::vector<std::unique_ptr<Session>> idle_ ABSL_GUARDED_BY(mutex_);
   int lent_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool paused_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace aimem::postgres

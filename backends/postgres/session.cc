@@ -2,8 +2,11 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <limits>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
@@ -15,16 +18,20 @@
 namespace aimem::postgres {
 namespace {
 
-// A server that is silent for so long is stuck, though its connection stands: a stopped machine
-// behind a proxy, a hanging disk. Dead machines are noticed sooner, by TCP.
-constexpr absl::Duration kPatience = absl::Minutes(2);
-
 // A writer that stops in its tracks, a suspended laptop for one, would keep the write lock from
 // all others.
 constexpr absl::Duration kIdleInTransaction = absl::Minutes(1);
 
-// Statements after which the session is as this room needs it, whatever the server's, the
-// database's and the user's defaults are.
+// A role's could end the statements after it.
+constexpr char kFirstSettingSql[] = "SET statement_timeout = 0";
+
+// Settings that not every server knows.
+constexpr char kNewerSettingsSql[] =
+    "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings"
+    " WHERE name IN ('idle_session_timeout', 'transaction_timeout')";
+
+// A statement after which the session is as this room needs it, whatever the server's, the
+// database's and the user's defaults are. What transactions are like, each BEGIN says.
 std::string SettingsSql(const SessionSettings& settings, SessionRole role) {
   std::string sql = "SELECT set_config('search_path', 'pg_catalog', false)";
   const auto set = [&sql](std::string_view name, std::string_view value) {
@@ -38,15 +45,15 @@ std::string SettingsSql(const SessionSettings& settings, SessionRole role) {
   set("enable_hashjoin", "off");
   set("enable_mergejoin", "off");
   set("jit", "off");
-  // The bounds are ours.
-  set("statement_timeout", "0");
+  // The bounds are ours. A reader may rest between two pages for as long as it likes.
+  set("idle_in_transaction_session_timeout",
+      absl::StrFormat(
+          "%d", role == SessionRole::kWriter ? absl::ToInt64Milliseconds(kIdleInTransaction) : 0));
   set("lock_timeout", absl::StrFormat("%d", absl::ToInt64Milliseconds(absl::Ceil(
                                                 settings.lock_timeout, absl::Milliseconds(1)))));
   set("bytea_output", "hex");
   set("client_min_messages", "warning");
   if (role == SessionRole::kWriter) {
-    set("idle_in_transaction_session_timeout",
-        absl::StrFormat("%d", absl::ToInt64Milliseconds(kIdleInTransaction)));
     set("tcp_keepalives_idle", "15");
     set("tcp_keepalives_interval", "5");
     set("tcp_keepalives_count", "3");
@@ -63,36 +70,34 @@ std::string WithSchema(const char* sql, const std::string& schema) {
       sql, {{"@lock", kLockKey}, {"@head", absl::StrFormat("%d", kLogHeadBytes)}, {"@", schema}});
 }
 
+std::string Field(const PGresult* result, int field) {
+  const char* value = PQresultErrorField(result, field);
+  return value == nullptr ? "" : value;
+}
+
+// What an error or a notice says.
+std::string TextOf(const PGresult* result) {
+  std::string text = Field(result, PG_DIAG_MESSAGE_PRIMARY);
+  if (text.empty()) text = PQresultErrorMessage(result);
+  const std::string detail = Field(result, PG_DIAG_MESSAGE_DETAIL);
+  return detail.empty() ? text : absl::StrFormat("%s (%s)", text, detail);
+}
+
 absl::Status StatusOf(const PGresult* result, const ConnectionInfo& connection) {
-  const char* state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-  const char* primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-  const char* detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
-  std::string text = primary != nullptr ? primary : PQresultErrorMessage(result);
-  if (detail != nullptr) text.append(" (").append(detail).append(")");
+  const std::string state = Field(result, PG_DIAG_SQLSTATE);
+  const std::string text = connection.Scrub(TextOf(result));
   // Without a state it was libpq that lost the connection.
-  const absl::StatusCode code =
-      state == nullptr ? absl::StatusCode::kUnavailable : CodeOfSqlState(state);
-  return MakeStatus(code, absl::StrFormat("PostgreSQL: %s [%s]", connection.Scrub(text),
-                                          state == nullptr ? "connection" : state));
+  if (state.empty()) {
+    return absl::UnavailableError(absl::StrFormat("PostgreSQL: %s [connection]", text));
+  }
+  return MakeStatus(CodeOfSqlState(state),
+                    absl::StrFormat("PostgreSQL: %s [%s]%s", text, state, AdviceOn(state)));
 }
 
 // After FATAL and PANIC the server hangs up.
 bool HangsUp(const PGresult* result) {
   const char* severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
   return severity == nullptr || std::string_view(severity) != "ERROR";
-}
-
-// The server's last words on an idle connection set `lost`, a bool. Other notices are for people.
-void HearNotice(void* lost, const PGresult* notice) {
-  const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
-  if (severity == nullptr) return;
-  const std::string_view word = severity;
-  if (word == "FATAL" || word == "PANIC") *static_cast<bool*>(lost) = true;
-}
-
-bool TakesNoWrites(const PGresult* result) {
-  const char* state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-  return state != nullptr && std::string_view(state) == "25006";
 }
 
 }  // namespace
@@ -108,19 +113,27 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Connect(const SessionSettings&
     return MakeStatus(CodeOfConnectError(text),
                       absl::StrFormat("PostgreSQL: %s", settings.connection.Scrub(text)));
   }
-  PQsetNoticeReceiver(connection, HearNotice, &session->lost_);
+  PQsetNoticeReceiver(connection, HearNotice, session.get());
   AIMEM_RETURN_IF_ERROR(session->SetUp(role));
   return session;
 }
 
+void Session::HearNotice(void* session, const PGresult* notice) {
+  auto& self = *static_cast<Session*>(session);
+  const std::string severity = Field(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+  if (severity == "FATAL" || severity == "PANIC") self.lost_ = true;
+  if (severity == "WARNING") self.warning_ = self.settings_.connection.Scrub(TextOf(notice));
+}
+
 absl::Status Session::SetUp(SessionRole role) {
-  patience_ =
-      kPatience + (role == SessionRole::kWriter ? settings_.lock_timeout : absl::ZeroDuration());
   PGconn* connection = connection_.get();
   if (PQsetnonblocking(connection, 1) != 0 || PQenterPipelineMode(connection) != 1) {
     return Lost("cannot enter pipeline mode");
   }
-  AIMEM_RETURN_IF_ERROR(SendOne(Call::Sql(SettingsSql(settings_, role))));
+  for (const std::string& sql : {std::string(kFirstSettingSql), SettingsSql(settings_, role),
+                                 std::string(kNewerSettingsSql)}) {
+    AIMEM_RETURN_IF_ERROR(SendOne(Call::Sql(sql)));
+  }
   for (const PreparedStatement& statement : kPrepared) {
     const std::string sql = WithSchema(statement.sql, settings_.schema);
     if (PQsendPrepare(connection, statement.name, sql.c_str(), 0, nullptr) != 1) {
@@ -163,6 +176,7 @@ bool Session::NoticeLoss() {
 
 absl::Status Session::Send(std::span<const Call> calls) {
   if (lost_) return Lost("the connection was lost before");
+  sent_bytes_ = 0;
   for (const Call& call : calls) AIMEM_RETURN_IF_ERROR(SendOne(call));
   if (PQpipelineSync(connection_.get()) != 1) return Lost("sending");
   return Flush();
@@ -176,6 +190,7 @@ absl::Status Session::SendOne(const Call& call) {
   for (const std::string& parameter : call.parameters) {
     values.push_back(parameter.data());
     lengths.push_back(static_cast<int>(parameter.size()));
+    sent_bytes_ += parameter.size();
   }
   const int sent = call.prepared != nullptr
                        ? PQsendQueryPrepared(connection_.get(), call.prepared, count, values.data(),
@@ -221,12 +236,15 @@ void Session::Receive(PGresult* result, Answer& answer) {
   Rows rows(result);
   const ExecStatusType type = PQresultStatus(result);
   if (type == PGRES_TUPLES_OK || type == PGRES_COMMAND_OK) {
+    answer.warning = std::exchange(warning_, {});
     answer.rows.push_back(std::move(rows));
     return;
   }
   if (type == PGRES_PIPELINE_ABORTED) return;  // The error before it has been noted.
-  if (HangsUp(result) || TakesNoWrites(result)) lost_ = true;
+  const std::string state = Field(result, PG_DIAG_SQLSTATE);
+  if (HangsUp(result) || IsOfThisConnection(state)) lost_ = true;
   if (!answer.status.ok()) return;
+  answer.sqlstate = state;
   answer.status = StatusOf(result, settings_.connection);
   answer.refused = type == PGRES_FATAL_ERROR && !HangsUp(result);
 }
@@ -244,14 +262,19 @@ absl::StatusOr<PGresult*> Session::NextResult() {
 absl::Status Session::WaitFor(short events) {
   const int fd = PQsocket(connection_.get());
   if (fd < 0) return Lost("the connection is closed");
-  const absl::Duration deadline = SystemClock().Monotonic() + patience_;
+  const absl::Duration patience =
+      patience_ + absl::Seconds(static_cast<std::int64_t>(sent_bytes_ >> 20));
+  const absl::Duration deadline = SystemClock().Monotonic() + patience;
   while (true) {
     pollfd entry{.fd = fd, .events = events, .revents = 0};
     const std::int64_t left_ms = absl::ToInt64Milliseconds(deadline - SystemClock().Monotonic());
-    const int ready = poll(&entry, 1, left_ms <= 0 ? 0 : static_cast<int>(left_ms));
+    const int ready = poll(
+        &entry, 1,
+        static_cast<int>(std::clamp<std::int64_t>(left_ms, 0, std::numeric_limits<int>::max())));
     if (ready > 0) return absl::OkStatus();
     if (ready == 0) {
-      return Lost(absl::StrFormat("no answer for %s", absl::FormatDuration(patience_)));
+      silent_ = true;
+      return Lost(absl::StrFormat("no answer for %s", absl::FormatDuration(patience)));
     }
     if (errno != EINTR) return Lost("waiting for the server");
   }

@@ -5,6 +5,7 @@
 // path of a request, checking and creating the tables, is libpqxx's (schema.cc).
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <string>
@@ -41,6 +42,11 @@ struct Answer {
   absl::Status status;
   /// The server itself answered that a statement failed: none after it was executed.
   bool refused = false;
+  /// SQLSTATE of `status`, where the server gave one.
+  std::string sqlstate;
+  /// What the server warned of while it ran the last statement; "" for nothing. A COMMIT that was
+  /// not waited for says so here, and nowhere else.
+  std::string warning;
 };
 
 /// What all connections of a store have in common.
@@ -48,6 +54,7 @@ struct SessionSettings {
   ConnectionInfo connection;
   std::string schema;
   absl::Duration lock_timeout;
+  absl::Duration answer_timeout;
 };
 
 enum class SessionRole { kReader, kWriter };
@@ -70,6 +77,9 @@ class Session {
   /// True if the connection is gone, or leads to a server that takes no writes (any more).
   [[nodiscard]] bool lost() const { return lost_; }
 
+  /// True if it was lost because the server, which did not hang up, owed an answer for too long.
+  [[nodiscard]] bool silent() const { return silent_; }
+
   /// Look whether the server has hung up since the last Run(). Does not wait.
   bool NoticeLoss();
 
@@ -77,13 +87,16 @@ class Session {
   [[nodiscard]] const std::string& place() const { return place_; }
   void set_place(std::string place) { place_ = std::move(place); }
 
-  /// Longest silence of the server in an answer, then the connection counts as lost.
+  /// Longest silence of a server that owes an answer, then the connection counts as lost; a second
+  /// more for each MiB that it was sent. SessionSettings::answer_timeout when a session is lent.
   void set_patience(absl::Duration patience) { patience_ = patience; }
-  [[nodiscard]] absl::Duration patience() const { return patience_; }
 
  private:
   Session(const SessionSettings& settings, PGconn* connection)
-      : settings_(settings), connection_(connection) {}
+      : settings_(settings), connection_(connection), patience_(settings.answer_timeout) {}
+
+  /// The server said something by the way: its last words, or a warning.
+  static void HearNotice(void* session, const PGresult* notice);
 
   absl::Status SetUp(SessionRole role);
   absl::Status Send(std::span<const Call> calls);
@@ -103,8 +116,11 @@ class Session {
   std::unique_ptr<PGconn, Finish> connection_;
   absl::Duration patience_;
   std::string place_;
-  int forgotten_ = 0;  // Pipelines whose answers are still to be read and dropped.
+  int forgotten_ = 0;           // Pipelines whose answers are still to be read and dropped.
+  std::size_t sent_bytes_ = 0;  // Of the parameters in the latest Run().
+  std::string warning_;         // Heard since the last statement's result.
   bool lost_ = false;
+  bool silent_ = false;
 };
 
 }  // namespace aimem::postgres

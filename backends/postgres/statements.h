@@ -11,6 +11,7 @@ inline constexpr char kBeginRead[] = "begin_read";
 inline constexpr char kSnapshot[] = "snapshot";
 inline constexpr char kBeginWrite[] = "begin_write";
 inline constexpr char kLock[] = "lock";
+inline constexpr char kTouch[] = "touch";
 inline constexpr char kCommit[] = "commit";
 inline constexpr char kRollback[] = "rollback";
 inline constexpr char kReadKeys[] = "read_keys";
@@ -47,6 +48,8 @@ inline constexpr PreparedStatement kPrepared[] = {
     // The oid is part of PhysicalIdentity(): a dump that is restored meanwhile makes other tables.
     {kLock,
      "SELECT value, '@.log'::regclass::oid::bigint FROM @.meta WHERE key = '@lock' FOR UPDATE"},
+    // Changes nothing, and is waited for like any change.
+    {kTouch, "UPDATE @.meta SET value = value WHERE key = '@lock'"},
     {kCommit, "COMMIT"},
     {kRollback, "ROLLBACK"},
     // "= ANY" is one scan of the index, a third of the cost of a join with unnest().

@@ -16,6 +16,9 @@ namespace {
 // not count through the whole table.
 constexpr std::size_t kPageRows = 2'000;
 
+// The server is silent while it drops rows of the log, a million of them in some ten seconds.
+constexpr absl::Duration kCutPatience = absl::Minutes(2);
+
 std::int64_t Clamped(std::size_t value) {
   constexpr std::size_t kMax = std::numeric_limits<std::int64_t>::max();
   return static_cast<std::int64_t>(std::min(value, kMax));
@@ -204,6 +207,8 @@ absl::Status PostgresTransaction::Put(const WriteSet& set) {
   if (!failed_.ok()) return failed_;
   AIMEM_ASSIGN_OR_RETURN(unsent_, CallsOf(set, absent_));
   has_put_ = true;
+  // One cut may drop a year's commits.
+  if (!set.log_cuts.empty() || !set.log_tails.empty()) session().set_patience(kCutPatience);
   if (IsSurelyNew(set)) return absl::OkStatus();
   return Query({}).status();
 }
@@ -223,6 +228,12 @@ CommitResult PostgresTransaction::Commit() {
   return CommitWrite();
 }
 
+absl::Status PostgresTransaction::Settle() {
+  unsent_.push_back(Call::Prepared(kTouch));
+  const CommitResult result = CommitWrite();
+  return result.outcome == CommitOutcome::kDurable ? absl::OkStatus() : result.status;
+}
+
 CommitResult PostgresTransaction::CommitWrite() {
   if ((*session_)->NoticeLoss()) {
     End(/*roll_back=*/false);
@@ -234,12 +245,17 @@ CommitResult PostgresTransaction::CommitWrite() {
   const Answer answer = (*session_)->Run(calls);
   End(/*roll_back=*/answer.refused);
   if (answer.rows.size() == calls.size()) {
-    if (answer.rows.back().command() == "COMMIT") {
-      return {CommitOutcome::kDurable, absl::OkStatus()};
+    if (answer.rows.back().command() != "COMMIT") {
+      return {CommitOutcome::kNotDone,
+              absl::InternalError(absl::StrFormat("PostgreSQL answered COMMIT with %s",
+                                                  std::string(answer.rows.back().command())))};
     }
-    return {CommitOutcome::kNotDone,
-            absl::InternalError(absl::StrFormat("PostgreSQL answered COMMIT with %s",
-                                                std::string(answer.rows.back().command())))};
+    // Its wait for a synchronous standby was cancelled: the primary alone has it.
+    if (!answer.warning.empty()) {
+      return {CommitOutcome::kUnknown, absl::UnavailableError(absl::StrFormat(
+                                           "PostgreSQL warned at COMMIT: %s", answer.warning))};
+    }
+    return {CommitOutcome::kDurable, absl::OkStatus()};
   }
   if (answer.refused) return {CommitOutcome::kNotDone, answer.status};
   return {CommitOutcome::kUnknown, Annotate(answer.status, "the commit may have happened")};

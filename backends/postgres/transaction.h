@@ -30,6 +30,11 @@ class PostgresTransaction : public Transaction {
   absl::Status Put(const WriteSet& set) override;
   CommitResult Commit() override;
 
+  /// In a write transaction that has not written: commit all the same, and wait for it. What this
+  /// transaction saw was written to the server's log before that, so it is then as durable as what
+  /// Commit() calls so. Otherwise, whatever is seen, the error.
+  absl::Status Settle();
+
   /// Run statements of this room in this transaction.
   absl::StatusOr<std::vector<Rows>> Query(std::vector<Call> calls);
   /// The one row that `sql` answers; kInternal if it answers none or several.

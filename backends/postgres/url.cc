@@ -71,7 +71,7 @@ std::map<std::string, std::string> Defaults(const PostgresOptions& options) {
       {"keepalives_count", "3"},
       {"keepalives_idle", "15"},
       {"keepalives_interval", "5"},
-      {"target_session_attrs", options.read_only ? "any" : "read-write"},
+      {"target_session_attrs", options.read_only ? "any" : "primary"},
       {"tcp_user_timeout", "30000"},
   };
 }

@@ -25,7 +25,7 @@ struct ConnectionInfo {
 };
 
 /// Take `url` apart and add this room's defaults to what it leaves open: timeouts, keepalives and
-/// target_session_attrs=read-write (any for a read-only store).
+/// target_session_attrs=primary (any for a read-only store).
 ///
 /// kInvalidArgument, without the password, if it is not a URL of libpq's grammar.
 absl::StatusOr<ConnectionInfo> ParseUrl(const std::string& url, const PostgresOptions& options);

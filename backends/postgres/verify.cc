@@ -12,6 +12,9 @@ namespace {
 
 using Sentences = std::vector<std::string>;
 
+// A server that counts a whole table is silent meanwhile.
+constexpr absl::Duration kCountPatience = absl::Hours(1);
+
 // Damage is a finding; a server that is away is an error.
 bool IsFinding(const absl::Status& status) {
   return absl::IsDataLoss(status) || absl::IsInternal(status);
@@ -120,6 +123,7 @@ absl::Status CompareCounts(PostgresTransaction& transaction, const std::string& 
 absl::StatusOr<std::vector<std::string>> VerifyTables(PostgresTransaction& transaction,
                                                       const std::string& schema) {
   Sentences sentences;
+  transaction.session().set_patience(kCountPatience);
   for (const auto check : {CheckChecksums, CheckIndexes, CompareCounts}) {
     const absl::Status status = check(transaction, schema, sentences);
     if (status.ok()) continue;

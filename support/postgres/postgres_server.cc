@@ -157,6 +157,17 @@ absl::StatusOr<std::unique_ptr<PostgresServer>> PostgresServer::Start(
   return server;
 }
 
+absl::StatusOr<std::unique_ptr<PostgresServer>> PostgresServer::StartStandby(
+    const std::string& name) {
+  std::unique_ptr<PostgresServer> standby(new PostgresServer);
+  standby->options_ = options_;
+  standby->programs_ = programs_;
+  AIMEM_RETURN_IF_ERROR(standby->CopyCluster(*this, name));
+  AIMEM_ASSIGN_OR_RETURN(standby->port_, ReservedPort::Any());
+  AIMEM_RETURN_IF_ERROR(standby->Launch());
+  return standby;
+}
+
 PostgresServer::~PostgresServer() {
   if (pid_ > 0) {
     (void)Resume();
@@ -166,7 +177,7 @@ PostgresServer::~PostgresServer() {
   if (!directory_.empty()) fs::remove_all(directory_, error);
 }
 
-absl::Status PostgresServer::CreateCluster() {
+absl::Status PostgresServer::MakeDirectory() {
   uid_ = geteuid();
   gid_ = getegid();
   if (uid_ == 0) {
@@ -183,8 +194,21 @@ absl::Status PostgresServer::CreateCluster() {
   if (geteuid() == 0 && chown(directory_.c_str(), uid_, gid_) != 0) {
     return ErrnoStatus(directory_);
   }
+  return absl::OkStatus();
+}
+
+absl::Status PostgresServer::CreateCluster() {
+  AIMEM_RETURN_IF_ERROR(MakeDirectory());
   return Run({programs_ + "/initdb", "-D", directory_ + "/data", "-U", "postgres", "-A", "trust",
               "-E", "UTF8", "--locale=C", "--no-sync"});
+}
+
+absl::Status PostgresServer::CopyCluster(const PostgresServer& primary, const std::string& name) {
+  AIMEM_RETURN_IF_ERROR(MakeDirectory());
+  return Run({programs_ + "/pg_basebackup", "-D", directory_ + "/data", "-R", "--no-sync",
+              "--checkpoint=fast", "-d",
+              absl::StrFormat("host=127.0.0.1 port=%d user=postgres application_name=%s",
+                              primary.port(), name)});
 }
 
 absl::Status PostgresServer::Run(const std::vector<std::string>& command) {
@@ -210,6 +234,8 @@ std::vector<std::string> PostgresServer::ServerCommand() const {
       {"port", absl::StrFormat("%d", port())},
       {"superuser_reserved_connections", "0"},
       {"unix_socket_directories", directory_},
+      // A standby that was away finds what it lacks.
+      {"wal_keep_size", "512MB"},
   };
   for (const auto& [name, value] : options_.settings) settings[name] = value;
   std::vector<std::string> command = {programs_ + "/postgres", "-D", directory_ + "/data"};
@@ -308,6 +334,13 @@ absl::Status PostgresServer::Stop(int signal) {
 absl::Status PostgresServer::Restart() {
   if (pid_ > 0) return absl::FailedPreconditionError("PostgreSQL is running");
   return Launch();
+}
+
+absl::Status PostgresServer::Promote() {
+  AIMEM_ASSIGN_OR_RETURN(const std::vector<std::string> promoted,
+                         Execute("postgres", "SELECT pg_promote(true, 60)"));
+  if (promoted == std::vector<std::string>{"t"}) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrFormat("PostgreSQL is not promoted: %s", LogTail()));
 }
 
 absl::Status PostgresServer::Pause() { return SignalAll(SIGSTOP); }

@@ -61,6 +61,12 @@ class PostgresServer {
   /// Start again, on the same port.
   absl::Status Restart();
 
+  /// A copy of this server that follows it, with the same options. It is the synchronous standby
+  /// `name` where synchronous_standby_names says so; a setting of ALTER SYSTEM is copied too.
+  absl::StatusOr<std::unique_ptr<PostgresServer>> StartStandby(const std::string& name);
+  /// Make this standby a primary, on a timeline of its own.
+  absl::Status Promote();
+
   /// Freeze all its processes, and let them go on.
   absl::Status Pause();
   absl::Status Resume();
@@ -68,7 +74,9 @@ class PostgresServer {
  private:
   PostgresServer() = default;
 
+  absl::Status MakeDirectory();
   absl::Status CreateCluster();
+  absl::Status CopyCluster(const PostgresServer& primary, const std::string& name);
   absl::Status Launch();
   absl::Status WaitUntilReady();
   absl::Status Stop(int signal);

@@ -750,8 +750,9 @@ TEST_F(PostgresBackendTest, KilledInACommitThatDidNotHappenIsUnknownThenAbsent) 
   EXPECT_TRUE(PutAndCommit(*backend, WriteNumber(2)).ok());
 }
 
-TEST_F(PostgresBackendTest, KilledInACommitThatDidHappenIsUnknownThenThere) {
-  auto backend = Open({.lock_timeout = absl::Seconds(5)});
+TEST_F(PostgresBackendTest, KilledInACommitThatDidHappenIsUnknownUntilAStandbyHasIt) {
+  auto backend =
+      Open({.lock_timeout = absl::Milliseconds(500), .answer_timeout = absl::Seconds(2)});
   ASSERT_TRUE(PutAndCommit(*backend, WriteNumber(1)).ok());
   // COMMIT is on disk and waits for a standby that does not exist.
   Sql("ALTER SYSTEM SET synchronous_standby_names = 'ghost'");
@@ -769,6 +770,9 @@ TEST_F(PostgresBackendTest, KilledInACommitThatDidHappenIsUnknownThenThere) {
   committer.join();
   EXPECT_EQ(result.outcome, CommitOutcome::kUnknown) << result.status;
   transaction->reset();
+  // What is visible would be lost with this machine.
+  EXPECT_TRUE(HasOperation(*backend, 2));
+  EXPECT_EQ(backend->Recover().code(), absl::StatusCode::kUnavailable);
   Sql("ALTER SYSTEM RESET synchronous_standby_names");
   Sql("SELECT pg_reload_conf()");
   ASSERT_TRUE(Eventually([this] { return Sql("SHOW synchronous_standby_names").empty(); }));

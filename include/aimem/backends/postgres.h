@@ -22,10 +22,16 @@ struct PostgresOptions {
   bool read_only = false;
 
   // -- How fast, how large ----------------------------------------------------------------------
-  /// Longest wait for the write lock that another server holds; over it, kUnavailable.
-  /// In (0, 1 h]. Default 30 s.
+  /// Longest that BeginWrite waits for its turn: the connection for writing, one that the server
+  /// has free, and the write lock, together; over it, kUnavailable. If the server itself hangs, two
+  /// seconds more. Reads wait for a connection as long. In (0, 1 h]. Default 30 s.
   absl::Duration lock_timeout = absl::Seconds(30);
-  /// Longest wait for a connection to be made. In [1 s, 10 min]. Default 10 s.
+  /// Longest silence of a server that owes an answer, then the connection is given up: reads are
+  /// kUnavailable, a commit is kUnknown. A second more for each MiB of a write. Verify() and cuts
+  /// of the log have more time. In [100 ms, 1 h]. Default 10 s.
+  absl::Duration answer_timeout = absl::Seconds(10);
+  /// Longest wait for a connection to be made, for each host that the URL names. In [1 s, 10 min].
+  /// Default 10 s.
   absl::Duration connect_timeout = absl::Seconds(10);
   /// Connections for reading; one more is for writing. In [1, 64]. Default 4.
   int readers = 4;
@@ -37,7 +43,7 @@ absl::Status Validate(const PostgresOptions& options);
 /// Open the database that `url` names: postgres:// or postgresql://, libpq's grammar, several
 /// hosts included. The tables are made if absent.
 ///
-/// Where the URL leaves them open: target_session_attrs=read-write (any if read-only), so of
+/// Where the URL leaves them open: target_session_attrs=primary (any if read-only), so of
 /// several hosts the primary serves, and keepalives that notice a dead machine in 30 s. Sessions
 /// keep settings and prepared statements: behind PgBouncer they need session pooling.
 ///
