@@ -94,6 +94,7 @@ struct ApplyResult {
 
 /// One commit as it became durable.
 struct DurableCommit {
+  bool own = false;  ///< This process has made it; false: it was applied, others have it.
   std::uint64_t stream = 0;
   std::uint64_t seq = 0;
   OperationId operation;
@@ -109,6 +110,8 @@ struct StoreState {
   /// put back to an earlier state. It writes them no more.
   std::vector<std::uint64_t> lost;
   bool installing = false;  ///< It is being filled with another's states.
+
+  friend bool operator==(const StoreState&, const StoreState&) = default;
 };
 
 /// Is told what becomes durable in a store. See StoreOptions::listener.
@@ -116,14 +119,14 @@ class CommitListener {
  public:
   virtual ~CommitListener() = default;
 
-  /// `vector` is durable now. Called before any of the writes is answered, with no lock held, by
-  /// one thread at a time, each time with a vector that covers the one before (unless the store
-  /// was replaced under us).
+  /// `state` is durable now. Called before any of the writes is answered, with no lock held, by
+  /// one thread at a time, each time with heads that cover those before, unless a history was given
+  /// up for another one or the data was put back under us.
   ///
-  /// `commits`: those that this process has just added, ascending per stream. What other processes
-  /// wrote into the same data is part of `vector` only: read it with ReadChanges. Must not block,
-  /// and must not call the store.
-  virtual void OnDurable(const VersionVector& vector, std::vector<DurableCommit> commits) = 0;
+  /// `commits`: those that this process has just added, its own and those that it applied,
+  /// ascending per stream. What other processes wrote into the same data is part of `state` only:
+  /// read it with ReadChanges. Must not block, and must not call the store.
+  virtual void OnDurable(const StoreState& state, std::vector<DurableCommit> commits) = 0;
 };
 
 using ApplyCallback = absl::AnyInvocable<void(ApplyResult) &&>;

@@ -21,9 +21,9 @@ void Refuse(const log::Commit& commit, absl::Status status, ApplyResult& result)
 
 /// OK if the commit is known, or the next of its stream, or one that is adopted.
 absl::Status Follows(const CheckedPage& page, const log::CommitHeader& header,
-                     const LogHead& head) {
+                     const StreamHead& head) {
   if (header.seq <= head.seq) {
-    if (header.seq < head.seq || header.content_hash == head.content_hash) {
+    if (header.seq < head.seq || header.content_hash == head.hash) {
       return absl::OkStatus();
     }
     return absl::DataLossError(
@@ -34,7 +34,7 @@ absl::Status Follows(const CheckedPage& page, const log::CommitHeader& header,
     return absl::OutOfRangeError(absl::StrFormat("gap in stream %016x: seq %d came, %d is next",
                                                  header.stream, header.seq, head.seq + 1));
   }
-  if (header.prev_hash != head.content_hash) {
+  if (header.prev_hash != head.hash) {
     return absl::DataLossError(absl::StrFormat(
         "forked stream %016x: commit %d does not follow ours", header.stream, header.seq));
   }
@@ -110,7 +110,7 @@ absl::Status InstallStates(const CheckedPage& page, Rows& rows, ApplyResult& res
   return absl::OkStatus();
 }
 
-absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, LogHeads& heads, WriteSet& set,
+absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, StreamHeads& heads, WriteSet& set,
                           ApplyResult& result) {
   ReadSet reads;
   for (const CheckedPage::CommitBytes& item : page.commits) {
@@ -120,7 +120,7 @@ absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, LogHeads& heads, 
   model::Parts parts;
   for (const CheckedPage::CommitBytes& item : page.commits) {
     const log::CommitHeader& header = item.commit.header;
-    LogHead& head = heads[header.stream];
+    StreamHead& head = heads[header.stream];
     if (absl::Status refused = Follows(page, header, head); !refused.ok()) {
       Refuse(item.commit, std::move(refused), result);
       continue;
@@ -139,18 +139,18 @@ absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, LogHeads& heads, 
       }
     }
     rows.Saw(header.stamp());
-    head = {header.seq, header.content_hash};
+    head = {header.seq, header.hlc, header.content_hash};
     set.log.push_back({header.stream, header.seq, header.operation, item.bytes});
   }
   return absl::OkStatus();
 }
 
-absl::Status CheckFollows(const CheckedPage& page, LogHeads heads) {
+absl::Status CheckFollows(const CheckedPage& page, StreamHeads heads) {
   for (const CheckedPage::CommitBytes& item : page.commits) {
     const log::CommitHeader& header = item.commit.header;
-    LogHead& head = heads[header.stream];
+    StreamHead& head = heads[header.stream];
     AIMEM_RETURN_IF_ERROR(Follows(page, header, head));
-    if (header.seq > head.seq) head = {header.seq, header.content_hash};
+    if (header.seq > head.seq) head = {header.seq, header.hlc, header.content_hash};
   }
   return absl::OkStatus();
 }

@@ -1,7 +1,6 @@
 // The writing half of every transfer: a page of changes joined into the rows of a transaction.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -12,13 +11,6 @@
 #include "lib/store/rows.h"
 
 namespace aimem::store {
-
-/// Where the log stands within a transaction: the last commit of each stream.
-struct LogHead {
-  std::uint64_t seq = 0;
-  Hash256 content_hash{};
-};
-using LogHeads = std::map<std::uint64_t, LogHead>;
 
 /// A page that has been checked: its bytes decode, its hashes hold. Checking needs no database.
 struct CheckedPage {
@@ -53,10 +45,10 @@ absl::Status ApplyStates(const CheckedPage& page, Rows& rows,
 /// Join the commits of `page` that follow `heads`, and append them to the log of `set` as they
 /// are. With page.adopt: store the last commits of the streams that are ahead of us, without their
 /// effect, which the states have brought; what was here of such a stream goes from the log.
-absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, LogHeads& heads, WriteSet& set,
+absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, StreamHeads& heads, WriteSet& set,
                           ApplyResult& result);
 
 /// What ApplyCommits would refuse of `page`; OK: nothing.
-absl::Status CheckFollows(const CheckedPage& page, LogHeads heads);
+absl::Status CheckFollows(const CheckedPage& page, StreamHeads heads);
 
 }  // namespace aimem::store

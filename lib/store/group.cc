@@ -27,7 +27,7 @@ constexpr absl::Duration kLookInterval = absl::Milliseconds(20);
 // -- Taking work ----------------------------------------------------------------------------------
 
 bool LocalStore::HasWork() const {
-  if (!queue_.empty()) return true;
+  if (!queue_.empty() || !stream_jobs_.empty()) return true;
   if (lazy_.empty()) return false;
   return closing_ || clock_.Monotonic() >= lazy_deadline_;
 }
@@ -166,6 +166,8 @@ bool LocalStore::HasRoom(const Group& group) const {
 void LocalStore::TakeMore(Group& group) {
   MutexLock lock(mutex_);
   const bool first = group.jobs.empty();
+  // What is done to a stream comes before all that has not begun.
+  if (!stream_jobs_.empty()) return;
   while (!queue_.empty() && HasRoom(group)) {
     const std::size_t size = std::visit([](const auto& job) { return job.bytes; }, queue_.front());
     group.bytes += size;
@@ -181,11 +183,13 @@ bool LocalStore::AwaitMore(const Group& group) {
   while (HasRoom(group)) {
     {
       MutexLock lock(mutex_);
+      if (!stream_jobs_.empty()) return false;
       if (!queue_.empty()) return true;
     }
     if (options_.more_until == nullptr) return false;
     const absl::Duration until = options_.more_until();
     MutexLock lock(mutex_);
+    if (!stream_jobs_.empty()) return false;
     if (!queue_.empty()) return true;
     const absl::Duration left = until - clock_.Monotonic();
     // An executor has no thread that could wait.
@@ -231,8 +235,12 @@ void LocalStore::WriteGroup() {
   Group taken;
   std::vector<Job>& group = taken.jobs;
   if (!begun.ok()) {
+    FailStreamJobs(begun.status());
     TakeMore(taken);
     return AnswerGroup(group, begun.status());
+  }
+  if (std::optional<StreamJob> job = TakeStreamJob()) {
+    return WriteStreamJob(*std::move(job), *std::move(begun));
   }
   std::unique_ptr<Transaction> transaction = *std::move(begun);
   GroupLog log;
@@ -242,7 +250,7 @@ void LocalStore::WriteGroup() {
     transaction.reset();
     return AnswerGroup(group, status);
   }
-  if (log.set.rows.empty() && log.set.log.empty() && log.set.meta.empty()) {
+  if (log.Empty()) {
     transaction.reset();
     // The answer may stand for what another process wrote.
     TellGroup(log);
@@ -286,7 +294,7 @@ absl::Status LocalStore::ExecuteGroup(Group& group, Rows& rows, GroupLog& log) {
   } while (AwaitMore(group));
   log.set.rows = rows.TakeChanged();
   // A store whose history starts or forks says so in the transaction of its first commit.
-  if (log.set.log.empty() && !log.installed) log.set.meta.clear();
+  if (log.set.log.empty() && !log.must_commit) log.set.meta.clear();
   return absl::OkStatus();
 }
 
@@ -306,58 +314,22 @@ absl::Status LocalStore::Prepare(std::span<const Job> jobs, Rows& rows, GroupLog
   }
   if (log.prepared) return absl::OkStatus();
   log.prepared = true;
-  for (const LogRow& head : result.heads) {
-    const std::optional<StreamHead> last = log::PeekHead(head.bytes);
-    if (!last) {
-      return absl::DataLossError(absl::StrFormat(
-          "the last commit of stream %016x does not begin as one: run doctor", head.stream));
-    }
-    log.heads[head.stream] = {head.seq, last->hash};
-    rows.Saw({last->hlc, head.stream});
-  }
-  log.meta = std::move(result.meta);
-  AIMEM_ASSIGN_OR_RETURN(log.installing, InstallingOf(log.meta));
-  quorum_ = QuorumOf(log.meta);
-  return ChooseStream(log);
-}
-
-absl::Status LocalStore::ChooseStream(GroupLog& log) {
-  const auto stream = log.meta.find(kMetaStream);
-  const bool known = stream != log.meta.end();
-  if (known) {
-    const std::optional<std::uint64_t> value = model::DecodeU64(stream->second);
-    if (!value) return absl::DataLossError("meta 'stream' is not 8 bytes: run doctor");
-    log.stream = *value;
-  }
-  if (identity_checked_ && known) return absl::OkStatus();
-  AIMEM_ASSIGN_OR_RETURN(const std::string identity, backend_->PhysicalIdentity());
-  if (known) {
-    const auto kept = log.meta.find(kMetaIdentity);
-    if (kept != log.meta.end() && kept->second == identity) {
-      identity_checked_ = true;
-      return absl::OkStatus();
-    }
-    Log(LogLevel::kInfo, "the data was copied or moved: it continues as a new stream");
-  }
-  if (!log.meta.contains(kMetaMember)) {
-    Id128 member;
-    random_.Fill(member.bytes);
-    log.set.meta.emplace_back(kMetaMember, std::string(AsBytes(member)));
-  }
-  log.set.meta.emplace_back(kMetaIdentity, identity);
-  DrawStream(log);
+  AIMEM_RETURN_IF_ERROR(PrepareStream(result, log));
+  for (const auto& [stream, head] : log.streams.heads) rows.Saw({head.hlc, stream});
   return absl::OkStatus();
 }
 
-void LocalStore::DrawStream(GroupLog& log) {
-  do {
-    std::array<std::uint8_t, 8> bytes{};
-    random_.Fill(bytes);
-    log.stream = 0;
-    for (const std::uint8_t byte : bytes) log.stream = log.stream << 8 | byte;
-  } while (log.stream == 0 || log.stream == kOwnStamp.stream || log.heads.contains(log.stream));
-  std::erase_if(log.set.meta, [](const auto& entry) { return entry.first == kMetaStream; });
-  log.set.meta.emplace_back(kMetaStream, model::EncodeU64(log.stream));
+absl::Status LocalStore::PrepareStream(const ReadResult& found, GroupLog& log) {
+  AIMEM_ASSIGN_OR_RETURN(log.streams, StreamsOf(found));
+  AIMEM_RETURN_IF_ERROR(CheckWhose(log.streams));
+  quorum_ = QuorumOf(found.meta);
+  AIMEM_ASSIGN_OR_RETURN(const std::string identity, backend_->PhysicalIdentity());
+  AIMEM_ASSIGN_OR_RETURN(const std::string moved,
+                         ChooseStream(found.meta, identity, log.streams, random_, log.set));
+  if (moved.empty()) return absl::OkStatus();
+  log.must_commit = true;
+  Log(LogLevel::kWarning, moved);
+  return absl::OkStatus();
 }
 
 bool LocalStore::ReplayIfKnown(WriteJob& job, const GroupLog& log) {
@@ -392,7 +364,7 @@ bool LocalStore::ReplayIfKnown(WriteJob& job, const GroupLog& log) {
 }
 
 absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) {
-  if (log.installing) {
+  if (log.streams.installing) {
     Reject(job, absl::UnavailableError(
                     "the store is being filled from another member and takes no writes yet: "
                     "retry"));
@@ -428,7 +400,7 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
     rows.Discard();
     return absl::InternalError("the hybrid logical clock has reached its end: run doctor");
   }
-  std::vector<log::Change> changes = rows.Seal({hlc, log.stream});
+  std::vector<log::Change> changes = rows.Seal({hlc, log.streams.stream});
   job.result.operation = job.operation;
   job.result.outcome = WriteOutcome::kCommitted;
   job.result.items = std::move(items);
@@ -444,8 +416,8 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
   header.agent_id = job.options.agent_id;
   header.principal = job.options.principal;
   AppendCommit(header, std::move(changes), log);
-  job.result.stream = log.stream;
-  job.result.seq = log.heads[log.stream].seq;
+  job.result.stream = log.streams.stream;
+  job.result.seq = log.streams.heads[log.streams.stream].seq;
   if (job.request_hash) {
     header.stream = job.result.stream;
     header.seq = job.result.seq;
@@ -457,7 +429,7 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
 
 void LocalStore::AppendCommit(log::CommitHeader header, std::vector<log::Change> changes,
                               GroupLog& log) {
-  LogHead& head = log.heads[log.stream];
+  StreamHead& head = log.streams.heads[log.streams.stream];
   std::vector<std::uint8_t> nonces(16 * changes.size());
   random_.Fill(nonces);
   for (std::size_t i = 0; i < changes.size(); ++i) {
@@ -466,13 +438,14 @@ void LocalStore::AppendCommit(log::CommitHeader header, std::vector<log::Change>
   }
   log::Commit commit;
   commit.header = std::move(header);
-  commit.header.stream = log.stream;
+  commit.header.stream = log.streams.stream;
   commit.header.seq = head.seq + 1;
-  commit.header.prev_hash = head.content_hash;
+  commit.header.prev_hash = head.hash;
   commit.changes = std::move(changes);
   std::string bytes = log::EncodeCommit(commit);
-  head = {commit.header.seq, commit.header.content_hash};
-  log.set.log.push_back({log.stream, commit.header.seq, commit.header.operation, std::move(bytes)});
+  head = {commit.header.seq, commit.header.hlc, commit.header.content_hash};
+  log.set.log.push_back(
+      {log.streams.stream, commit.header.seq, commit.header.operation, std::move(bytes)});
 }
 
 absl::Status LocalStore::ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log) {
@@ -482,28 +455,16 @@ absl::Status LocalStore::ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log) 
     header.operation = FreshOperation(random_, Now());
     header.results = EncodeAnswer({});
     header.principal = "apply";
-    rows.Saw({header.hlc, log.stream});
+    rows.Saw({header.hlc, log.streams.stream});
     AppendCommit(std::move(header), std::move(changes), log);
     return absl::OkStatus();
   };
-  // A sender that holds more of our stream than we do: this store was restored from an older
-  // copy. What it lost comes back as a stream of somebody else's; it writes a new one.
-  for (const CheckedPage::CommitBytes& item : job.page.commits) {
-    if (item.commit.header.stream == log.stream &&
-        item.commit.header.seq > log.heads[log.stream].seq) {
-      Log(LogLevel::kWarning, absl::StrFormat("stream %016x is known further elsewhere (seq %d): "
-                                              "this store continues as a new stream",
-                                              log.stream, item.commit.header.seq));
-      DrawStream(log);
-      break;
-    }
-  }
-  if (log.installing || (job.page.install && log.Vector().empty())) {
+  if (log.streams.installing || (job.page.install && log.streams.Vector().empty())) {
     return ExecuteInstall(job, rows, log);
   }
   AIMEM_RETURN_IF_ERROR(ApplyStates(job.page, rows, append, job.result));
-  AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows, log.heads, log.set, job.result));
-  job.result.durable = log.Vector();
+  AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows, log.streams.heads, log.set, job.result));
+  job.result.durable = log.streams.Vector();
   return absl::OkStatus();
 }
 
@@ -514,31 +475,21 @@ absl::Status LocalStore::ExecuteInstall(ApplyJob& job, Rows& rows, GroupLog& log
     return absl::OkStatus();
   }
   // A page that is taken moves the cursor; so it is taken as a whole, or not at all.
-  if (absl::Status refused = CheckFollows(job.page, log.heads); !refused.ok()) {
+  if (absl::Status refused = CheckFollows(job.page, log.streams.heads); !refused.ok()) {
     job.result.status =
         Annotate(absl::FailedPreconditionError(refused.message()),
                  "the page does not continue what this store was filled with, start again");
     return absl::OkStatus();
   }
   AIMEM_RETURN_IF_ERROR(InstallStates(job.page, rows, job.result));
-  AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows, log.heads, log.set, job.result));
-  log.installed = true;
-  log.installing.reset();
-  if (!job.page.end) log.installing = std::move(job.page.next);
-  std::erase_if(log.set.meta, [](const auto& entry) { return entry.first == kMetaInstall; });
-  log.set.meta.emplace_back(kMetaInstall,
-                            log.installing ? EncodeCursor(*log.installing) : std::string());
-  job.result.durable = log.Vector();
+  AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows, log.streams.heads, log.set, job.result));
+  log.installed = log.must_commit = true;
+  log.streams.installing.reset();
+  if (!job.page.end) log.streams.installing = std::move(job.page.next);
+  SetMeta(log.set, kMetaInstall,
+          log.streams.installing ? EncodeCursor(*log.streams.installing) : std::string());
+  job.result.durable = log.streams.Vector();
   return absl::OkStatus();
-}
-
-VersionVector LocalStore::GroupLog::Vector() const {
-  VersionVector vector;
-  if (installing) return vector;
-  for (const auto& [of, head] : heads) {
-    if (head.seq > 0) vector[of] = head.seq;
-  }
-  return vector;
 }
 
 }  // namespace aimem::store

@@ -21,11 +21,14 @@ class MemberStore : public Store {
   /// What became durable, or why nothing did (kUnavailable: retry).
   using StreamCallback = absl::AnyInvocable<void(absl::StatusOr<StoreState>) &&>;
 
+  /// Where the store stands now, in one snapshot; what the listener is told from then on.
+  virtual absl::StatusOr<StoreState> ReadState() = 0;
+
   /// Somebody holds more of `stream` than this store does, or another history of it. If it is the
   /// stream that this store writes: go on as a new one, in a transaction of its own, before any
-  /// write that has not begun is executed, and remember `stream` as lost (StoreState::lost). Any
-  /// other stream, and one that is lost already: nothing is written. `done` is called once, on the
-  /// writer, after the listener has been told.
+  /// write that has not begun is executed, and remember `stream` as lost (StoreState::lost). One
+  /// that it wrote before becomes lost; any other one, and one that is lost already: nothing is
+  /// written. `done` is called once, on the writer, after the listener has been told.
   virtual void ForsakeStream(std::uint64_t stream, StreamCallback done) = 0;
 
   /// Give up what this store holds of `stream` after `common`, for a history that others hold: in

@@ -55,18 +55,25 @@ absl::Status Validate(const StoreOptions& options) {
 
 absl::StatusOr<std::unique_ptr<Store>> OpenLocalStore(std::unique_ptr<Backend> backend,
                                                       const StoreOptions& options) {
-  AIMEM_RETURN_IF_ERROR(Validate(options));
-  AIMEM_RETURN_IF_ERROR(store::PrepareMember(*backend, options));
-  return std::make_unique<store::LocalStore>(std::move(backend), options);
+  return store::OpenMemberStore(std::move(backend), options);
 }
 
 namespace store {
 
-LocalStore::LocalStore(std::unique_ptr<Backend> backend, const StoreOptions& options)
+absl::StatusOr<std::unique_ptr<MemberStore>> OpenMemberStore(std::unique_ptr<Backend> backend,
+                                                             const StoreOptions& options) {
+  AIMEM_RETURN_IF_ERROR(Validate(options));
+  AIMEM_ASSIGN_OR_RETURN(const Id128 member, PrepareMember(*backend, options));
+  return std::make_unique<LocalStore>(std::move(backend), options, member);
+}
+
+LocalStore::LocalStore(std::unique_ptr<Backend> backend, const StoreOptions& options,
+                       const Id128& member)
     : options_(options),
       clock_(options.environment.clock ? *options.environment.clock : SystemClock()),
       random_(options.environment.random ? *options.environment.random : SystemRandom()),
-      backend_(std::move(backend)) {
+      backend_(std::move(backend)),
+      member_(member) {
   if (options_.environment.executor == nullptr) writer_ = std::thread([this] { WriterLoop(); });
 }
 
@@ -438,17 +445,24 @@ absl::StatusOr<StoreInfo> LocalStore::Info(const InfoOptions& options) {
 absl::StatusOr<StoreInfo> LocalStore::ReadInfo(Transaction& transaction,
                                                const InfoOptions& options) {
   AIMEM_ASSIGN_OR_RETURN(const ReadResult result, transaction.Read({.heads = true, .meta = true}));
+  AIMEM_ASSIGN_OR_RETURN(const Streams streams, StreamsOf(result));
   StoreInfo info;
-  info.member = MemberOf(result.meta);
-  AIMEM_ASSIGN_OR_RETURN(info.installing, InstallingOf(result.meta));
-  if (!info.installing) info.vector = VectorOf(result.heads);
-  if (const auto found = result.meta.find(kMetaStream); found != result.meta.end()) {
-    info.stream = model::DecodeU64(found->second).value_or(0);
-  }
+  info.member = streams.member;
+  info.stream = streams.stream;
+  info.vector = streams.Vector();
+  info.installing = streams.installing;
   if (options.counts) {
     AIMEM_ASSIGN_OR_RETURN(info.counts, recall::Count(transaction, Now()));
   }
   return info;
+}
+
+absl::StatusOr<StoreState> LocalStore::ReadState() {
+  return WithRead([](Transaction& transaction) -> absl::StatusOr<StoreState> {
+    AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction.Read({.heads = true, .meta = true}));
+    AIMEM_ASSIGN_OR_RETURN(const Streams streams, StreamsOf(found));
+    return streams.State();
+  });
 }
 
 absl::StatusOr<CheckReport> LocalStore::Check(const CheckOptions& options) {

@@ -19,8 +19,10 @@
 #include "lib/base/mutex.h"
 #include "lib/store/apply.h"
 #include "lib/store/execute.h"
+#include "lib/store/hooks.h"
 #include "lib/store/request.h"
 #include "lib/store/rows.h"
+#include "lib/store/streams.h"
 
 namespace aimem::store {
 
@@ -30,9 +32,10 @@ class FilterRun;
 /// the executor, or a caller of Write that found the turn free and leads the group itself, which
 /// saves handing its batch over and being woken again. Callbacks run on that thread; a write which
 /// is refused before it is queued is answered on the caller's.
-class LocalStore final : public Store {
+class LocalStore final : public MemberStore {
  public:
-  LocalStore(std::unique_ptr<Backend> backend, const StoreOptions& options);
+  /// `member`: whose data it is; zero: of whoever it is found to be.
+  LocalStore(std::unique_ptr<Backend> backend, const StoreOptions& options, const Id128& member);
   ~LocalStore() override;
 
   void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) override;
@@ -52,6 +55,9 @@ class LocalStore final : public Store {
   absl::StatusOr<StoreInfo> Info(const InfoOptions& options) override;
   absl::StatusOr<CheckReport> Check(const CheckOptions& options) override;
   absl::Status Close() override;
+  absl::StatusOr<StoreState> ReadState() override;
+  void ForsakeStream(std::uint64_t stream, StreamCallback done) override;
+  void YieldStream(std::uint64_t stream, const StreamHead& common, StreamCallback done) override;
 
  private:
   friend class FilterRun;
@@ -87,6 +93,12 @@ class LocalStore final : public Store {
     ApplyResult result;
   };
   using Job = std::variant<WriteJob, ApplyJob>;
+  /// What is done to a stream, in a transaction of its own and before all else that waits.
+  struct StreamJob {
+    std::uint64_t stream = 0;
+    std::optional<StreamHead> common;  // yield what comes after it; none: forsake
+    StreamCallback done;
+  };
   /// The jobs that share a transaction.
   struct Group {
     std::vector<Job> jobs;
@@ -95,17 +107,17 @@ class LocalStore final : public Store {
 
   /// What a transaction knows of the log, and what it adds.
   struct GroupLog {
-    LogHeads heads;
-    std::uint64_t stream = 0;
-    std::map<std::string, std::string> meta;
+    Streams streams;
     WriteSet set;
     std::map<OperationId, log::CommitHeader> operations;  // those asked for and found
     std::set<OperationId> written;                        // of those, by this group
-    std::optional<ChangeCursor> installing;  // the store is being filled, and this is where
-    bool installed = false;                  // the group has a page of it
-    bool prepared = false;                   // heads and meta are what the store has
+    bool installed = false;                               // the group has a page of an install
+    bool prepared = false;                                // `streams` are what the store has
+    bool must_commit = false;  // what is in `set` counts also without commits
 
-    [[nodiscard]] VersionVector Vector() const;
+    [[nodiscard]] bool Empty() const {
+      return set.rows.empty() && set.log.empty() && set.meta.empty();
+    }
   };
 
   /// A read transaction for as long as this lives; recovery and Close wait for it.
@@ -176,14 +188,32 @@ class LocalStore final : public Store {
   /// Take, read, execute and append; what is to be written is in `log.set`.
   absl::Status ExecuteGroup(Group& group, Rows& rows, GroupLog& log);
   absl::Status Prepare(std::span<const Job> jobs, Rows& rows, GroupLog& log);
-  absl::Status ChooseStream(GroupLog& log);
-  void DrawStream(GroupLog& log);
+  /// Know whose data this is and which stream to write, drawing one if need be.
+  absl::Status PrepareStream(const ReadResult& found, GroupLog& log);
   absl::Status ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log);
   bool ReplayIfKnown(WriteJob& job, const GroupLog& log);
   absl::Status ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log);
   /// A page of states and commits into a store without a history.
   absl::Status ExecuteInstall(ApplyJob& job, Rows& rows, GroupLog& log);
   void AppendCommit(log::CommitHeader header, std::vector<log::Change> changes, GroupLog& log);
+
+  // -- Jobs of streams (stream_jobs.cc) -----------------------------------------------------------
+  void EnqueueStreamJob(StreamJob job) ABSL_LOCKS_EXCLUDED(mutex_);
+  std::optional<StreamJob> TakeStreamJob() ABSL_LOCKS_EXCLUDED(mutex_);
+  void FailStreamJobs(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+  void WriteStreamJob(StreamJob job, std::unique_ptr<Transaction> transaction)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status ExecuteStreamJob(const StreamJob& job, Rows& rows, GroupLog& log);
+  absl::Status ExecuteYield(std::uint64_t stream, const StreamHead& common, Rows& rows,
+                            GroupLog& log);
+  /// Append commits of another stream to the own one, with all that they say.
+  absl::Status AppendAgain(std::vector<log::Commit> commits, Rows& rows, GroupLog& log);
+  /// Take the jobs from `first` on out of the group again: they wait for what is done to a stream.
+  void PutBack(Group& group, std::size_t first) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Fence(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Whose data it is, once that is known; an error if it is another's now.
+  absl::Status CheckWhose(const Streams& streams) ABSL_LOCKS_EXCLUDED(mutex_);
+
   /// What an idle writer does: checkpoint, and drop what is too old from the log.
   void Maintain();
   absl::Status DropOldCommits();
@@ -199,8 +229,7 @@ class LocalStore final : public Store {
   }
   static absl::Status UndeliveredStatus(std::uint64_t quorum);
   /// Tell the listener what is durable now. The caller has the turn.
-  void Tell(const VersionVector& vector, std::vector<DurableCommit> commits)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  void Tell(StoreState state, std::vector<DurableCommit> commits) ABSL_LOCKS_EXCLUDED(mutex_);
   void TellGroup(GroupLog& log) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Tell the listener what others have written.
   void Look() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -224,6 +253,7 @@ class LocalStore final : public Store {
   CondVar readers_;  // active_reads_ or recovering_ changed
 
   std::deque<Job> queue_ ABSL_GUARDED_BY(mutex_);
+  std::deque<StreamJob> stream_jobs_ ABSL_GUARDED_BY(mutex_);
   std::int64_t queued_items_ ABSL_GUARDED_BY(mutex_) = 0;
   std::int64_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<WriteJob> lazy_ ABSL_GUARDED_BY(mutex_);
@@ -243,10 +273,10 @@ class LocalStore final : public Store {
   absl::Status lost_ ABSL_GUARDED_BY(mutex_);  // what nobody has been told
 
   // Touched by whoever has the turn.
-  bool identity_checked_ = false;
+  Id128 member_;  // whose data this is; zero: not known yet
   absl::Time retention_checked_ = absl::InfinitePast();
   std::uint64_t quorum_ = 0;              // W, as the data says
-  VersionVector told_;                    // what the listener knows
+  StoreState told_;                       // what the listener knows
   bool looked_ = false;                   // `foreign_` and `told_` are what was found
   std::optional<std::uint64_t> foreign_;  // Backend::ForeignCommits at the last look
   absl::Duration next_blind_look_;        // where the backend cannot tell

@@ -98,38 +98,18 @@ absl::StatusOr<std::optional<ChangeCursor>> InstallingOf(const Meta& meta) {
   return cursor;
 }
 
-namespace {
-
-/// Whoever writes into the data of a member, in whatever process, reaches the disk: the member
-/// tells its peers of what it finds there, and they count it.
-absl::Status CheckDurableIfMember(Backend& backend, const StoreOptions& options) {
-  const absl::Status durable = backend.CheckDurable();
-  if (durable.ok()) return durable;
-  std::uint64_t quorum = static_cast<std::uint64_t>(options.quorum);
-  if (quorum <= 1) {
-    AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> read, backend.BeginRead());
-    AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.meta = true}));
-    quorum = QuorumOf(found.meta);
-  }
-  if (quorum <= 1) return absl::OkStatus();
-  return MakeStatus(durable.code(), absl::StrFormat("this is the data of a member of a federation "
-                                                    "whose writes wait for %d members: %s",
-                                                    quorum, durable.message()));
-}
-
-}  // namespace
-
-absl::Status PrepareMember(Backend& backend, const StoreOptions& options) {
+absl::StatusOr<Id128> PrepareMember(Backend& backend, const StoreOptions& options) {
   AIMEM_RETURN_IF_ERROR(CheckDurableIfMember(backend, options));
-  if (options.listener == nullptr && options.quorum == 0) return absl::OkStatus();
+  Id128 prepared;
+  if (options.listener == nullptr && options.quorum == 0) return prepared;
   const auto missing = [&](const Meta& meta) {
     const auto wanted = static_cast<std::uint64_t>(options.quorum);
     WriteSet set;
-    if (MemberOf(meta) == Id128()) {
+    prepared = MemberOf(meta);
+    if (prepared == Id128()) {
       Random& random = options.environment.random ? *options.environment.random : SystemRandom();
-      Id128 member;
-      random.Fill(member.bytes);
-      set.meta.emplace_back(kMetaMember, std::string(AsBytes(member)));
+      random.Fill(prepared.bytes);
+      set.meta.emplace_back(kMetaMember, std::string(AsBytes(prepared)));
     }
     if (wanted != 0 && QuorumOf(meta) != wanted) {
       set.meta.emplace_back(kMetaQuorum, model::EncodeU64(wanted));
@@ -139,14 +119,15 @@ absl::Status PrepareMember(Backend& backend, const StoreOptions& options) {
   {
     AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> read, backend.BeginRead());
     AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.meta = true}));
-    if (missing(found.meta).meta.empty()) return absl::OkStatus();
+    if (missing(found.meta).meta.empty()) return prepared;
   }
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> write, backend.BeginWrite());
   AIMEM_ASSIGN_OR_RETURN(const ReadResult found, write->Read({.meta = true}));
   const WriteSet set = missing(found.meta);
-  if (set.meta.empty()) return absl::OkStatus();
+  if (set.meta.empty()) return prepared;
   AIMEM_RETURN_IF_ERROR(write->Put(set));
-  return write->Commit().status;
+  AIMEM_RETURN_IF_ERROR(write->Commit().status);
+  return prepared;
 }
 
 }  // namespace aimem::store

@@ -18,9 +18,15 @@ namespace aimem::store {
 inline constexpr char kMetaMember[] = "member";      ///< 16 bytes.
 inline constexpr char kMetaStream[] = "stream";      ///< 8 bytes: the stream that is written now.
 inline constexpr char kMetaIdentity[] = "identity";  ///< Where the stream was begun.
-inline constexpr char kMetaQuorum[] = "quorum";      ///< 8 bytes: W of the federation.
+/// The streams that were written before, oldest first: 8 bytes each, and 1 if it is lost.
+inline constexpr char kMetaFormer[] = "former";
+inline constexpr char kMetaQuorum[] = "quorum";  ///< 8 bytes: W of the federation.
 /// The cursor of an unfinished install; empty once it is finished, since a key is never removed.
 inline constexpr char kMetaInstall[] = "install";
+
+/// "head/" and 16 hexadecimal digits: the last commit of a stream whose commits are not all here,
+/// as it was adopted: seq, hlc, hash. Counts while the log has no later one.
+inline constexpr char kMetaHead[] = "head/";
 
 using Meta = std::map<std::string, std::string>;
 
@@ -32,8 +38,9 @@ std::uint64_t QuorumOf(const Meta& meta);
 absl::StatusOr<std::optional<ChangeCursor>> InstallingOf(const Meta& meta);
 std::string EncodeCursor(const ChangeCursor& cursor);
 
-/// Give a store that a federation is to use its member id, and note the federation's W. Writes
-/// nothing if both are there, or if `options` name no federation.
-absl::Status PrepareMember(Backend& backend, const StoreOptions& options);
+/// Give a store that a federation is to use its member id, which is returned, and note the
+/// federation's W. Writes nothing if both are there; looks at nothing, and returns zero, if
+/// `options` name no federation.
+absl::StatusOr<Id128> PrepareMember(Backend& backend, const StoreOptions& options);
 
 }  // namespace aimem::store

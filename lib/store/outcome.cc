@@ -53,23 +53,23 @@ absl::Status LocalStore::UndeliveredStatus(std::uint64_t quorum) {
 
 // -- The listener ---------------------------------------------------------------------------------
 
-void LocalStore::Tell(const VersionVector& vector, std::vector<DurableCommit> commits) {
-  if (options_.listener == nullptr || (commits.empty() && vector == told_)) return;
-  told_ = vector;
-  options_.listener->OnDurable(vector, std::move(commits));
+void LocalStore::Tell(StoreState state, std::vector<DurableCommit> commits) {
+  if (options_.listener == nullptr || (commits.empty() && state == told_)) return;
+  told_ = std::move(state);
+  options_.listener->OnDurable(told_, std::move(commits));
 }
 
 void LocalStore::TellGroup(GroupLog& log) {
   if (options_.listener == nullptr) return;
   std::vector<DurableCommit> commits;
-  if (!log.installing) {
+  if (!log.streams.installing) {
     commits.reserve(log.set.log.size());
     for (LogRow& row : log.set.log) {
-      commits.push_back({row.stream, row.seq, row.operation,
+      commits.push_back({row.stream == log.streams.stream, row.stream, row.seq, row.operation,
                          std::make_shared<const std::string>(std::move(row.bytes))});
     }
   }
-  Tell(log.Vector(), std::move(commits));
+  Tell(log.streams.State(), std::move(commits));
 }
 
 void LocalStore::Look() {
@@ -99,8 +99,9 @@ absl::Status LocalStore::LookAtHeads() {
     AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
     AIMEM_ASSIGN_OR_RETURN(found, read->Read({.heads = true, .meta = true}));
   }
-  AIMEM_ASSIGN_OR_RETURN(const std::optional<ChangeCursor> installing, InstallingOf(found.meta));
-  Tell(installing ? VersionVector() : VectorOf(found.heads), {});
+  AIMEM_ASSIGN_OR_RETURN(const Streams streams, StreamsOf(found));
+  AIMEM_RETURN_IF_ERROR(CheckWhose(streams));
+  Tell(streams.State(), {});
   return absl::OkStatus();
 }
 
@@ -147,7 +148,8 @@ absl::Status LocalStore::LookUp(std::vector<Job>& group, GroupLog& log) {
   reads.meta = true;
   for (const LogRow& row : log.set.log) reads.operations.push_back(row.operation);
   AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction->Read(reads));
-  AIMEM_ASSIGN_OR_RETURN(log.installing, InstallingOf(found.meta));
+  AIMEM_ASSIGN_OR_RETURN(log.streams, StreamsOf(found));
+  AIMEM_RETURN_IF_ERROR(CheckWhose(log.streams));
   // Of the group's commits, those that are there; and what is there now.
   std::set<std::pair<std::uint64_t, std::uint64_t>> places;
   for (const LogRow& row : found.operations) places.emplace(row.stream, row.seq);
@@ -157,9 +159,7 @@ absl::Status LocalStore::LookUp(std::vector<Job>& group, GroupLog& log) {
   });
   // One transaction: all of it is there, or nothing.
   const bool durable = log.set.log.size() == written;
-  log.heads.clear();
-  for (const LogRow& head : found.heads) log.heads[head.stream].seq = head.seq;
-  const VersionVector vector = VectorOf(found.heads);
+  const VersionVector vector = VectorOf(log.streams.heads);
   const absl::Status lost =
       absl::UnavailableError("the disk failed while committing; nothing was written: retry");
   for (Job& job : group) {

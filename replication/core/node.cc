@@ -370,9 +370,9 @@ void Node::OnTimer() {
   LetThrough();
 }
 
-void Node::OnDurable(const VersionVector& vector, std::vector<DurableCommit> commits) {
+void Node::OnDurable(const StoreState& state, std::vector<DurableCommit> commits) {
   Happen([&](Member& member, const Member::Now& now, Actions& actions) {
-    member.OnDurable(now, vector, std::move(commits), actions);
+    member.OnDurable(now, VectorOf(state.heads), std::move(commits), actions);
   });
 }
 

@@ -92,7 +92,7 @@ class Node final : public Store, public Service, private CommitListener {
 
   Node(const StoreOptions& store, const NodeOptions& options);
 
-  void OnDurable(const VersionVector& vector, std::vector<DurableCommit> commits) override;
+  void OnDurable(const StoreState& state, std::vector<DurableCommit> commits) override;
   VersionVector HeldByAll() ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// OK, and counted as being written; or why nothing may be written now.

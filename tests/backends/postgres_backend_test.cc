@@ -487,9 +487,9 @@ TEST_F(PostgresBackendTest, SaysWhichSettingSparesTheDisk) {
 
 class LastVector : public CommitListener {
  public:
-  void OnDurable(const VersionVector& vector, std::vector<DurableCommit> /*commits*/) override {
+  void OnDurable(const StoreState& state, std::vector<DurableCommit> /*commits*/) override {
     const std::lock_guard<std::mutex> lock(mutex_);
-    vector_ = vector;
+    vector_ = VectorOf(state.heads);
   }
   VersionVector vector() {
     const std::lock_guard<std::mutex> lock(mutex_);

@@ -19,7 +19,7 @@ using testing::Eventually;
 /// How many commits became durable at once, each time.
 class GroupSizes : public CommitListener {
  public:
-  void OnDurable(const VersionVector&, std::vector<DurableCommit> commits) override {
+  void OnDurable(const StoreState&, std::vector<DurableCommit> commits) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!commits.empty()) sizes_.push_back(commits.size());
   }

@@ -24,15 +24,21 @@ using testing::TempDir;
 
 class Recorder : public CommitListener {
  public:
-  void OnDurable(const VersionVector& vector, std::vector<DurableCommit> commits) override {
+  void OnDurable(const StoreState& state, std::vector<DurableCommit> commits) override {
     const std::lock_guard<std::mutex> lock(mutex_);
+    const VersionVector vector = VectorOf(state.heads);
     EXPECT_TRUE(Covers(vector, vector_));
     vector_ = vector;
+    state_ = state;
     ++calls_;
     for (DurableCommit& commit : commits) {
       EXPECT_GE(vector.at(commit.stream), commit.seq);
       commits_.push_back(std::move(commit));
     }
+  }
+  StoreState state() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return state_;
   }
   VersionVector vector() {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -50,6 +56,7 @@ class Recorder : public CommitListener {
  private:
   std::mutex mutex_;
   VersionVector vector_;
+  StoreState state_;
   std::vector<DurableCommit> commits_;
   int calls_ = 0;
 };

@@ -1,0 +1,184 @@
+#include "lib/store/streams.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "lib/base/hash.h"
+#include "lib/base/status.h"
+#include "lib/log/commit.h"
+#include "lib/model/parts.h"
+#include "lib/store/rows.h"
+
+namespace aimem::store {
+namespace {
+
+constexpr std::size_t kFormerBytes = 9;  // the stream, and whether it is lost
+
+std::optional<StreamHead> DecodeHead(std::string_view bytes) {
+  StreamHead head;
+  if (bytes.size() != 16 + head.hash.size()) return std::nullopt;
+  head.seq = model::DecodeU64(bytes.substr(0, 8)).value_or(0);
+  head.hlc = model::DecodeU64(bytes.substr(8, 8)).value_or(0);
+  std::copy(bytes.begin() + 16, bytes.end(), head.hash.begin());
+  return head;
+}
+
+/// Join the heads that were adopted into those of the log.
+absl::Status AddAdopted(const Meta& meta, StreamHeads& heads) {
+  constexpr std::string_view kPrefix = kMetaHead;
+  for (auto it = meta.lower_bound(kMetaHead); it != meta.end(); ++it) {
+    if (!it->first.starts_with(kPrefix)) break;
+    std::uint64_t stream = 0;
+    const std::string digits = it->first.substr(kPrefix.size());
+    const std::optional<StreamHead> head = DecodeHead(it->second);
+    if (digits.size() != 16 || !absl::SimpleHexAtoi(digits, &stream) || !head) {
+      return absl::DataLossError(
+          absl::StrCat("meta '", it->first, "' does not decode: run doctor"));
+    }
+    if (head->seq > heads[stream].seq) heads[stream] = *head;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<FormerStream>> FormerOf(const Meta& meta) {
+  std::vector<FormerStream> former;
+  const auto found = meta.find(kMetaFormer);
+  if (found == meta.end()) return former;
+  std::string_view rest = found->second;
+  for (; rest.size() >= kFormerBytes; rest.remove_prefix(kFormerBytes)) {
+    former.push_back({model::DecodeU64(rest.substr(0, 8)).value_or(0), rest[8] != '\0'});
+  }
+  if (!rest.empty()) return absl::DataLossError("meta 'former' does not decode: run doctor");
+  return former;
+}
+
+void KeepFormer(Streams& streams, WriteSet& set) {
+  // Of those that are too many, what is not lost matters least.
+  while (streams.former.size() > kFormerStreamsMax) {
+    auto oldest = std::find_if(streams.former.begin(), streams.former.end(),
+                               [](const FormerStream& one) { return !one.lost; });
+    if (oldest == streams.former.end()) oldest = streams.former.begin();
+    streams.former.erase(oldest);
+  }
+  std::string bytes;
+  for (const FormerStream& one : streams.former) {
+    bytes += model::EncodeU64(one.stream);
+    bytes += one.lost ? '\x01' : '\x00';
+  }
+  SetMeta(set, kMetaFormer, std::move(bytes));
+}
+
+/// Go on as a new stream.
+void Draw(Streams& streams, Random& random, WriteSet& set) {
+  if (streams.stream != 0) {
+    streams.former.push_back({streams.stream, false});
+    KeepFormer(streams, set);
+  }
+  do {
+    std::array<std::uint8_t, 8> bytes{};
+    random.Fill(bytes);
+    streams.stream = 0;
+    for (const std::uint8_t byte : bytes) streams.stream = streams.stream << 8 | byte;
+  } while (streams.stream == 0 || streams.stream == kOwnStamp.stream ||
+           streams.heads.contains(streams.stream));
+  SetMeta(set, kMetaStream, model::EncodeU64(streams.stream));
+}
+
+}  // namespace
+
+StoreState Streams::State() const {
+  StoreState state;
+  state.stream = stream;
+  for (const FormerStream& one : former) {
+    if (one.lost) state.lost.push_back(one.stream);
+  }
+  state.installing = installing.has_value();
+  if (!installing) state.heads = heads;
+  return state;
+}
+
+VersionVector Streams::Vector() const { return installing ? VersionVector() : VectorOf(heads); }
+
+bool Streams::Ours(std::uint64_t of) const {
+  return of == stream || std::any_of(former.begin(), former.end(),
+                                     [&](const FormerStream& one) { return one.stream == of; });
+}
+
+absl::StatusOr<Streams> StreamsOf(const ReadResult& read) {
+  Streams streams;
+  streams.member = MemberOf(read.meta);
+  if (const auto found = read.meta.find(kMetaStream); found != read.meta.end()) {
+    const std::optional<std::uint64_t> value = model::DecodeU64(found->second);
+    if (!value) return absl::DataLossError("meta 'stream' is not 8 bytes: run doctor");
+    streams.stream = *value;
+  }
+  AIMEM_ASSIGN_OR_RETURN(streams.former, FormerOf(read.meta));
+  AIMEM_ASSIGN_OR_RETURN(streams.installing, InstallingOf(read.meta));
+  for (const LogRow& row : read.heads) {
+    const std::optional<StreamHead> head = log::PeekHead(row.bytes);
+    if (!head) {
+      return absl::DataLossError(absl::StrFormat(
+          "the last commit of stream %016x does not begin as one: run doctor", row.stream));
+    }
+    streams.heads[row.stream] = *head;
+  }
+  AIMEM_RETURN_IF_ERROR(AddAdopted(read.meta, streams.heads));
+  return streams;
+}
+
+void SetMeta(WriteSet& set, std::string_view key, std::string value) {
+  std::erase_if(set.meta, [&](const auto& entry) { return entry.first == key; });
+  set.meta.emplace_back(std::string(key), std::move(value));
+}
+
+void SetHead(std::uint64_t stream, const StreamHead& head, WriteSet& set) {
+  SetMeta(
+      set, absl::StrFormat("%s%016x", kMetaHead, stream),
+      model::EncodeU64(head.seq) + model::EncodeU64(head.hlc) + std::string(AsBytes(head.hash)));
+}
+
+absl::StatusOr<std::string> ChooseStream(const Meta& meta, const std::string& identity,
+                                         Streams& streams, Random& random, WriteSet& set) {
+  const auto kept = meta.find(kMetaIdentity);
+  const bool begun = streams.stream != 0;
+  if (begun && kept != meta.end() && kept->second == identity) return std::string();
+  if (streams.member == Id128()) {
+    random.Fill(streams.member.bytes);
+    SetMeta(set, kMetaMember, std::string(AsBytes(streams.member)));
+  }
+  SetMeta(set, kMetaIdentity, identity);
+  const std::uint64_t before = streams.stream;
+  Draw(streams, random, set);
+  if (!begun) return std::string();
+  return absl::StrFormat(
+      "the data lies elsewhere than before: it was copied, moved or restored, or its server failed "
+      "over (from '%s' to '%s'); stream %016x continues as %016x",
+      kept == meta.end() ? std::string() : kept->second, identity, before, streams.stream);
+}
+
+bool ForsakeStream(std::uint64_t stream, Streams& streams, Random& random, WriteSet& set) {
+  if (stream == 0 || !streams.Ours(stream)) return false;
+  if (stream == streams.stream) Draw(streams, random, set);
+  const auto found = std::find_if(streams.former.begin(), streams.former.end(),
+                                  [&](const FormerStream& one) { return one.stream == stream; });
+  if (found->lost) return false;
+  found->lost = true;
+  KeepFormer(streams, set);
+  return true;
+}
+
+absl::Status CheckMember(const Streams& streams, const Id128& member) {
+  if (member == Id128() || streams.member == member) return absl::OkStatus();
+  const std::string now =
+      streams.member == Id128() ? std::string("it is empty") : streams.member.ToString();
+  return absl::FailedPreconditionError(absl::StrCat("this is another store's data now: it was ",
+                                                    member.ToString(), " when it was opened, and ",
+                                                    now, ": put the data back, or open it again"));
+}
+
+}  // namespace aimem::store

@@ -1,0 +1,69 @@
+// A stream's life: which stream a store writes, which ones it wrote, and where each stream stands.
+//
+// docs/decisions/0013-a-streams-life.md tells the rules. What is kept of it is in `meta`; every
+// write transaction reads it, and nothing of it is remembered between two of them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "aimem/backends/backend.h"
+#include "aimem/changes.h"
+#include "aimem/environment.h"
+#include "aimem/types.h"
+#include "lib/store/meta.h"
+
+namespace aimem::store {
+
+/// So many streams are remembered that a store wrote and writes no more; the newest.
+inline constexpr std::size_t kFormerStreamsMax = 64;
+
+/// A stream that the store wrote before.
+struct FormerStream {
+  std::uint64_t stream = 0;
+  bool lost = false;  ///< Others hold more of it, or something else.
+};
+
+/// What a snapshot says of the streams.
+struct Streams {
+  Id128 member;
+  std::uint64_t stream = 0;          ///< The one that is written; 0: none yet.
+  std::vector<FormerStream> former;  ///< Oldest first.
+  StreamHeads heads;                 ///< The last commit of each, also while the store is filled.
+  std::optional<ChangeCursor> installing;  ///< The store is being filled, and this is where.
+
+  /// What others are told: nothing is held until all of it is here.
+  [[nodiscard]] StoreState State() const;
+  [[nodiscard]] VersionVector Vector() const;
+  /// True: this store writes `stream`, or wrote it.
+  [[nodiscard]] bool Ours(std::uint64_t stream) const;
+};
+
+/// Of a read with heads and meta. kDataLoss says what does not decode.
+absl::StatusOr<Streams> StreamsOf(const ReadResult& read);
+
+/// Write `value` under `key`, whatever `set` had for it.
+void SetMeta(WriteSet& set, std::string_view key, std::string value);
+
+/// Keep `head` as the last commit of `stream`, which the log does not hold.
+void SetHead(std::uint64_t stream, const StreamHead& head, WriteSet& set);
+
+/// Make the store write a stream that is its own on the data it lies on, drawing one if there is
+/// none or if `identity` is not the one that the stream was begun on. Returns what happened to the
+/// data, as a sentence; empty: nothing.
+absl::StatusOr<std::string> ChooseStream(const Meta& meta, const std::string& identity,
+                                         Streams& streams, Random& random, WriteSet& set);
+
+/// Write `stream` no more: others hold another history of it. False: it is not ours, or lost
+/// already, and nothing is to be written.
+bool ForsakeStream(std::uint64_t stream, Streams& streams, Random& random, WriteSet& set);
+
+/// kFailedPrecondition if `streams` are not those of `member`, the store that this process opened.
+absl::Status CheckMember(const Streams& streams, const Id128& member);
+
+}  // namespace aimem::store
