@@ -125,7 +125,8 @@ class CommitListener {
   ///
   /// `commits`: those that this process has just added, its own and those that it applied,
   /// ascending per stream. What other processes wrote into the same data is part of `state` only:
-  /// read it with ReadChanges. Must not block, and must not call the store.
+  /// read it with ReadChanges. Must not block, must not call the store, and must not throw: that is
+  /// logged, and what it was told is not told again.
   virtual void OnDurable(const StoreState& state, std::vector<DurableCommit> commits) = 0;
 };
 

@@ -18,14 +18,22 @@
 namespace aimem {
 
 /// Called once, with no lock held, on a thread of the store or of a caller that waits in Write.
-/// Must not block.
+/// Must not block, and must not throw: what it throws is logged and goes no further. Null: nobody
+/// wants to know. May call whatever does not wait for the store: not Write, the Apply that returns
+/// its result, or Close, which answer kFailedPrecondition there, and it may not destroy the store.
 using WriteCallback = absl::AnyInvocable<void(WriteResult) &&>;
 
 /// A durable set of memories and the links between them.
 ///
 /// Thread-safe: any method, any thread, no locking by the caller. Close() before the end.
+///
+/// A store lives in the process that opened it. In the child of a fork every call answers
+/// kFailedPrecondition, and destroying it touches neither the data nor the parent's store: open it
+/// again there. (A forked child of a process with threads may do little before it executes another
+/// program; that is the platform's rule, not the store's.)
 class Store {
  public:
+  /// Closes, and waits for calls in progress as long as they take, since they use the object.
   virtual ~Store() = default;
 
   // -- Change -----------------------------------------------------------------------------------
@@ -33,12 +41,15 @@ class Store {
   /// Apply `batch` atomically, then call `done` exactly once.
   ///
   /// The batch is taken over: the caller may end before `done` runs. Two batches from one thread
-  /// are applied in the order of the calls. Batches that wait together share one fsync.
+  /// are applied in the order of the calls, but for changes by filter: those first look for what
+  /// they are to change, in the background, and may or may not see what is not answered yet.
+  /// Batches that wait together share one fsync.
   /// WriteResult says how it ended and which errors there are.
   virtual void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) = 0;
 
-  /// Blocking form of WriteAsync. Must not be called from a WriteCallback. A thread that would
-  /// only wait may do the store's work meanwhile.
+  /// Blocking form of WriteAsync. In a callback of the store: kFailedPrecondition, since it would
+  /// wait for itself; use WriteAsync there. A thread that would only wait may do the store's work
+  /// meanwhile.
   [[nodiscard]] virtual WriteResult Write(WriteBatch batch, const WriteOptions& options);
   [[nodiscard]] WriteResult Write(WriteBatch batch) { return Write(std::move(batch), {}); }
 
@@ -48,7 +59,7 @@ class Store {
   /// store's own stream, with the stamps they have; commits are kept as they are.
   virtual void Apply(ChangePage page, ApplyCallback done) = 0;
 
-  /// Blocking form of Apply. Must not be called from a callback.
+  /// Blocking form of Apply. In a callback of the store: kFailedPrecondition.
   [[nodiscard]] ApplyResult Apply(ChangePage page);
 
   // -- Find -------------------------------------------------------------------------------------
@@ -92,8 +103,14 @@ class Store {
   /// Verify file, log, hash chains, rows and digests. A report with problems is not an error.
   virtual absl::StatusOr<CheckReport> Check(const CheckOptions& options = {}) = 0;
 
-  /// Take no more work, finish what was taken (lazy touches too), release everything. Blocks.
-  /// Idempotent. Returns an error that nobody has been told, such as of a lost touch.
+  /// Take no more work and no more reads, finish what was taken (lazy touches and reads in progress
+  /// too), release everything. Blocks. Idempotent. Returns an error that nobody has been told, such
+  /// as of a lost touch.
+  ///
+  /// kDeadlineExceeded: something has not ended within StoreOptions::close_grace, such as a read
+  /// that a server does not answer. The data is then still open and no call is cut off; call it
+  /// again. kFailedPrecondition: called in a callback of the store, or in the child of a fork;
+  /// nothing was done.
   virtual absl::Status Close() = 0;
 };
 

@@ -36,6 +36,10 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
   Mutex& mutex_;
 };
 
+/// A right that one thread has at a time and that no mutex stands for: whoever owns it says how it
+/// is taken and handed over, and the annotations check that what it guards is touched with it only.
+class ABSL_LOCKABLE Capability {};
+
 class CondVar {
  public:
   /// Wait until notified (or woken for no reason: check the condition again).

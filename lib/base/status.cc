@@ -1,5 +1,8 @@
 #include "lib/base/status.h"
 
+#include <exception>
+#include <new>
+
 namespace aimem {
 
 absl::Status Annotate(const absl::Status& status, std::string_view prefix) {
@@ -11,6 +14,18 @@ absl::Status Annotate(const absl::Status& status, std::string_view prefix) {
     annotated.SetPayload(type, payload);
   });
   return annotated;
+}
+
+absl::Status StatusOfException() {
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("out of memory");
+  } catch (const std::exception& exception) {
+    return absl::InternalError(exception.what());
+  } catch (...) {
+    return absl::InternalError("something was thrown that is no std::exception");
+  }
 }
 
 }  // namespace aimem

@@ -21,6 +21,9 @@ inline absl::Status MakeStatus(absl::StatusCode code, std::string_view message) 
 }
 /// The same code with "prefix: " before the message; OK stays OK.
 absl::Status Annotate(const absl::Status& status, std::string_view prefix);
+/// In a catch block: what was thrown. kResourceExhausted if memory ran out, else kInternal with
+/// what the exception says.
+absl::Status StatusOfException();
 
 }  // namespace aimem
 

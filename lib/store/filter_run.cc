@@ -12,34 +12,61 @@
 namespace aimem::store {
 
 void FilterRun::Start(LocalStore& store, LocalStore::WriteJob job) {
+  const std::size_t bytes = job.bytes;
   auto run = std::make_shared<FilterRun>(store, std::move(job));
-  if (!store.BeginFilterRun()) {
-    LocalStore::Reject(run->job_, absl::UnavailableError("the store is closed"));
-    LocalStore::Job refused = std::move(run->job_);
-    LocalStore::Deliver(refused);
+  absl::Status status = store.BeginLongWork(LocalStore::LongWork::kSelection, bytes);
+  if (!status.ok()) {
+    run->Refuse(std::move(status));
     return;
   }
+  status = store.selections_->Post([run, bytes] {
+    run->store_.LeaveQueue(bytes);
+    run->Guard([&] { run->Begin(); });
+  });
+  if (status.ok()) return;
+  store.LeaveQueue(bytes);
+  run->Refuse(std::move(status));
+  store.EndLongWork(LocalStore::LongWork::kSelection);
+}
+
+void FilterRun::Refuse(absl::Status status) {
+  LocalStore::Reject(job_, std::move(status));
+  LocalStore::Job refused = std::move(job_);
+  store_.Deliver(refused);
+}
+
+template <typename Step>
+void FilterRun::Guard(Step step) {
+  // What throws has queued nothing that would come back here.
+  if (const absl::Status thrown = Contain(step); !thrown.ok()) Fail(thrown);
+}
+
+void FilterRun::Fail(absl::Status status) {
+  WriteResult failed;
+  failed.operation = job_.operation;
+  failed.status = std::move(status);
+  Finish(std::move(failed));
+}
+
+void FilterRun::Begin() {
   absl::StatusOr<bool> finished = false;
   {
-    absl::StatusOr<LocalStore::ReadGuard> read = store.BeginRead();
-    finished = read.ok() ? run->FindEarlier(**read) : read.status();
+    absl::StatusOr<LocalStore::ReadGuard> read = store_.BeginRead();
+    finished = read.ok() ? FindEarlier(**read) : read.status();
     if (finished.ok() && !*finished) {
-      if (absl::Status status = run->Select(**read); !status.ok()) finished = status;
+      if (absl::Status status = Select(**read); !status.ok()) finished = status;
     }
   }
   if (!finished.ok()) {
-    WriteResult failed;
-    failed.operation = run->job_.operation;
-    failed.status = finished.status();
-    run->Finish(std::move(failed));
+    Fail(finished.status());
   } else if (*finished) {
-    run->replayed_ = true;
+    replayed_ = true;
     WriteResult again;
-    again.operation = run->job_.operation;
+    again.operation = job_.operation;
     again.outcome = WriteOutcome::kCommitted;
-    run->Finish(run->Total(run->Delivered(std::move(again))));
+    Finish(Total(Delivered(std::move(again))));
   } else {
-    run->WriteNext();
+    WriteNext();
   }
 }
 
@@ -102,8 +129,10 @@ void FilterRun::WriteNext() {
   part.bytes = (end - next_) * 64;
   next_ = end;
   ++commit_;
-  part.waiters.push_back(
-      {[run = shared_from_this()](WriteResult result) { run->Committed(std::move(result)); }, {}});
+  part.waiters.push_back({[run = shared_from_this()](WriteResult result) {
+                            run->Guard([&] { run->Committed(std::move(result)); });
+                          },
+                          {}});
   store_.Enqueue(std::move(part), LocalStore::Caller::kFollowsUp);
 }
 
@@ -148,8 +177,10 @@ void FilterRun::Finish(WriteResult result) {
   job_.result = std::move(result);
   LocalStore::Job answered = std::move(job_);
   LocalStore& store = store_;
-  LocalStore::Deliver(answered);
-  store.EndFilterRun();
+  if (const absl::Status thrown = Contain([&] { store.Deliver(answered); }); !thrown.ok()) {
+    store.LogThrown("answering a change by filter", thrown);
+  }
+  store.EndLongWork(LocalStore::LongWork::kSelection);
 }
 
 }  // namespace aimem::store

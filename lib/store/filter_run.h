@@ -13,12 +13,19 @@ namespace aimem::store {
 /// Owns itself until its last commit has been answered.
 class FilterRun : public std::enable_shared_from_this<FilterRun> {
  public:
-  /// Take `job` over: select on this thread, then queue commit after commit.
+  /// Take `job` over: select in the background, then queue commit after commit.
   static void Start(LocalStore& store, LocalStore::WriteJob job);
 
   FilterRun(LocalStore& store, LocalStore::WriteJob job) : store_(store), job_(std::move(job)) {}
 
  private:
+  /// Answer that it was not taken.
+  void Refuse(absl::Status status);
+  /// Do a step; one that throws fails the request.
+  template <typename Step>
+  void Guard(Step step);
+  void Fail(absl::Status status);
+  void Begin();
   /// Find which commits of this request the log has already. True: all of them.
   absl::StatusOr<bool> FindEarlier(Transaction& transaction);
   absl::Status Select(Transaction& transaction);

@@ -6,12 +6,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "aimem/limits.h"
+#include "lib/base/callback.h"
 #include "lib/base/hash.h"
 #include "lib/base/status.h"
 #include "lib/log/commit.h"
 #include "lib/store/local_store.h"
 #include "lib/store/meta.h"
-#include "lib/store/retention.h"
 
 namespace aimem::store {
 namespace {
@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t kGroupBytes = 16u << 20;
 constexpr std::size_t kHeaderReserve = 4u << 10;  // of a commit, without its answer
 constexpr absl::Duration kIdleBeforeMaintenance = absl::Milliseconds(500);
-constexpr absl::Duration kRetentionInterval = absl::Hours(1);
+constexpr absl::Duration kPlanAgain = absl::Hours(1);  // where there is nothing to plan for now
 constexpr absl::Duration kLookInterval = absl::Milliseconds(20);
 
 }  // namespace
@@ -33,37 +33,51 @@ bool LocalStore::HasWork() const {
 }
 
 void LocalStore::WriterLoop() {
-  for (Turn turn = AwaitTurn(); turn != Turn::kEnd; turn = AwaitTurn()) {
-    if (turn == Turn::kWrite) {
-      WriteGroup();
-    } else if (turn == Turn::kMaintain) {
-      Maintain();
-    } else {
-      Look();
+  for (Task task = AwaitTurn(); task != Task::kEnd; task = AwaitTurn()) {
+    const TurnHolder turn(*this, task == Task::kWrite);
+    try {
+      if (task == Task::kWrite) {
+        WriteGroup();
+      } else if (task == Task::kMaintain) {
+        Maintain();
+      } else if (task == Task::kRetain) {
+        WriteRetention();
+      } else {
+        Look();
+      }
+    } catch (...) {
+      LogThrown("the writer", StatusOfException());
     }
-    ReturnTurn(turn == Turn::kWrite);
   }
+  MutexLock lock(mutex_);
+  writer_ended_ = true;
+  readers_.NotifyAll();
 }
 
-LocalStore::Turn LocalStore::AwaitTurn() {
+LocalStore::Task LocalStore::AwaitTurn() {
   MutexLock lock(mutex_);
   while (true) {
+    if (!busy_ && retention_plan_) {
+      busy_ = true;
+      return Task::kRetain;
+    }
     if (!busy_ && HasWork()) {
       busy_ = true;
-      return Turn::kWrite;
+      return Task::kWrite;
     }
-    if (!busy_ && closing_ && filter_runs_ == 0) return Turn::kEnd;
+    if (!busy_ && closing_ && long_work_ == 0) return Task::kEnd;
     const absl::Duration now = clock_.Monotonic();
+    if (unmarked_ && !closing_ && now >= next_plan_) PostRetention();
     if (!busy_ && dirty_ && now - last_group_ >= kIdleBeforeMaintenance) {
       dirty_ = false;
       busy_ = true;
-      return Turn::kMaintain;
+      return Task::kMaintain;
     }
     if (options_.listener != nullptr && now >= next_look_) {
       next_look_ = now + kLookInterval;
       if (!busy_ && fenced_.empty()) {
         busy_ = true;
-        return Turn::kLook;
+        return Task::kLook;
       }
     }
     absl::Duration wait = busy_ ? absl::InfiniteDuration() : lazy_deadline_ - now;
@@ -85,76 +99,126 @@ void LocalStore::ReturnTurn(bool wrote) {
     // A group has seen what others wrote.
     next_look_ = last_group_ + kLookInterval;
     // The first write after a rest: the writer thread has to look after it later.
-    if (!dirty_) work_.NotifyOne();
+    if (!dirty_ || retention_plan_) work_.NotifyOne();
     dirty_ = true;
+    unmarked_ = true;
   }
-  if (HasWork() || closing_) work_.NotifyOne();
+  if (closing_) readers_.NotifyAll();
+  if (options_.environment.executor == nullptr) {
+    if (HasWork() || closing_) work_.NotifyOne();
+  } else if (!closing_ && HasWork()) {
+    Wake();
+  }
+}
+
+bool LocalStore::TakeTurn() {
+  MutexLock lock(mutex_);
+  if (busy_ || !HasWork()) return false;
+  busy_ = true;
+  return true;
 }
 
 void LocalStore::Lead() {
-  {
-    MutexLock lock(mutex_);
-    if (busy_ || options_.environment.executor != nullptr || !HasWork()) return;
-    busy_ = true;
-  }
+  if (options_.environment.executor != nullptr || !TakeTurn()) return;
+  const TurnHolder turn(*this, true);
   WriteGroup();
-  ReturnTurn(true);
 }
 
 void LocalStore::Maintain() {
-  absl::Status status = backend_->Maintain(true);
-  if (status.ok() && Now() - retention_checked_ >= kRetentionInterval) {
-    status = DropOldCommits();
-    retention_checked_ = Now();
+  if (absl::Status status = backend_->Maintain(true); !status.ok()) {
+    Log(LogLevel::kWarning, absl::StrCat("maintenance: ", status.message()));
   }
-  if (!status.ok()) Log(LogLevel::kWarning, absl::StrCat("maintenance: ", status.message()));
 }
 
-absl::Status LocalStore::DropOldCommits() {
-  if (options_.log_retention == absl::InfiniteDuration()) return absl::OkStatus();
-  AIMEM_ASSIGN_OR_RETURN(const WriteSet set, FindOldCommits());
-  if (set.log_cuts.empty()) return absl::OkStatus();
-  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction, backend_->BeginWrite());
-  AIMEM_RETURN_IF_ERROR(transaction->Put(set));
-  const CommitResult committed = transaction->Commit();
-  if (committed.outcome == CommitOutcome::kUnknown) {
-    // Whether the old commits are gone matters to nobody; that the disk failed does.
-    MutexLock lock(mutex_);
-    fenced_ = std::string(committed.status.message().data(), committed.status.message().size());
+// -- What may go from the log ---------------------------------------------------------------------
+
+void LocalStore::PostRetention() {
+  unmarked_ = false;
+  next_plan_ = absl::InfiniteDuration();
+  ++long_work_;
+  const absl::Status posted = selections_->Post([this] {
+    const absl::Status thrown = Contain([this] { PlanRetention(); });
+    if (!thrown.ok()) LogThrown("planning what may go from the log", thrown);
+    EndLongWork(LongWork::kSelection);
+  });
+  if (posted.ok()) return;
+  --long_work_;
+  next_plan_ = clock_.Monotonic() + kPlanAgain;
+}
+
+void LocalStore::PlanRetention() {
+  absl::StatusOr<RetentionPlan> plan = MakeRetentionPlan();
+  if (!plan.ok()) {
+    Log(LogLevel::kWarning, absl::StrCat("what may go from the log: ", plan.status().message()));
   }
+  MutexLock lock(mutex_);
+  next_plan_ = clock_.Monotonic() + (plan.ok() ? plan->look_again : kPlanAgain);
+  if (!plan.ok() || plan->set.meta.empty()) return;
+  retention_plan_ = *std::move(plan);
+  work_.NotifyOne();
+}
+
+absl::StatusOr<RetentionPlan> LocalStore::MakeRetentionPlan() {
+  AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.heads = true, .meta = true}));
+  AIMEM_ASSIGN_OR_RETURN(const std::optional<ChangeCursor> installing, InstallingOf(found.meta));
+  RetentionPlan nothing;
+  nothing.look_again = kPlanAgain;
+  // Whoever serves the federation knows who still needs what.
+  if (installing || found.heads.empty() || Undelivered(QuorumOf(found.meta))) return nothing;
+  std::optional<VersionVector> held;
+  if (options_.held_by_all) held = options_.held_by_all();
+  return retention_.MakePlan(*read, found, held, Now(), clock_.Monotonic());
+}
+
+void LocalStore::WriteRetention() {
+  std::optional<RetentionPlan> plan;
+  {
+    MutexLock lock(mutex_);
+    plan.swap(retention_plan_);
+  }
+  if (!plan) return;
+  const absl::Status status = WriteRetention(*plan);
+  // Who may not write has no log to look after.
+  if (!status.ok() && !absl::IsFailedPrecondition(status) && !absl::IsPermissionDenied(status)) {
+    Log(LogLevel::kWarning, absl::StrCat("dropping old commits: ", status.message()));
+  }
+}
+
+absl::Status LocalStore::WriteRetention(const RetentionPlan& plan) {
+  {
+    MutexLock lock(mutex_);
+    if (!fenced_.empty()) return absl::OkStatus();  // later
+  }
+  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction, backend_->BeginWrite());
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction->Read({.meta = true}));
+  const auto marks = found.meta.find(kMetaLogMarks);
+  // Another process was quicker.
+  if ((marks == found.meta.end() ? std::string() : marks->second) != plan.from) {
+    return absl::OkStatus();
+  }
+  AIMEM_RETURN_IF_ERROR(transaction->Put(plan.set));
+  const CommitResult committed = transaction->Commit();
+  // Whether the old commits are gone matters to nobody; that the disk failed does.
+  if (committed.outcome == CommitOutcome::kUnknown) Fence(committed.status);
+  if (committed.status.ok() && !plan.warning.empty()) Log(LogLevel::kWarning, plan.warning);
   return committed.status;
 }
 
-absl::StatusOr<WriteSet> LocalStore::FindOldCommits() {
-  WriteSet old;
-  AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
-  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.meta = true}));
-  // Whoever serves the federation knows who still needs them.
-  if (Undelivered(QuorumOf(found.meta))) return old;
-  AIMEM_ASSIGN_OR_RETURN(old.log_cuts, FindLogCuts(*read, Now() - options_.log_retention));
-  if (!options_.held_by_all || old.log_cuts.empty()) return old;
-  const VersionVector held = options_.held_by_all();
-  std::erase_if(old.log_cuts, [&](const auto& cut) { return !held.contains(cut.first); });
-  for (auto& [stream, keep] : old.log_cuts) keep = std::min(keep, held.at(stream) + 1);
-  return old;
-}
-
 void LocalStore::RunPosted() {
-  while (true) {
-    {
-      MutexLock lock(mutex_);
-      posted_ = false;
-      // A callback of the group being written may close or write again: that group's loop goes on.
-      if (busy_ || !HasWork()) return;
-      busy_ = true;
-    }
-    WriteGroup();
+  {
     MutexLock lock(mutex_);
-    busy_ = false;
-    if (!closing_) {
-      if (HasWork()) Wake();
-      return;
+    posted_ = false;
+  }
+  for (bool closing = true; closing;) {
+    // A callback of the group being written may write again: whoever writes that group goes on.
+    if (!TakeTurn()) return;
+    {
+      const TurnHolder turn(*this, true);
+      WriteGroup();
     }
+    MutexLock lock(mutex_);
+    closing = closing_;
   }
 }
 
@@ -170,11 +234,12 @@ void LocalStore::TakeMore(Group& group) {
   if (!stream_jobs_.empty()) return;
   while (!queue_.empty() && HasRoom(group)) {
     const std::size_t size = std::visit([](const auto& job) { return job.bytes; }, queue_.front());
+    // First what may throw: no job is lost in between.
+    group.jobs.push_back(std::move(queue_.front()));
+    queue_.pop_front();
     group.bytes += size;
     queued_items_ -= 1;
     queued_bytes_ -= static_cast<std::int64_t>(size);
-    group.jobs.push_back(std::move(queue_.front()));
-    queue_.pop_front();
   }
   if (first) TakeLazy(group.jobs);
 }
@@ -187,7 +252,11 @@ bool LocalStore::AwaitMore(const Group& group) {
       if (!queue_.empty()) return true;
     }
     if (options_.more_until == nullptr) return false;
-    const absl::Duration until = options_.more_until();
+    absl::Duration until;
+    if (const absl::Status thrown = Contain([&] { until = options_.more_until(); }); !thrown.ok()) {
+      LogThrown("more_until", thrown);
+      return false;
+    }
     MutexLock lock(mutex_);
     if (!stream_jobs_.empty()) return false;
     if (!queue_.empty()) return true;
@@ -230,9 +299,36 @@ absl::StatusOr<std::unique_ptr<Transaction>> LocalStore::BeginGroup() {
 }
 
 void LocalStore::WriteGroup() {
+  Group taken;
+  try {
+    WriteTaken(taken);
+  } catch (...) {
+    EndThrownGroup(taken, StatusOfException());
+  }
+}
+
+void LocalStore::EndThrownGroup(Group& group, const absl::Status& thrown) {
+  LogThrown("a group of writes", thrown);
+  try {
+    // What waits would otherwise be tried again for ever.
+    if (group.stage == Stage::kOpen && group.jobs.empty()) TakeMore(group);
+    if (group.stage == Stage::kOpen) {
+      AnswerGroup(group.jobs,
+                  Annotate(thrown, "the group of this write failed, nothing was written"));
+    } else if (group.stage == Stage::kDurable) {
+      AnswerGroup(group.jobs, absl::OkStatus());
+    } else {
+      Fence(thrown);
+      for (Job& job : group.jobs) AnswerUnknown(job, thrown);
+    }
+  } catch (...) {
+    LogThrown("answering a group of writes", StatusOfException());
+  }
+}
+
+void LocalStore::WriteTaken(Group& taken) {
   // The lock first: whoever comes while it is waited for is part of the group.
   absl::StatusOr<std::unique_ptr<Transaction>> begun = BeginGroup();
-  Group taken;
   std::vector<Job>& group = taken.jobs;
   if (!begun.ok()) {
     FailStreamJobs(begun.status());
@@ -261,10 +357,12 @@ void LocalStore::WriteGroup() {
     transaction.reset();
     return AnswerGroup(group, status);
   }
+  taken.stage = Stage::kCommitting;
   const CommitResult committed = transaction->Commit();
   transaction.reset();
   switch (committed.outcome) {
     case CommitOutcome::kDurable:
+      taken.stage = Stage::kDurable;
       TellGroup(log);
       AnswerGroup(group, absl::OkStatus());
       if (absl::Status kept = backend_->Maintain(false); !kept.ok()) {

@@ -1,5 +1,7 @@
 #include "lib/store/local_store.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -16,6 +18,11 @@
 
 namespace aimem {
 namespace {
+
+/// Who writes for less long leaves the log to its Close().
+constexpr absl::Duration kFirstPlan = absl::Minutes(1);
+/// A page of so many bytes is decoded by whoever brings it: less than a millisecond.
+constexpr std::size_t kSmallPageBytes = 64u << 10;
 
 absl::Status OutOfRange(std::string_view field, std::string_view value, std::string_view range) {
   return MakeStatus(
@@ -41,6 +48,13 @@ absl::Status Validate(const StoreOptions& options) {
   if (options.log_retention < absl::Hours(24)) {
     return OutOfRange("log_retention", absl::FormatDuration(options.log_retention),
                       "[24 h, infinity]");
+  }
+  if (options.close_grace < absl::ZeroDuration()) {
+    return OutOfRange("close_grace", absl::FormatDuration(options.close_grace), "[0, infinity]");
+  }
+  if (options.log_max_bytes != 0 && options.log_max_bytes < (1 << 20)) {
+    return OutOfRange("log_max_bytes", std::to_string(options.log_max_bytes),
+                      "[1 MiB, ...], or 0 for no bound");
   }
   if (options.quorum < 0) {
     return OutOfRange("quorum", std::to_string(options.quorum), "[0, the number of voters]");
@@ -72,19 +86,36 @@ LocalStore::LocalStore(std::unique_ptr<Backend> backend, const StoreOptions& opt
     : options_(options),
       clock_(options.environment.clock ? *options.environment.clock : SystemClock()),
       random_(options.environment.random ? *options.environment.random : SystemRandom()),
+      process_(getpid()),
       backend_(std::move(backend)),
-      member_(member) {
+      next_plan_(clock_.Monotonic() + kFirstPlan),
+      member_(member),
+      retention_(options),
+      selections_(std::make_unique<Background>(options.environment.executor)),
+      pages_(std::make_unique<Background>(options.environment.executor)) {
   if (options_.environment.executor == nullptr) writer_ = std::thread([this] { WriterLoop(); });
 }
 
 LocalStore::~LocalStore() {
-  if (absl::Status status = Close(); !status.ok()) {
+  if (!CheckProcess().ok()) {
+    AbandonToParent();
+    return;
+  }
+  // Whoever still reads uses this object: there is nothing better than to wait.
+  if (absl::Status status = CloseWithin(absl::InfiniteDuration()); !status.ok()) {
     Log(LogLevel::kError, absl::StrCat("closing the store: ", status.message()));
   }
 }
 
 void LocalStore::Log(LogLevel level, std::string_view message) const {
-  if (options_.environment.log != nullptr) options_.environment.log->Log(level, message);
+  LogSink* const log = options_.environment.log;
+  // Nobody could be told that telling failed.
+  if (log != nullptr) Contain([&] { log->Log(level, message); }).IgnoreError();
+}
+
+void LocalStore::LogThrown(std::string_view what, const absl::Status& thrown) const {
+  Log(LogLevel::kError, absl::StrCat(ToAbsl(what), " threw an exception, which it must not (",
+                                     thrown.message(), "): the store goes on"));
 }
 
 // -- Change ---------------------------------------------------------------------------------------
@@ -136,9 +167,16 @@ void LocalStore::Reject(WriteJob& job, absl::Status status) {
   job.result.status = std::move(status);
 }
 
-void LocalStore::Deliver(Job& job) {
+WriteResult LocalStore::Refused(absl::Status status) {
+  WriteResult result;
+  result.outcome = WriteOutcome::kRejected;
+  result.status = std::move(status);
+  return result;
+}
+
+void LocalStore::Deliver(Job& job) const {
   if (auto* apply = std::get_if<ApplyJob>(&job)) {
-    std::move(apply->done)(std::move(apply->result));
+    Call(std::exchange(apply->done, nullptr), std::move(apply->result));
     return;
   }
   auto& write = std::get<WriteJob>(job);
@@ -156,15 +194,28 @@ void LocalStore::Deliver(Job& job) {
       }
       result.items = std::move(items);
     }
-    std::move(waiter.done)(std::move(result));
+    Call(std::exchange(waiter.done, nullptr), std::move(result));
   }
 }
 
+absl::Status LocalStore::CheckProcess() const {
+  if (getpid() == process_) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      "this store was opened before a fork: open it again in the child");
+}
+
 void LocalStore::WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) {
+  if (absl::Status status = CheckProcess(); !status.ok()) {
+    Call(std::move(done), Refused(std::move(status)));
+    return;
+  }
   Submit(std::move(batch), options, std::move(done), Caller::kGoesOn);
 }
 
 WriteResult LocalStore::Write(WriteBatch batch, const WriteOptions& options) {
+  if (absl::Status status = CheckProcess(); !status.ok()) return Refused(std::move(status));
+  if (absl::Status status = CheckMayWait(static_cast<const Store*>(this)); !status.ok())
+    return Refused(std::move(status));
   Rendezvous<WriteResult> answer;
   Submit(
       std::move(batch), options,
@@ -205,17 +256,64 @@ void LocalStore::Submit(WriteBatch batch, const WriteOptions& options, WriteCall
 void LocalStore::Apply(ChangePage page, ApplyCallback done) {
   ApplyJob job;
   job.done = std::move(done);
-  for (const EntityState& state : page.states) job.bytes += state.state.size() + 64;
-  for (const std::string& commit : page.commits) job.bytes += commit.size() + 64;
-  absl::StatusOr<CheckedPage> checked = CheckPage(std::move(page));
-  if (!checked.ok()) {
-    job.result.status = checked.status();
-    Job refused = std::move(job);
-    Deliver(refused);
+  if (absl::Status status = CheckProcess(); !status.ok()) {
+    RefusePage(std::move(job), std::move(status));
     return;
   }
-  job.page = *std::move(checked);
-  Enqueue(std::move(job), Caller::kGoesOn);
+  for (const EntityState& state : page.states) job.bytes += state.state.size() + 64;
+  for (const std::string& commit : page.commits) job.bytes += commit.size() + 64;
+  bool later = job.bytes > kSmallPageBytes;
+  if (!later) {
+    MutexLock lock(mutex_);
+    later = decoding_ > 0;  // after those that came before
+  }
+  if (later) {
+    QueuePageLater(std::move(page), std::move(job));
+  } else {
+    QueuePage(std::move(page), std::move(job), Caller::kGoesOn);
+  }
+}
+
+void LocalStore::RefusePage(ApplyJob job, absl::Status status) const {
+  job.result.status = std::move(status);
+  Job refused = std::move(job);
+  Deliver(refused);
+}
+
+void LocalStore::QueuePage(ChangePage page, ApplyJob job, Caller caller) {
+  absl::Status status;
+  try {
+    absl::StatusOr<CheckedPage> checked = CheckPage(std::move(page));
+    status = checked.status();
+    if (status.ok()) job.page = *std::move(checked);
+  } catch (...) {
+    status = StatusOfException();
+  }
+  if (!status.ok()) {
+    RefusePage(std::move(job), std::move(status));
+    return;
+  }
+  Enqueue(std::move(job), caller);
+}
+
+void LocalStore::QueuePageLater(ChangePage page, ApplyJob job) {
+  const std::size_t bytes = job.bytes;
+  absl::Status status = BeginLongWork(LongWork::kPage, bytes);
+  if (!status.ok()) {
+    RefusePage(std::move(job), std::move(status));
+    return;
+  }
+  // Shared, since it has to be answered when it cannot be posted.
+  auto work = std::make_shared<std::pair<ChangePage, ApplyJob>>(std::move(page), std::move(job));
+  status = pages_->Post([this, work, bytes] {
+    LeaveQueue(bytes);
+    QueuePage(std::move(work->first), std::move(work->second), Caller::kFollowsUp);
+    EndLongWork(LongWork::kPage);
+  });
+  if (status.ok()) return;
+  LeaveQueue(bytes);
+  RefusePage(std::move(work->second), std::move(status));
+  EndLongWork(LongWork::kPage);
 }
 
 absl::Status LocalStore::Admit(std::size_t bytes, bool follow_up) {
@@ -291,34 +389,49 @@ void LocalStore::EnqueueLazy(WriteJob job) {
   Deliver(refused);
 }
 
-bool LocalStore::BeginFilterRun() {
+absl::Status LocalStore::BeginLongWork(LongWork kind, std::size_t bytes) {
   MutexLock lock(mutex_);
-  if (closing_) return false;
-  ++filter_runs_;
-  return true;
+  AIMEM_RETURN_IF_ERROR(Admit(bytes, false));
+  queued_items_ += 1;
+  queued_bytes_ += static_cast<std::int64_t>(bytes);
+  ++long_work_;
+  if (kind == LongWork::kPage) ++decoding_;
+  return absl::OkStatus();
 }
 
-void LocalStore::EndFilterRun() {
+void LocalStore::LeaveQueue(std::size_t bytes) {
   MutexLock lock(mutex_);
-  --filter_runs_;
+  queued_items_ -= 1;
+  queued_bytes_ -= static_cast<std::int64_t>(bytes);
+}
+
+void LocalStore::EndLongWork(LongWork kind) {
+  MutexLock lock(mutex_);
+  --long_work_;
+  if (kind == LongWork::kPage) --decoding_;
+  if (!closing_) return;
   work_.NotifyAll();
+  readers_.NotifyAll();
 }
 
 // -- Find -----------------------------------------------------------------------------------------
 
-absl::StatusOr<LocalStore::ReadGuard> LocalStore::BeginRead() {
-  {
-    MutexLock lock(mutex_);
-    while (recovering_) readers_.Wait(mutex_);
-    if (closed_) return absl::UnavailableError("the store is closed");
-    ++active_reads_;
-  }
-  absl::StatusOr<std::unique_ptr<Transaction>> transaction = backend_->BeginRead();
-  if (!transaction.ok()) {
-    EndRead();
-    return transaction.status();
-  }
-  return ReadGuard(this, *std::move(transaction));
+absl::StatusOr<LocalStore::ReadPermit> LocalStore::PermitRead(Reader reader) {
+  AIMEM_RETURN_IF_ERROR(CheckProcess());
+  MutexLock lock(mutex_);
+  const auto refused = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return closed_ || (closing_ && reader == Reader::kCaller);
+  };
+  while (recovering_ && !refused()) readers_.Wait(mutex_);
+  if (refused()) return absl::UnavailableError("the store is closed");
+  ++active_reads_;
+  return ReadPermit(this);
+}
+
+absl::StatusOr<LocalStore::ReadGuard> LocalStore::BeginRead(Reader reader) {
+  AIMEM_ASSIGN_OR_RETURN(ReadPermit permit, PermitRead(reader));
+  AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Transaction> transaction, backend_->BeginRead());
+  return ReadGuard(std::move(permit), std::move(transaction));
 }
 
 void LocalStore::EndRead() {
@@ -333,7 +446,7 @@ auto LocalStore::WithRead(Read read) -> decltype(read(std::declval<Transaction&>
   // for such a reason is read again, from the start of a new snapshot.
   constexpr int kAttempts = 3;
   for (int attempt = 1;; ++attempt) {
-    absl::StatusOr<ReadGuard> guard = BeginRead();
+    absl::StatusOr<ReadGuard> guard = BeginRead(Reader::kCaller);
     if (!guard.ok()) return guard.status();
     auto result = read(**guard);
     if (attempt == kAttempts || !absl::IsUnavailable(result.status())) return result;
@@ -380,6 +493,10 @@ void LocalStore::TouchLater(const SearchResult& result) {
     WriteAsync(std::move(batch), options, [this](const WriteResult& touched) {
       if (touched.outcome == WriteOutcome::kCommitted ||
           touched.outcome == WriteOutcome::kPending) {
+        return;
+      }
+      // A store that is only read has nowhere to count uses.
+      if (absl::IsFailedPrecondition(touched.status) || absl::IsPermissionDenied(touched.status)) {
         return;
       }
       Log(LogLevel::kWarning, absl::StrCat("touch lost: ", touched.status.message()));
@@ -430,6 +547,7 @@ absl::StatusOr<DigestResult> LocalStore::Digest(std::span<const DigestRange> ran
 }
 
 absl::StatusOr<StoreInfo> LocalStore::Info(const InfoOptions& options) {
+  AIMEM_ASSIGN_OR_RETURN(const ReadPermit permit, PermitRead(Reader::kCaller));
   absl::StatusOr<StoreInfo> info =
       WithRead([&](Transaction& transaction) { return ReadInfo(transaction, options); });
   if (!info.ok()) return info;
@@ -466,6 +584,7 @@ absl::StatusOr<StoreState> LocalStore::ReadState() {
 }
 
 absl::StatusOr<CheckReport> LocalStore::Check(const CheckOptions& options) {
+  AIMEM_ASSIGN_OR_RETURN(const ReadPermit permit, PermitRead(Reader::kCaller));
   AIMEM_ASSIGN_OR_RETURN(CheckReport report, WithRead([&](Transaction& transaction) {
                            return store::Check(transaction, options);
                          }));
@@ -475,33 +594,96 @@ absl::StatusOr<CheckReport> LocalStore::Check(const CheckOptions& options) {
   return report;
 }
 
-absl::Status LocalStore::Close() {
+// -- The end --------------------------------------------------------------------------------------
+
+absl::Status LocalStore::Close() { return CloseWithin(options_.close_grace); }
+
+absl::Status LocalStore::CloseWithin(absl::Duration grace) {
+  AIMEM_RETURN_IF_ERROR(CheckProcess());
+  AIMEM_RETURN_IF_ERROR(CheckMayWait(static_cast<const Store*>(this)));
+  const absl::Duration until = clock_.Monotonic() + grace;
   {
     MutexLock lock(mutex_);
-    if (closing_) {
-      while (!closed_) readers_.Wait(mutex_);
-      return absl::OkStatus();
-    }
     closing_ = true;
     work_.NotifyAll();
     more_.NotifyAll();
+    readers_.NotifyAll();
   }
-  if (writer_.joinable()) {
-    writer_.join();
-  } else {
+  if (options_.environment.executor != nullptr) {
+    selections_->Finish();
+    pages_->Finish();
     RunPosted();
   }
-  absl::Status lost;
   {
     MutexLock lock(mutex_);
-    while (active_reads_ > 0) readers_.Wait(mutex_);
-    lost = lost_;
+    while (!closed_ && (releasing_ || !Idle())) {
+      const absl::Duration left = until - clock_.Monotonic();
+      if (left <= absl::ZeroDuration()) return StillInUse(grace);
+      if (left == absl::InfiniteDuration()) {
+        readers_.Wait(mutex_);
+      } else {
+        readers_.WaitFor(mutex_, left);
+      }
+    }
+    if (closed_) return absl::OkStatus();
+    releasing_ = true;
   }
-  absl::Status status = backend_->Close();
+  return Release();
+}
+
+bool LocalStore::Idle() const {
+  const bool by_executor = options_.environment.executor != nullptr;
+  const bool written = by_executor ? queue_.empty() && lazy_.empty() : writer_ended_;
+  return written && !busy_ && long_work_ == 0 && active_reads_ == 0;
+}
+
+absl::Status LocalStore::StillInUse(absl::Duration grace) const {
+  return absl::DeadlineExceededError(absl::StrFormat(
+      "the store takes no more work, but after %s it still has %d reads in progress, %d writes "
+      "that wait and %d changes by filter or large pages: call Close() again when they have ended",
+      absl::FormatDuration(grace), active_reads_, queued_items_, long_work_));
+}
+
+absl::Status LocalStore::Release() {
+  selections_->Finish();
+  pages_->Finish();
+  if (writer_.joinable()) writer_.join();
+  bool unmarked = false;
+  {
+    MutexLock lock(mutex_);
+    busy_ = true;  // nobody asks for the turn any more
+    std::swap(unmarked, unmarked_);
+  }
+  {
+    const TurnHolder turn(*this, false);
+    const absl::Status thrown = unmarked ? Contain([this] { PlanRetention(); }) : absl::OkStatus();
+    if (thrown.ok()) WriteRetention();
+  }
+  absl::Status status;
+  const absl::Status thrown = Contain([&] { status = backend_->Close(); });
   MutexLock lock(mutex_);
   closed_ = true;
   readers_.NotifyAll();
-  return lost.ok() ? status : lost;
+  if (!lost_.ok()) return lost_;
+  return thrown.ok() ? status : thrown;
+}
+
+// Threads of the parent were in the middle of whatever this is made of, and are not here: nothing
+// of it may be waited for, destroyed or closed.
+void LocalStore::AbandonToParent() {
+  const auto leave = [](auto& what) {
+    static_cast<void>(new std::decay_t<decltype(what)>(std::move(what)));
+  };
+  leave(writer_);
+  leave(backend_);
+  leave(conditions_);
+  leave(selections_);
+  leave(pages_);
+  leave(queue_);
+  leave(lazy_);
+  leave(fenced_);
+  leave(lost_);
+  leave(told_);
 }
 
 }  // namespace store

@@ -1,6 +1,8 @@
 // LocalStore: the one writer over a backend. Queue, group, execute, append, effect, commit.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -10,17 +12,21 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "aimem/local_store.h"
 #include "aimem/store.h"
+#include "lib/base/background.h"
+#include "lib/base/callback.h"
 #include "lib/base/mutex.h"
 #include "lib/store/apply.h"
 #include "lib/store/execute.h"
 #include "lib/store/hooks.h"
 #include "lib/store/request.h"
+#include "lib/store/retention.h"
 #include "lib/store/rows.h"
 #include "lib/store/streams.h"
 
@@ -28,10 +34,12 @@ namespace aimem::store {
 
 class FilterRun;
 
-/// Whoever holds the turn (busy_) takes a group and writes it: the writer thread, work posted to
+/// Whoever has the turn (turn_) takes a group and writes it: the writer thread, work posted to
 /// the executor, or a caller of Write that found the turn free and leads the group itself, which
 /// saves handing its batch over and being woken again. Callbacks run on that thread; a write which
-/// is refused before it is queued is answered on the caller's.
+/// is refused before it is queued is answered on the caller's. What may take long before it can be
+/// queued, the selection of a change by filter and the decoding of a large page, is done by
+/// selections_ and pages_.
 class LocalStore final : public MemberStore {
  public:
   /// `member`: whose data it is; zero: of whoever it is found to be.
@@ -99,10 +107,17 @@ class LocalStore final : public MemberStore {
     std::optional<StreamHead> common;  // yield what comes after it; none: forsake
     StreamCallback done;
   };
+  /// How far the transaction of a group has come, for whoever has to end it half-way.
+  enum class Stage : std::uint8_t {
+    kOpen,        ///< Nothing of it is there.
+    kCommitting,  ///< It may be there, or not.
+    kDurable      ///< It is there, and the jobs have their results.
+  };
   /// The jobs that share a transaction.
   struct Group {
     std::vector<Job> jobs;
     std::size_t bytes = 0;
+    Stage stage = Stage::kOpen;
   };
 
   /// What a transaction knows of the log, and what it adds.
@@ -120,26 +135,35 @@ class LocalStore final : public MemberStore {
     }
   };
 
-  /// A read transaction for as long as this lives; recovery and Close wait for it.
+  /// Use of the backend outside the turn: recovery and Close wait for its end.
+  class ReadPermit {
+   public:
+    explicit ReadPermit(LocalStore* store) : store_(store) {}
+    ReadPermit(ReadPermit&& other) noexcept : store_(std::exchange(other.store_, nullptr)) {}
+    ReadPermit& operator=(ReadPermit&&) = delete;
+    ~ReadPermit() {
+      if (store_ != nullptr) store_->EndRead();
+    }
+
+   private:
+    LocalStore* store_;
+  };
+  /// A read transaction, with the permit that it needs.
   class ReadGuard {
    public:
-    ReadGuard(LocalStore* store, std::unique_ptr<Transaction> transaction)
-        : store_(store), transaction_(std::move(transaction)) {}
-    ReadGuard(ReadGuard&&) = default;
-    ReadGuard& operator=(ReadGuard&&) = delete;
-    ~ReadGuard() {
-      if (transaction_ == nullptr) return;  // moved from
-      transaction_.reset();
-      store_->EndRead();
-    }
+    ReadGuard(ReadPermit permit, std::unique_ptr<Transaction> transaction)
+        : permit_(std::move(permit)), transaction_(std::move(transaction)) {}
     Transaction& operator*() const { return *transaction_; }
     Transaction* operator->() const { return transaction_.get(); }
 
    private:
-    LocalStore* store_;
+    ReadPermit permit_;
     std::unique_ptr<Transaction> transaction_;
   };
-  absl::StatusOr<ReadGuard> BeginRead() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Callers are refused as soon as Close begins; the store itself finishes what it has taken.
+  enum class Reader { kStore, kCaller };
+  absl::StatusOr<ReadPermit> PermitRead(Reader reader) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<ReadGuard> BeginRead(Reader reader = Reader::kStore) ABSL_LOCKS_EXCLUDED(mutex_);
   void EndRead() ABSL_LOCKS_EXCLUDED(mutex_);
   /// Answer from one snapshot.
   template <typename Read>
@@ -164,15 +188,67 @@ class LocalStore final : public MemberStore {
   void TouchLater(const SearchResult& result);
   static absl::Status CheckRequest(const WriteBatch& batch, const WriteOptions& options);
   static void Reject(WriteJob& job, absl::Status status);
-  static void Deliver(Job& job);
-  bool BeginFilterRun() ABSL_LOCKS_EXCLUDED(mutex_);
-  void EndFilterRun() ABSL_LOCKS_EXCLUDED(mutex_);
+  static WriteResult Refused(absl::Status status);
+  /// Answer whoever waits for `job` and has no answer yet.
+  void Deliver(Job& job) const;
+  /// The border to a host's callback: null is nobody, and what it throws is logged.
+  template <typename Done, typename Result>
+  void Call(Done done, Result result) const {
+    if (!done) return;
+    const CallbackScope scope(static_cast<const Store*>(this));
+    const absl::Status thrown = Contain([&] { std::move(done)(std::move(result)); });
+    if (!thrown.ok()) LogThrown("a callback", thrown);
+  }
+  void LogThrown(std::string_view what, const absl::Status& thrown) const;
+
+  /// Room in the queue for what has to be worked on before it can be queued: that it will be, or
+  /// be answered, Close waits for.
+  enum class LongWork { kSelection, kPage };
+  absl::Status BeginLongWork(LongWork kind, std::size_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// It is begun: the room is free again.
+  void LeaveQueue(std::size_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndLongWork(LongWork kind) ABSL_LOCKS_EXCLUDED(mutex_);
+  void RefusePage(ApplyJob job, absl::Status status) const;
+  /// Decode the page and queue it.
+  void QueuePage(ChangePage page, ApplyJob job, Caller caller) ABSL_LOCKS_EXCLUDED(mutex_);
+  void QueuePageLater(ChangePage page, ApplyJob job) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // -- The end (local_store.cc) -------------------------------------------------------------------
+  /// kFailedPrecondition in the child of a fork: threads, locks and connections are the parent's.
+  absl::Status CheckProcess() const;
+  absl::Status CloseWithin(absl::Duration grace) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Whether all that Close waits for has ended.
+  [[nodiscard]] bool Idle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status StillInUse(absl::Duration grace) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// Close what is used by nobody any more.
+  absl::Status Release() ABSL_LOCKS_EXCLUDED(mutex_);
+  void AbandonToParent() ABSL_NO_THREAD_SAFETY_ANALYSIS;
 
   // -- The writer (group.cc) ----------------------------------------------------------------------
+  /// The turn that somebody has just taken (busy_): this gives it back however its scope is left.
+  class ABSL_SCOPED_LOCKABLE TurnHolder {
+   public:
+    TurnHolder(LocalStore& store, bool writes)
+        ABSL_EXCLUSIVE_LOCK_FUNCTION(store.turn_) ABSL_NO_THREAD_SAFETY_ANALYSIS : store_(store),
+                                                                                   writes_(writes) {
+    }
+    ~TurnHolder() ABSL_UNLOCK_FUNCTION() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      store_.ReturnTurn(writes_);
+    }
+    TurnHolder(const TurnHolder&) = delete;
+    TurnHolder& operator=(const TurnHolder&) = delete;
+
+   private:
+    LocalStore& store_;
+    const bool writes_;
+  };
   void WriterLoop();
-  enum class Turn { kWrite, kMaintain, kLook, kEnd };
+  /// What the turn is taken for.
+  enum class Task { kWrite, kMaintain, kRetain, kLook, kEnd };
   /// Wait for something to do, and take the turn for it. kEnd: nothing will come.
-  Turn AwaitTurn() ABSL_LOCKS_EXCLUDED(mutex_);
+  Task AwaitTurn() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Take the turn if it is free and there is something to write.
+  bool TakeTurn() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReturnTurn(bool wrote) ABSL_LOCKS_EXCLUDED(mutex_);
   void RunPosted();
   [[nodiscard]] bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -182,14 +258,21 @@ class LocalStore final : public MemberStore {
   /// True: there is more that may share the transaction. Waits for it if it is known to come.
   bool AwaitMore(const Group& group) ABSL_LOCKS_EXCLUDED(mutex_);
   void TakeLazy(std::vector<Job>& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  /// Make what waits one transaction. The caller has the turn.
-  void WriteGroup() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Make what waits one transaction. Never throws.
+  void WriteGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
+  void WriteTaken(Group& taken) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Answer what a group left unanswered when `thrown` ended it.
+  void EndThrownGroup(Group& group, const absl::Status& thrown) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<std::unique_ptr<Transaction>> BeginGroup() ABSL_LOCKS_EXCLUDED(mutex_);
   /// Take, read, execute and append; what is to be written is in `log.set`.
-  absl::Status ExecuteGroup(Group& group, Rows& rows, GroupLog& log);
-  absl::Status Prepare(std::span<const Job> jobs, Rows& rows, GroupLog& log);
+  absl::Status ExecuteGroup(Group& group, Rows& rows, GroupLog& log)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
+  absl::Status Prepare(std::span<const Job> jobs, Rows& rows, GroupLog& log)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   /// Know whose data this is and which stream to write, drawing one if need be.
-  absl::Status PrepareStream(const ReadResult& found, GroupLog& log);
+  absl::Status PrepareStream(const ReadResult& found, GroupLog& log)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   absl::Status ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log);
   bool ReplayIfKnown(WriteJob& job, const GroupLog& log);
   absl::Status ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log);
@@ -202,40 +285,55 @@ class LocalStore final : public MemberStore {
   std::optional<StreamJob> TakeStreamJob() ABSL_LOCKS_EXCLUDED(mutex_);
   void FailStreamJobs(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   void WriteStreamJob(StreamJob job, std::unique_ptr<Transaction> transaction)
-      ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status ExecuteStreamJob(const StreamJob& job, Rows& rows, GroupLog& log);
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<StoreState> CommitStreamJob(const StreamJob& job,
+                                             std::unique_ptr<Transaction> transaction)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status ExecuteStreamJob(const StreamJob& job, Rows& rows, GroupLog& log)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   absl::Status ExecuteYield(std::uint64_t stream, const StreamHead& common, Rows& rows,
                             GroupLog& log);
   /// Append commits of another stream to the own one, with all that they say.
   absl::Status AppendAgain(std::vector<log::Commit> commits, Rows& rows, GroupLog& log);
   /// Take the jobs from `first` on out of the group again: they wait for what is done to a stream.
   void PutBack(Group& group, std::size_t first) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Fence(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Whose data it is, once that is known; an error if it is another's now.
-  absl::Status CheckWhose(const Streams& streams) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status CheckWhose(const Streams& streams)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  /// What an idle writer does: checkpoint, and drop what is too old from the log.
-  void Maintain();
-  absl::Status DropOldCommits();
-  /// The first seq of each stream to keep in the log; empty if all of it.
-  absl::StatusOr<WriteSet> FindOldCommits();
+  /// What an idle writer does: checkpoint.
+  void Maintain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
+  /// What may go from the log is looked for in the background, and goes in a turn; a store that is
+  /// closed before that was due does it then.
+  void PostRetention() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PlanRetention() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<RetentionPlan> MakeRetentionPlan() ABSL_LOCKS_EXCLUDED(mutex_);
+  void WriteRetention() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status WriteRetention(const RetentionPlan& plan) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   // -- How a group ended (outcome.cc) -------------------------------------------------------------
-  void AnswerGroup(std::vector<Job>& group, const absl::Status& failure);
-  void AnswerJob(Job& job);
+  void AnswerGroup(std::vector<Job>& group, const absl::Status& failure)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
+  void AnswerJob(Job& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
+  /// The disk did not say whether the job's transaction is there, and cannot be asked now.
+  void AnswerUnknown(Job& job, const absl::Status& failure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
+  void Fence(const absl::Status& reason) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Durable is not delivered: a result of data whose federation this process does not serve.
   [[nodiscard]] bool Undelivered(std::uint64_t quorum) const {
     return options_.quorum == 0 && quorum > 1;
   }
   static absl::Status UndeliveredStatus(std::uint64_t quorum);
-  /// Tell the listener what is durable now. The caller has the turn.
-  void Tell(StoreState state, std::vector<DurableCommit> commits) ABSL_LOCKS_EXCLUDED(mutex_);
-  void TellGroup(GroupLog& log) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Tell the listener what is durable now.
+  void Tell(StoreState state, std::vector<DurableCommit> commits)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
+  void TellGroup(GroupLog& log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Tell the listener what others have written.
-  void Look() ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status LookAtHeads() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Look() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status LookAtHeads() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
   /// After an unknown commit: recover, look every operation up, answer.
-  void ResolveUnknown(std::vector<Job>& group, GroupLog& log, const absl::Status& failure);
+  void ResolveUnknown(std::vector<Job>& group, GroupLog& log, const absl::Status& failure)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   absl::Status LookUp(std::vector<Job>& group, GroupLog& log);
   absl::Status Recover() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status RecoverIfFenced() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -245,12 +343,24 @@ class LocalStore final : public MemberStore {
   const StoreOptions options_;
   Clock& clock_;
   Random& random_;
-  const std::unique_ptr<Backend> backend_;
+  const pid_t process_;
+  std::unique_ptr<Backend> backend_;
+
+  /// The turn to write: one thread at a time, as busy_ says, which TurnHolder gives back.
+  Capability turn_;
+
+  // Apart, since the child of a fork must not destroy what threads of its parent wait on.
+  struct Conditions {
+    CondVar work;
+    CondVar more;
+    CondVar readers;
+  };
+  std::unique_ptr<Conditions> conditions_ = std::make_unique<Conditions>();
 
   mutable Mutex mutex_;
-  CondVar work_;     // for the writer thread: there is something to do, and the turn is free
-  CondVar more_;     // for whoever has the turn: something was queued
-  CondVar readers_;  // active_reads_ or recovering_ changed
+  CondVar& work_ = conditions_->work;        // for the writer thread: work, and the turn is free
+  CondVar& more_ = conditions_->more;        // for whoever has the turn: something was queued
+  CondVar& readers_ = conditions_->readers;  // recovering_, or something that Close waits for
 
   std::deque<Job> queue_ ABSL_GUARDED_BY(mutex_);
   std::deque<StreamJob> stream_jobs_ ABSL_GUARDED_BY(mutex_);
@@ -260,6 +370,8 @@ class LocalStore final : public MemberStore {
   std::int64_t lazy_items_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Duration lazy_deadline_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool writer_ended_ ABSL_GUARDED_BY(mutex_) = false;  // the writer thread has
+  bool releasing_ ABSL_GUARDED_BY(mutex_) = false;     // somebody closes the backend
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;          // somebody has the turn
   bool dirty_ ABSL_GUARDED_BY(mutex_) = false;         // written to since it was last maintained
@@ -267,21 +379,27 @@ class LocalStore final : public MemberStore {
   absl::Duration next_look_ ABSL_GUARDED_BY(mutex_);   // for commits of others
   bool posted_ ABSL_GUARDED_BY(mutex_) = false;        // executor mode: RunPosted is on its way
   int active_reads_ ABSL_GUARDED_BY(mutex_) = 0;
-  int filter_runs_ ABSL_GUARDED_BY(mutex_) = 0;  // changes by filter that are under way
+  int long_work_ ABSL_GUARDED_BY(mutex_) = 0;  // changes by filter, and pages that are decoded
+  int decoding_ ABSL_GUARDED_BY(mutex_) = 0;   // of those, pages
   bool recovering_ ABSL_GUARDED_BY(mutex_) = false;
+  bool unmarked_ ABSL_GUARDED_BY(mutex_) = false;     // written to since the log was looked at
+  absl::Duration next_plan_ ABSL_GUARDED_BY(mutex_);  // when to look at it again
+  std::optional<RetentionPlan> retention_plan_ ABSL_GUARDED_BY(mutex_);
   std::string fenced_ ABSL_GUARDED_BY(mutex_);
   absl::Status lost_ ABSL_GUARDED_BY(mutex_);  // what nobody has been told
 
-  // Touched by whoever has the turn.
-  Id128 member_;  // whose data this is; zero: not known yet
-  absl::Time retention_checked_ = absl::InfinitePast();
-  std::uint64_t quorum_ = 0;              // W, as the data says
-  StoreState told_;                       // what the listener knows
-  bool looked_ = false;                   // `foreign_` and `told_` are what was found
-  std::optional<std::uint64_t> foreign_;  // Backend::ForeignCommits at the last look
-  absl::Duration next_blind_look_;        // where the backend cannot tell
-  bool look_failed_ = false;              // said once
+  Id128 member_ ABSL_GUARDED_BY(turn_);  // whose data this is; zero: not known yet
+  std::uint64_t quorum_ ABSL_GUARDED_BY(turn_) = 0;  // W, as the data says
+  StoreState told_ ABSL_GUARDED_BY(turn_);        // what the listener knows
+  bool looked_ ABSL_GUARDED_BY(turn_) = false;       // `foreign_` and `told_` are what was found
+  std::optional<std::uint64_t> foreign_ ABSL_GUARDED_BY(turn_);  // ForeignCommits, at the last look
+  absl::Duration next_blind_look_ ABSL_GUARDED_BY(turn_);        // where the backend cannot tell
+  bool look_failed_ ABSL_GUARDED_BY(turn_) = false;              // said once
 
+  Retention retention_;  // by whoever plans: selections_ and, when that has ended, Close
+  // Two, so that what peers send does not wait for somebody's scan.
+  std::unique_ptr<Background> selections_;
+  std::unique_ptr<Background> pages_;
   std::thread writer_;  // not in executor mode
 };
 

@@ -23,6 +23,7 @@ inline constexpr char kMetaFormer[] = "former";
 inline constexpr char kMetaQuorum[] = "quorum";  ///< 8 bytes: W of the federation.
 /// The cursor of an unfinished install; empty once it is finished, since a key is never removed.
 inline constexpr char kMetaInstall[] = "install";
+inline constexpr char kMetaLogMarks[] = "log_marks";  ///< How old the log is (retention.h).
 
 /// "head/" and 16 hexadecimal digits: the last commit of a stream whose commits are not all here,
 /// as it was adopted: seq, hlc, hash. Counts while the log has no later one.

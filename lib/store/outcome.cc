@@ -56,7 +56,11 @@ absl::Status LocalStore::UndeliveredStatus(std::uint64_t quorum) {
 void LocalStore::Tell(StoreState state, std::vector<DurableCommit> commits) {
   if (options_.listener == nullptr || (commits.empty() && state == told_)) return;
   told_ = std::move(state);
-  options_.listener->OnDurable(told_, std::move(commits));
+  const CallbackScope scope(static_cast<const Store*>(this));
+  const absl::Status thrown = Contain([&, &told = told_] {
+    options_.listener->OnDurable(told, std::move(commits));
+  });
+  if (!thrown.ok()) LogThrown("the listener", thrown);
 }
 
 void LocalStore::TellGroup(GroupLog& log) {
@@ -110,34 +114,35 @@ absl::Status LocalStore::LookAtHeads() {
 void LocalStore::ResolveUnknown(std::vector<Job>& group, GroupLog& log,
                                 const absl::Status& failure) {
   Log(LogLevel::kError, absl::StrCat("commit: ", failure.message(), "; recovering"));
-  {
-    MutexLock lock(mutex_);
-    fenced_ = std::string(failure.message().data(), failure.message().size());
-  }
+  Fence(failure);
   absl::Status status = Recover();
   if (status.ok()) status = LookUp(group, log);
   if (status.ok()) {
     TellGroup(log);
     return AnswerGroup(group, absl::OkStatus());
   }
-  {
-    MutexLock lock(mutex_);
-    fenced_ = std::string(status.message().data(), status.message().size());
+  Fence(status);
+  for (Job& job : group) AnswerUnknown(job, failure);
+}
+
+void LocalStore::AnswerUnknown(Job& job, const absl::Status& failure) {
+  if (auto* apply = std::get_if<ApplyJob>(&job)) {
+    apply->result = ApplyResult{};
+    apply->result.status = Annotate(absl::UnavailableError(failure.message()),
+                                    "outcome unknown, apply the page again");
+  } else if (auto& write = std::get<WriteJob>(job); write.wrote) {
+    write.result.outcome = WriteOutcome::kUnknown;
+    write.result.items.clear();
+    write.result.status = absl::DeadlineExceededError(
+        absl::StrCat("outcome unknown (", failure.message(), "): ask for operation ",
+                     write.operation.ToString(), " once the store is back"));
   }
-  for (Job& job : group) {
-    if (auto* apply = std::get_if<ApplyJob>(&job)) {
-      apply->result = ApplyResult{};
-      apply->result.status = Annotate(absl::UnavailableError(failure.message()),
-                                      "outcome unknown, apply the page again");
-    } else if (auto& write = std::get<WriteJob>(job); write.wrote) {
-      write.result.outcome = WriteOutcome::kUnknown;
-      write.result.items.clear();
-      write.result.status = absl::DeadlineExceededError(
-          absl::StrCat("outcome unknown (", failure.message(), "): ask for operation ",
-                       write.operation.ToString(), " once the store is back"));
-    }
-    AnswerJob(job);
-  }
+  AnswerJob(job);
+}
+
+void LocalStore::Fence(const absl::Status& reason) {
+  MutexLock lock(mutex_);
+  fenced_ = std::string(ToStd(reason.message()));
 }
 
 absl::Status LocalStore::LookUp(std::vector<Job>& group, GroupLog& log) {

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "lib/base/callback.h"
 #include "lib/base/rendezvous.h"
 
 namespace aimem {
@@ -37,6 +38,12 @@ std::string_view WriteOutcomeName(WriteOutcome outcome) {
 }
 
 WriteResult Store::Write(WriteBatch batch, const WriteOptions& options) {
+  if (absl::Status status = CheckMayWait(this); !status.ok()) {
+    WriteResult refused;
+    refused.outcome = WriteOutcome::kRejected;
+    refused.status = std::move(status);
+    return refused;
+  }
   Rendezvous<WriteResult> answer;
   WriteAsync(std::move(batch), options,
              [answer](WriteResult result) mutable { answer.Put(std::move(result)); });
@@ -44,6 +51,9 @@ WriteResult Store::Write(WriteBatch batch, const WriteOptions& options) {
 }
 
 ApplyResult Store::Apply(ChangePage page) {
+  ApplyResult refused;
+  refused.status = CheckMayWait(this);
+  if (!refused.status.ok()) return refused;
   Rendezvous<ApplyResult> answer;
   Apply(std::move(page), [answer](ApplyResult result) mutable { answer.Put(std::move(result)); });
   return answer.Take();
