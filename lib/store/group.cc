@@ -83,6 +83,7 @@ LocalStore::Task LocalStore::AwaitTurn() {
     absl::Duration wait = busy_ ? absl::InfiniteDuration() : lazy_deadline_ - now;
     if (options_.listener != nullptr) wait = std::min(wait, next_look_ - now);
     if (dirty_) wait = std::min(wait, kIdleBeforeMaintenance);
+    if (unmarked_ && !closing_) wait = std::min(wait, next_plan_ - now);
     if (wait == absl::InfiniteDuration()) {
       work_.Wait(mutex_);
     } else {
@@ -99,7 +100,8 @@ void LocalStore::ReturnTurn(bool wrote) {
     // A group has seen what others wrote.
     next_look_ = last_group_ + kLookInterval;
     // The first write after a rest: the writer thread has to look after it later.
-    if (!dirty_ || retention_plan_) work_.NotifyOne();
+    const bool plan = retention_plan_ || last_group_ >= next_plan_;
+    if (!dirty_ || plan) work_.NotifyOne();
     dirty_ = true;
     unmarked_ = true;
   }

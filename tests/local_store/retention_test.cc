@@ -1,29 +1,71 @@
-// The log forgets what is older than its retention, and readers of changes do not notice.
+// The log forgets what came too long ago, whatever the clocks say, and readers of changes do not
+// notice.
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <memory>
 #include <string>
-#include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "aimem/backends/ephemeral.h"
 #include "aimem/store.h"
+#include "lib/base/mutex.h"
+#include "tests/local_store/eventually.h"
+#include "tests/local_store/hooked_backend.h"
 
 namespace aimem {
 namespace {
 
-/// Days pass when the test says so; waiting is real.
-class DayClock : public Clock {
+using testing::Eventually;
+using testing::HookedBackend;
+
+constexpr absl::Duration kDay = absl::Hours(24);
+constexpr absl::Duration kYear = 365 * kDay;
+
+/// Time passes when the test says so; the wall clock jumps besides.
+class TestClock : public Clock {
  public:
   absl::Time Now() override {
-    return absl::FromUnixSeconds(1'750'000'000) + absl::Hours(24) * day_.load();
+    MutexLock lock(mutex_);
+    return absl::FromUnixSeconds(1'750'000'000) + passed_ + jumped_;
   }
-  absl::Duration Monotonic() override { return SystemClock().Monotonic(); }
-  void SetDay(int day) { day_ = day; }
+  absl::Duration Monotonic() override {
+    MutexLock lock(mutex_);
+    return SystemClock().Monotonic() + passed_;
+  }
+  void Pass(absl::Duration time) {
+    MutexLock lock(mutex_);
+    passed_ += time;
+  }
+  void Jump(absl::Duration by) {
+    MutexLock lock(mutex_);
+    jumped_ += by;
+  }
 
  private:
-  std::atomic<int> day_ = 0;
+  Mutex mutex_;
+  absl::Duration passed_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration jumped_ ABSL_GUARDED_BY(mutex_);
+};
+
+class Warnings : public LogSink {
+ public:
+  void Log(LogLevel level, std::string_view message) override {
+    MutexLock lock(mutex_);
+    if (level == LogLevel::kWarning) lines_.emplace_back(message);
+  }
+  bool Contain(const std::string& text) {
+    MutexLock lock(mutex_);
+    for (const std::string& line : lines_) {
+      if (line.find(text) != std::string::npos) return true;
+    }
+    return false;
+  }
+
+ private:
+  Mutex mutex_;
+  std::vector<std::string> lines_ ABSL_GUARDED_BY(mutex_);
 };
 
 std::int64_t CommitsInLog(Store& store) {
@@ -32,31 +74,58 @@ std::int64_t CommitsInLog(Store& store) {
   return report->commits;
 }
 
-TEST(LogRetention, IdleWriterDropsOldCommitsAndKeepsTheState) {
-  DayClock clock;
-  auto opened = OpenEphemeralStore(nullptr, {.environment = {.clock = &clock}});
-  ASSERT_TRUE(opened.ok());
-  Store& store = **opened;
-  const auto put = [&](int i) {
-    return store.Write(
-        {{PutMemory{.title = absl::StrCat("t", i), .content = "c", .tier = Tier::kLong}}});
-  };
-  for (int day = 0; day < 20; ++day) {
-    clock.SetDay(day);
-    ASSERT_TRUE(put(day).status.ok());
+class LogRetention : public ::testing::Test {
+ protected:
+  std::unique_ptr<Store> Open(StoreOptions options = {}) {
+    options.environment = {.clock = &clock_, .log = &warnings_};
+    transactions_ = 0;
+    auto store = OpenLocalStore(
+        std::make_unique<HookedBackend>(OpenEphemeralBackend(disk_),
+                                        testing::Hooks{.committed = [this] { ++transactions_; }}),
+        options);
+    EXPECT_TRUE(store.ok()) << store.status();
+    return *std::move(store);
   }
-  const auto root = store.Digest();
-  while (CommitsInLog(store) > 8) std::this_thread::yield();
+  void Put(Store& store, std::size_t bytes = 1) {
+    const WriteResult result = store.Write({{PutMemory{.title = absl::StrCat("t", ++puts_),
+                                                       .content = std::string(bytes, 'c'),
+                                                       .tier = Tier::kLong}}});
+    ASSERT_TRUE(result.status.ok()) << result.status;
+  }
+  /// A day, a write, and what the store then does about its log: two transactions.
+  void LiveADay(Store& store, std::size_t bytes = 1) {
+    clock_.Pass(kDay);
+    const int before = transactions_;
+    Put(store, bytes);
+    ASSERT_TRUE(Eventually([&] { return transactions_ == before + 2; }));
+  }
+  /// One command: a process that opens the store, writes once and ends.
+  void RunCommand(StoreOptions options = {}) {
+    const std::unique_ptr<Store> store = Open(options);
+    Put(*store);
+    ASSERT_TRUE(store->Close().ok());
+  }
+
+  TestClock clock_;
+  Warnings warnings_;
+  std::shared_ptr<EphemeralDisk> disk_ = std::make_shared<EphemeralDisk>();
+  std::atomic<int> transactions_ = 0;
+  int puts_ = 0;
+};
+
+TEST_F(LogRetention, AnOpenStoreDropsOldCommitsAndKeepsTheState) {
+  const std::unique_ptr<Store> store = Open();
+  for (int day = 0; day < 20; ++day) LiveADay(*store);
+  const auto root = store->Digest();
   // Of days 0 to 19 those of the last seven stay, and the one that is just as old.
-  EXPECT_EQ(CommitsInLog(store), 8);
-  EXPECT_EQ(store.Digest()->sums[0].sum, root->sums[0].sum);
-  EXPECT_EQ(store.Info()->vector.begin()->second, 20u);
+  EXPECT_EQ(CommitsInLog(*store), 8);
+  EXPECT_EQ(store->Info()->vector.begin()->second, 20u);
 
   // A reader who lacks more than the log holds is given states, and ends equal.
-  auto copy = OpenEphemeralStore(nullptr, {.environment = {.clock = &clock}});
+  auto copy = OpenEphemeralStore(nullptr, {.environment = {.clock = &clock_}});
   ChangeCursor cursor = ChangeCursor::After({});
   for (bool end = false; !end;) {
-    auto page = store.ReadChanges(cursor, {.items = 3});
+    auto page = store->ReadChanges(cursor, {.items = 3});
     ASSERT_TRUE(page.ok()) << page.status();
     cursor = page->next;
     end = page->end;
@@ -64,31 +133,152 @@ TEST(LogRetention, IdleWriterDropsOldCommitsAndKeepsTheState) {
   }
   EXPECT_EQ((*copy)->Digest()->sums[0].sum, root->sums[0].sum);
   EXPECT_TRUE((*copy)->Close().ok());
-  EXPECT_TRUE(store.Close().ok());
+  EXPECT_TRUE(store->Close().ok());
 }
 
-TEST(LogRetention, TheLastCommitOfAStreamStaysHoweverOld) {
-  DayClock clock;
-  auto disk = std::make_shared<EphemeralDisk>();
-  auto first = OpenEphemeralStore(disk, {.environment = {.clock = &clock}});
-  for (int i = 0; i < 5; ++i) {
-    ASSERT_TRUE(
-        (*first)->Write({{PutMemory{.title = absl::StrCat(i), .content = "c"}}}).status.ok());
+TEST_F(LogRetention, CommitsOfAClockFarAheadGoLikeAllOthers) {
+  const std::unique_ptr<Store> store = Open();
+  clock_.Jump(73 * kYear);
+  for (int day = 0; day < 5; ++day) LiveADay(*store);
+  clock_.Jump(-73 * kYear);
+  for (int day = 0; day < 15; ++day) LiveADay(*store);
+  EXPECT_EQ(CommitsInLog(*store), 8);
+  EXPECT_TRUE(store->Close().ok());
+}
+
+TEST_F(LogRetention, AClockThatJumpsAheadCutsNothing) {
+  {
+    const std::unique_ptr<Store> store = Open();
+    for (int day = 0; day < 5; ++day) LiveADay(*store);
+    clock_.Jump(10 * kYear);
+    LiveADay(*store);
+    EXPECT_EQ(CommitsInLog(*store), 6);
+    EXPECT_TRUE(store->Close().ok());
   }
-  ASSERT_TRUE((*first)->Close().ok());
-  clock.SetDay(400);
-  auto store = OpenEphemeralStore(disk, {.environment = {.clock = &clock}});
-  // Something has to be written before the writer looks after the log.
-  ASSERT_TRUE((*store)->Write({{PutMemory{.title = "new", .content = "c"}}}).status.ok());
-  while (CommitsInLog(**store) > 1) std::this_thread::yield();
-  EXPECT_EQ(CommitsInLog(**store), 1);
-  EXPECT_EQ((*store)->Info()->vector.begin()->second, 6u);
-  EXPECT_TRUE((*store)->Close().ok());
+  for (int i = 0; i < 5; ++i) {
+    clock_.Jump(10 * kYear);
+    RunCommand();
+  }
+  EXPECT_EQ(CommitsInLog(*Open()), 11);
 }
 
-TEST(LogRetention, UnderADayIsRefused) {
-  const auto store = OpenEphemeralStore(nullptr, {.log_retention = absl::Hours(23)});
-  EXPECT_EQ(store.status().code(), absl::StatusCode::kInvalidArgument);
+TEST_F(LogRetention, ShortCommandsCutTheLogToo) {
+  for (int i = 0; i < 60; ++i) {
+    clock_.Pass(absl::Hours(6));
+    RunCommand();
+  }
+  // Each counted one step, of which there are 32 and one to be sure.
+  EXPECT_EQ(CommitsInLog(*Open()), 33);
+}
+
+TEST_F(LogRetention, ShortCommandsInBetweenWriteNothingAboutTheLog) {
+  RunCommand();
+  for (int i = 0; i < 5; ++i) {
+    clock_.Pass(absl::Hours(1));
+    RunCommand();
+    EXPECT_EQ(transactions_, 1);
+  }
+  clock_.Pass(absl::Hours(1));
+  RunCommand();
+  EXPECT_EQ(transactions_, 2);
+}
+
+TEST_F(LogRetention, AClockThatWasSetBackIsCountedAnew) {
+  for (int i = 0; i < 10; ++i) {
+    clock_.Pass(absl::Hours(6));
+    RunCommand();
+  }
+  clock_.Jump(-10 * kYear);
+  for (int i = 0; i < 60; ++i) {
+    clock_.Pass(absl::Hours(6));
+    RunCommand();
+  }
+  EXPECT_EQ(CommitsInLog(*Open()), 33);
+}
+
+TEST_F(LogRetention, TheLastCommitOfAStreamStaysHoweverOld) {
+  std::unique_ptr<Store> store = Open();
+  for (int i = 0; i < 5; ++i) Put(*store);
+  ASSERT_TRUE(store->Close().ok());
+  // Another history, which leaves the first as it is.
+  auto other = OpenEphemeralStore(nullptr, {.environment = {.clock = &clock_}});
+  store = Open();
+  for (int day = 0; day < 20; ++day) {
+    Put(**other);
+    clock_.Pass(kDay);
+    const int before = transactions_;
+    ASSERT_TRUE(store->Apply(*(*other)->ReadChanges(ChangeCursor::After(store->Info()->vector)))
+                    .status.ok());
+    ASSERT_TRUE(Eventually([&] { return transactions_ == before + 2; }));
+  }
+  EXPECT_EQ(CommitsInLog(*store), 9);
+  EXPECT_EQ(store->Info()->vector.size(), 2u);
+  EXPECT_TRUE(store->Close().ok());
+  EXPECT_TRUE((*other)->Close().ok());
+}
+
+TEST_F(LogRetention, WhatSomebodyLacksStaysUntilTheLogIsTooLarge) {
+  VersionVector held;
+  StoreOptions options{.quorum = 1};
+  options.held_by_all = [&] { return held; };
+  {
+    const std::unique_ptr<Store> store = Open(options);
+    for (int day = 0; day < 12; ++day) LiveADay(*store, 60'000);
+    EXPECT_EQ(CommitsInLog(*store), 12) << "nobody else is known to hold anything";
+    EXPECT_TRUE(store->Close().ok());
+  }
+  // Twelve times 60,000 bytes are more than 70 %.
+  options.log_max_bytes = 1'000'000 / 10 * 11;
+  {
+    const std::unique_ptr<Store> store = Open(options);
+    for (int day = 0; day < 3; ++day) LiveADay(*store, 60'000);
+    EXPECT_EQ(CommitsInLog(*store), 15);
+    EXPECT_TRUE(warnings_.Contain("may take 1100000"));
+    for (int day = 0; day < 10; ++day) LiveADay(*store, 60'000);
+    EXPECT_EQ(CommitsInLog(*store), 18) << "18 times 60,000 bytes, and what commits need besides";
+    EXPECT_TRUE(store->Close().ok());
+  }
+}
+
+TEST_F(LogRetention, TheLastDayStaysWhateverItTakes) {
+  const std::unique_ptr<Store> store = Open({.log_max_bytes = 1 << 20});
+  for (int day = 0; day < 3; ++day) LiveADay(*store, 60'000);
+  // 40 commits of one moment are more than twice the bound.
+  for (int i = 0; i < 40; ++i) Put(*store, 60'000);
+  clock_.Pass(absl::Hours(6));
+  const int before = transactions_;
+  Put(*store);
+  ASSERT_TRUE(Eventually([&] { return transactions_ == before + 2; }));
+  EXPECT_GE(CommitsInLog(*store), 41);
+  EXPECT_TRUE(warnings_.Contain("younger than a day"));
+  for (int day = 0; day < 3; ++day) LiveADay(*store);
+  EXPECT_LE(CommitsInLog(*store), 4);
+  EXPECT_TRUE(store->Close().ok());
+}
+
+TEST_F(LogRetention, AProcessBesideTheMemberCutsNothing) {
+  {
+    const std::unique_ptr<Store> member = Open({.quorum = 2});
+    Put(*member);
+    ASSERT_TRUE(member->Close().ok());
+  }
+  for (int i = 0; i < 60; ++i) {
+    clock_.Pass(absl::Hours(6));
+    const std::unique_ptr<Store> beside = Open();
+    EXPECT_EQ(beside->Write({{PutMemory{.title = absl::StrCat(i), .content = "c"}}}).outcome,
+              WriteOutcome::kPending);
+    ASSERT_TRUE(beside->Close().ok());
+  }
+  EXPECT_EQ(CommitsInLog(*Open()), 61);
+}
+
+TEST_F(LogRetention, BoundsAreChecked) {
+  for (const StoreOptions& options :
+       {StoreOptions{.log_retention = absl::Hours(23)}, StoreOptions{.log_max_bytes = 1'000},
+        StoreOptions{.log_max_bytes = -1}}) {
+    EXPECT_EQ(OpenEphemeralStore(nullptr, options).status().code(),
+              absl::StatusCode::kInvalidArgument);
+  }
 }
 
 }  // namespace
