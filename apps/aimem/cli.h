@@ -216,6 +216,7 @@ struct ServeCommand {
   std::string replication_advertise, replication_ca, replication_cert, replication_key;
   std::int64_t max_clock_ahead_seconds = 60;
   std::int64_t shutdown_grace_seconds = 30;
+  std::int64_t log_max_bytes = 0;
   bool insecure = false;
   bool verbose = false;
 };

@@ -434,6 +434,9 @@ class Commands {
             "Execute no writes while the clock is further ahead of the others [60]");
     Integer(command, "--shutdown-grace-secs", o.shutdown_grace_seconds,
             "How long requests and calls may take to end [30]");
+    Integer(command, "--log-max-bytes", o.log_max_bytes,
+            "Bytes of the log beyond which members that are away are no longer waited for, though "
+            "never within a day; 0: no bound [0]");
     command.add_flag("--verbose", o.verbose, "Log more than warnings");
   }
 

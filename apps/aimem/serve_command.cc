@@ -130,9 +130,11 @@ absl::StatusOr<ReplicationOptions> MakeReplicationOptions(const ServeCommand& co
 }
 
 absl::StatusOr<std::unique_ptr<ReplicatedStore>> OpenMember(const std::string& url,
+                                                            std::int64_t log_max_bytes,
                                                             const ReplicationOptions& replication,
                                                             LogSink& log) {
   StoreOptions store;
+  store.log_max_bytes = log_max_bytes;
   store.environment.log = &log;
   AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, OpenBackend(url));
   return OpenReplicatedStore(std::move(backend), store, replication);
@@ -151,7 +153,7 @@ absl::StatusOr<std::unique_ptr<ReplicatedStore>> OpenMember(const ServeCommand& 
         command.port + kReplicationPortOffset, command.port, kReplicationPortOffset));
   }
   if (!flexible || !impossible) {
-    auto member = OpenMember(url, replication, log);
+    auto member = OpenMember(url, command.log_max_bytes, replication, log);
     if (member.ok() || !absl::IsUnavailable(member.status())) return member;
     if (!flexible) {
       return Annotate(member.status(), command.replication_listen
@@ -163,7 +165,7 @@ absl::StatusOr<std::unique_ptr<ReplicatedStore>> OpenMember(const ServeCommand& 
   }
   const std::size_t colon = replication.listen.rfind(':');
   replication.listen = replication.listen.substr(0, colon) + ":0";
-  return OpenMember(url, replication, log);
+  return OpenMember(url, command.log_max_bytes, replication, log);
 }
 
 void ExpireInBackground(Store& store, LogSink& log) {

@@ -103,7 +103,7 @@ void LocalStore::ReturnTurn(bool wrote) {
     const bool plan = retention_plan_ || last_group_ >= next_plan_;
     if (!dirty_ || plan) work_.NotifyOne();
     dirty_ = true;
-    unmarked_ = true;
+    unmarked_ = unmarked_ || durable_;
   }
   if (closing_) readers_.NotifyAll();
   if (options_.environment.executor == nullptr) {
@@ -307,6 +307,7 @@ void LocalStore::WriteGroup() {
   } catch (...) {
     EndThrownGroup(taken, StatusOfException());
   }
+  durable_ = taken.stage == Stage::kDurable;
 }
 
 void LocalStore::EndThrownGroup(Group& group, const absl::Status& thrown) {

@@ -633,7 +633,8 @@ absl::Status LocalStore::CloseWithin(absl::Duration grace) {
 
 bool LocalStore::Idle() const {
   const bool by_executor = options_.environment.executor != nullptr;
-  const bool written = by_executor ? queue_.empty() && lazy_.empty() : writer_ended_;
+  const bool written =
+      by_executor ? queue_.empty() && lazy_.empty() && stream_jobs_.empty() : writer_ended_;
   return written && !busy_ && long_work_ == 0 && active_reads_ == 0;
 }
 
@@ -680,6 +681,7 @@ void LocalStore::AbandonToParent() {
   leave(selections_);
   leave(pages_);
   leave(queue_);
+  leave(stream_jobs_);
   leave(lazy_);
   leave(fenced_);
   leave(lost_);

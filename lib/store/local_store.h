@@ -249,7 +249,7 @@ class LocalStore final : public MemberStore {
   Task AwaitTurn() ABSL_LOCKS_EXCLUDED(mutex_);
   /// Take the turn if it is free and there is something to write.
   bool TakeTurn() ABSL_LOCKS_EXCLUDED(mutex_);
-  void ReturnTurn(bool wrote) ABSL_LOCKS_EXCLUDED(mutex_);
+  void ReturnTurn(bool wrote) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
   void RunPosted();
   [[nodiscard]] bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Move what waits into the group, as much as may share a transaction.
@@ -298,8 +298,8 @@ class LocalStore final : public MemberStore {
   /// Take the jobs from `first` on out of the group again: they wait for what is done to a stream.
   void PutBack(Group& group, std::size_t first) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Whose data it is, once that is known; an error if it is another's now.
-  absl::Status CheckWhose(const Streams& streams)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status CheckWhose(const Streams& streams) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// What an idle writer does: checkpoint.
   void Maintain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
@@ -334,7 +334,7 @@ class LocalStore final : public MemberStore {
   /// After an unknown commit: recover, look every operation up, answer.
   void ResolveUnknown(std::vector<Job>& group, GroupLog& log, const absl::Status& failure)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
-  absl::Status LookUp(std::vector<Job>& group, GroupLog& log);
+  absl::Status LookUp(std::vector<Job>& group, GroupLog& log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   absl::Status Recover() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status RecoverIfFenced() ABSL_LOCKS_EXCLUDED(mutex_);
   void Log(LogLevel level, std::string_view message) const;
@@ -388,9 +388,10 @@ class LocalStore final : public MemberStore {
   std::string fenced_ ABSL_GUARDED_BY(mutex_);
   absl::Status lost_ ABSL_GUARDED_BY(mutex_);  // what nobody has been told
 
-  Id128 member_ ABSL_GUARDED_BY(turn_);  // whose data this is; zero: not known yet
+  Id128 member_ ABSL_GUARDED_BY(turn_);              // whose data this is; zero: not known yet
+  bool durable_ ABSL_GUARDED_BY(turn_) = false;      // the last group is
   std::uint64_t quorum_ ABSL_GUARDED_BY(turn_) = 0;  // W, as the data says
-  StoreState told_ ABSL_GUARDED_BY(turn_);        // what the listener knows
+  StoreState told_ ABSL_GUARDED_BY(turn_);           // what the listener knows
   bool looked_ ABSL_GUARDED_BY(turn_) = false;       // `foreign_` and `told_` are what was found
   std::optional<std::uint64_t> foreign_ ABSL_GUARDED_BY(turn_);  // ForeignCommits, at the last look
   absl::Duration next_blind_look_ ABSL_GUARDED_BY(turn_);        // where the backend cannot tell

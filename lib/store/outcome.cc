@@ -57,10 +57,11 @@ void LocalStore::Tell(StoreState state, std::vector<DurableCommit> commits) {
   if (options_.listener == nullptr || (commits.empty() && state == told_)) return;
   told_ = std::move(state);
   const CallbackScope scope(static_cast<const Store*>(this));
-  const absl::Status thrown = Contain([&, &told = told_] {
-    options_.listener->OnDurable(told, std::move(commits));
-  });
-  if (!thrown.ok()) LogThrown("the listener", thrown);
+  try {
+    options_.listener->OnDurable(told_, std::move(commits));
+  } catch (...) {
+    LogThrown("the listener", StatusOfException());
+  }
 }
 
 void LocalStore::TellGroup(GroupLog& log) {

@@ -28,15 +28,17 @@ void LocalStore::YieldStream(std::uint64_t stream, const StreamHead& common, Str
 // -- The queue ------------------------------------------------------------------------------------
 
 void LocalStore::EnqueueStreamJob(StreamJob job) {
-  {
+  absl::Status refused = CheckProcess();
+  if (refused.ok()) {
     MutexLock lock(mutex_);
     if (!closing_) {
       stream_jobs_.push_back(std::move(job));
       Wake();
       return;
     }
+    refused = absl::UnavailableError("the store is closed");
   }
-  std::move(job.done)(absl::UnavailableError("the store is closed"));
+  Call(std::move(job.done), absl::StatusOr<StoreState>(std::move(refused)));
 }
 
 std::optional<LocalStore::StreamJob> LocalStore::TakeStreamJob() {
@@ -48,7 +50,9 @@ std::optional<LocalStore::StreamJob> LocalStore::TakeStreamJob() {
 }
 
 void LocalStore::FailStreamJobs(const absl::Status& status) {
-  while (std::optional<StreamJob> job = TakeStreamJob()) std::move(job->done)(status);
+  while (std::optional<StreamJob> job = TakeStreamJob()) {
+    Call(std::move(job->done), absl::StatusOr<StoreState>(status));
+  }
 }
 
 void LocalStore::PutBack(Group& group, std::size_t first) {
@@ -66,11 +70,6 @@ void LocalStore::PutBack(Group& group, std::size_t first) {
 
 // -- Whose data it is -----------------------------------------------------------------------------
 
-void LocalStore::Fence(const absl::Status& why) {
-  MutexLock lock(mutex_);
-  fenced_ = std::string(why.message().data(), why.message().size());
-}
-
 absl::Status LocalStore::CheckWhose(const Streams& streams) {
   absl::Status status = CheckMember(streams, member_);
   if (status.ok()) {
@@ -85,6 +84,21 @@ absl::Status LocalStore::CheckWhose(const Streams& streams) {
 // -- The transaction ------------------------------------------------------------------------------
 
 void LocalStore::WriteStreamJob(StreamJob job, std::unique_ptr<Transaction> transaction) {
+  absl::StatusOr<StoreState> state = absl::UnavailableError("not done");
+  try {
+    state = CommitStreamJob(job, std::move(transaction));
+  } catch (...) {
+    // Whether it was committed is not known.
+    const absl::Status thrown = StatusOfException();
+    LogThrown("what was done to a stream", thrown);
+    Fence(thrown);
+    state = absl::UnavailableError(absl::StrCat("outcome unknown (", thrown.message(), "): retry"));
+  }
+  Call(std::move(job.done), std::move(state));
+}
+
+absl::StatusOr<StoreState> LocalStore::CommitStreamJob(const StreamJob& job,
+                                                       std::unique_ptr<Transaction> transaction) {
   GroupLog log;
   absl::Status status;
   {
@@ -104,10 +118,10 @@ void LocalStore::WriteStreamJob(StreamJob job, std::unique_ptr<Transaction> tran
   } else if (committed.outcome == CommitOutcome::kNotDone) {
     status = committed.status;
   }
-  if (!status.ok()) return std::move(job.done)(std::move(status));
+  if (!status.ok()) return status;
   StoreState state = log.streams.State();
   TellGroup(log);
-  std::move(job.done)(std::move(state));
+  return state;
 }
 
 absl::Status LocalStore::ExecuteStreamJob(const StreamJob& job, Rows& rows, GroupLog& log) {

@@ -150,7 +150,7 @@ TEST(StoreLife, CallbackThatThrowsIsLoggedAndTheOthersAreAnswered) {
 
 class ThrowingListener : public CommitListener {
  public:
-  void OnDurable(const VersionVector&, std::vector<DurableCommit>) override {
+  void OnDurable(const StoreState&, std::vector<DurableCommit>) override {
     throw std::runtime_error("a listener's mistake");
   }
 };

@@ -21,7 +21,7 @@ using testing::HookedBackend;
 using testing::Hooks;
 
 WriteBatch OnePut(const std::string& title, std::size_t bytes = 7) {
-  return {{PutMemory{.title = title, .content = std::string(bytes, 'c'), .namespace_ = "n"}}};
+  return {{PutMemory{.namespace_ = "n", .title = title, .content = std::string(bytes, 'c')}}};
 }
 WriteBatch Forget() { return {{ForgetMemories{.namespace_ = "n"}}}; }
 

@@ -21,7 +21,7 @@ using testing::Eventually;
 using testing::HookedBackend;
 
 constexpr absl::Duration kDay = absl::Hours(24);
-constexpr absl::Duration kYear = 365 * kDay;
+constexpr absl::Duration kYear = absl::Hours(24 * 365);
 
 /// Time passes when the test says so; the wall clock jumps besides.
 class TestClock : public Clock {
