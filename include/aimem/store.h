@@ -29,8 +29,9 @@ using WriteCallback = absl::AnyInvocable<void(WriteResult) &&>;
 ///
 /// A store lives in the process that opened it. In the child of a fork every call answers
 /// kFailedPrecondition, and destroying it touches neither the data nor the parent's store: open it
-/// again there. (A forked child of a process with threads may do little before it executes another
-/// program; that is the platform's rule, not the store's.)
+/// again there, over SQLite after the child has executed a program. (SQLite counts the locks of a
+/// file in memory, which a child inherits without having the locks; and a forked child of a process
+/// with threads may do little before it executes another program anyway.)
 class Store {
  public:
   /// Closes, and waits for calls in progress as long as they take, since they use the object.

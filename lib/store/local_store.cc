@@ -686,6 +686,8 @@ void LocalStore::AbandonToParent() {
   leave(fenced_);
   leave(lost_);
   leave(told_);
+  leave(retention_);
+  leave(retention_plan_);
 }
 
 }  // namespace store

@@ -13,6 +13,8 @@
 #include "lib/log/grammar.h"
 #include "lib/merge/join.h"
 #include "lib/model/view.h"
+#include "lib/store/meta.h"
+#include "lib/store/retention.h"
 #include "tests/recall/rows.h"
 
 namespace aimem::store {
@@ -310,21 +312,32 @@ TEST_F(Changes, AScanCutFromTheLogStartsAgain) {
 }
 
 TEST_F(Changes, AScanNotesTheVectorOfAnEarlierTime) {
-  // Their clocks read 2, 4, 6 counts of the same millisecond: all are before it, or none.
   for (const char* id : {"a", "b", "c"}) history_.Commit(1, id);
-  ChangeCursor cursor = ChangeCursor::Everything();
-  cursor.log_from = absl::UnixEpoch();
-  const ChangePage all = Read(cursor);
-  EXPECT_EQ(all.adopt, (VersionVector{{1, 1}}));
-  EXPECT_THAT(Describe(all.commits), ElementsAre("1:1"));
-  EXPECT_FALSE(all.end);
-  EXPECT_THAT(Describe(Read(all.next).commits), ElementsAre("1:2", "1:3"));
-  cursor.log_from = absl::UnixEpoch() + absl::Milliseconds(1);
-  EXPECT_EQ(Read(cursor).adopt, (VersionVector{{1, 3}}));
+  const auto at = [](int hours) { return absl::UnixEpoch() + absl::Hours(hours); };
+  const auto read_from = [&](absl::Time time) {
+    ChangeCursor cursor = ChangeCursor::Everything();
+    cursor.log_from = time;
+    return Read(cursor);
+  };
+  // Nothing is known of when they came.
+  EXPECT_EQ(read_from(at(9)).adopt, (VersionVector{{1, 1}}));
+  WriteSet marks;
+  marks.meta.emplace_back(kMetaLogMarks,
+                          EncodeLogMarks({.counted_from = at(3),
+                                          .marks = {{.at = at(1), .moved = {{1, 1}}},
+                                                    {.at = at(2), .moved = {{1, 2}}},
+                                                    {.at = at(3), .moved = {{1, 3}}}}}));
+  rows_.Put(marks);
+  const ChangePage some = read_from(at(2) + absl::Minutes(1));
+  EXPECT_EQ(some.adopt, (VersionVector{{1, 2}}));
+  EXPECT_THAT(Describe(some.commits), ElementsAre("1:2"));
+  EXPECT_FALSE(some.end);
+  EXPECT_THAT(Describe(Read(some.next).commits), ElementsAre("1:3"));
+  EXPECT_EQ(read_from(at(9)).adopt, (VersionVector{{1, 3}}));
+  EXPECT_EQ(read_from(at(0)).adopt, (VersionVector{{1, 1}}));
   // As far back as the log reaches.
   CutLog(1, 2);
-  cursor.log_from = absl::UnixEpoch();
-  EXPECT_EQ(Read(cursor).adopt, (VersionVector{{1, 2}}));
+  EXPECT_EQ(read_from(at(0)).adopt, (VersionVector{{1, 2}}));
 }
 
 TEST_F(Changes, LimitsOfPagesAreChecked) {
