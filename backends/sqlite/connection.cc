@@ -234,8 +234,10 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const Place& place,
       access == Access::kImmutable ? ToUri(place.path, "immutable=1") : place.path;
   const char* vfs = place.vfs.empty() ? nullptr : place.vfs.c_str();
   sqlite3_vfs* const below = sqlite3_vfs_find(vfs);
-  if (access == Access::kWrite && place.sync_writes && below != nullptr) {
-    connection->log_vfs_ = std::make_unique<LogVfs>(below);
+  // A connection for reading too checkpoints, if it is the last that closes.
+  if (access != Access::kImmutable && below != nullptr) {
+    const bool gathers = access == Access::kWrite && place.sync_writes;
+    connection->log_vfs_ = std::make_unique<LogVfs>(below, gathers);
     vfs = connection->log_vfs_->name();
   }
   const int code = sqlite3_open_v2(name.c_str(), &connection->handle_, OpenFlags(access), vfs);

@@ -163,7 +163,7 @@ class Connection {
 
   const Place place_;
   const Access access_;
-  std::unique_ptr<LogVfs> log_vfs_;  ///< Of a connection that writes, if it syncs.
+  std::unique_ptr<LogVfs> log_vfs_;  ///< Of all but those that read without locks.
   sqlite3* handle_ = nullptr;
   std::array<sqlite3_stmt*, static_cast<std::size_t>(Sql::kCount)> statements_{};
   absl::Duration deadline_;  ///< On the monotonic clock.

@@ -1,6 +1,7 @@
 #include "backends/sqlite/log_file.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -19,6 +20,11 @@ constexpr sqlite3_int64 kFrame = 24 + 4096;
 constexpr sqlite3_int64 kGrowsFrom = 128 << 10;
 constexpr sqlite3_int64 kRoom = 64 << 10;
 constexpr sqlite3_int64 kGrowBy = 256 << 10;
+
+// Of the index: https://www.sqlite.org/walformat.html#the_wal_index_file_format
+constexpr int kIndexBytes = 32 << 10;        ///< Its first block.
+constexpr std::size_t kLastFrameWord = 4;    ///< mxFrame
+constexpr std::size_t kBackfilledWord = 24;  ///< nBackfill
 
 sqlite3_file* LogFile(Connection& connection) {
   sqlite3_file* file = nullptr;
@@ -63,6 +69,19 @@ absl::Status MakeDurable(Connection& connection) {
   if (file != nullptr) code = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
   if (code != SQLITE_OK) return connection.Error(code, "emptying the log of");
   return absl::OkStatus();
+}
+
+bool LogIndexIsSound(Connection& connection) {
+  // Without a log there is no index, and asking for it would make one.
+  if (LogFile(connection) == nullptr) return true;
+  sqlite3_file* file = nullptr;
+  sqlite3_file_control(connection.handle(), "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  if (file == nullptr || file->pMethods == nullptr || file->pMethods->iVersion < 2) return true;
+  void volatile* memory = nullptr;
+  const int code = file->pMethods->xShmMap(file, 0, kIndexBytes, /*extend=*/0, &memory);
+  if (code != SQLITE_OK || memory == nullptr) return true;
+  const auto* words = static_cast<const volatile std::uint32_t*>(memory);
+  return words[kBackfilledWord] <= words[kLastFrameWord];
 }
 
 void GrowLog(Connection& connection) {

@@ -11,6 +11,12 @@ namespace aimem::sqlite {
 /// is seen; it can be repeated.
 absl::Status MakeDurable(Connection& connection);
 
+/// False if the index of the log, which all processes share, says that more of the log is in the
+/// database than there is of it: commits that were acknowledged will then be left out of the
+/// database, and go with the log. What is in file and log is sound still. While a log begins anew
+/// that is so for a moment, hence asked under the write lock, or more than once.
+bool LogIndexIsSound(Connection& connection);
+
 /// Give the log room ahead of what is written to it: a sync of bytes that lie where the file had
 /// some already need not write a new length as well. Only inside a transaction that writes. A log
 /// that cannot be made longer stays as it is.

@@ -12,9 +12,12 @@ namespace {
 constexpr int kFrameBytes = 24 + 4096;
 /// In one piece. SQLite's files take less than 128 KB at once.
 constexpr int kGatheredMax = 30 * kFrameBytes;
-/// The lock that a writer holds while its transaction lasts.
-/// https://www.sqlite.org/walformat.html#wal_locks
-constexpr int kWriteLock = 0;
+// The locks. https://www.sqlite.org/walformat.html#wal_locks
+constexpr int kWriteLock = 0;  ///< Held by a writer while its transaction lasts.
+constexpr int kCheckpointLock = 1;
+constexpr int kDatabaseLock = 3;  ///< Shared by readers that need nothing of the log.
+constexpr int kLogLocks = 4;      ///< The first of those of the other readers …
+constexpr int kLogLockCount = SQLITE_SHM_NLOCK - kLogLocks;  ///< … and how many there are.
 
 /// An open database or its log. The file of the VFS below follows it in memory.
 struct File {
@@ -28,13 +31,15 @@ struct File {
   /// the transaction ends.
   int lost = SQLITE_OK;
   sqlite3_int64 lost_from = 0;
+  bool checkpoints = false;  ///< Of a database: holds kCheckpointLock, and kDatabaseLock with it.
 };
 
 File& FileOf(sqlite3_file* file) { return *reinterpret_cast<File*>(file); }
 sqlite3_file* Below(sqlite3_file* file) {
   return reinterpret_cast<sqlite3_file*>(&FileOf(file) + 1);
 }
-sqlite3_vfs* Below(sqlite3_vfs* vfs) { return static_cast<sqlite3_vfs*>(vfs->pAppData); }
+const LogVfs& VfsOf(sqlite3_vfs* vfs) { return *static_cast<const LogVfs*>(vfs->pAppData); }
+sqlite3_vfs* Below(sqlite3_vfs* vfs) { return VfsOf(vfs).below(); }
 
 int WriteGathered(File& log) {
   if (log.bytes == 0) return log.lost;
@@ -139,11 +144,52 @@ int ShmMap(sqlite3_file* file, int page, int bytes, int extend, void volatile** 
   return Below(file)->pMethods->xShmMap(Below(file), page, bytes, extend, memory);
 }
 
+int LockBelow(sqlite3_file* file, int lock, int count, int flags) {
+  return Below(file)->pMethods->xShmLock(Below(file), lock, count, flags | SQLITE_SHM_EXCLUSIVE);
+}
+
+/// Take both locks or none.
+int LockTogether(sqlite3_file* file, int first, int second, int second_count) {
+  int code = LockBelow(file, first, 1, SQLITE_SHM_LOCK);
+  if (code != SQLITE_OK) return code;
+  code = LockBelow(file, second, second_count, SQLITE_SHM_LOCK);
+  if (code != SQLITE_OK) LockBelow(file, first, 1, SQLITE_SHM_UNLOCK);
+  return code;
+}
+
+int UnlockTogether(sqlite3_file* file, int first, int second, int second_count) {
+  const int code = LockBelow(file, second, second_count, SQLITE_SHM_UNLOCK);
+  const int other = LockBelow(file, first, 1, SQLITE_SHM_UNLOCK);
+  return code == SQLITE_OK ? other : code;
+}
+
+int LockForCheckpoint(sqlite3_file* file, bool locks) {
+  File& database = FileOf(file);
+  if (!locks && !database.checkpoints)
+    return LockBelow(file, kCheckpointLock, 1, SQLITE_SHM_UNLOCK);
+  const int code = locks ? LockTogether(file, kCheckpointLock, kDatabaseLock, 1)
+                         : UnlockTogether(file, kCheckpointLock, kDatabaseLock, 1);
+  database.checkpoints = locks && code == SQLITE_OK;
+  return code;
+}
+
+int LockForNewLog(sqlite3_file* file, bool locks) {
+  return locks ? LockTogether(file, kCheckpointLock, kLogLocks, kLogLockCount)
+               : UnlockTogether(file, kCheckpointLock, kLogLocks, kLogLockCount);
+}
+
 int ShmLock(sqlite3_file* file, int lock, int count, int flags) {
   File& database = FileOf(file);
   WriteLogOf(database);
-  const bool ends = lock == kWriteLock && (flags & SQLITE_SHM_UNLOCK) != 0;
-  if (ends && database.log != nullptr) database.log->lost = SQLITE_OK;
+  const bool locks = (flags & SQLITE_SHM_LOCK) != 0;
+  if (lock == kWriteLock && !locks && database.log != nullptr) database.log->lost = SQLITE_OK;
+  if ((flags & SQLITE_SHM_EXCLUSIVE) != 0) {
+    if (lock == kCheckpointLock && count == 1) return LockForCheckpoint(file, locks);
+    // SQLite takes it for as long as it copies; we have it for longer.
+    if (lock == kDatabaseLock && count == 1 && database.checkpoints) return SQLITE_OK;
+    const bool all = lock == kLogLocks && count == kLogLockCount;
+    if (all && !database.checkpoints) return LockForNewLog(file, locks);
+  }
   return Below(file)->pMethods->xShmLock(Below(file), lock, count, flags);
 }
 
@@ -154,7 +200,20 @@ void ShmBarrier(sqlite3_file* file) {
 
 int ShmUnmap(sqlite3_file* file, int remove) {
   WriteLogOf(FileOf(file));
+  FileOf(file).checkpoints = false;
   return Below(file)->pMethods->xShmUnmap(Below(file), remove);
+}
+
+/// No memory-mapped reads: they would not see what is gathered.
+int Fetch(sqlite3_file*, sqlite3_int64, int, void** memory) {
+  *memory = nullptr;
+  return SQLITE_OK;
+}
+
+int Unfetch(sqlite3_file* file, sqlite3_int64 offset, void* memory) {
+  sqlite3_file* below = Below(file);
+  if (below->pMethods->iVersion < 3) return SQLITE_OK;
+  return below->pMethods->xUnfetch(below, offset, memory);
 }
 
 // -- Both -----------------------------------------------------------------------------------------
@@ -175,10 +234,9 @@ int DeviceCharacteristics(sqlite3_file* file) {
   return Below(file)->pMethods->xDeviceCharacteristics(Below(file));
 }
 
-/// Of version 2: no memory-mapped reads, which would not see what is gathered.
 constexpr sqlite3_io_methods DatabaseMethods() {
   sqlite3_io_methods methods{};
-  methods.iVersion = 2;
+  methods.iVersion = 3;
   methods.xClose = CloseDatabase;
   methods.xRead = Read;
   methods.xWrite = Write;
@@ -195,6 +253,8 @@ constexpr sqlite3_io_methods DatabaseMethods() {
   methods.xShmLock = ShmLock;
   methods.xShmBarrier = ShmBarrier;
   methods.xShmUnmap = ShmUnmap;
+  methods.xFetch = Fetch;
+  methods.xUnfetch = Unfetch;
   return methods;
 }
 
@@ -217,7 +277,8 @@ constexpr sqlite3_io_methods kLogMethods = LogMethods();
 int Open(sqlite3_vfs* self, const char* name, sqlite3_file* memory, int flags, int* out_flags) {
   sqlite3_vfs* below = Below(self);
   const bool is_log = (flags & SQLITE_OPEN_WAL) != 0;
-  if (!is_log && (flags & SQLITE_OPEN_MAIN_DB) == 0) {
+  const bool is_database = (flags & SQLITE_OPEN_MAIN_DB) != 0;
+  if (!is_database && !(is_log && VfsOf(self).gathers())) {
     return below->xOpen(below, name, memory, flags, out_flags);
   }
   File& file = *new (memory) File();
@@ -265,12 +326,13 @@ int CurrentTimeInt64(sqlite3_vfs* self, sqlite3_int64* milliseconds) {
 
 }  // namespace
 
-LogVfs::LogVfs(sqlite3_vfs* below) : name_(absl::StrFormat("aimem-log-%p", this)) {
+LogVfs::LogVfs(sqlite3_vfs* below, bool gathers)
+    : name_(absl::StrFormat("aimem-log-%p", this)), below_(below), gathers_(gathers) {
   vfs_.iVersion = 2;
   vfs_.szOsFile = static_cast<int>(sizeof(File)) + below->szOsFile;
   vfs_.mxPathname = below->mxPathname;
   vfs_.zName = name_.c_str();
-  vfs_.pAppData = below;
+  vfs_.pAppData = this;
   vfs_.xOpen = Open;
   vfs_.xDelete = Delete;
   vfs_.xAccess = Access;

@@ -1,8 +1,10 @@
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -24,6 +26,9 @@ namespace {
 /// Connections for reading are lent from a pool; the one for writing is lent to one transaction
 /// at a time, or to a checkpoint. None is opened before it is needed, so that opening a store
 /// writes nothing. mutex_ guards who has what, and is never held across I/O.
+///
+/// Once something is found that makes whatever is written from then on a loss, the store is fenced:
+/// all calls answer with that, for ever, and what is in the log is left there.
 class SqliteBackend : public Backend, public Lender {
  public:
   SqliteBackend(Place place, const SqliteOptions& options)
@@ -56,6 +61,11 @@ class SqliteBackend : public Backend, public Lender {
                       std::optional<FileStamp> stamp) override;
   void TakeBackWriter(std::unique_ptr<Connection> connection) override;
   void OutcomeUnknown() override;
+
+  /// From now on answer with `why`. The first one counts.
+  absl::Status Fence(absl::Status why);
+  /// Fence if the index of the log is not sound. Without the write lock it is looked at for longer.
+  absl::Status CheckLogIndex(Connection& connection, bool locked);
 
   absl::Status CheckUsable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Wait until `free` is true, at most lock_timeout. `what` is waited for.
@@ -94,9 +104,13 @@ class SqliteBackend : public Backend, public Lender {
   /// connection. Used by one thread at a time.
   std::unique_ptr<Connection> watcher_;
   std::uint64_t watchers_ = 0;  ///< How many there have been: each counts from the start.
+  absl::Status fenced_ ABSL_GUARDED_BY(mutex_);
   bool unknown_ ABSL_GUARDED_BY(mutex_) = false;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
+
+/// Looks at an index that nobody is kept from changing, a millisecond apart.
+constexpr int kIndexLooks = 100;
 
 /// Not to be used again; and what is in the log is left to a connection that is sound.
 void CloseIfSuspect(std::unique_ptr<Connection>& connection) {
@@ -112,6 +126,7 @@ absl::Status SqliteBackend::CheckUsable() const {
     return MakeStatus(absl::StatusCode::kFailedPrecondition,
                       absl::StrFormat("the store '%s' is closed", place_.path));
   }
+  AIMEM_RETURN_IF_ERROR(fenced_);
   if (unknown_) {
     return MakeStatus(
         absl::StatusCode::kUnavailable,
@@ -175,6 +190,13 @@ void SqliteBackend::TakeBackWriter(std::unique_ptr<Connection> connection) {
   writer_ = std::move(connection);
   writer_lent_ = false;
   changed_.NotifyAll();
+}
+
+absl::Status SqliteBackend::Fence(absl::Status why) {
+  MutexLock lock(mutex_);
+  if (fenced_.ok()) fenced_ = std::move(why);
+  changed_.NotifyAll();
+  return fenced_;
 }
 
 void SqliteBackend::OutcomeUnknown() {
@@ -286,6 +308,7 @@ absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginWrite() {
     if (opened.ok()) connection = *std::move(opened);
   }
   if (status.ok()) status = BeginOn(*connection, Sql::kBeginWrite);
+  if (status.ok()) status = CheckLogIndex(*connection, /*locked=*/true);
   if (!status.ok()) {
     if (connection != nullptr && connection->InTransaction()) {
       Statement(*connection, Sql::kRollback).Run().IgnoreError();
@@ -366,7 +389,30 @@ absl::Status SqliteBackend::CheckDurable() {
 
 absl::StatusOr<std::vector<std::string>> SqliteBackend::Verify() {
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction, BeginRead());
-  return static_cast<SqliteTransaction&>(*transaction).IntegrityCheck();
+  auto& read = static_cast<SqliteTransaction&>(*transaction);
+  AIMEM_ASSIGN_OR_RETURN(std::vector<std::string> sentences, read.IntegrityCheck());
+  const absl::Status index = CheckLogIndex(read.connection(), /*locked=*/false);
+  if (!index.ok()) sentences.emplace_back(index.message());
+  return sentences;
+}
+
+absl::Status SqliteBackend::CheckLogIndex(Connection& connection, bool locked) {
+  for (int look = 0; !LogIndexIsSound(connection); ++look) {
+    if (!locked && look < kIndexLooks) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      continue;
+    }
+    return Fence(MakeStatus(
+        absl::StatusCode::kFailedPrecondition,
+        absl::StrFormat(
+            "the log of '%s' was begun anew while another program checkpointed it, with "
+            "an SQLite before 3.51.3: the last commits will be lost when all have closed "
+            "it. Nothing more is written. Copy '%s' and '%s-wal', but not '%s-shm', now, "
+            "before any process closes or writes it; then stop all of them and go on "
+            "with the copy",
+            place_.path, place_.path, place_.path, place_.path)));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::string> SqliteBackend::PhysicalIdentity() {
@@ -404,7 +450,7 @@ absl::Status SqliteBackend::CloseForRecovery() {
   std::vector<std::unique_ptr<Connection>> connections;
   {
     MutexLock lock(mutex_);
-    if (closed_) return CheckUsable();
+    if (closed_ || !fenced_.ok()) return CheckUsable();
     unknown_ = true;
     const absl::Duration deadline = SystemClock().Monotonic() + options_.lock_timeout;
     while (Lent() > 0) {
@@ -439,9 +485,11 @@ absl::Status SqliteBackend::Recover() {
 
 absl::Status SqliteBackend::Close() {
   std::vector<std::unique_ptr<Connection>> connections;
+  bool fenced = false;
   {
     MutexLock lock(mutex_);
     if (closed_) return absl::OkStatus();
+    fenced = !fenced_.ok();
     if (Lent() > 0) {
       return MakeStatus(absl::StatusCode::kFailedPrecondition,
                         absl::StrFormat("%d transactions on '%s' are still open: end them first",
@@ -452,6 +500,8 @@ absl::Status SqliteBackend::Close() {
   }
   absl::Status status;
   for (const auto& connection : connections) {
+    connection->KeepLogOnClose(fenced);
+    if (fenced) continue;
     // SQLite would tell nobody if the checkpoint of the last one that closes failed.
     if (connection->log_frames() > 0) status = Checkpoint(*connection);
   }

@@ -44,6 +44,9 @@ class SqliteTransaction : public Transaction {
   absl::Status Put(const WriteSet& set) override;
   CommitResult Commit() override;
 
+  /// Only of a transaction that is not over.
+  [[nodiscard]] Connection& connection() { return *connection_; }
+
   /// SQLite's own check, in sentences.
   absl::StatusOr<std::vector<std::string>> IntegrityCheck();
 

@@ -129,15 +129,30 @@ int ShmMap(sqlite3_file* file, int page, int size, int extend, void volatile** m
   return Below(file)->pMethods->xShmMap(Below(file), page, size, extend, memory);
 }
 int ShmLock(sqlite3_file* file, int offset, int count, int flags) {
-  return Below(file)->pMethods->xShmLock(Below(file), offset, count, flags);
+  const int code = Below(file)->pMethods->xShmLock(Below(file), offset, count, flags);
+  const bool released = offset == 0 && (flags & SQLITE_SHM_UNLOCK) != 0;
+  if (released) FileOf(file)->vfs->Reached(FaultVfs::Moment::kWriteLockReleased);
+  return code;
 }
 void ShmBarrier(sqlite3_file* file) { Below(file)->pMethods->xShmBarrier(Below(file)); }
 int ShmUnmap(sqlite3_file* file, int remove) {
   return Below(file)->pMethods->xShmUnmap(Below(file), remove);
 }
 
+int Fetch(sqlite3_file*, sqlite3_int64, int, void** memory) {
+  *memory = nullptr;
+  return SQLITE_OK;
+}
+/// SQLite lets go of all memory when a checkpoint finds that the log's index has changed.
+int Unfetch(sqlite3_file* file, sqlite3_int64, void* memory) {
+  if (memory == nullptr) {
+    FileOf(file)->vfs->Reached(FaultVfs::Moment::kCheckpointHasReadTheIndex);
+  }
+  return SQLITE_OK;
+}
+
 const sqlite3_io_methods kMethods = {
-    2,
+    3,
     Close,
     Read,
     Write,
@@ -154,8 +169,8 @@ const sqlite3_io_methods kMethods = {
     ShmLock,
     ShmBarrier,
     ShmUnmap,
-    nullptr,
-    nullptr,
+    Fetch,
+    Unfetch,
 };
 
 // -- sqlite3_vfs ----------------------------------------------------------------------------------
@@ -236,6 +251,20 @@ void FaultVfs::FailAt(const Fault& fault) {
   armed_ = true;
   struck_ = false;
   matched_ = 0;
+}
+
+void FaultVfs::At(Moment moment, std::function<void()> hook) {
+  const std::lock_guard lock(mutex_);
+  hooks_[moment] = std::move(hook);
+}
+
+void FaultVfs::Reached(Moment moment) {
+  std::function<void()> hook;
+  {
+    const std::lock_guard lock(mutex_);
+    std::swap(hook, hooks_[moment]);
+  }
+  if (hook) hook();
 }
 
 void FaultVfs::Heal() {

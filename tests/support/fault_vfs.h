@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -29,6 +30,18 @@ class FaultVfs {
  public:
   enum class Op { kRead, kWrite, kSync, kTruncate, kOpen, kDelete };
   static constexpr int kOps = 6;
+
+  /// Moments of a connection at which somebody else may come in between.
+  enum class Moment {
+    kCheckpointHasReadTheIndex,  ///< And does not yet act on it. Only if that had changed.
+    kWriteLockReleased,
+  };
+
+  /// Call `hook` once, at the next such moment, on the thread of that connection. What it does must
+  /// go through another VFS.
+  void At(Moment moment, std::function<void()> hook);
+  /// For the file's methods.
+  void Reached(Moment moment);
 
   enum class Effect {
     kIoError,     ///< The system said EIO.
@@ -110,6 +123,7 @@ class FaultVfs {
   sqlite3_vfs vfs_{};
 
   mutable std::mutex mutex_;
+  std::map<Moment, std::function<void()>> hooks_;
   Fault fault_;
   bool armed_ = false;
   bool struck_ = false;
