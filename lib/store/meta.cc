@@ -98,6 +98,27 @@ absl::StatusOr<std::optional<ChangeCursor>> InstallingOf(const Meta& meta) {
   return cursor;
 }
 
+namespace {
+
+/// Whoever writes into the data of a member, in whatever process, reaches the disk: the member
+/// tells its peers of what it finds there, and they count it.
+absl::Status CheckDurableIfMember(Backend& backend, const StoreOptions& options) {
+  const absl::Status durable = backend.CheckDurable();
+  if (durable.ok()) return durable;
+  std::uint64_t quorum = static_cast<std::uint64_t>(options.quorum);
+  if (quorum <= 1) {
+    AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> read, backend.BeginRead());
+    AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.meta = true}));
+    quorum = QuorumOf(found.meta);
+  }
+  if (quorum <= 1) return absl::OkStatus();
+  return MakeStatus(durable.code(), absl::StrFormat("this is the data of a member of a federation "
+                                                    "whose writes wait for %d members: %s",
+                                                    quorum, durable.message()));
+}
+
+}  // namespace
+
 absl::StatusOr<Id128> PrepareMember(Backend& backend, const StoreOptions& options) {
   AIMEM_RETURN_IF_ERROR(CheckDurableIfMember(backend, options));
   Id128 prepared;
