@@ -40,8 +40,8 @@ Heartbeat::Heartbeat(const std::string& address, const std::string& certificates
   connection_->stub =
       v1::Replication::NewStub(grpc::CreateChannel(address, grpc::SslCredentials(options)));
   v1::Header& header = *connection_->request.mutable_header();
-  header.set_protocol_min(1);
-  header.set_protocol_max(1);
+  header.set_protocol_min(2);
+  header.set_protocol_max(2);
   header.set_member("aimem-bench-beat");
   header.set_incarnation(1);
 }

@@ -25,44 +25,40 @@ Member::Member(MemberConfig config) : config_(std::move(config)), dice_(config_.
   counters_.quorum_seconds_counts.assign(std::size(kQuorumBuckets) + 1, 0);
 }
 
-void Member::Start(const Now& now, VersionVector vector, std::uint64_t own_stream, bool installing,
-                   Actions& actions) {
-  JoinInto(vector_, vector);
-  if (own_stream != 0) local_streams_.insert(own_stream);
-  arriving_ = vector_;
+void Member::Start(const Now& now, StoreState state, Actions& actions) {
+  TakeState(state, {});
+  if (state_.stream != 0) local_streams_.insert(state_.stream);
   // What was here before is old enough for everybody.
   relay_ = vector_;
   past_.clear();
-  began_empty_ = vector_.empty();
-  installing_ = installing;
+  began_empty_ = vector_.empty() && local_streams_.empty();
   changed_at_ = now.monotonic;
-  for (Peer& peer : peers_) peer.retry_at = now.monotonic;
+  for (Peer& peer : peers_) {
+    peer.retry_at = now.monotonic;
+    peer.state_since = now.monotonic;
+  }
   started_ = true;
   Tick(now, actions);
 }
 
 // -- What happens here ----------------------------------------------------------------------------
 
-void Member::OnDurable(const Now& now, const VersionVector& vector,
-                       std::vector<DurableCommit> commits, Actions& actions) {
-  for (const DurableCommit& commit : commits) {
-    if (const auto position = log::PeekPosition(*commit.bytes)) {
-      hlc_ = std::max(hlc_, position->hlc);
-    }
-    if (commit.seq > SeqOf(arriving_, commit.stream)) local_streams_.insert(commit.stream);
-  }
-  vector_ = vector;
+void Member::OnDurable(const Now& now, const StoreState& state, std::vector<DurableCommit> commits,
+                       Actions& actions) {
+  const std::vector<std::uint64_t> changed = TakeState(state, commits);
   changed_at_ = now.monotonic;
   Remember(now, std::move(commits));
-  JoinInto(arriving_, vector_);
   if (!started_) return;
+  for (const std::uint64_t stream : changed) JudgeAgain(now, stream, actions);
   AnswerCovered(now, actions);
+  NextReconcile(now, actions);
   PumpAll(now, actions);
 }
 
 void Member::Remember(const Now& now, std::vector<DurableCommit> commits) {
   for (DurableCommit& commit : commits) {
-    if (commit.seq <= SeqOf(arriving_, commit.stream)) continue;  // another member's
+    if (!commit.own) continue;
+    local_streams_.insert(commit.stream);
     if (recent_.stream != commit.stream || commit.seq != recent_.first + recent_.commits.size()) {
       recent_ = Recent{.stream = commit.stream, .first = commit.seq};
     }
@@ -78,15 +74,16 @@ void Member::Remember(const Now& now, std::vector<DurableCommit> commits) {
   }
 }
 
-void Member::Await(const Now& now, std::uint64_t ticket, std::uint64_t stream, std::uint64_t seq,
+void Member::Await(const Now& now, std::uint64_t ticket, VersionVector position,
                    absl::Duration deadline, Actions& actions) {
-  const WaitingWrites::Waiter waiter{ticket, stream, seq, now.monotonic, deadline};
-  if (seq <= QuorumSeq(stream, config_.needed, VoterVectors())) {
+  WaitingWrites::Waiter waiter{ticket, std::move(position), now.monotonic, deadline};
+  const bool nothing = config_.bugs.await_nothing && waiter.position.empty();
+  if (nothing || Held(waiter.position, config_.needed, VoterVectors())) {
     Answer(now, waiter, true, actions);
   } else if (deadline <= now.monotonic) {
     Answer(now, waiter, false, actions);
   } else {
-    waiting_.Add(waiter);
+    waiting_.Add(std::move(waiter));
   }
 }
 
@@ -113,13 +110,6 @@ absl::Status Member::CheckClock(const Now& now) const {
   return absl::OkStatus();
 }
 
-bool Member::learner() const {
-  if (installing_) return true;
-  return std::any_of(peers_.begin(), peers_.end(), [&](const Peer& peer) {
-    return peer.state != PeerState::kAway && !Covers(vector_, peer.to_learn);
-  });
-}
-
 // -- Who counts, who waits ------------------------------------------------------------------------
 
 bool Member::Voter(const Peer& peer, std::size_t index) const {
@@ -134,7 +124,7 @@ bool Member::Voter(const Peer& peer, std::size_t index) const {
 std::vector<const VersionVector*> Member::VoterVectors() const {
   std::vector<const VersionVector*> vectors = {&vector_};
   for (std::size_t i = 0; i < peers_.size(); ++i) {
-    if (Voter(peers_[i], i)) vectors.push_back(&peers_[i].durable);
+    if (Voter(peers_[i], i)) vectors.push_back(&peers_[i].confirmed);
   }
   return vectors;
 }
@@ -147,6 +137,12 @@ void Member::AnswerCovered(const Now& now, Actions& actions) {
     for (const WaitingWrites::Waiter& waiter : waiting_.TakeCovered(stream, reached)) {
       Answer(now, waiter, true, actions);
     }
+  }
+  const auto held = [&](const VersionVector& position) {
+    return Held(position, config_.needed, vectors);
+  };
+  for (const WaitingWrites::Waiter& waiter : waiting_.TakeHeld(held)) {
+    Answer(now, waiter, true, actions);
   }
 }
 
@@ -164,16 +160,15 @@ void Member::Answer(const Now& now, const WaitingWrites::Waiter& waiter, bool co
   // The calls that still carry this commit are stragglers from here on: nothing of the caller's
   // is left in them, and nothing but their own end ends them.
   for (Peer& peer : peers_) {
-    if (SeqOf(peer.durable, waiter.stream) >= waiter.seq) continue;
+    if (Covers(peer.confirmed, waiter.position)) continue;
     for (auto& [id, call] : peer.calls) {
-      if (call.with_commits && SeqOf(call.upto, waiter.stream) >= waiter.seq) call.straggler = true;
+      for (const auto& [stream, seq] : waiter.position) {
+        if (call.with_commits && SeqOf(call.upto, stream) >= seq) call.straggler = true;
+      }
     }
-    if (config_.bugs.abort_at_quorum && committed) {
-      std::uint64_t& dropped = peer.given_up[waiter.stream];
-      dropped = std::max(dropped, waiter.seq);
-    }
+    if (config_.bugs.abort_at_quorum && committed) JoinInto(peer.given_up, waiter.position);
   }
-  QuorumReport report = Report(waiter.stream, waiter.seq);
+  QuorumReport report = Report(waiter.position);
   if (!committed) {
     for (std::size_t i = 0; i < peers_.size(); ++i) ++peers_[i].pending[report.peers[i].reason];
   }
@@ -186,29 +181,31 @@ void Member::AnswerAll(const Now& now, Actions& actions) {
   }
 }
 
-std::string Member::ReasonOf(const Peer& peer, std::uint64_t stream, std::uint64_t seq) const {
+std::string Member::ReasonOf(const Peer& peer, const VersionVector& position) const {
   if (peer.own_id) return "rejected:OWN_ID";
-  if (peer.member && SeqOf(peer.durable, stream) >= seq) return "acked";
-  if (peer.forked.contains(stream)) {
-    return absl::StrCat("rejected:", RefusalName(Refusal::kForkedStream));
+  if (peer.member && Covers(peer.confirmed, position)) return "acked";
+  for (const auto& [stream, seq] : position) {
+    if (SeqOf(peer.confirmed, stream) < seq && peer.forked.contains(stream)) {
+      return absl::StrCat("rejected:", RefusalName(Refusal::kForkedStream));
+    }
   }
   if (peer.state == PeerState::kAway || peer.state == PeerState::kDenied) return peer.last_reason;
   return peer.last_reason.starts_with("rejected:") ? peer.last_reason : "timeout";
 }
 
-QuorumReport Member::Report(std::uint64_t stream, std::uint64_t seq) const {
+QuorumReport Member::Report(const VersionVector& position) const {
   QuorumReport report;
   report.needed = config_.needed;
   report.voters = static_cast<int>(config_.peers.size()) + 1;
-  if (SeqOf(vector_, stream) >= seq) report.durable.push_back(config_.member);
+  if (Covers(vector_, position)) report.durable.push_back(config_.member);
   report.peers.reserve(peers_.size());
   for (std::size_t i = 0; i < peers_.size(); ++i) {
     const Peer& peer = peers_[i];
-    if (Voter(peer, i) && SeqOf(peer.durable, stream) >= seq) {
+    if (Voter(peer, i) && Covers(peer.confirmed, position)) {
       report.durable.push_back(*peer.member);
     }
     report.peers.push_back(
-        {peer.member ? peer.member->ToString() : peer.address, ReasonOf(peer, stream, seq)});
+        {peer.member ? peer.member->ToString() : peer.address, ReasonOf(peer, position)});
   }
   return report;
 }
@@ -217,7 +214,7 @@ VersionVector Member::HeldByAll() const {
   VersionVector held = vector_;
   for (const Peer& peer : peers_) {
     if (peer.own_id) continue;
-    for (auto& [stream, seq] : held) seq = std::min(seq, SeqOf(peer.durable, stream));
+    for (auto& [stream, seq] : held) seq = std::min(seq, SeqOf(peer.confirmed, stream));
   }
   return held;
 }
@@ -245,7 +242,7 @@ FederationInfo Member::Info(const Now& now) const {
     out.voter = Voter(peer, i);
     out.vector = peer.durable;
     out.commits_behind = Missing(peer.durable, vector_);
-    const std::uint64_t next = SeqOf(peer.durable, recent_.stream) + 1;
+    const std::uint64_t next = SeqOf(peer.confirmed, recent_.stream) + 1;
     if (recent_.Holds(next)) {
       out.oldest_unacked = now.monotonic - recent_.since[next - recent_.first];
     }
@@ -295,6 +292,12 @@ void Member::Tick(const Now& now, Actions& actions) {
   }
   NotePast(now);
   DropParked(now, actions);
+  ExcuseTeachers(now, actions);
+  if (forsake_at_ <= now.monotonic) {
+    forsake_at_ = absl::InfiniteDuration();
+    actions.forsake = forsaking_;
+  }
+  NextReconcile(now, actions);
   for (std::size_t i = 0; i < peers_.size(); ++i) {
     Peer& peer = peers_[i];
     const bool connected = peer.state != PeerState::kAway && peer.state != PeerState::kDenied;
@@ -321,14 +324,14 @@ void Member::NotePast(const Now& now) {
 }
 
 absl::Duration Member::RootDueAt() const {
-  if (peers_.empty() || computing_root_ || installing_) return absl::InfiniteDuration();
+  if (peers_.empty() || computing_root_ || filling()) return absl::InfiniteDuration();
   if (root_ && root_->vector == vector_) return absl::InfiniteDuration();
   return std::max(changed_at_ + kRootQuiet, root_not_before_);
 }
 
 absl::Duration Member::NextTick() const {
   if (!started_) return absl::InfiniteDuration();
-  absl::Duration next = std::min(waiting_.NextDeadline(), RootDueAt());
+  absl::Duration next = std::min({waiting_.NextDeadline(), RootDueAt(), NextRepair()});
   if (!past_.empty()) next = std::min(next, past_.front().first + kRelayDelay);
   const VersionVector& newest = past_.empty() ? relay_ : past_.back().second;
   if (newest != vector_) {

@@ -21,6 +21,7 @@
 #include "aimem/environment.h"
 #include "aimem/federation.h"
 #include "aimem/types.h"
+#include "replication/core/known_commits.h"
 #include "replication/core/messages.h"
 #include "replication/core/quorum.h"
 #include "replication/core/transport.h"
@@ -39,8 +40,14 @@ struct MemberConfig {
   std::int64_t window_bytes_max = 16 << 20;
   /// Bring a bug back, to see that the tests find it. None in a build that is installed.
   struct Bugs {
-    bool abort_at_quorum = false;  ///< Forget a peer's commits once the caller is answered.
-    bool ack_on_any_ok = false;    ///< Count a reply whatever its vector says.
+    bool abort_at_quorum = false;    ///< Forget a peer's commits once the caller is answered.
+    bool ack_on_any_ok = false;      ///< Count a reply whatever its vector says.
+    bool ack_without_hash = false;   ///< Count a position whatever commit it names.
+    bool ack_from_requests = false;  ///< Count what peers say unasked.
+    /// Write on in a stream of which others hold more, or something else.
+    bool keep_stream_when_behind = false;
+    bool await_nothing = false;     ///< What rests on no position is committed at once.
+    bool blinking_teacher = false;  ///< Whoever is away need not be learnt from.
   } bugs;
 };
 
@@ -66,6 +73,14 @@ struct Actions {
     std::uint64_t call = 0;
     AppendReply reply;
   };
+  /// `peer` and this member may hold two histories of `stream`, and this member's gives way: find
+  /// the last commit that both hold, and yield what comes after it.
+  struct Reconcile {
+    std::size_t peer = 0;
+    std::uint64_t stream = 0;
+    StreamHead ours, theirs;
+    VersionVector others;  ///< The streams that either holds besides.
+  };
   struct Answer {
     std::uint64_t ticket = 0;
     bool committed = false;
@@ -81,7 +96,10 @@ struct Actions {
   std::vector<Apply> applies;
   std::vector<Send> sends;
   std::vector<ReadLog> reads;
-  std::optional<std::string> fetch_from;  ///< Address: this member lacks more than a log holds.
+  std::optional<std::size_t> fetch_from;  ///< A peer: this member lacks more than its log holds.
+  /// A peer holds more of this stream than this member, which writes it: go on as a new one.
+  std::optional<std::uint64_t> forsake;
+  std::optional<Reconcile> reconcile;
   bool compute_root = false;
   /// Equal vectors and different roots: find out where they differ.
   std::optional<std::size_t> compare_with;
@@ -98,19 +116,17 @@ class Member {
     std::int64_t wall_ms = 0;
   };
 
-  /// Begin, with what is durable here. `own_stream`: the one it writes, 0 if none yet.
-  /// `installing`: the data is being filled with states. Without history it is a learner as soon
-  /// as it hears of somebody else's.
-  void Start(const Now& now, VersionVector vector, std::uint64_t own_stream, bool installing,
-             Actions& actions);
+  /// Begin, with what is durable here. Without history it is a learner until it has heard from each
+  /// peer, or failed to, and holds what those held that it heard.
+  void Start(const Now& now, StoreState state, Actions& actions);
 
   // -- What happens here --------------------------------------------------------------------------
-  /// Something became durable. Commits that no peer had sent (Arriving) are this member's own.
-  void OnDurable(const Now& now, const VersionVector& vector, std::vector<DurableCommit> commits,
+  void OnDurable(const Now& now, const StoreState& state, std::vector<DurableCommit> commits,
                  Actions& actions);
-  /// A caller waits until (stream, seq), durable here, has its quorum.
-  void Await(const Now& now, std::uint64_t ticket, std::uint64_t stream, std::uint64_t seq,
-             absl::Duration deadline, Actions& actions);
+  /// A caller waits until W voters hold all of `position`, which is durable here. An empty one is
+  /// held by every voter that has been heard: nobody has written anything.
+  void Await(const Now& now, std::uint64_t ticket, VersionVector position, absl::Duration deadline,
+             Actions& actions);
   /// kFailedPrecondition: the clock is so far ahead that this member must not execute writes.
   [[nodiscard]] absl::Status CheckClock(const Now& now) const;
 
@@ -133,6 +149,12 @@ class Member {
   void Arriving(const std::vector<std::string>& commits);
   /// The fetch that Actions::fetch_from asked for is over; OK: all of it has been applied.
   void OnFetchEnded(const Now& now, const absl::Status& status, Actions& actions);
+  /// Of Actions::forsake: where the store stands now, or why it goes on as before.
+  void OnForsaken(const Now& now, const absl::StatusOr<StoreState>& state, Actions& actions);
+  /// Of Actions::reconcile. OK: what the two hold of the stream is one history now.
+  /// kFailedPrecondition: it cannot become one.
+  void OnReconciled(const Now& now, const Actions::Reconcile& errand, const absl::Status& status,
+                    Actions& actions);
 
   // -- Time ---------------------------------------------------------------------------------------
   void Tick(const Now& now, Actions& actions);
@@ -143,14 +165,18 @@ class Member {
   void AnswerAll(const Now& now, Actions& actions);
 
   /// How this member introduces itself.
-  [[nodiscard]] Header MakeHeader(const Now& now) const;
+  [[nodiscard]] Header MakeHeader(const Now& now);
 
   // -- What is known ------------------------------------------------------------------------------
   [[nodiscard]] const VersionVector& vector() const { return vector_; }
+  /// It neither counts nor executes: its data is being filled, or peers are known to hold what it
+  /// has to hold first.
   [[nodiscard]] bool learner() const;
-  [[nodiscard]] QuorumReport Report(std::uint64_t stream, std::uint64_t seq) const;
+  /// It has no position of its own yet: nobody can learn from it.
+  [[nodiscard]] bool filling() const { return state_.installing || (fetching_ && vector_.empty()); }
+  [[nodiscard]] QuorumReport Report(const VersionVector& position) const;
   [[nodiscard]] FederationInfo Info(const Now& now) const;
-  /// What every voter holds, as last heard: nothing if one has never been heard.
+  /// What every peer is known to hold: nothing if one has never been heard.
   [[nodiscard]] VersionVector HeldByAll() const;
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
 
@@ -169,17 +195,26 @@ class Member {
     std::optional<Id128> member;  // whom the address presents now
     std::string identity;         // the verified name that presented it
     std::uint64_t incarnation = 0;
-    bool own_id = false;  // the address leads back to this member
+    std::uint64_t sequence = 0;  // of the last header that counted
+    bool own_id = false;         // the address leads back to this member
     bool learner = false;
+    bool tried = false;  // it was heard, or a call to it failed
     PeerState state = PeerState::kAway;
-    VersionVector durable;  // as last heard
-    VersionVector sent;     // durable, and what is in flight
+    absl::Duration state_since;
+    bool excused = false;             // away for too long to be learnt from
+    StreamHeads heads;                // as last heard
+    VersionVector durable;            // their vector: decides what it is sent
+    VersionVector confirmed;          // what counts: commits of which it named the hash
+    StreamHeads ahead;                // heads of it after ours, to be compared when we are there
+    std::vector<std::uint64_t> owns;  // Header::streams
+    VersionVector sent;               // durable, and what is in flight
     std::map<std::uint64_t, Call> calls;
     std::int64_t bytes_in_flight = 0;
     bool reading = false;            // a ReadLog is out
     bool behind_window = false;      // fed from the log
     bool fetching = false;           // it was told to fetch
     std::set<std::uint64_t> forked;  // streams of which it holds another history
+    std::set<std::uint64_t> apart;   // of these, those that cannot become one
     std::size_t page_bytes = 64u << 10;
     absl::Duration retry_at;  // away: no call before
     absl::Duration backoff;
@@ -187,6 +222,7 @@ class Member {
     absl::Duration pause;
     VersionVector to_learn;  // what it held when this member, without history, first heard it
     VersionVector given_up;  // of Bugs::abort_at_quorum
+    std::set<std::uint64_t> strange;  // streams that its calls brought and no reply named
     absl::Duration incarnation_since;
     std::optional<VersionVector> diverged_at;
     absl::Duration next_heartbeat;
@@ -231,6 +267,8 @@ class Member {
   void Transmit(const Now& now, std::size_t index, AppendRequest request, Lane lane,
                 Actions& actions);
   void Heartbeat(const Now& now, std::size_t index, Actions& actions);
+  static void SetState(const Now& now, Peer& peer, PeerState state);
+  static void SetError(Peer& peer, std::string error);
   [[nodiscard]] VersionVector Target(const Peer& peer) const;
   void ForgetSent(Peer& peer);
   void Remember(const Now& now, std::vector<DurableCommit> commits);
@@ -238,17 +276,48 @@ class Member {
                 Actions& actions);
 
   // Hearing.
-  /// `asked`: when the call that this answers was sent; none: the peer speaks unasked.
-  bool Heard(const Now& now, Peer& peer, const Header& header, const std::string& identity,
-             std::optional<absl::Duration> asked, Actions& actions);
+  /// The header of a reply to the call that was sent when `asked` says. True: it is welcome.
+  bool Heard(const Now& now, std::size_t index, const Header& header, const std::string& identity,
+             absl::Duration asked, Actions& actions);
+  /// Empty, or why a peer with such a header is not spoken to; fills `reason`.
+  std::string WhyDenied(const Peer& peer, const Header& header, const std::string& identity,
+                        std::string& reason) const;
+  void Meet(const Now& now, Peer& peer, const Header& header, Actions& actions);
   void CompareRoots(std::size_t index, const std::optional<Root>& root, Actions& actions);
   Peer* PeerOf(const Id128& member);
   void HearRequest(const Now& now, const Header& header, Actions& actions);
   AppendReply MakeReply(const Now& now);
   bool Admit(const Now& now, const Inbound& inbound, AppendReply& reply, Actions& actions);
-  bool AskToFetch(const Now& now, const Header& header, Actions& actions);
+  /// From whoever is configured and named by `header`, if it is known to hold what is lacking here.
+  void AskToFetch(const Now& now, const Header& header, Actions& actions);
+  /// Streams that are new here are bounded: nobody may make our headers too large to be read.
+  bool AdmitStreams(const Inbound& inbound, AppendReply& reply);
   void TakeReady(Actions& actions);
   void DropParked(const Now& now, Actions& actions);
+
+  // Positions: what a head that a peer names is worth, and what to do if histories differ.
+  void BeginLife(Peer& peer);
+  void TakePosition(const Now& now, std::size_t index, const Header& header, Actions& actions);
+  void Judge(const Now& now, std::size_t index, std::uint64_t stream, const StreamHead& head,
+             Actions& actions);
+  void JudgeAgain(const Now& now, std::uint64_t stream, Actions& actions);
+  /// The hash of our commit, if it is known.
+  [[nodiscard]] std::optional<Hash256> HashAt(std::uint64_t stream, std::uint64_t seq) const;
+  /// Take over where the store stands; the streams of which it holds something else than before.
+  std::vector<std::uint64_t> TakeState(const StoreState& state,
+                                       const std::vector<DurableCommit>& commits);
+  void GoneBack(std::uint64_t stream);
+  [[nodiscard]] bool Own(std::uint64_t stream) const;
+  void Forsake(const Peer& peer, std::uint64_t stream, const std::string& why, Actions& actions);
+  void Differs(const Now& now, std::size_t index, std::uint64_t stream, const std::string& why,
+               Actions& actions);
+  /// Queue the errand, if it is for this member to give way.
+  void GiveWay(std::size_t index, std::uint64_t stream);
+  void NextReconcile(const Now& now, Actions& actions);
+  /// This member must not execute before it holds what this peer holds.
+  [[nodiscard]] bool Owes(const Peer& peer) const;
+  void ExcuseTeachers(const Now& now, Actions& actions);
+  [[nodiscard]] absl::Duration NextRepair() const;
 
   // Time.
   void NotePast(const Now& now);
@@ -260,17 +329,24 @@ class Member {
               Actions& actions);
   [[nodiscard]] bool Voter(const Peer& peer, std::size_t index) const;
   [[nodiscard]] std::vector<const VersionVector*> VoterVectors() const;
-  [[nodiscard]] std::string ReasonOf(const Peer& peer, std::uint64_t stream,
-                                     std::uint64_t seq) const;
+  [[nodiscard]] std::string ReasonOf(const Peer& peer, const VersionVector& position) const;
 
   const MemberConfig config_;
-  VersionVector vector_;
+  StoreState state_;
+  VersionVector vector_;  // of its heads
+  KnownCommits known_;
   bool started_ = false;
   std::uint64_t hlc_ = 0;
+  std::uint64_t sequence_ = 0;  // of the last header
 
   bool began_empty_ = false;
-  bool installing_ = false;                // the data is being filled with states
   std::set<std::uint64_t> local_streams_;  // written by this member since it was opened
+
+  std::optional<std::uint64_t> forsaking_;                          // until the store has done so
+  absl::Duration forsake_at_ = absl::InfiniteDuration();            // again, after it failed
+  std::deque<std::pair<std::size_t, std::uint64_t>> to_reconcile_;  // peer and stream
+  bool reconciling_ = false;
+  absl::Duration reconcile_at_;  // not before
 
   std::vector<Peer> peers_;
   Recent recent_;
@@ -283,6 +359,7 @@ class Member {
 
   std::map<std::uint64_t, Inbound> inbound_;
   std::size_t parked_bytes_ = 0;
+  std::set<std::uint64_t> strange_;     // Peer::strange of all that are no peers of ours
   VersionVector arriving_;              // vector_, and what is being applied
   std::optional<Id128> catch_up_from_;  // whose turn it is to send in bulk
   absl::Duration catch_up_until_;

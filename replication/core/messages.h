@@ -16,8 +16,11 @@
 namespace aimem::replication {
 
 /// Versions of the protocol that this build speaks.
-inline constexpr std::uint32_t kProtocolMin = 1;
-inline constexpr std::uint32_t kProtocolMax = 1;
+inline constexpr std::uint32_t kProtocolMin = 2;
+inline constexpr std::uint32_t kProtocolMax = 2;
+
+/// A header names so many streams of its speaker at most: the one that it writes, and lost ones.
+inline constexpr std::size_t kOwnStreamsMax = 65;
 
 /// The root of a member's state, and the vector that it stands for.
 struct Root {
@@ -34,7 +37,15 @@ struct Header {
   Id128 member;
   /// Random, drawn whenever a member starts: what was heard before it is void.
   std::uint64_t incarnation = 0;
-  VersionVector vector;      ///< Durable at the speaker: this is the ack.
+  /// Counts what the speaker says in this incarnation: of two headers the one with the greater
+  /// number was said later, whatever came first.
+  std::uint64_t sequence = 0;
+  /// Durable at the speaker, each position with the hash of the commit there. In a reply this is
+  /// the ack: it counts for those commits that have that hash at the asker too.
+  StreamHeads heads;
+  /// The stream that the speaker writes, if any, and those that it wrote and lost
+  /// (StoreState::lost): of these, what it holds is what everybody comes to hold.
+  std::vector<std::uint64_t> streams;
   std::uint64_t hlc = 0;     ///< The greatest it has seen.
   std::int64_t wall_ms = 0;  ///< Its wall clock, milliseconds since the Unix epoch.
   /// It is being filled: its acks do not count, and it takes no writes.
@@ -75,11 +86,10 @@ struct AppendRequest {
   bool catch_up = false;
   /// The receiver lacks more than the sender's log holds: it should Fetch.
   bool needs_resync = false;
-  std::optional<Root> root;
 };
 
 struct AppendReply {
-  Header header;  ///< Its vector is the ack.
+  Header header;  ///< Its heads are the ack.
   /// Not kNone: nothing of the request was taken.
   Refusal refused = Refusal::kNone;
   std::string message;  ///< For people.

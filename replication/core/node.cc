@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "lib/base/rendezvous.h"
 #include "lib/base/status.h"
+#include "replication/core/node_work.h"
 #include "replication/core/timing.h"
 
 namespace aimem::replication {
@@ -61,22 +62,6 @@ WriteResult Refuse(absl::Status status) {
 
 }  // namespace
 
-/// One reference to the node by work that runs elsewhere; Close waits for all of them.
-class Node::Work {
- public:
-  explicit Work(Node* node) : node_(node) {}  // counted by the maker, under the lock
-  Work(Work&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
-  Work& operator=(Work&&) = delete;
-  ~Work() {
-    if (node_ == nullptr) return;
-    MutexLock lock(node_->mutex_);
-    if (--node_->work_ == 0) node_->idle_.NotifyAll();
-  }
-
- private:
-  Node* node_;
-};
-
 /// A Fetch under way. Owned by the callback that waits for its next page.
 struct Node::Filling {
   std::unique_ptr<PageStream> stream;
@@ -102,7 +87,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(std::unique_ptr<Backend> backen
   store.quorum = options.needed;
   store.held_by_all = [raw = node.get()] { return raw->HeldByAll(); };
   store.more_until = [raw = node.get()] { return raw->MoreUntil(); };
-  AIMEM_ASSIGN_OR_RETURN(node->local_, OpenLocalStore(std::move(backend), store));
+  AIMEM_ASSIGN_OR_RETURN(node->local_, store::OpenMemberStore(std::move(backend), store));
   AIMEM_ASSIGN_OR_RETURN(const StoreInfo info, node->local_->Info());
   if (info.member == Id128()) {
     return absl::InternalError("the store has no member id");
@@ -145,9 +130,9 @@ absl::Status Node::Start(Transport* transport, const std::string& address) {
     member_ = std::make_unique<Member>(config_);
   }
   // What becomes durable meanwhile, the member is told.
-  AIMEM_ASSIGN_OR_RETURN(const StoreInfo info, local_->Info());
+  AIMEM_ASSIGN_OR_RETURN(StoreState state, local_->ReadState());
   Happen([&](Member& member, const Member::Now& now, Actions& actions) {
-    member.Start(now, info.vector, info.stream, info.installing.has_value(), actions);
+    member.Start(now, std::move(state), actions);
   });
   return absl::OkStatus();
 }
@@ -213,8 +198,7 @@ VersionVector Node::HeldByAll() {
 
 // -- Events and errands ---------------------------------------------------------------------------
 
-template <typename Event>
-void Node::Happen(Event event) {
+void Node::Happen(absl::FunctionRef<void(Member&, const Member::Now&, Actions&)> event) {
   Errands errands;
   {
     MutexLock lock(mutex_);
@@ -246,7 +230,8 @@ void Node::Collect(Errands& errands) {
   }
   const std::size_t work = actions.applies.size() + actions.reads.size() +
                            (actions.fetch_from ? 1 : 0) + (actions.compute_root ? 1 : 0) +
-                           (actions.compare_with ? 1 : 0);
+                           (actions.compare_with ? 1 : 0) + (actions.forsake ? 1 : 0) +
+                           (actions.reconcile ? 1 : 0);
   errands.work.reserve(work);
   for (std::size_t i = 0; i < work; ++i) errands.work.emplace_back(this);
   work_ += static_cast<int>(work);
@@ -295,6 +280,8 @@ void Node::Perform(Errands errands) {
     errands.work.pop_back();
     return work;
   };
+  // Before any write that may come after the events which told it.
+  if (actions.forsake) Forsake(*actions.forsake, take_work());
   for (Actions::Send& send : actions.sends) {
     transport_->Append(options_.peers[send.peer], send.lane, std::move(send.request), send.timeout,
                        [this, peer = send.peer, call = send.call](AppendOutcome outcome) {
@@ -318,25 +305,34 @@ void Node::Perform(Errands errands) {
   if (!actions.answers.empty()) AnswerCallers();
   if (errands.let_through) LetThrough();
   for (Actions::ReadLog& read : actions.reads) {
-    transport_->Post([this, read = std::move(read), work = take_work()]() mutable {
-      absl::StatusOr<ChangePage> page = local_->ReadChanges(read.cursor, read.limit);
-      Happen([&](Member& member, const Member::Now& now, Actions& then) {
-        member.OnLogRead(now, read.peer, std::move(page), then);
-      });
-    });
+    transport_->Post(
+        Transport::Kind::kRead, [this, read = std::move(read), work = take_work()]() mutable {
+          absl::StatusOr<ChangePage> page = local_->ReadChanges(read.cursor, read.limit);
+          Happen([&](Member& member, const Member::Now& now, Actions& then) {
+            member.OnLogRead(now, read.peer, std::move(page), then);
+          });
+        });
   }
   if (actions.compute_root) {
-    transport_->Post([this, work = take_work()] { ComputeRoot(); });
+    transport_->Post(Transport::Kind::kScan, [this, work = take_work()] { ComputeRoot(); });
   }
   if (actions.compare_with) {
-    transport_->Post([this, peer = *actions.compare_with, work = take_work()]() mutable {
-      CompareWith(peer, std::move(work));
-    });
+    transport_->Post(Transport::Kind::kScan,
+                     [this, peer = *actions.compare_with, work = take_work()]() mutable {
+                       CompareWith(peer, std::move(work));
+                     });
   }
   if (actions.fetch_from) {
-    transport_->Post([this, address = *actions.fetch_from, work = take_work()]() mutable {
-      Fill(address, std::move(work));
-    });
+    transport_->Post(Transport::Kind::kRead,
+                     [this, peer = *actions.fetch_from, work = take_work()]() mutable {
+                       Fill(peer, std::move(work));
+                     });
+  }
+  if (actions.reconcile) {
+    transport_->Post(Transport::Kind::kRead,
+                     [this, errand = *std::move(actions.reconcile), work = take_work()]() mutable {
+                       Reconcile(std::move(errand), std::move(work));
+                     });
   }
   for (const Actions::Line& line : actions.lines) Log(line.level, line.text);
   if (errands.timer) transport_->SetTimer(*errands.timer);
@@ -372,7 +368,7 @@ void Node::OnTimer() {
 
 void Node::OnDurable(const StoreState& state, std::vector<DurableCommit> commits) {
   Happen([&](Member& member, const Member::Now& now, Actions& actions) {
-    member.OnDurable(now, VectorOf(state.heads), std::move(commits), actions);
+    member.OnDurable(now, state, std::move(commits), actions);
   });
 }
 
@@ -477,9 +473,9 @@ void Node::OnWritten(WriteResult result, absl::Duration deadline, bool counted,
     }
     return std::move(done)(std::move(result));
   }
-  const std::uint64_t stream = result.stream;
-  const std::uint64_t seq = result.seq;
-  AwaitQuorum(stream, seq, deadline, counted,
+  VersionVector position = result.rests_on;
+  if (result.seq > 0) position.emplace(result.stream, result.seq);
+  AwaitQuorum(std::move(position), deadline, counted,
               [result = std::move(result), done = std::move(done)](bool committed,
                                                                    QuorumReport report) mutable {
                 if (!committed) {
@@ -493,8 +489,8 @@ void Node::OnWritten(WriteResult result, absl::Duration deadline, bool counted,
               });
 }
 
-void Node::AwaitQuorum(std::uint64_t stream, std::uint64_t seq, absl::Duration deadline,
-                       bool counted, Answered answered) {
+void Node::AwaitQuorum(VersionVector position, absl::Duration deadline, bool counted,
+                       Answered answered) {
   Errands errands;
   {
     MutexLock lock(mutex_);
@@ -502,7 +498,8 @@ void Node::AwaitQuorum(std::uint64_t stream, std::uint64_t seq, absl::Duration d
     const std::uint64_t ticket = next_ticket_++;
     tickets_.emplace(ticket, std::move(answered));
     const Member::Now now = Now();
-    member_->Await(now, ticket, stream, seq, draining_ ? now.monotonic : deadline, errands.actions);
+    member_->Await(now, ticket, std::move(position), draining_ ? now.monotonic : deadline,
+                   errands.actions);
     Collect(errands);
   }
   Perform(std::move(errands));
@@ -542,7 +539,7 @@ absl::StatusOr<OperationInfo> Node::GetOperation(OperationId operation, absl::Du
     }
   }
   Rendezvous<Verdict> verdict;
-  AwaitQuorum(info.stream, info.seq, clock_.Monotonic() + wait, false,
+  AwaitQuorum({{info.stream, info.seq}}, clock_.Monotonic() + wait, false,
               [verdict](bool committed, QuorumReport report) mutable {
                 verdict.Put({committed, std::move(report)});
               });
@@ -598,7 +595,7 @@ void Node::HandleAppend(const Caller& caller, AppendRequest request, ReplyCallba
   Perform(std::move(errands));
 }
 
-absl::Status Node::CheckCaller(const Caller& caller, const Header& header) {
+absl::Status Node::CheckCaller(const Caller& caller, const Header& header, bool whole) {
   MutexLock lock(mutex_);
   if (member_ == nullptr || closing_) return absl::UnavailableError("this member is not serving");
   std::string message;
@@ -607,19 +604,19 @@ absl::Status Node::CheckCaller(const Caller& caller, const Header& header) {
   if (refusal != Refusal::kNone) {
     return absl::PermissionDeniedError(absl::StrCat(RefusalName(refusal), ": ", message));
   }
-  if (member_->learner()) {
+  if (member_->filling() || (whole && member_->learner())) {
     return absl::UnavailableError("this member is being filled itself: ask another one");
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<ChangePage> Node::HandleFetch(const Caller& caller, const FetchRequest& request) {
-  AIMEM_RETURN_IF_ERROR(CheckCaller(caller, request.header));
+  AIMEM_RETURN_IF_ERROR(CheckCaller(caller, request.header, request.cursor.scanning));
   return local_->ReadChanges(request.cursor, kFetchPage);
 }
 
 absl::StatusOr<DigestReply> Node::HandleDigest(const Caller& caller, const DigestRequest& request) {
-  AIMEM_RETURN_IF_ERROR(CheckCaller(caller, request.header));
+  AIMEM_RETURN_IF_ERROR(CheckCaller(caller, request.header, /*whole=*/true));
   AIMEM_ASSIGN_OR_RETURN(DigestResult result, local_->Digest(request.ranges));
   return DigestReply{std::move(result)};
 }
@@ -658,7 +655,7 @@ void Node::CompareWith(std::size_t peer, Work work) {
                      });
 }
 
-void Node::Fill(const std::string& address, Work work) {
+void Node::Fill(std::size_t peer, Work work) {
   // A store that was being filled when it was closed knows where it stopped; a store with a
   // history of its own goes on where this process stopped.
   auto filling = std::make_shared<Filling>();
@@ -676,7 +673,7 @@ void Node::Fill(const std::string& address, Work work) {
     request.cursor.log_from = clock_.Now() - kFetchedLog;
   }
   filling->cursor = request.cursor;
-  filling->stream = transport_->Fetch(address, std::move(request));
+  filling->stream = transport_->Fetch(options_.peers[peer], std::move(request));
   FillOn(std::move(filling), std::move(work));
 }
 

@@ -12,12 +12,14 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "aimem/backends/backend.h"
 #include "aimem/environment.h"
 #include "aimem/local_store.h"
 #include "aimem/store.h"
 #include "lib/base/mutex.h"
+#include "lib/store/hooks.h"
 #include "replication/core/member.h"
 #include "replication/core/transport.h"
 #include "replication/core/write_gate.h"
@@ -88,6 +90,7 @@ class Node final : public Store, public Service, private CommitListener {
     absl::Duration deadline;
   };
   struct Filling;
+  struct Comparing;
   struct Errands;
 
   Node(const StoreOptions& store, const NodeOptions& options);
@@ -109,32 +112,44 @@ class Node final : public Store, public Service, private CommitListener {
   /// When the transport has to call, if that is earlier than it knows.
   std::optional<absl::Duration> NextTimer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnWritten(WriteResult result, absl::Duration deadline, bool counted, WriteCallback done);
-  /// Call `answered` when (stream, seq), durable here, has its quorum, or at `deadline`.
-  void AwaitQuorum(std::uint64_t stream, std::uint64_t seq, absl::Duration deadline, bool counted,
-                   Answered answered) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Call `answered` when `position`, durable here, has its quorum, or at `deadline`.
+  void AwaitQuorum(VersionVector position, absl::Duration deadline, bool counted, Answered answered)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// Wait until `end` for everybody to be answered.
   void AwaitCallers(absl::Duration end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   /// Run `event` on the member, then do what it asked for.
-  template <typename Event>
-  void Happen(Event event) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Happen(absl::FunctionRef<void(Member&, const Member::Now&, Actions&)> event)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   /// Take what the actions in `errands` refer to.
   void Collect(Errands& errands) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Perform(Errands errands) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Tell those in answers_, unless another thread is at it: that one goes on with them.
   void AnswerCallers() ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status CheckCaller(const Caller& caller, const Header& header) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// `whole`: the caller wants all that there is, not the commits of some stream.
+  absl::Status CheckCaller(const Caller& caller, const Header& header, bool whole)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   // On threads that may block.
   void ComputeRoot();
   void CompareWith(std::size_t peer, Work work);
   static std::string DescribeDivergence(const std::string& peer, const DigestResult& ours,
                                         const DigestResult& theirs);
-  /// Fetch from the member at `address` what no log holds any more, a page at a time.
-  void Fill(const std::string& address, Work work);
+  /// Fetch from a peer what its log does not hold any more, a page at a time.
+  void Fill(std::size_t peer, Work work);
   void FillOn(std::shared_ptr<Filling> filling, Work work);
   void EndFilling(const absl::Status& status);
+  /// Draw a new stream; see Actions::forsake.
+  void Forsake(std::uint64_t stream, Work work);
+  /// Find the last commit that this member and a peer both hold of a stream, and yield ours after
+  /// it. See reconcile.cc.
+  void Reconcile(Actions::Reconcile errand, Work work);
+  void CompareNext(std::shared_ptr<Comparing> comparing, Work work);
+  void Compare(std::shared_ptr<Comparing> comparing, const ChangePage& page, Work work);
+  void YieldAfterCommon(const std::shared_ptr<Comparing>& comparing, Work work);
+  absl::StatusOr<StreamHead> OurHeadAt(const Comparing& comparing);
+  void EndReconciling(const Actions::Reconcile& errand, const absl::Status& status);
 
   [[nodiscard]] Member::Now Now() const;
   void Log(LogLevel level, std::string_view text) const;
@@ -143,7 +158,7 @@ class Node final : public Store, public Service, private CommitListener {
   LogSink* const log_;
   Clock& clock_;
   Random& random_;
-  std::unique_ptr<Store> local_;
+  std::unique_ptr<store::MemberStore> local_;
   Transport* transport_ = nullptr;  // set by Start, before anything runs
 
   Mutex mutex_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "replication/core/vectors.h"
@@ -30,44 +31,67 @@ std::uint64_t QuorumSeq(std::uint64_t stream, int needed,
   return *nth;
 }
 
-void WaitingWrites::Add(const Waiter& waiter) {
-  const BySeq::iterator at = by_seq_[waiter.stream].emplace(waiter.seq, waiter);
-  by_deadline_.emplace(waiter.deadline, std::pair(waiter.stream, at));
-  ++count_;
+bool Held(const VersionVector& position, int needed,
+          std::span<const VersionVector* const> vectors) {
+  return std::count_if(vectors.begin(), vectors.end(), [&](const VersionVector* vector) {
+           return Covers(*vector, position);
+         }) >= needed;
+}
+
+void WaitingWrites::Add(Waiter waiter) {
+  const std::uint64_t ticket = waiter.ticket;
+  if (waiter.position.size() == 1) {
+    const auto& [stream, seq] = *waiter.position.begin();
+    by_seq_[stream].emplace(seq, ticket);
+  } else {
+    joint_.insert(ticket);
+  }
+  by_deadline_.emplace(waiter.deadline, ticket);
+  waiters_.emplace(ticket, std::move(waiter));
+}
+
+WaitingWrites::Waiter WaitingWrites::Take(std::uint64_t ticket) {
+  const auto found = waiters_.find(ticket);
+  Waiter waiter = std::move(found->second);
+  waiters_.erase(found);
+  by_deadline_.erase({waiter.deadline, ticket});
+  if (joint_.erase(ticket) == 0) {
+    const auto& [stream, seq] = *waiter.position.begin();
+    const auto of_stream = by_seq_.find(stream);
+    of_stream->second.erase({seq, ticket});
+    if (of_stream->second.empty()) by_seq_.erase(of_stream);
+  }
+  return waiter;
 }
 
 std::vector<WaitingWrites::Waiter> WaitingWrites::TakeCovered(std::uint64_t stream,
                                                               std::uint64_t seq) {
   std::vector<Waiter> taken;
-  const auto found = by_seq_.find(stream);
-  if (found == by_seq_.end()) return taken;
-  BySeq& waiters = found->second;
-  while (!waiters.empty() && waiters.begin()->first <= seq) {
-    const BySeq::iterator first = waiters.begin();
-    auto [begin, end] = by_deadline_.equal_range(first->second.deadline);
-    const auto mine = std::find_if(begin, end, [&](const auto& entry) {
-      return entry.second.first == stream && entry.second.second == first;
-    });
-    by_deadline_.erase(mine);
-    taken.push_back(first->second);
-    waiters.erase(first);
+  for (auto found = by_seq_.find(stream);
+       found != by_seq_.end() && found->second.begin()->first <= seq;
+       found = by_seq_.find(stream)) {
+    taken.push_back(Take(found->second.begin()->second));
   }
-  if (waiters.empty()) by_seq_.erase(found);
-  count_ -= taken.size();
+  return taken;
+}
+
+std::vector<WaitingWrites::Waiter> WaitingWrites::TakeHeld(
+    absl::FunctionRef<bool(const VersionVector&)> held) {
+  std::vector<std::uint64_t> tickets;
+  for (const std::uint64_t ticket : joint_) {
+    if (held(waiters_.at(ticket).position)) tickets.push_back(ticket);
+  }
+  std::vector<Waiter> taken;
+  taken.reserve(tickets.size());
+  for (const std::uint64_t ticket : tickets) taken.push_back(Take(ticket));
   return taken;
 }
 
 std::vector<WaitingWrites::Waiter> WaitingWrites::TakeExpired(absl::Duration now) {
   std::vector<Waiter> taken;
   while (!by_deadline_.empty() && by_deadline_.begin()->first <= now) {
-    const auto [stream, at] = by_deadline_.begin()->second;
-    by_deadline_.erase(by_deadline_.begin());
-    taken.push_back(at->second);
-    const auto found = by_seq_.find(stream);
-    found->second.erase(at);
-    if (found->second.empty()) by_seq_.erase(found);
+    taken.push_back(Take(by_deadline_.begin()->second));
   }
-  count_ -= taken.size();
   return taken;
 }
 
@@ -77,6 +101,7 @@ std::vector<WaitingWrites::Waiter> WaitingWrites::TakeAll() {
 
 std::vector<std::uint64_t> WaitingWrites::Streams() const {
   std::vector<std::uint64_t> streams;
+  streams.reserve(by_seq_.size());
   for (const auto& [stream, waiters] : by_seq_) streams.push_back(stream);
   return streams;
 }

@@ -4,9 +4,12 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "aimem/types.h"
@@ -21,36 +24,43 @@ absl::StatusOr<int> ChooseQuorum(std::optional<int> wanted, int voters);
 std::uint64_t QuorumSeq(std::uint64_t stream, int needed,
                         std::span<const VersionVector* const> vectors);
 
-/// The callers that wait for commits to reach their quorum. Not thread-safe.
+/// True: at least `needed` of `vectors` cover all of `position`.
+bool Held(const VersionVector& position, int needed, std::span<const VersionVector* const> vectors);
+
+/// The callers that wait for a position to reach its quorum. Not thread-safe.
 class WaitingWrites {
  public:
   struct Waiter {
-    std::uint64_t ticket = 0;
-    std::uint64_t stream = 0;
-    std::uint64_t seq = 0;
+    std::uint64_t ticket = 0;  ///< Distinct, and greater than those before.
+    VersionVector position;
     absl::Duration since;     ///< Monotonic: when it began to wait.
     absl::Duration deadline;  ///< Monotonic: when it is answered in any case.
   };
 
-  void Add(const Waiter& waiter);
-  /// Take those of `stream` with a seq up to `seq`, oldest first.
+  void Add(Waiter waiter);
+  /// Take those that wait for one commit, of `stream`, with a seq up to `seq`: in its order.
   std::vector<Waiter> TakeCovered(std::uint64_t stream, std::uint64_t seq);
+  /// Of those that wait for any other position, take the ones that are `held`, oldest first.
+  std::vector<Waiter> TakeHeld(absl::FunctionRef<bool(const VersionVector&)> held);
   /// Take those whose deadline is not after `now`.
   std::vector<Waiter> TakeExpired(absl::Duration now);
   std::vector<Waiter> TakeAll();
 
-  [[nodiscard]] bool Empty() const { return by_seq_.empty(); }
-  [[nodiscard]] std::size_t size() const { return count_; }
-  /// The streams that somebody waits for.
+  [[nodiscard]] bool Empty() const { return waiters_.empty(); }
+  [[nodiscard]] std::size_t size() const { return waiters_.size(); }
+  /// The streams of which somebody waits for one commit.
   [[nodiscard]] std::vector<std::uint64_t> Streams() const;
   /// InfiniteDuration if nobody waits.
   [[nodiscard]] absl::Duration NextDeadline() const;
 
  private:
-  using BySeq = std::multimap<std::uint64_t, Waiter>;
-  std::map<std::uint64_t, BySeq> by_seq_;  // by stream
-  std::multimap<absl::Duration, std::pair<std::uint64_t, BySeq::iterator>> by_deadline_;
-  std::size_t count_ = 0;
+  Waiter Take(std::uint64_t ticket);
+
+  std::map<std::uint64_t, Waiter> waiters_;  // by ticket
+  std::map<std::uint64_t, std::set<std::pair<std::uint64_t, std::uint64_t>>>
+      by_seq_;                     // (seq, ticket) by stream
+  std::set<std::uint64_t> joint_;  // those with another position than one commit
+  std::set<std::pair<absl::Duration, std::uint64_t>> by_deadline_;
 };
 
 }  // namespace aimem::replication

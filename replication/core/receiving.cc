@@ -64,38 +64,89 @@ Refusal Member::CheckHeader(const Caller& caller, const Header& header, std::str
   return Refusal::kNone;
 }
 
-bool Member::Heard(const Now& now, Peer& peer, const Header& header, const std::string& identity,
-                   std::optional<absl::Duration> asked, Actions& actions) {
-  const auto deny = [&](std::string_view reason, const std::string& why) {
+std::string Member::WhyDenied(const Peer& peer, const Header& header, const std::string& identity,
+                              std::string& reason) const {
+  if (header.protocol_max < kProtocolMin || header.protocol_min > kProtocolMax) {
+    reason = "version_too_old";
+    return absl::StrFormat("it speaks protocol %d to %d, this member %d to %d", header.protocol_min,
+                           header.protocol_max, kProtocolMin, kProtocolMax);
+  }
+  if (!header.cluster.empty() || header.epoch != 0) {
+    reason = "rejected:STALE_EPOCH";
+    return "it stands in another federation";
+  }
+  if (header.member == Id128()) {
+    reason = "unavailable";
+    return "its reply names no member";
+  }
+  if (header.member == config_.member) {
+    reason = "rejected:OWN_ID";
+    return "the address leads back to this member";
+  }
+  // An id belongs to the name under which it was presented first, here or at another address.
+  for (const Peer& known : peers_) {
+    if (known.member != header.member || known.identity.empty() || known.identity == identity) {
+      continue;
+    }
+    reason = "unauthenticated";
+    return absl::StrCat("it is '", identity, "' and says that it is member ",
+                        header.member.ToString(), ", which is '", known.identity, "' at ",
+                        &known == &peer ? "this address" : known.address);
+  }
+  return "";
+}
+
+bool Member::Heard(const Now& now, std::size_t index, const Header& header,
+                   const std::string& identity, absl::Duration asked, Actions& actions) {
+  Peer& peer = peers_[index];
+  peer.tried = true;
+  std::string reason;
+  const std::string why = WhyDenied(peer, header, identity, reason);
+  peer.own_id = header.member == config_.member;
+  if (!why.empty()) {
     if (peer.state != PeerState::kDenied) {
       actions.lines.push_back({LogLevel::kError, absl::StrCat(peer.address, " is refused: ", why)});
     }
-    peer.state = PeerState::kDenied;
-    peer.last_reason = std::string(reason);
-    peer.last_error = why;
+    SetState(now, peer, PeerState::kDenied);
+    peer.last_reason = std::move(reason);
+    SetError(peer, why);
     peer.retry_at = now.monotonic + Jitter(kBackoffMax);
     return false;
-  };
-  if (header.protocol_max < kProtocolMin || header.protocol_min > kProtocolMax) {
-    return deny(
-        "version_too_old",
-        absl::StrFormat("it speaks protocol %d to %d, this member %d to %d", header.protocol_min,
-                        header.protocol_max, kProtocolMin, kProtocolMax));
   }
-  if (!header.cluster.empty() || header.epoch != 0) {
-    return deny("rejected:STALE_EPOCH", "it stands in another federation");
-  }
-  if (header.member == Id128()) return deny("unavailable", "its reply names no member");
-  peer.own_id = header.member == config_.member;
-  if (peer.own_id) return deny("rejected:OWN_ID", "the address leads back to this member");
-
   const bool other_life = peer.member != header.member || peer.incarnation != header.incarnation;
-  if (other_life && peer.incarnation != 0 && (!asked || *asked <= peer.incarnation_since)) {
+  if (other_life && peer.incarnation != 0 && asked <= peer.incarnation_since) {
     // Perhaps said before it went down, and late. Which life is the later one is told by an answer
     // to a question that was asked after the other one was heard.
     peer.next_heartbeat = now.monotonic;
     return false;
   }
+  if (other_life) Meet(now, peer, header, actions);
+  peer.identity = identity;
+  peer.excused = false;
+  // What was said earlier and comes later tells nothing new.
+  if (header.sequence > peer.sequence) {
+    peer.sequence = header.sequence;
+    peer.learner = header.learner;
+    peer.clock_offset_ms = header.wall_ms - now.wall_ms;
+    hlc_ = std::max(hlc_, header.hlc);
+    TakePosition(now, index, header, actions);
+  }
+  if (peer.state == PeerState::kAway || peer.state == PeerState::kDenied) {
+    actions.lines.push_back(
+        {LogLevel::kInfo,
+         absl::StrFormat("%s is back: member %s, %d commits behind", peer.address,
+                         header.member.ToString(), Missing(peer.durable, vector_))});
+    SetState(now, peer, PeerState::kOnline);
+    peer.backoff = absl::ZeroDuration();
+    peer.pause = absl::ZeroDuration();
+    peer.pause_until = absl::ZeroDuration();
+  }
+  peer.last_error.clear();
+  return true;
+}
+
+void Member::Meet(const Now& now, Peer& peer, const Header& header, Actions& actions) {
+  VersionVector vector = VectorOf(header.heads);
   if (peer.member != header.member) {
     if (peer.member) {
       actions.lines.push_back(
@@ -106,37 +157,16 @@ bool Member::Heard(const Now& now, Peer& peer, const Header& header, const std::
     // First heard of by a member without history: what there is to learn. What a member held whose
     // disk was lost, nobody can teach any more.
     peer.to_learn.clear();
-    if (began_empty_ && local_streams_.empty()) peer.to_learn = header.vector;
+    if (began_empty_ && local_streams_.empty()) peer.to_learn = std::move(vector);
     peer.member = header.member;
-    peer.incarnation = 0;
-    peer.forked.clear();
-    peer.given_up.clear();
-  }
-  peer.identity = identity;
-  if (peer.incarnation != header.incarnation) {
-    peer.incarnation = header.incarnation;
-    peer.incarnation_since = now.monotonic;
-    peer.durable = header.vector;
-    peer.fetching = false;
-    ForgetSent(peer);
   } else {
-    JoinInto(peer.durable, header.vector);
+    for (auto& [stream, seq] : peer.to_learn) seq = std::min(seq, SeqOf(vector, stream));
   }
-  peer.learner = header.learner;
-  peer.clock_offset_ms = header.wall_ms - now.wall_ms;
-  hlc_ = std::max(hlc_, header.hlc);
-  if (peer.state == PeerState::kAway || peer.state == PeerState::kDenied) {
-    actions.lines.push_back(
-        {LogLevel::kInfo,
-         absl::StrFormat("%s is back: member %s, %d commits behind", peer.address,
-                         header.member.ToString(), Missing(peer.durable, vector_))});
-    peer.state = PeerState::kOnline;
-    peer.backoff = absl::ZeroDuration();
-    peer.pause = absl::ZeroDuration();
-    peer.pause_until = absl::ZeroDuration();
-  }
-  peer.last_error.clear();
-  return true;
+  peer.incarnation = header.incarnation;
+  peer.incarnation_since = now.monotonic;
+  peer.sequence = 0;
+  BeginLife(peer);
+  ForgetSent(peer);
 }
 
 void Member::HearRequest(const Now& now, const Header& header, Actions& actions) {
@@ -153,8 +183,18 @@ void Member::HearRequest(const Now& now, const Header& header, Actions& actions)
     peer->retry_at = now.monotonic;
     return;
   }
-  if (!Heard(now, *peer, header, peer->identity, std::nullopt, actions)) return;
-  AnswerCovered(now, actions);
+  if (config_.bugs.ack_from_requests && header.incarnation == peer->incarnation) {
+    TakePosition(now, static_cast<std::size_t>(peer - peers_.data()), header, actions);
+    AnswerCovered(now, actions);
+  }
+  // Nobody has proved that it is who it says it is: nothing that it says moves anything here. It
+  // may be worth asking, if somebody waits for the answer.
+  const bool another_life = header.incarnation != peer->incarnation;
+  const bool more_of_ours = state_.stream != 0 && header.heads.contains(state_.stream) &&
+                            header.heads.at(state_.stream).seq > SeqOf(vector_, state_.stream);
+  const bool news =
+      (!waiting_.Empty() || learner()) && !Covers(peer->durable, VectorOf(header.heads));
+  if (another_life || more_of_ours || news) peer->next_heartbeat = now.monotonic;
 }
 
 // -- Appends --------------------------------------------------------------------------------------
@@ -170,15 +210,12 @@ AppendReply Member::MakeReply(const Now& now) {
 
 void Member::OnAppendRequest(const Now& now, std::uint64_t call, const Caller& caller,
                              AppendRequest request, Actions& actions) {
-  AppendReply reply = MakeReply(now);
+  AppendReply reply;
   reply.refused = started_ ? CheckHeader(caller, request.header, &reply.message) : Refusal::kFenced;
   if (reply.refused == Refusal::kNone) {
     HearRequest(now, request.header, actions);
-    if (Peer* const peer = PeerOf(request.header.member)) {
-      CompareRoots(static_cast<std::size_t>(peer - peers_.data()), request.root, actions);
-    }
     if (request.needs_resync) AskToFetch(now, request.header, actions);
-    reply = MakeReply(now);  // it may be a learner by now
+    reply = MakeReply(now);
     if (!request.commits.empty()) {
       Inbound inbound;
       for (const auto& commit : request.commits) {
@@ -203,17 +240,42 @@ void Member::OnAppendRequest(const Now& now, std::uint64_t call, const Caller& c
       }
     }
   }
+  if (reply.header.sequence == 0) reply.header = MakeHeader(now);
   actions.replies.push_back({call, std::move(reply)});
+}
+
+bool Member::AdmitStreams(const Inbound& inbound, AppendReply& reply) {
+  Peer* const sender = PeerOf(inbound.request.header.member);
+  std::set<std::uint64_t>& strange = sender == nullptr ? strange_ : sender->strange;
+  for (const auto& [stream, seq] : inbound.upto) {
+    if (arriving_.contains(stream)) continue;
+    const bool named =
+        std::any_of(peers_.begin(), peers_.end(),
+                    [stream = stream](const Peer& peer) { return peer.durable.contains(stream); });
+    const bool room = named || strange.contains(stream) || strange.size() < kStrangeStreamsMax;
+    if (room && arriving_.size() < kHeldStreamsMax) {
+      if (!named) strange.insert(stream);
+      continue;
+    }
+    reply.refused = Refusal::kTooLarge;
+    reply.message = absl::StrFormat(
+        "stream %016x is new here: %d are held (limit %d), and this member has "
+        "brought %d that no peer has named (limit %d)",
+        stream, arriving_.size(), kHeldStreamsMax, strange.size(), kStrangeStreamsMax);
+    return false;
+  }
+  return true;
 }
 
 bool Member::Admit(const Now& now, const Inbound& inbound, AppendReply& reply, Actions& actions) {
   const Header& header = inbound.request.header;
-  if (installing_) {
+  if (filling()) {
     AskToFetch(now, header, actions);
     reply.refused = Refusal::kNeedsResync;
     reply.message = "this member is being filled with states";
     return false;
   }
+  if (!AdmitStreams(inbound, reply)) return false;
   if (inbound.request.catch_up) {
     if (catch_up_from_ && *catch_up_from_ != header.member && now.monotonic < catch_up_until_) {
       reply.refused = Refusal::kOverloaded;
@@ -236,14 +298,14 @@ bool Member::Admit(const Now& now, const Inbound& inbound, AppendReply& reply, A
   return true;
 }
 
-bool Member::AskToFetch(const Now& now, const Header& header, Actions& actions) {
-  if (fetching_ || now.monotonic < fetch_again_at_ || header.address.empty()) return false;
-  if (Covers(vector_, header.vector) && !installing_) return false;
+void Member::AskToFetch(const Now& now, const Header& header, Actions& actions) {
+  const Peer* const peer = PeerOf(header.member);
+  if (peer == nullptr || fetching_ || now.monotonic < fetch_again_at_) return;
+  // What it said in a reply: the address that answers is the one to fetch from.
+  if (Covers(vector_, peer->durable) && !state_.installing) return;
   fetching_ = true;
-  if (vector_.empty()) installing_ = true;
-  actions.fetch_from = header.address;
-  actions.lines.push_back({LogLevel::kInfo, absl::StrCat("fetching states from ", header.address)});
-  return true;
+  actions.fetch_from = static_cast<std::size_t>(peer - peers_.data());
+  actions.lines.push_back({LogLevel::kInfo, absl::StrCat("fetching states from ", peer->address)});
 }
 
 void Member::TakeReady(Actions& actions) {
@@ -270,8 +332,8 @@ void Member::TakeReady(Actions& actions) {
 void Member::OnApplied(const Now& now, std::uint64_t call, ApplyResult result, Actions& actions) {
   const auto found = inbound_.find(call);
   if (found == inbound_.end()) return;
+  const Id128 sender = found->second.request.header.member;
   inbound_.erase(found);
-  if (result.status.ok()) JoinInto(vector_, result.durable);
   // What did not become durable is not arriving any more.
   arriving_ = vector_;
   for (const auto& [id, inbound] : inbound_) {
@@ -289,7 +351,12 @@ void Member::OnApplied(const Now& now, std::uint64_t call, ApplyResult result, A
          std::string(refusal.status.message().data(), refusal.status.message().size())});
     ++counters_.forks;
     actions.lines.push_back({LogLevel::kError, reply.refusals.back().message});
+    // Whether the sender holds what it sent is for the errand to find out.
+    if (Peer* const peer = PeerOf(sender)) {
+      GiveWay(static_cast<std::size_t>(peer - peers_.data()), refusal.stream);
+    }
   }
+  NextReconcile(now, actions);
   actions.replies.push_back({call, std::move(reply)});
   TakeReady(actions);
 }
@@ -319,7 +386,6 @@ void Member::OnFetchEnded(const Now& now, const absl::Status& status, Actions& a
   fetching_ = false;
   fetch_again_at_ = now.monotonic + kBackoffMin;
   if (status.ok()) {
-    installing_ = false;
     actions.lines.push_back({LogLevel::kInfo, "all states were fetched"});
     AnswerCovered(now, actions);
     PumpAll(now, actions);

@@ -48,11 +48,16 @@ absl::Duration Member::Jitter(absl::Duration around) {
   return around * (0.75 + 0.5 * static_cast<double>(dice_ % 1024) / 1024);
 }
 
-Header Member::MakeHeader(const Now& now) const {
+Header Member::MakeHeader(const Now& now) {
   Header header;
   header.member = config_.member;
   header.incarnation = config_.incarnation;
-  header.vector = installing_ ? VersionVector{} : vector_;
+  header.sequence = ++sequence_;
+  if (!filling()) header.heads = state_.heads;
+  if (state_.stream != 0) header.streams.push_back(state_.stream);
+  for (const std::uint64_t stream : state_.lost) {
+    if (header.streams.size() < kOwnStreamsMax) header.streams.push_back(stream);
+  }
   header.hlc = hlc_;
   header.wall_ms = now.wall_ms;
   header.learner = learner();
@@ -73,7 +78,7 @@ void Member::PumpAll(const Now& now, Actions& actions) {
 
 void Member::Pump(const Now& now, std::size_t index, Actions& actions) {
   Peer& peer = peers_[index];
-  if (!peer.member || peer.own_id || installing_) return;
+  if (!peer.member || peer.own_id || filling()) return;
   if (peer.state == PeerState::kAway || peer.state == PeerState::kDenied) return;
   if (now.monotonic < peer.pause_until) return;
   const VersionVector target = Target(peer);
@@ -128,7 +133,7 @@ void Member::OnLogRead(const Now& now, std::size_t index, absl::StatusOr<ChangeP
   Peer& peer = peers_[index];
   peer.reading = false;
   if (!page.ok()) {
-    peer.last_error = absl::StrCat("reading the log: ", page.status().message());
+    SetError(peer, absl::StrCat("reading the log: ", page.status().message()));
     actions.lines.push_back(
         {LogLevel::kWarning, absl::StrCat(peer.address, ": ", peer.last_error)});
     PausePeer(now, peer);
@@ -170,7 +175,6 @@ void Member::Transmit(const Now& now, std::size_t index, AppendRequest request, 
   call.sent = now.monotonic;
   call.catch_up = request.catch_up;
   request.header = MakeHeader(now);
-  if (root_ && root_->vector == vector_) request.root = root_;
   JoinInto(peer.sent, call.upto);
   peer.bytes_in_flight += call.bytes;
   peer.commits_sent += call.commits;
@@ -195,6 +199,16 @@ void Member::ForgetSent(Peer& peer) {
   for (const auto& [id, call] : peer.calls) JoinInto(peer.sent, call.upto);
 }
 
+void Member::SetState(const Now& now, Peer& peer, PeerState state) {
+  if (peer.state != state) peer.state_since = now.monotonic;
+  peer.state = state;
+}
+
+void Member::SetError(Peer& peer, std::string error) {
+  if (error.size() > kErrorBytesMax) error.resize(kErrorBytesMax);
+  peer.last_error = std::move(error);
+}
+
 void Member::PausePeer(const Now& now, Peer& peer) {
   peer.pause = std::clamp(2 * peer.pause, kPauseMin, kPauseMax);
   peer.pause_until = now.monotonic + Jitter(peer.pause);
@@ -204,14 +218,15 @@ void Member::FailPeer(const Now& now, Peer& peer, CallError error, const std::st
                       Actions& actions) {
   const bool denied = error == CallError::kUnauthenticated;
   const PeerState state = denied ? PeerState::kDenied : PeerState::kAway;
+  peer.tried = true;
   if (peer.state != state) {
     actions.lines.push_back(
         {LogLevel::kWarning, absl::StrCat(peer.address, denied ? " is refused: " : " is away: ",
                                           ToAbsl(CallErrorName(error)), ": ", message)});
   }
-  peer.state = state;
+  SetState(now, peer, state);
   peer.last_reason = ReasonOfError(error);
-  peer.last_error = absl::StrCat(ToAbsl(CallErrorName(error)), ": ", message);
+  SetError(peer, absl::StrCat(ToAbsl(CallErrorName(error)), ": ", message));
   peer.backoff = std::clamp(2 * peer.backoff, kBackoffMin, kBackoffMax);
   peer.retry_at = now.monotonic + Jitter(peer.backoff);
 }
@@ -235,11 +250,15 @@ void Member::OnAppendOutcome(const Now& now, std::size_t index, std::uint64_t id
   }
   if (call.straggler) ++counters_.stragglers_finished;
   const VersionVector before = peer.durable;
-  const bool welcome = Heard(now, peer, outcome.reply.header, outcome.identity, call.sent, actions);
+  const bool welcome =
+      Heard(now, index, outcome.reply.header, outcome.identity, call.sent, actions);
   ++peer.ended[peer.state == PeerState::kDenied ? peer.last_reason : "answered"];
   if (welcome) {
     peer.last_reply = now.monotonic;
-    if (config_.bugs.ack_on_any_ok) JoinInto(peer.durable, call.upto);
+    if (config_.bugs.ack_on_any_ok) {
+      JoinInto(peer.durable, call.upto);
+      JoinInto(peer.confirmed, call.upto);
+    }
     Refused(now, index, outcome.reply, actions);
     const bool progress = !Covers(before, peer.durable);
     if (progress) {
@@ -258,6 +277,7 @@ void Member::OnAppendOutcome(const Now& now, std::size_t index, std::uint64_t id
   }
   ForgetSent(peer);
   AnswerCovered(now, actions);
+  NextReconcile(now, actions);
   Pump(now, index, actions);
 }
 
@@ -266,14 +286,11 @@ void Member::Refused(const Now& now, std::size_t index, const AppendReply& reply
   Peer& peer = peers_[index];
   for (const AppendReply::Refused& refusal : reply.refusals) {
     ++peer.rejects[RefusalName(refusal.code)];
-    peer.last_error = absl::StrFormat("%s: stream %016x, commit %d: %s", RefusalName(refusal.code),
-                                      refusal.stream, refusal.seq, refusal.message);
+    SetError(peer, absl::StrFormat("%s: stream %016x, commit %d: %s", RefusalName(refusal.code),
+                                   refusal.stream, refusal.seq, refusal.message));
     peer.last_reason = absl::StrCat("rejected:", RefusalName(refusal.code));
-    if (refusal.code == Refusal::kForkedStream && peer.forked.insert(refusal.stream).second) {
-      ++counters_.forks;
-      actions.lines.push_back(
-          {LogLevel::kError, absl::StrCat(peer.address, " holds another history: ", peer.last_error,
-                                          ". This stream is not sent to it any more: run doctor")});
+    if (refusal.code == Refusal::kForkedStream && vector_.contains(refusal.stream)) {
+      Differs(now, index, refusal.stream, peer.last_error, actions);
     }
   }
   if (reply.refused == Refusal::kNone) {
@@ -281,7 +298,7 @@ void Member::Refused(const Now& now, std::size_t index, const AppendReply& reply
     return;
   }
   ++peer.rejects[RefusalName(reply.refused)];
-  peer.last_error = absl::StrCat(RefusalName(reply.refused), ": ", reply.message);
+  SetError(peer, absl::StrCat(RefusalName(reply.refused), ": ", reply.message));
   peer.last_reason = absl::StrCat("rejected:", RefusalName(reply.refused));
   switch (reply.refused) {
     case Refusal::kOverloaded:
@@ -305,7 +322,7 @@ void Member::Refused(const Now& now, std::size_t index, const AppendReply& reply
         actions.lines.push_back(
             {LogLevel::kError, absl::StrCat(peer.address, " refuses us: ", peer.last_error)});
       }
-      peer.state = PeerState::kDenied;
+      SetState(now, peer, PeerState::kDenied);
       peer.retry_at = now.monotonic + Jitter(kBackoffMax);
   }
 }

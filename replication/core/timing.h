@@ -14,6 +14,10 @@ inline constexpr absl::Duration kHeartbeat = absl::Seconds(1);
 inline constexpr absl::Duration kReachable = absl::Seconds(5);
 /// A call without commits waits so long for its answer.
 inline constexpr absl::Duration kHelloTimeout = absl::Seconds(5);
+/// A peer that this member has to learn from is waited for so long while it is away.
+inline constexpr absl::Duration kTeacherPatience = absl::Seconds(60);
+/// Between tries to make two histories one.
+inline constexpr absl::Duration kReconcilePause = absl::Seconds(1);
 /// Between tries to reach a peer that is away. The greater one bounds the time that a peer which
 /// is back has to wait for us.
 inline constexpr absl::Duration kBackoffMin = absl::Milliseconds(200);
@@ -28,6 +32,12 @@ inline constexpr absl::Duration kRelayDelay = absl::Milliseconds(2'500);
 inline constexpr absl::Duration kParkedFor = absl::Seconds(2);
 inline constexpr std::size_t kParkedBytesMax = 16u << 20;
 inline constexpr std::size_t kInboundMax = 512;
+/// A member may bring so many streams that no reply of a peer has named; and so many are held in
+/// all before another one is refused, so that every header of ours can be read (kStreamsMax).
+inline constexpr std::size_t kStrangeStreamsMax = 1'024;
+inline constexpr std::size_t kHeldStreamsMax = 8'192;
+/// What is kept of a peer's last error.
+inline constexpr std::size_t kErrorBytesMax = 4'096;
 /// One sender of bulk keeps its turn for so long after each of its calls.
 inline constexpr absl::Duration kCatchUpTurn = absl::Seconds(3);
 /// The root is computed once nothing was committed for so long.

@@ -75,8 +75,14 @@ class Transport {
   /// replaces an earlier one only if its time is earlier.
   virtual void SetTimer(absl::Duration at) = 0;
 
-  /// Run `work` later on a thread that may block: reads of the log, scans.
-  virtual void Post(absl::AnyInvocable<void() &&> work) = 0;
+  /// What may block, and for how long. Each kind has a thread of its own, so that a scan of all
+  /// rows does not hold up what a peer lacks.
+  enum class Kind : std::uint8_t {
+    kRead,  ///< A page of the log or of states.
+    kScan,  ///< All rows: roots, sums.
+  };
+  /// Run `work` later on the thread of its kind, in order.
+  virtual void Post(Kind kind, absl::AnyInvocable<void() &&> work) = 0;
 
   /// Stop serving, let calls in flight end within `grace`, cancel what is left, and return when
   /// every `done` has run and nothing calls the service any more. Idempotent.

@@ -87,6 +87,34 @@ absl::StatusOr<VersionVector> Take(const char* field, const Positions& positions
   return vector;
 }
 
+void Put(const StreamHeads& heads, Positions& positions) {
+  positions.Reserve(static_cast<int>(heads.size()));
+  for (const auto& [stream, head] : heads) {
+    v1::Position& position = *positions.Add();
+    position.set_stream(stream);
+    position.set_seq(head.seq);
+    position.set_hlc(head.hlc);
+    if (head.hash != Hash256{}) position.set_hash(std::string(AsBytes(head.hash)));
+  }
+}
+
+absl::StatusOr<StreamHeads> TakeHeads(const char* field, const Positions& positions) {
+  if (positions.size() > kStreamsMax) return TooMany(field, positions.size(), kStreamsMax);
+  StreamHeads heads;
+  for (const v1::Position& position : positions) {
+    if (position.seq() == 0) continue;
+    StreamHead head{.seq = position.seq(), .hlc = position.hlc()};
+    if (!position.hash().empty()) {
+      AIMEM_RETURN_IF_ERROR(Exactly("position.hash", position.hash(), head.hash));
+    }
+    if (!heads.emplace(position.stream(), head).second) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("%s names stream %016x twice", field, position.stream()));
+    }
+  }
+  return heads;
+}
+
 void Put(const Root& root, v1::Root& out) {
   Put(root.vector, *out.mutable_vector());
   out.set_sum(std::string(AsBytes(root.sum)));
@@ -107,7 +135,9 @@ void Put(const Header& header, v1::Header& out) {
   out.set_epoch(header.epoch);
   out.set_member(std::string(AsBytes(header.member)));
   out.set_incarnation(header.incarnation);
-  Put(header.vector, *out.mutable_vector());
+  out.set_sequence(header.sequence);
+  Put(header.heads, *out.mutable_vector());
+  out.mutable_streams()->Assign(header.streams.begin(), header.streams.end());
   out.set_hlc(header.hlc);
   out.set_wall_ms(header.wall_ms);
   out.set_learner(header.learner);
@@ -128,7 +158,12 @@ absl::StatusOr<Header> Take(v1::Header& in) {
   header.epoch = in.epoch();
   AIMEM_RETURN_IF_ERROR(Exactly("header.member", in.member(), header.member.bytes));
   header.incarnation = in.incarnation();
-  AIMEM_ASSIGN_OR_RETURN(header.vector, Take("header.vector", in.vector()));
+  header.sequence = in.sequence();
+  AIMEM_ASSIGN_OR_RETURN(header.heads, TakeHeads("header.vector", in.vector()));
+  if (static_cast<std::size_t>(in.streams_size()) > kOwnStreamsMax) {
+    return TooMany("header.streams", in.streams_size(), kOwnStreamsMax);
+  }
+  header.streams.assign(in.streams().begin(), in.streams().end());
   header.hlc = in.hlc();
   header.wall_ms = in.wall_ms();
   header.learner = in.learner();
@@ -213,7 +248,6 @@ grpc::ByteBuffer Encode(const AppendRequest& request) {
   Put(request.before, *out.mutable_before());
   out.set_catch_up(request.catch_up);
   out.set_needs_resync(request.needs_resync);
-  if (request.root) Put(*request.root, *out.mutable_root());
   // Fields may follow in any order, so the commits are put after the rest, by reference.
   constexpr std::size_t kSmall = 512;
   std::vector<grpc::Slice> slices;
@@ -241,7 +275,6 @@ absl::StatusOr<AppendRequest> DecodeAppendRequest(const grpc::ByteBuffer& buffer
   }
   request.catch_up = in.catch_up();
   request.needs_resync = in.needs_resync();
-  AIMEM_ASSIGN_OR_RETURN(request.root, Take(in.has_root(), in.root()));
   return request;
 }
 

@@ -257,7 +257,7 @@ class Server::DigestCall final : public Call, public Tag {
     if (!request.ok()) return Fail(BadRequest(request.status()));
     request_ = *std::move(request);
     caller_ = CallerOf(context_);
-    server_->worker_->Post([this] { Compute(); });
+    server_->scanner_->Post([this] { Compute(); });
   }
 
  private:
@@ -283,8 +283,13 @@ class Server::DigestCall final : public Call, public Tag {
 
 // -- Server ---------------------------------------------------------------------------------------
 
-Server::Server(ServerOptions options, grpc::ServerCompletionQueue* queue, Worker* worker)
-    : options_(options), queue_(queue), worker_(worker), async_(std::make_unique<Async>()) {}
+Server::Server(ServerOptions options, grpc::ServerCompletionQueue* queue, Worker* worker,
+               Worker* scanner)
+    : options_(options),
+      queue_(queue),
+      worker_(worker),
+      scanner_(scanner),
+      async_(std::make_unique<Async>()) {}
 
 Server::~Server() = default;
 

@@ -18,10 +18,11 @@ struct ServerOptions {
 };
 
 /// Takes calls off `queue`, which somebody polls, and hands them to a Service; what blocks goes
-/// to `worker`. Both are borrowed. Thread-safe.
+/// to `worker`, and what scans all rows to `scanner`. All are borrowed. Thread-safe.
 class Server {
  public:
-  Server(ServerOptions options, grpc::ServerCompletionQueue* queue, Worker* worker);
+  Server(ServerOptions options, grpc::ServerCompletionQueue* queue, Worker* worker,
+         Worker* scanner);
   ~Server();
 
   /// What the peers' ends of the channels rely on: message sizes, keepalive, no compression.
@@ -50,6 +51,7 @@ class Server {
   const ServerOptions options_;
   grpc::ServerCompletionQueue* const queue_;
   Worker* const worker_;
+  Worker* const scanner_;
   const std::unique_ptr<Async> async_;
   Service* service_ = nullptr;  // set before anything runs
   CallSet calls_;

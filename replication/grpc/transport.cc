@@ -51,7 +51,7 @@ absl::Status GrpcTransport::Prepare(grpc::ServerBuilder& builder) {
   client_ = std::make_unique<Client>(ClientOptions{credentials_.channel, options_.tls.has_value(),
                                                    options_.fetch_idle, options_.digest_deadline},
                                      queue_.get(), &worker_);
-  server_ = std::make_unique<Server>(options_.server, queue_.get(), &worker_);
+  server_ = std::make_unique<Server>(options_.server, queue_.get(), &worker_, &scanner_);
   Server::Configure(builder);
   server_->Register(builder);
   return absl::OkStatus();
@@ -194,6 +194,7 @@ void GrpcTransport::ShutDownNow(absl::Duration grace) {
   void* tag = nullptr;
   bool ok = false;
   while (queue_->Next(&tag, &ok)) static_cast<Tag*>(tag)->Proceed(ok);
+  scanner_.Drain();
   worker_.Drain();
 }
 

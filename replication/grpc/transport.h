@@ -59,7 +59,9 @@ class GrpcTransport final : public Transport {
   void Digest(const std::string& address, DigestRequest request,
               absl::AnyInvocable<void(absl::StatusOr<DigestReply>) &&> done) override;
   void SetTimer(absl::Duration at) override;
-  void Post(absl::AnyInvocable<void() &&> work) override { worker_.Post(std::move(work)); }
+  void Post(Kind kind, absl::AnyInvocable<void() &&> work) override {
+    (kind == Kind::kScan ? scanner_ : worker_).Post(std::move(work));
+  }
   void Shutdown(absl::Duration grace) override;
   [[nodiscard]] std::int64_t cancelled() const override { return client_->cut(); }
 
@@ -74,7 +76,8 @@ class GrpcTransport final : public Transport {
 
   const TransportOptions options_;
   Clock& clock_;
-  Worker worker_;  // outlives the calls, which post to it
+  Worker worker_;   // outlives the calls, which post to it
+  Worker scanner_;  // likewise
   Credentials credentials_;
   std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   std::unique_ptr<Client> client_;

@@ -107,7 +107,7 @@ void SimulatedProcess::Fill(std::span<std::uint8_t> bytes) {
   for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(dice_.Next() >> 32);
 }
 
-void SimulatedProcess::Post(absl::AnyInvocable<void() &&> work) {
+void SimulatedProcess::Post(Kind /*kind*/, absl::AnyInvocable<void() &&> work) {
   if (shut_down_) return std::move(work)();
   PostLater(std::move(work));
 }

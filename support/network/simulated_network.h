@@ -118,7 +118,7 @@ class SimulatedProcess final : public replication::Transport, public Clock, publ
               absl::AnyInvocable<void(absl::StatusOr<replication::DigestReply>) &&> done) override;
   void SetTimer(absl::Duration at) override;
   /// Once shut down: runs it at once, since no more time passes here.
-  void Post(absl::AnyInvocable<void() &&> work) override;
+  void Post(Kind kind, absl::AnyInvocable<void() &&> work) override;
   /// Does not let time pass: does what is posted, and cancels what is in flight.
   void Shutdown(absl::Duration grace) override;
   [[nodiscard]] std::int64_t cancelled() const override { return cancelled_; }

@@ -44,15 +44,15 @@ class ThreadedTransport final : public replication::Transport {
   void Digest(const std::string& address, DigestRequest request,
               absl::AnyInvocable<void(absl::StatusOr<DigestReply>) &&> done) override {
     network_.Ask<DigestReply>(
-        address_, address,
+        address_, address, Kind::kScan,
         [from = address_, request = std::move(request)](Service& service) {
           return service.HandleDigest({.identity = "", .address = from}, request);
         },
         std::move(done));
   }
   void SetTimer(absl::Duration at) override { network_.SetTimer(address_, at); }
-  void Post(absl::AnyInvocable<void() &&> work) override {
-    network_.PostAt(address_, std::move(work));
+  void Post(Kind kind, absl::AnyInvocable<void() &&> work) override {
+    network_.PostAt(address_, kind, std::move(work));
   }
   void Shutdown(absl::Duration grace) override { network_.Shutdown(address_, grace); }
   [[nodiscard]] std::int64_t cancelled() const override {
@@ -76,7 +76,7 @@ class ThreadedPages final : public replication::PageStream {
 
   void Next(absl::AnyInvocable<void(absl::StatusOr<ChangePage>) &&> done) override {
     network_.Ask<ChangePage>(
-        from_, to_,
+        from_, to_, replication::Transport::Kind::kRead,
         [from = from_, request = request_](Service& service) {
           return service.HandleFetch({.identity = "", .address = from}, *request);
         },
@@ -105,7 +105,9 @@ std::unique_ptr<replication::PageStream> ThreadedTransport::Fetch(const std::str
 // -- The network ----------------------------------------------------------------------------------
 
 ThreadedNetwork::ThreadedNetwork()
-    : deliverer_([this] { DeliverLoop(); }), poster_([this] { PostLoop(); }) {}
+    : deliverer_([this] { DeliverLoop(); }),
+      reader_([this] { PostLoop(Kind::kRead); }),
+      scanner_([this] { PostLoop(Kind::kScan); }) {}
 
 ThreadedNetwork::~ThreadedNetwork() {
   {
@@ -114,7 +116,8 @@ ThreadedNetwork::~ThreadedNetwork() {
     changed_.NotifyAll();
   }
   deliverer_.join();
-  poster_.join();
+  reader_.join();
+  scanner_.join();
 }
 
 std::unique_ptr<replication::Transport> ThreadedNetwork::Connect(const std::string& address) {
@@ -201,15 +204,16 @@ void ThreadedNetwork::DeliverLoop() {
   mutex_.Unlock();
 }
 
-void ThreadedNetwork::PostLoop() {
+void ThreadedNetwork::PostLoop(Kind kind) {
   mutex_.Lock();
-  while (!stopping_ || !posted_.empty()) {
-    if (posted_.empty()) {
+  std::deque<std::pair<std::string, Work>>& posted = posted_[kind];
+  while (!stopping_ || !posted.empty()) {
+    if (posted.empty()) {
       changed_.Wait(mutex_);
       continue;
     }
-    auto [address, work] = std::move(posted_.begin()->second);
-    posted_.erase(posted_.begin());
+    auto [address, work] = std::move(posted.front());
+    posted.pop_front();
     mutex_.Unlock();
     std::move(work)();
     work = nullptr;
@@ -220,10 +224,10 @@ void ThreadedNetwork::PostLoop() {
   mutex_.Unlock();
 }
 
-void ThreadedNetwork::PostAt(const std::string& address, Work work) {
+void ThreadedNetwork::PostAt(const std::string& address, Kind kind, Work work) {
   MutexLock lock(mutex_);
   ++places_[address].posted;
-  posted_.emplace(next_++, std::pair(address, std::move(work)));
+  posted_[kind].emplace_back(address, std::move(work));
   changed_.NotifyAll();
 }
 
@@ -339,7 +343,7 @@ void ThreadedNetwork::End(const std::shared_ptr<Call>& call, AppendOutcome outco
 }
 
 template <typename Answer>
-void ThreadedNetwork::Ask(const std::string& from, const std::string& to,
+void ThreadedNetwork::Ask(const std::string& from, const std::string& to, Kind kind,
                           absl::AnyInvocable<absl::StatusOr<Answer>(Service&) &&> ask,
                           absl::AnyInvocable<void(absl::StatusOr<Answer>) &&> done) {
   const auto kept =
@@ -366,8 +370,8 @@ void ThreadedNetwork::Ask(const std::string& from, const std::string& to,
     return;
   }
   At(now + kQuestionMax, [end] { end(absl::DeadlineExceededError("no reply")); });
-  Carry({from, to}, [this, from, to, end, ask = std::move(ask)]() mutable {
-    PostAt(to, [this, from, to, end, ask = std::move(ask)]() mutable {
+  Carry({from, to}, [this, from, to, kind, end, ask = std::move(ask)]() mutable {
+    PostAt(to, kind, [this, from, to, end, ask = std::move(ask)]() mutable {
       Service* service = nullptr;
       {
         MutexLock inner(mutex_);

@@ -1,10 +1,11 @@
 // A network of threads inside one process: Nodes that talk without gRPC, under any sanitizer.
 //
-// One thread delivers messages and rings timers, a second one does what is posted. Links can be
-// slow, stall, lose or refuse, as a test says. Time is the system's.
+// One thread delivers messages and rings timers, one for each kind does what is posted. Links can
+// be slow, stall, lose or refuse, as a test says. Time is the system's.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -89,11 +90,12 @@ class ThreadedNetwork {
       ABSL_LOCKS_EXCLUDED(mutex_);
   void End(const std::shared_ptr<Call>& call, replication::AppendOutcome outcome)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  void PostAt(const std::string& address, Work work) ABSL_LOCKS_EXCLUDED(mutex_);
+  using Kind = replication::Transport::Kind;
+  void PostAt(const std::string& address, Kind kind, Work work) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Run `ask` on the service at `to` on the thread that may block, and hand what it returns to
   /// `done` at `from`. `done` runs once: also if nothing comes.
   template <typename Answer>
-  void Ask(const std::string& from, const std::string& to,
+  void Ask(const std::string& from, const std::string& to, Kind kind,
            absl::AnyInvocable<absl::StatusOr<Answer>(replication::Service&) &&> ask,
            absl::AnyInvocable<void(absl::StatusOr<Answer>) &&> done) ABSL_LOCKS_EXCLUDED(mutex_);
   void SetTimer(const std::string& address, absl::Duration at) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -101,21 +103,21 @@ class ThreadedNetwork {
   void Shutdown(const std::string& address, absl::Duration grace) ABSL_LOCKS_EXCLUDED(mutex_);
   void Leave(const std::string& address) ABSL_LOCKS_EXCLUDED(mutex_);
   void DeliverLoop() ABSL_LOCKS_EXCLUDED(mutex_);
-  void PostLoop() ABSL_LOCKS_EXCLUDED(mutex_);
+  void PostLoop(Kind kind) ABSL_LOCKS_EXCLUDED(mutex_);
 
   Mutex mutex_;
   CondVar changed_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::uint64_t next_ ABSL_GUARDED_BY(mutex_) = 1;
   std::multimap<absl::Duration, Work> events_ ABSL_GUARDED_BY(mutex_);
-  std::multimap<std::uint64_t, std::pair<std::string, Work>> posted_ ABSL_GUARDED_BY(mutex_);
+  std::map<Kind, std::deque<std::pair<std::string, Work>>> posted_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Place> places_ ABSL_GUARDED_BY(mutex_);
   std::map<Key, ThreadedLink> links_ ABSL_GUARDED_BY(mutex_);
   std::map<Key, std::vector<Work>> stalled_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::pair<std::uint64_t, std::uint64_t>, std::string>, std::int64_t> sent_
       ABSL_GUARDED_BY(mutex_);
   std::thread deliverer_;
-  std::thread poster_;
+  std::thread reader_, scanner_;
 };
 
 }  // namespace aimem::testing

@@ -1,5 +1,6 @@
 #include "tests/federation/fake_peer.h"
 
+#include <atomic>
 #include <fstream>
 #include <utility>
 
@@ -36,10 +37,12 @@ std::string Joined(const grpc::ByteBuffer& buffer) {
 proto::AppendReply ReplyOf(int number) {
   proto::AppendReply reply;
   proto::Header& header = *reply.mutable_header();
-  header.set_protocol_min(1);
-  header.set_protocol_max(1);
+  header.set_protocol_min(2);
+  header.set_protocol_max(2);
   header.set_member(std::string(16, static_cast<char>(number)));
   header.set_incarnation(1);
+  static std::atomic<std::uint64_t> sequence = 0;
+  header.set_sequence(++sequence);
   header.set_wall_ms(absl::ToUnixMillis(absl::Now()));
   return reply;
 }

@@ -48,7 +48,9 @@ void Cluster::Start(std::size_t index) {
   for (std::size_t i = 0; i < members_.size(); ++i) {
     if (i != index) options.peers.push_back(NameOf(i));
   }
-  auto node = Node::Open(OpenEphemeralBackend(member.disk), {}, options);
+  auto node = Node::Open(
+      std::make_unique<testing::GatedBackend>(OpenEphemeralBackend(member.disk), member.gate.get()),
+      {}, options);
   ASSERT_TRUE(node.ok()) << node.status();
   member.node = *std::move(node);
   member.transport = network_.Connect(NameOf(index));
@@ -67,6 +69,16 @@ void Cluster::Stop(std::size_t index) {
 void Cluster::Wipe(std::size_t index) {
   ASSERT_EQ(members_[index].node, nullptr);
   members_[index].disk = std::make_shared<EphemeralDisk>();
+}
+
+std::shared_ptr<const EphemeralDisk::Image> Cluster::Image(std::size_t index) {
+  EXPECT_EQ(members_[index].node, nullptr);
+  return members_[index].disk->Snapshot();
+}
+
+void Cluster::PutBack(std::size_t index, const std::shared_ptr<const EphemeralDisk::Image>& image) {
+  ASSERT_EQ(members_[index].node, nullptr);
+  members_[index].disk->Restore(image);
 }
 
 void Cluster::CutLog(std::size_t index) {

@@ -9,6 +9,7 @@
 #include "aimem/backends/ephemeral.h"
 #include "replication/core/node.h"
 #include "support/network/threaded_network.h"
+#include "tests/replication/gated_backend.h"
 
 namespace aimem::replication {
 
@@ -25,6 +26,11 @@ class Cluster {
   void Stop(std::size_t member);
   /// A new disk: what was on the old one is gone. Only while it is stopped.
   void Wipe(std::size_t member);
+  /// What is on its disk. Only while it is stopped, like putting it back.
+  std::shared_ptr<const EphemeralDisk::Image> Image(std::size_t member);
+  void PutBack(std::size_t member, const std::shared_ptr<const EphemeralDisk::Image>& image);
+  /// What scans all rows of a member's store waits here.
+  testing::Gate& gate(std::size_t member) { return *members_[member].gate; }
   /// Drop all that can be dropped from its log.
   void CutLog(std::size_t member);
   /// Nobody listens at `member`, as far as `other` can tell.
@@ -48,6 +54,7 @@ class Cluster {
  private:
   struct Member {
     std::shared_ptr<EphemeralDisk> disk = std::make_shared<EphemeralDisk>();
+    std::unique_ptr<testing::Gate> gate = std::make_unique<testing::Gate>();
     std::unique_ptr<Transport> transport;
     std::unique_ptr<Node> node;
   };

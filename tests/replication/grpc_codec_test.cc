@@ -85,10 +85,10 @@ TEST(Codec, APageThatWasChangedOnTheWayIsNotTaken) {
 
 TEST(Codec, NoBytesAreFatal) {
   AppendRequest request;
-  request.header.vector = {{1, 2}, {3, 4}};
+  request.header.heads = {{1, {.seq = 2, .hlc = 9, .hash = {7}}}, {3, {.seq = 4}}};
+  request.header.streams = {1, 5};
   request.before = {{1, 0}};
   request.commits = {std::make_shared<const std::string>(600, 'c')};
-  request.root = Root{{{1, 2}}, {}};
   const std::string whole = Bytes(Encode(request));
   for (std::size_t size = 0; size < whole.size(); ++size) {
     static_cast<void>(DecodeAppendRequest(Buffer(whole.substr(0, size))));
@@ -115,9 +115,13 @@ TEST(Codec, WhatIsBeyondALimitIsNamed) {
   EXPECT_TRUE(absl::IsInvalidArgument(status));
   EXPECT_EQ(status.message(), "header.address has 257 bytes, more than 256");
   request = {};
-  for (std::uint64_t stream = 0; stream <= 10'000; ++stream) request.header.vector[stream] = 1;
+  for (std::uint64_t stream = 0; stream <= 10'000; ++stream) request.header.heads[stream].seq = 1;
   status = DecodeAppendRequest(Encode(request)).status();
   EXPECT_EQ(status.message(), "header.vector has 10001 entries, more than 10000");
+  request = {};
+  request.header.streams.resize(66);
+  status = DecodeAppendRequest(Encode(request)).status();
+  EXPECT_EQ(status.message(), "header.streams has 66 entries, more than 65");
   DigestRequest digest;
   digest.ranges.resize(4'097);
   status = DecodeDigestRequest(Encode(digest)).status();

@@ -26,7 +26,7 @@ class FakeService final : public Service {
                     absl::AnyInvocable<void(AppendReply) &&> reply) override {
     AppendReply answer;
     answer.header.member = {{9}};
-    answer.header.vector = request.header.vector;
+    answer.header.heads = request.header.heads;
     answer.message = "taken";
     {
       MutexLock lock(mutex_);

@@ -26,13 +26,16 @@ AppendRequest Request() {
   AppendRequest request;
   request.header.member = {{1, 2, 3}};
   request.header.incarnation = 77;
-  request.header.vector = {{1, 2}, {0xFFFF'FFFF'FFFF'FFFF, 0xFFFF'FFFF'FFFF'FFFF}};
+  request.header.sequence = 78;
+  request.header.heads = {
+      {1, {.seq = 2, .hlc = 3, .hash = {4, 5}}},
+      {0xFFFF'FFFF'FFFF'FFFF, {.seq = 0xFFFF'FFFF'FFFF'FFFF, .hlc = 0xFFFF'FFFF'FFFF'FFFF}}};
+  request.header.streams = {1, 0xFFFF'FFFF'FFFF'FFFF};
   request.header.wall_ms = -5;
   request.header.address = "127.0.0.1:1";
   request.before = {{1, 0}, {2, 7}};
   request.commits = {Bytes(1), Bytes(0), Bytes(1u << 20)};
   request.catch_up = true;
-  request.root = Root{{{1, 2}}, {{4}}};
   return request;
 }
 
@@ -44,17 +47,17 @@ TEST(GrpcTransport, AnAppendArrivesWholeAndItsReplyComesBackInBothDirections) {
     const AppendOutcome outcome = from->Append(to->address(), Request());
     ASSERT_EQ(outcome.error, CallError::kNone) << outcome.message;
     EXPECT_EQ(outcome.reply.header.member, (Id128{{9}}));
-    EXPECT_EQ(outcome.reply.header.vector, Request().header.vector);
+    EXPECT_EQ(outcome.reply.header.heads, Request().header.heads);
     EXPECT_EQ(outcome.reply.message, "taken");
     EXPECT_EQ(outcome.identity, "");
     const AppendRequest got = to->service.request();
     EXPECT_EQ(got.header.member, Request().header.member);
     EXPECT_EQ(got.header.incarnation, 77U);
+    EXPECT_EQ(got.header.sequence, 78U);
+    EXPECT_EQ(got.header.streams, Request().header.streams);
     EXPECT_EQ(got.header.wall_ms, -5);
     EXPECT_EQ(got.before, Request().before);
     EXPECT_TRUE(got.catch_up);
-    ASSERT_TRUE(got.root.has_value());
-    EXPECT_EQ(got.root->sum, (Id128{{4}}));
     ASSERT_EQ(got.commits.size(), 3U);
     EXPECT_EQ(*got.commits[0], "c");
     EXPECT_EQ(*got.commits[1], "");

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -30,8 +31,11 @@ Id128 IdOf(char name) {
   return id;
 }
 
-std::string EncodedCommit(std::uint64_t stream, std::uint64_t seq, std::size_t bytes = 0) {
+/// `history`: tells commits apart that stand at one place in two histories.
+std::string EncodedCommit(std::uint64_t stream, std::uint64_t seq, std::size_t bytes = 0,
+                          const std::string& history = "") {
   log::Commit commit;
+  commit.header.agent_id = history;
   commit.header.stream = stream;
   commit.header.seq = seq;
   commit.header.hlc = 1'000 + seq;
@@ -39,11 +43,26 @@ std::string EncodedCommit(std::uint64_t stream, std::uint64_t seq, std::size_t b
   return log::EncodeCommit(commit);
 }
 
-Header HeaderOf(char name, VersionVector vector) {
+StreamHead HeadOf(std::uint64_t stream, std::uint64_t seq, std::size_t bytes = 0,
+                  const std::string& history = "") {
+  return *log::PeekHead(EncodedCommit(stream, seq, bytes, history));
+}
+
+/// Of whoever holds the commits that EncodedCommit makes.
+StreamHeads HeadsOf(const VersionVector& vector) {
+  StreamHeads heads;
+  for (const auto& [stream, seq] : vector) heads[stream] = HeadOf(stream, seq);
+  return heads;
+}
+
+/// Said later than all that were made before.
+Header HeaderOf(char name, const VersionVector& vector) {
+  static std::uint64_t sequence = 0;
   Header header;
   header.member = IdOf(name);
   header.incarnation = static_cast<std::uint64_t>(name);
-  header.vector = std::move(vector);
+  header.sequence = ++sequence;
+  header.heads = HeadsOf(vector);
   header.address = std::string(1, name);
   return header;
 }
@@ -54,8 +73,8 @@ AppendOutcome Reply(Header header) {
   return outcome;
 }
 
-AppendOutcome Reply(char name, VersionVector vector) {
-  return Reply(HeaderOf(name, std::move(vector)));
+AppendOutcome Reply(char name, const VersionVector& vector) {
+  return Reply(HeaderOf(name, vector));
 }
 
 AppendOutcome Failure(CallError error) { return {.error = error, .message = "by the test"}; }
@@ -70,7 +89,7 @@ class MemberTest : public ::testing::Test {
     for (int i = 0; i < peers; ++i) config_.peers.emplace_back(1, static_cast<char>('B' + i));
     config_.needed = needed;
     member_ = std::make_unique<Member>(config_);
-    member_->Start(Now(), start_vector_, start_vector_.empty() ? 0 : kOwn, false, actions_);
+    member_->Start(Now(), state_, actions_);
   }
   /// Begin, and let all peers answer their hello, holding nothing.
   void BeginConnected(int peers = 2, int needed = 2) {
@@ -98,14 +117,25 @@ class MemberTest : public ::testing::Test {
   }
   /// Own commits up to `seq` become durable, the last `count` of them now.
   void Write(std::uint64_t seq, std::size_t bytes = 0) {
-    vector_[kOwn] = seq;
+    if (state_.stream == 0) state_.stream = kOwn;
+    Durable(true, state_.stream, seq, EncodedCommit(state_.stream, seq, bytes));
+  }
+  void Durable(bool own, std::uint64_t stream, std::uint64_t seq, const std::string& bytes) {
+    state_.heads[stream] = *log::PeekHead(bytes);
     std::vector<DurableCommit> commits;
-    commits.push_back(
-        {kOwn, seq, {}, std::make_shared<const std::string>(EncodedCommit(kOwn, seq, bytes))});
-    member_->OnDurable(Now(), vector_, std::move(commits), actions_);
+    commits.push_back({own, stream, seq, {}, std::make_shared<const std::string>(bytes)});
+    member_->OnDurable(Now(), state_, std::move(commits), actions_);
   }
   void Await(std::uint64_t seq, absl::Duration timeout = absl::Seconds(2)) {
-    member_->Await(Now(), seq, kOwn, seq, now_ + timeout, actions_);
+    Await(VersionVector{{kOwn, seq}}, timeout);
+  }
+  void Await(VersionVector position, absl::Duration timeout = absl::Seconds(2)) {
+    member_->Await(Now(), ++tickets_, std::move(position), now_ + timeout, actions_);
+  }
+  /// The next call to each peer, a heartbeat, is answered with what `reply` says.
+  void Beat(const std::function<AppendOutcome(std::size_t peer)>& reply) {
+    Pass(kHeartbeat + kBackoffMax);
+    for (const Actions::Send& send : Sends()) Outcome(send, reply(send.peer));
   }
   void Tick(absl::Duration later) {
     now_ += later;
@@ -125,10 +155,10 @@ class MemberTest : public ::testing::Test {
     }
     now_ = end;
   }
-  void Request(std::uint64_t call, char from, VersionVector holds,
+  void Request(std::uint64_t call, char from, const VersionVector& holds,
                std::vector<std::string> commits) {
     AppendRequest request;
-    request.header = HeaderOf(from, std::move(holds));
+    request.header = HeaderOf(from, holds);
     request.header.wall_ms = Now().wall_ms;
     for (std::string& commit : commits) {
       request.commits.push_back(std::make_shared<const std::string>(std::move(commit)));
@@ -136,25 +166,25 @@ class MemberTest : public ::testing::Test {
     member_->OnAppendRequest(Now(), call, {.identity = "", .address = "x"}, std::move(request),
                              actions_);
   }
-  void Applied(std::uint64_t call, VersionVector durable) {
+  void Applied(std::uint64_t call, const VersionVector& durable) {
     ApplyResult result;
     result.durable = durable;
-    vector_ = durable;
-    member_->OnDurable(Now(), vector_, {}, actions_);
+    state_.heads = HeadsOf(durable);
+    member_->OnDurable(Now(), state_, {}, actions_);
     member_->OnApplied(Now(), call, std::move(result), actions_);
   }
   std::string ReasonOf(std::size_t peer, std::uint64_t seq) {
-    return member_->Report(kOwn, seq).peers[peer].reason;
+    return member_->Report({{kOwn, seq}}).peers[peer].reason;
   }
 
   MemberConfig config_;
-  VersionVector start_vector_;
-  VersionVector vector_;
+  StoreState state_;
   std::unique_ptr<Member> member_;
   Actions actions_;
   absl::Duration now_ = absl::Seconds(100);
   std::int64_t wall_offset_ms_ = 1'750'000'000'000;
   int ticks_ = 0;
+  std::uint64_t tickets_ = 0;
 };
 
 // -- Acks -----------------------------------------------------------------------------------------
@@ -244,7 +274,7 @@ TEST_F(MemberTest, ALateReplyStillCountsAfterTheAnswer) {
   // Nothing was cancelled or forgotten: its end moves the position.
   EXPECT_EQ(member_->Info(Now()).stragglers_in_flight, 1);
   Outcome(sends[1], Reply('C', {{kOwn, 1}}));
-  EXPECT_EQ(member_->Report(kOwn, 1).got(), 3);
+  EXPECT_EQ(member_->Report({{kOwn, 1}}).got(), 3);
   EXPECT_EQ(member_->Info(Now()).stragglers_finished, 1);
   Await(1);
   ASSERT_THAT(actions_.answers, SizeIs(2));
@@ -266,8 +296,8 @@ TEST_F(MemberTest, OneMemberUnderTwoAddressesCountsOnce) {
   Await(1);
   for (const Actions::Send& send : SendsWithCommits()) Outcome(send, Reply('B', {{kOwn, 1}}));
   EXPECT_THAT(actions_.answers, IsEmpty());
-  EXPECT_EQ(member_->Report(kOwn, 1).got(), 2);
-  EXPECT_THAT(member_->Report(kOwn, 1).durable, ElementsAre(IdOf('A'), IdOf('B')));
+  EXPECT_EQ(member_->Report({{kOwn, 1}}).got(), 2);
+  EXPECT_THAT(member_->Report({{kOwn, 1}}).durable, ElementsAre(IdOf('A'), IdOf('B')));
 }
 
 TEST_F(MemberTest, AnAddressThatLeadsBackIsDropped) {
@@ -280,7 +310,7 @@ TEST_F(MemberTest, AnAddressThatLeadsBackIsDropped) {
   ASSERT_THAT(sends, SizeIs(1));
   EXPECT_EQ(sends[0].peer, 1u);
   EXPECT_EQ(ReasonOf(0, 1), "rejected:OWN_ID");
-  EXPECT_EQ(member_->Report(kOwn, 1).got(), 1);
+  EXPECT_EQ(member_->Report({{kOwn, 1}}).got(), 1);
 }
 
 TEST_F(MemberTest, ALearnersAckDoesNotCount) {
@@ -308,14 +338,15 @@ TEST_F(MemberTest, AnEarlierLifeOfAPeerIsVoid) {
   // Said before it went down, and late: an ack of what it may have lost since.
   Outcome(to_b[0], Reply('B', {{kOwn, 1}}));
   EXPECT_THAT(actions_.answers, IsEmpty());
-  EXPECT_EQ(member_->Report(kOwn, 1).got(), 1);
+  EXPECT_EQ(member_->Report({{kOwn, 1}}).got(), 1);
   Pass(absl::Seconds(2));
   for (const Actions::Send& send : Sends()) {
     if (send.peer != 0) continue;
-    reborn.vector = {{kOwn, 2}};
+    reborn.heads = HeadsOf({{kOwn, 2}});
+    ++reborn.sequence;
     Outcome(send, Reply(reborn));
   }
-  EXPECT_EQ(member_->Report(kOwn, 1).got(), 2);
+  EXPECT_EQ(member_->Report({{kOwn, 1}}).got(), 2);
 }
 
 TEST_F(MemberTest, AMessageOfAnEarlierLifeDoesNotDeafenItToTheLaterOne) {
@@ -336,7 +367,8 @@ TEST_F(MemberTest, AMessageOfAnEarlierLifeDoesNotDeafenItToTheLaterOne) {
     Pass(absl::Milliseconds(100));
     for (const Actions::Send& send : Sends()) {
       if (send.peer != 0) continue;
-      second_life.vector = {{kOwn, 1}};
+      second_life.heads = HeadsOf({{kOwn, 1}});
+      ++second_life.sequence;
       Outcome(send, Reply(second_life));
     }
   }
@@ -407,6 +439,268 @@ TEST_F(MemberTest, AForkedStreamIsNotSentAgain) {
   for (const Actions::Send& send : SendsWithCommits()) EXPECT_NE(send.peer, 0u);
   EXPECT_EQ(ReasonOf(0, 1), "rejected:FORKED_STREAM");
   EXPECT_EQ(member_->Info(Now()).forks, 1);
+  // It is the stream that we write: somebody went back, and a new stream does no harm.
+  EXPECT_EQ(actions_.forsake, kOwn);
+}
+
+TEST_F(MemberTest, APositionWithTheHashOfAnotherCommitIsNoAck) {
+  BeginConnected();
+  Write(1);
+  Await(1);
+  Header other = HeaderOf('B', {});
+  other.heads[kOwn] = HeadOf(kOwn, 1, 0, "another history");
+  Outcome(SendsWithCommits()[0], Reply(other));
+  EXPECT_THAT(actions_.answers, IsEmpty());
+  EXPECT_EQ(member_->Report({{kOwn, 1}}).got(), 1);
+  EXPECT_EQ(actions_.forsake, kOwn);
+}
+
+TEST_F(MemberTest, APositionWithoutAHashIsNoAck) {
+  BeginConnected();
+  Write(1);
+  Await(1);
+  Header bare = HeaderOf('B', {});
+  bare.heads[kOwn] = {.seq = 1};
+  Outcome(SendsWithCommits()[0], Reply(bare));
+  EXPECT_THAT(actions_.answers, IsEmpty());
+  EXPECT_EQ(actions_.forsake, std::nullopt);
+}
+
+TEST_F(MemberTest, TheBugCountsAPositionWithoutItsHash) {
+  config_.bugs.ack_without_hash = true;
+  BeginConnected();
+  Write(1);
+  Await(1);
+  Header other = HeaderOf('B', {});
+  other.heads[kOwn] = HeadOf(kOwn, 1, 0, "another history");
+  Outcome(SendsWithCommits()[0], Reply(other));
+  ASSERT_THAT(actions_.answers, SizeIs(1));
+  EXPECT_TRUE(actions_.answers[0].committed) << "the switch does not put the bug back";
+}
+
+TEST_F(MemberTest, WhatAPeerSaysUnaskedIsNoAckButAQuestionIsAskedAtOnce) {
+  BeginConnected();
+  Write(1);
+  Await(1);
+  for (const Actions::Send& send : Sends()) {
+    Outcome(send, Reply(config_.peers[send.peer][0], {}));  // parked there, say
+  }
+  Sends();
+  Request(1, 'B', {{kOwn, 1}}, {});
+  EXPECT_THAT(actions_.answers, IsEmpty());
+  EXPECT_EQ(member_->Report({{kOwn, 1}}).got(), 1);
+  EXPECT_LE(member_->NextTick(), now_);
+  Tick(absl::ZeroDuration());
+  for (const Actions::Send& send : Sends()) {
+    if (send.peer == 0) Outcome(send, Reply('B', {{kOwn, 1}}));
+  }
+  ASSERT_THAT(actions_.answers, SizeIs(1));
+  EXPECT_TRUE(actions_.answers[0].committed);
+}
+
+TEST_F(MemberTest, TheBugCountsWhatAPeerSaysUnasked) {
+  config_.bugs.ack_from_requests = true;
+  BeginConnected();
+  Write(1);
+  Await(1);
+  Request(1, 'B', {{kOwn, 1}}, {});
+  ASSERT_THAT(actions_.answers, SizeIs(1));
+  EXPECT_TRUE(actions_.answers[0].committed) << "the switch does not put the bug back";
+}
+
+TEST_F(MemberTest, AnAckOfALaterCommitOfAnotherStreamCountsOnceItIsHereToo) {
+  BeginConnected();
+  Durable(false, kOther, 1, EncodedCommit(kOther, 1));
+  Await({{kOther, 1}}, absl::Seconds(60));
+  // B is always some commits ahead of us: of what it says first, we learn that it is the same.
+  Beat([&](std::size_t peer) { return peer == 0 ? Reply('B', {{kOther, 2}}) : Reply('C', {}); });
+  EXPECT_THAT(actions_.answers, IsEmpty());
+  Beat([&](std::size_t peer) { return peer == 0 ? Reply('B', {{kOther, 9}}) : Reply('C', {}); });
+  EXPECT_THAT(actions_.answers, IsEmpty());
+  Durable(false, kOther, 2, EncodedCommit(kOther, 2));
+  ASSERT_THAT(actions_.answers, SizeIs(1));
+  EXPECT_TRUE(actions_.answers[0].committed);
+}
+
+TEST_F(MemberTest, APositionThatGoesBackVoidsWhatWasHeardBefore) {
+  BeginConnected();
+  Write(1);
+  Write(2);
+  for (const Actions::Send& send : SendsWithCommits()) {
+    if (send.peer == 0) Outcome(send, Reply('B', {{kOwn, 2}}));
+  }
+  EXPECT_EQ(member_->Report({{kOwn, 2}}).got(), 2);
+  const Header late = HeaderOf('B', {{kOwn, 1}});
+  const Header later = HeaderOf('B', {{kOwn, 2}});
+  Beat([&](std::size_t peer) { return peer == 0 ? Reply(later) : Reply('C', {}); });
+  // It was said before: only late, not less.
+  Beat([&](std::size_t peer) { return peer == 0 ? Reply(late) : Reply('C', {}); });
+  EXPECT_EQ(member_->Report({{kOwn, 2}}).got(), 2);
+  // Its disk was put back while it ran.
+  Beat([&](std::size_t peer) { return peer == 0 ? Reply('B', {{kOwn, 1}}) : Reply('C', {}); });
+  EXPECT_EQ(member_->Report({{kOwn, 2}}).got(), 1);
+  EXPECT_EQ(member_->Report({{kOwn, 1}}).got(), 2);
+  bool again = false;
+  for (const Actions::Send& send : SendsWithCommits()) again |= send.peer == 0;
+  EXPECT_TRUE(again) << "what it lost is sent again";
+}
+
+// -- Positions of several streams -----------------------------------------------------------------
+
+TEST_F(MemberTest, AnAnswerWaitsForAllThatItRestsOn) {
+  BeginConnected();
+  Write(1);
+  Durable(false, kOther, 1, EncodedCommit(kOther, 1));
+  Await({{kOwn, 1}, {kOther, 1}});
+  const auto sends = SendsWithCommits();
+  Outcome(sends[0], Reply('B', {{kOwn, 1}}));
+  Outcome(sends[1], Reply('C', {{kOther, 1}}));
+  EXPECT_THAT(actions_.answers, IsEmpty()) << "no other member holds both";
+  Beat([&](std::size_t peer) {
+    return peer == 0 ? Reply('B', {{kOwn, 1}, {kOther, 1}}) : Reply('C', {{kOther, 1}});
+  });
+  Await({{kOwn, 1}, {kOther, 1}});
+  ASSERT_FALSE(actions_.answers.empty());
+  EXPECT_TRUE(actions_.answers.back().committed);
+  EXPECT_THAT(actions_.answers.back().report.durable, ElementsAre(IdOf('A'), IdOf('B')));
+}
+
+TEST_F(MemberTest, AnAnswerThatRestsOnNothingWaitsUntilWMembersWereHeard) {
+  Begin();
+  Await(VersionVector{});
+  EXPECT_THAT(actions_.answers, IsEmpty());
+  Outcome(Sends()[0], Reply('B', {}));
+  ASSERT_THAT(actions_.answers, SizeIs(1));
+  EXPECT_TRUE(actions_.answers[0].committed);
+}
+
+TEST_F(MemberTest, AnAnswerThatRestsOnNothingIsPendingIfNobodyIsHeard) {
+  Begin();
+  Await(VersionVector{}, absl::Seconds(1));
+  Pass(absl::Seconds(2));
+  ASSERT_THAT(actions_.answers, SizeIs(1));
+  EXPECT_FALSE(actions_.answers[0].committed);
+}
+
+TEST_F(MemberTest, TheBugCommitsWhatRestsOnNothing) {
+  config_.bugs.await_nothing = true;
+  Begin();
+  Await(VersionVector{});
+  ASSERT_THAT(actions_.answers, SizeIs(1));
+  EXPECT_TRUE(actions_.answers[0].committed) << "the switch does not put the bug back";
+}
+
+// -- Streams that broke ---------------------------------------------------------------------------
+
+constexpr std::uint64_t kNew = 0xE;  // the stream that is drawn in place of kOwn
+
+/// A, whose disk was put back to its commit 2 while the others hold 4.
+class RestoredMemberTest : public MemberTest {
+ protected:
+  void Restore() {
+    state_.stream = kOwn;
+    state_.heads = HeadsOf({{kOwn, 2}, {kOther, 1}});
+    Begin();
+    hellos_ = Sends();
+  }
+  void ForsakeAsAsked() {
+    ASSERT_EQ(actions_.forsake, kOwn);
+    actions_.forsake.reset();
+    state_.lost = {kOwn};
+    state_.stream = kNew;
+    member_->OnDurable(Now(), state_, {}, actions_);
+    member_->OnForsaken(Now(), state_, actions_);
+  }
+  std::vector<Actions::Send> hellos_;
+};
+
+TEST_F(RestoredMemberTest, WhoeverHoldsMoreOfOurStreamMakesUsForsakeItAndLearn) {
+  Restore();
+  EXPECT_FALSE(member_->learner());
+  Await({{kOwn, 2}});
+  Outcome(hellos_[0], Reply('B', {{kOwn, 4}, {kOther, 1}}));
+  EXPECT_EQ(actions_.forsake, kOwn);
+  EXPECT_TRUE(member_->learner()) << "nothing is executed until there is a new stream";
+  EXPECT_THAT(actions_.answers, IsEmpty()) << "what it holds of ours acknowledges nothing";
+  ForsakeAsAsked();
+  EXPECT_TRUE(member_->learner()) << "B holds what we lost";
+  EXPECT_THAT(member_->MakeHeader(Now()).streams, ElementsAre(kNew, kOwn));
+  Durable(false, kOwn, 3, EncodedCommit(kOwn, 3));
+  EXPECT_TRUE(member_->learner());
+  Durable(false, kOwn, 4, EncodedCommit(kOwn, 4));
+  EXPECT_FALSE(member_->learner());
+  // Now its position is that of our own commits.
+  EXPECT_EQ(member_->Report({{kOwn, 4}}).got(), 2);
+}
+
+TEST_F(RestoredMemberTest, TheBugWritesOnInTheOldStream) {
+  config_.bugs.keep_stream_when_behind = true;
+  Restore();
+  Outcome(hellos_[0], Reply('B', {{kOwn, 4}, {kOther, 1}}));
+  EXPECT_EQ(actions_.forsake, std::nullopt) << "the switch does not put the bug back";
+  EXPECT_FALSE(member_->learner());
+}
+
+TEST_F(RestoredMemberTest, AStreamThatCouldNotBeForsakenIsTriedAgain) {
+  Restore();
+  Outcome(hellos_[0], Reply('B', {{kOwn, 4}}));
+  actions_.forsake.reset();
+  member_->OnForsaken(Now(), absl::UnavailableError("the disk is full"), actions_);
+  EXPECT_TRUE(member_->learner());
+  Pass(absl::Seconds(2));
+  EXPECT_EQ(actions_.forsake, kOwn);
+}
+
+TEST_F(RestoredMemberTest, WhatWasWrittenMeanwhileGivesWayToWhatTheOthersHold) {
+  Restore();
+  Durable(true, kOwn, 3, EncodedCommit(kOwn, 3, 0, "written after the restore"));
+  Outcome(hellos_[0], Reply('B', {{kOwn, 3}, {kOther, 1}}));
+  ForsakeAsAsked();
+  ASSERT_TRUE(actions_.reconcile.has_value());
+  const Actions::Reconcile errand = *std::exchange(actions_.reconcile, std::nullopt);
+  EXPECT_EQ(errand.peer, 0u);
+  EXPECT_EQ(errand.stream, kOwn);
+  EXPECT_EQ(errand.ours, HeadOf(kOwn, 3, 0, "written after the restore"));
+  EXPECT_EQ(errand.theirs, HeadOf(kOwn, 3));
+  EXPECT_TRUE(member_->learner());
+  // The store has moved its own commit to the new stream.
+  state_.heads = HeadsOf({{kOwn, 2}, {kOther, 1}, {kNew, 1}});
+  member_->OnDurable(Now(), state_, {}, actions_);
+  member_->OnReconciled(Now(), errand, absl::OkStatus(), actions_);
+  EXPECT_TRUE(member_->learner()) << "B's commit 3 is not here yet";
+  Durable(false, kOwn, 3, EncodedCommit(kOwn, 3));
+  EXPECT_FALSE(member_->learner());
+  EXPECT_EQ(member_->Report({{kOwn, 3}}).got(), 2);
+}
+
+TEST_F(RestoredMemberTest, HistoriesThatCannotBecomeOneAreLeftApartWithAnAlarm) {
+  Restore();
+  Durable(true, kOwn, 3, EncodedCommit(kOwn, 3, 0, "written after the restore"));
+  Outcome(hellos_[0], Reply('B', {{kOwn, 3}}));
+  ForsakeAsAsked();
+  const Actions::Reconcile errand = *std::exchange(actions_.reconcile, std::nullopt);
+  actions_.lines.clear();
+  member_->OnReconciled(Now(), errand, absl::FailedPreconditionError("the log was cut"), actions_);
+  ASSERT_THAT(actions_.lines, SizeIs(1));
+  EXPECT_EQ(actions_.lines[0].level, LogLevel::kError);
+  EXPECT_FALSE(member_->learner()) << "nobody can teach it";
+  Beat([&](std::size_t peer) { return peer == 0 ? Reply('B', {{kOwn, 3}}) : Reply('C', {}); });
+  EXPECT_EQ(actions_.reconcile, std::nullopt);
+}
+
+TEST_F(MemberTest, AnotherMembersStreamGivesWayToWhatItsAuthorHolds) {
+  BeginConnected();
+  Durable(false, kOther, 1, EncodedCommit(kOther, 1, 0, "before B went back"));
+  Header author = HeaderOf('B', {{kOther, 1}});
+  Beat([&](std::size_t peer) { return peer == 0 ? Reply('C', {}) : Reply(author); });
+  Beat([&](std::size_t peer) { return peer == 0 ? Reply(author) : Reply('C', {}); });
+  EXPECT_EQ(actions_.reconcile, std::nullopt) << "neither is its author";
+  author = HeaderOf('B', {{kOther, 1}});
+  author.streams = {0xBB, kOther};  // it writes the first and lost the second
+  Beat([&](std::size_t peer) { return peer == 0 ? Reply(author) : Reply('C', {}); });
+  ASSERT_TRUE(actions_.reconcile.has_value());
+  EXPECT_EQ(actions_.reconcile->stream, kOther);
+  EXPECT_FALSE(member_->learner());
 }
 
 // -- Delivery -------------------------------------------------------------------------------------
@@ -512,7 +806,7 @@ TEST_F(MemberTest, CommitsOfOthersAreRelayedOnlyLater) {
   ASSERT_THAT(actions_.applies, SizeIs(1));
   Applied(1, {{kOther, 1}});
   ASSERT_THAT(actions_.replies, SizeIs(1));
-  EXPECT_EQ(actions_.replies[0].reply.header.vector, (VersionVector{{kOther, 1}}));
+  EXPECT_EQ(VectorOf(actions_.replies[0].reply.header.heads), (VersionVector{{kOther, 1}}));
   const absl::Duration begun = now_;
   // B holds it: it is never sent back. C may have it from B.
   while (actions_.reads.empty() && now_ - begun < absl::Seconds(10)) {
@@ -574,7 +868,7 @@ TEST_F(MemberTest, RepliesWithWhatIsDurableAndNotBefore) {
   Applied(5, {{kOther, 2}});
   ASSERT_THAT(actions_.replies, SizeIs(1));
   EXPECT_EQ(actions_.replies[0].call, 5u);
-  EXPECT_EQ(actions_.replies[0].reply.header.vector, (VersionVector{{kOther, 2}}));
+  EXPECT_EQ(VectorOf(actions_.replies[0].reply.header.heads), (VersionVector{{kOther, 2}}));
 }
 
 TEST_F(MemberTest, AFailedApplyIsNoAck) {
@@ -585,7 +879,7 @@ TEST_F(MemberTest, AFailedApplyIsNoAck) {
   member_->OnApplied(Now(), 5, std::move(result), actions_);
   ASSERT_THAT(actions_.replies, SizeIs(1));
   EXPECT_EQ(actions_.replies[0].reply.refused, Refusal::kFenced);
-  EXPECT_TRUE(actions_.replies[0].reply.header.vector.empty());
+  EXPECT_TRUE(actions_.replies[0].reply.header.heads.empty());
 }
 
 TEST_F(MemberTest, CallsThatOvertookEachOtherAreAppliedInOrder) {
@@ -606,7 +900,7 @@ TEST_F(MemberTest, ACallWhosePredecessorNeverComesIsRepliedToUnacknowledged) {
   Pass(kParkedFor + absl::Milliseconds(100));
   EXPECT_THAT(actions_.applies, IsEmpty());
   ASSERT_THAT(actions_.replies, SizeIs(1));
-  EXPECT_TRUE(actions_.replies[0].reply.header.vector.empty());
+  EXPECT_TRUE(actions_.replies[0].reply.header.heads.empty());
   EXPECT_EQ(member_->Info(Now()).parked_bytes, 0);
 }
 
@@ -618,7 +912,7 @@ TEST_F(MemberTest, ADuplicateIsAnsweredFromTheVector) {
   Request(2, 'B', {{kOther, 1}}, {EncodedCommit(kOther, 1)});
   EXPECT_THAT(actions_.applies, IsEmpty());
   ASSERT_THAT(actions_.replies, SizeIs(1));
-  EXPECT_EQ(actions_.replies[0].reply.header.vector, (VersionVector{{kOther, 1}}));
+  EXPECT_EQ(VectorOf(actions_.replies[0].reply.header.heads), (VersionVector{{kOther, 1}}));
 }
 
 TEST_F(MemberTest, HostileRequestsAreRefusedByName) {
@@ -645,6 +939,27 @@ TEST_F(MemberTest, HostileRequestsAreRefusedByName) {
   EXPECT_EQ(refusal(old), Refusal::kVersionTooOld);
 }
 
+TEST_F(MemberTest, NobodyMayBringStreamsWithoutEnd) {
+  BeginConnected();
+  const auto bring = [&](char from, std::uint64_t stream) {
+    actions_ = {};
+    Request(stream, from, {}, {EncodedCommit(stream, 1)});
+    if (actions_.applies.empty()) return actions_.replies.back().reply.refused;
+    VersionVector durable = member_->vector();
+    durable[stream] = 1;
+    Applied(stream, durable);
+    return Refusal::kNone;
+  };
+  std::uint64_t stream = 1'000;
+  for (std::size_t i = 0; i < kStrangeStreamsMax; ++i) {
+    ASSERT_EQ(bring('X', stream++), Refusal::kNone) << i;
+  }
+  EXPECT_EQ(bring('X', stream++), Refusal::kTooLarge);
+  EXPECT_EQ(bring('Y', stream++), Refusal::kTooLarge) << "an id costs nothing";
+  EXPECT_EQ(bring('B', stream++), Refusal::kNone);
+  EXPECT_EQ(bring('X', 1'000), Refusal::kNone) << "it is known";
+}
+
 TEST_F(MemberTest, BulkIsTakenFromOneSenderAtATime) {
   BeginConnected();
   AppendRequest bulk;
@@ -662,13 +977,17 @@ TEST_F(MemberTest, BulkIsTakenFromOneSenderAtATime) {
 }
 
 TEST_F(MemberTest, FetchesWhenToldThatItLacksMoreThanALogHolds) {
-  BeginConnected();
+  Begin();
+  for (const Actions::Send& hello : Sends()) {
+    Outcome(hello, hello.peer == 0 ? Reply('B', {{kOther, 9}}) : Reply('C', {}));
+  }
+  actions_ = {};
   AppendRequest request;
   request.header = HeaderOf('B', {{kOther, 9}});
   request.header.wall_ms = Now().wall_ms;
   request.needs_resync = true;
   member_->OnAppendRequest(Now(), 1, {}, request, actions_);
-  EXPECT_EQ(actions_.fetch_from, "B");
+  EXPECT_EQ(actions_.fetch_from, 0u);
   EXPECT_TRUE(member_->learner());
   actions_ = {};
   member_->OnAppendRequest(Now(), 2, {}, request, actions_);
@@ -676,7 +995,8 @@ TEST_F(MemberTest, FetchesWhenToldThatItLacksMoreThanALogHolds) {
   ASSERT_THAT(actions_.replies, SizeIs(1));
   EXPECT_TRUE(actions_.replies[0].reply.header.learner);
   // It ends, and what it brought is durable.
-  member_->OnDurable(Now(), {{kOther, 9}}, {}, actions_);
+  state_.heads = HeadsOf({{kOther, 9}});
+  member_->OnDurable(Now(), state_, {}, actions_);
   member_->OnFetchEnded(Now(), absl::OkStatus(), actions_);
   EXPECT_FALSE(member_->learner());
 }
@@ -687,6 +1007,7 @@ TEST_F(MemberTest, AMemberWithoutHistoryLearnsFirst) {
   Begin();
   const auto hellos = Sends();
   Outcome(hellos[0], Reply('B', {{kOther, 3}}));
+  Outcome(hellos[1], Failure(CallError::kRefused));
   EXPECT_TRUE(member_->learner());
   Request(1, 'B', {{kOther, 3}},
           {EncodedCommit(kOther, 1), EncodedCommit(kOther, 2), EncodedCommit(kOther, 3)});
@@ -694,10 +1015,104 @@ TEST_F(MemberTest, AMemberWithoutHistoryLearnsFirst) {
   EXPECT_FALSE(member_->learner());
 }
 
+TEST_F(MemberTest, AMemberWithoutHistoryHasToHearFromEveryPeerOrFail) {
+  Begin();
+  EXPECT_TRUE(member_->learner());
+  const auto hellos = Sends();
+  Outcome(hellos[0], Reply('B', {}));
+  EXPECT_TRUE(member_->learner()) << "C may hold something";
+  Outcome(hellos[1], Failure(CallError::kRefused));
+  EXPECT_FALSE(member_->learner());
+}
+
+TEST_F(MemberTest, ATeacherThatIsAwayIsWaitedForAMinute) {
+  Begin();
+  const auto hellos = Sends();
+  Outcome(hellos[0], Reply('B', {{kOther, 3}}));
+  Outcome(hellos[1], Reply('C', {}));
+  const auto b_fails = [&](absl::Duration time) {
+    for (const absl::Duration end = now_ + time; now_ < end;) {
+      Pass(absl::Milliseconds(500));
+      for (const Actions::Send& send : Sends()) {
+        Outcome(send, send.peer == 0 ? Failure(CallError::kRefused) : Reply('C', {}));
+      }
+    }
+  };
+  b_fails(kTeacherPatience - absl::Seconds(5));
+  EXPECT_TRUE(member_->learner()) << "it blinked";
+  actions_.lines.clear();
+  b_fails(absl::Seconds(10));
+  EXPECT_FALSE(member_->learner());
+  ASSERT_THAT(actions_.lines, SizeIs(1));
+  EXPECT_EQ(actions_.lines[0].level, LogLevel::kWarning);
+}
+
+TEST_F(MemberTest, TheBugForgetsATeacherThatBlinks) {
+  config_.bugs.blinking_teacher = true;
+  Begin();
+  const auto hellos = Sends();
+  Outcome(hellos[0], Reply('B', {{kOther, 3}}));
+  Outcome(hellos[1], Reply('C', {}));
+  Pass(absl::Seconds(2));
+  for (const Actions::Send& send : Sends()) {
+    if (send.peer == 0) Outcome(send, Failure(CallError::kRefused));
+  }
+  EXPECT_FALSE(member_->learner()) << "the switch does not put the bug back";
+}
+
+TEST_F(MemberTest, OnlyAConfiguredPeerThatHoldsMoreIsFetchedFrom) {
+  BeginConnected();
+  AppendRequest request;
+  request.needs_resync = true;
+  request.header = HeaderOf('X', {{kOther, 9}});
+  request.header.address = "a host of the sender's choice";
+  member_->OnAppendRequest(Now(), 1, {}, request, actions_);
+  EXPECT_EQ(actions_.fetch_from, std::nullopt) << "nobody presents X";
+  request.header = HeaderOf('B', {{kOther, 9}});
+  member_->OnAppendRequest(Now(), 2, {}, request, actions_);
+  EXPECT_EQ(actions_.fetch_from, std::nullopt) << "B itself has said nothing of this";
+  EXPECT_FALSE(member_->learner());
+  EXPECT_FALSE(member_->filling());
+  Beat([&](std::size_t peer) { return peer == 0 ? Reply('B', {{kOther, 9}}) : Reply('C', {}); });
+  request.header = HeaderOf('B', {{kOther, 9}});
+  request.header.address = "a host of the sender's choice";
+  member_->OnAppendRequest(Now(), 3, {}, request, actions_);
+  EXPECT_EQ(actions_.fetch_from, 0u);
+  EXPECT_TRUE(member_->filling());
+  // It fails before a page was applied: nothing is left of it.
+  member_->OnFetchEnded(Now(), absl::UnavailableError("connection lost"), actions_);
+  EXPECT_FALSE(member_->filling());
+}
+
+TEST_F(MemberTest, AReplyUnderAnotherNameIsRefused) {
+  Begin();
+  const auto hellos = Sends();
+  AppendOutcome b = Reply('B', {});
+  b.identity = "aimem://static/b";
+  Outcome(hellos[0], b);
+  // C's certificate is good, but the member that it says it is belongs to another one.
+  AppendOutcome false_b = Reply('B', {});
+  false_b.identity = "aimem://static/c";
+  Outcome(hellos[1], false_b);
+  EXPECT_EQ(member_->Info(Now()).peers[1].state, PeerState::kDenied);
+  EXPECT_EQ(member_->Report({{kOwn, 1}}).peers[1].reason, "unauthenticated");
+}
+
+TEST_F(MemberTest, WhatIsKeptOfAPeersErrorsIsBounded) {
+  BeginConnected();
+  Write(1);
+  AppendOutcome loud = Reply('B', {});
+  loud.reply.refused = Refusal::kDiskFull;
+  loud.reply.message = std::string(1 << 20, 'x');
+  Outcome(SendsWithCommits()[0], loud);
+  EXPECT_LE(member_->Info(Now()).peers[0].last_error.size(), kErrorBytesMax);
+}
+
 TEST_F(MemberTest, WhatALostDiskHeldIsNotWaitedFor) {
   Begin();
   const auto hellos = Sends();
   Outcome(hellos[0], Reply('B', {{kOther, 3}}));
+  Outcome(hellos[1], Reply('C', {}));
   ASSERT_TRUE(member_->learner());
   // B's disk is lost: at its address there is a new member, and nobody else has those commits.
   Pass(absl::Seconds(2));
@@ -728,7 +1143,7 @@ TEST_F(MemberTest, AClockFarAheadMayNotExecuteAndOneBehindMay) {
 
 TEST_F(MemberTest, HeldByAllIsNothingUntilAllHaveSpoken) {
   Begin();
-  Write(3);
+  for (const std::uint64_t seq : {1, 2, 3}) Write(seq);
   EXPECT_EQ(member_->HeldByAll()[kOwn], 0u);
   const auto hellos = Sends();
   Outcome(hellos[0], Reply('B', {{kOwn, 2}}));

@@ -212,7 +212,7 @@ TEST(Node, WithBothPeersDownAWriteIsPendingAndCommittedWhenOneReturns) {
 TEST(Node, AReplyWithoutTheCommitIsNoAck) {
   Cluster cluster({.needed = 2, .quorum_timeout = absl::Milliseconds(300)});
   for (const char* peer : {"B", "C"}) {
-    cluster.network().EditReplies(peer, [](AppendReply& reply) { reply.header.vector.clear(); });
+    cluster.network().EditReplies(peer, [](AppendReply& reply) { reply.header.heads.clear(); });
   }
   const WriteResult result = cluster.Write(0, "unacknowledged");
   EXPECT_EQ(result.outcome, WriteOutcome::kPending);
@@ -355,6 +355,121 @@ TEST(Node, AWriteThatItsMemberHasNotLearntForInTimeIsRefused) {
   EXPECT_TRUE(Eventually([&] { return cluster.Equal(); }));
   EXPECT_EQ(cluster.node(2).Info({.counts = true})->counts->live, 1);
 }
+
+// -- A disk that is put back ----------------------------------------------------------------------
+
+/// Writes "<prefix>0" to "<prefix><count - 1>" through one member; all must be committed.
+void WriteMany(Cluster& cluster, std::size_t member, const std::string& prefix, int count) {
+  for (int i = 0; i < count; ++i) {
+    const WriteResult result = cluster.Write(member, absl::StrCat(prefix, i));
+    ASSERT_EQ(result.outcome, WriteOutcome::kCommitted) << result.status;
+  }
+}
+
+std::int64_t Live(Cluster& cluster, std::size_t member) {
+  return cluster.node(member).Info({.counts = true})->counts->live;
+}
+
+/// A has written 5, its disk is kept, it has written 5 more, and its disk is put back; it is
+/// stopped then.
+void PutBackA(Cluster& cluster) {
+  ASSERT_NO_FATAL_FAILURE(WriteMany(cluster, 0, "kept ", 5));
+  ASSERT_TRUE(Eventually([&] { return cluster.Equal(); }));
+  cluster.Stop(0);
+  const auto image = cluster.Image(0);
+  cluster.Start(0);
+  ASSERT_NO_FATAL_FAILURE(WriteMany(cluster, 0, "lost ", 5));
+  ASSERT_TRUE(Eventually([&] { return cluster.Equal(); }));
+  cluster.Stop(0);
+  cluster.PutBack(0, image);
+}
+
+TEST(Node, AMemberWhoseDiskWasPutBackWritesAStreamThatIsNewAndLosesNothing) {
+  Cluster cluster({.needed = 2});
+  ASSERT_NO_FATAL_FAILURE(PutBackA(cluster));
+  const std::uint64_t old_stream = cluster.Vector(1).begin()->first;
+  cluster.Start(0);
+  for (int i = 0; i < 40; ++i) {
+    const WriteResult result = cluster.Write(0, absl::StrCat("new ", i));
+    ASSERT_EQ(result.outcome, WriteOutcome::kCommitted) << result.status;
+    EXPECT_TRUE(Holds(cluster, 1, result) || Holds(cluster, 2, result)) << i;
+  }
+  EXPECT_TRUE(Eventually([&] { return cluster.Equal(); }));
+  for (const std::size_t member : {0, 1, 2}) EXPECT_EQ(Live(cluster, member), 50);
+  EXPECT_NE(cluster.node(0).Info({})->stream, old_stream);
+}
+
+TEST(Node, WhatWasWrittenAfterTheDiskWasPutBackAndBeforeThatWasKnownIsNotLost) {
+  Cluster cluster({.needed = 2});
+  ASSERT_NO_FATAL_FAILURE(PutBackA(cluster));
+  for (const std::size_t other : {1, 2}) {
+    cluster.Refuse(0, other, true);
+    cluster.Refuse(other, 0, true);
+  }
+  cluster.Start(0);
+  for (int i = 0; i < 3; ++i) {
+    const WriteResult result =
+        cluster.Write(0, absl::StrCat("alone ", i), {.ack_timeout = absl::Milliseconds(50)});
+    EXPECT_EQ(result.outcome, WriteOutcome::kPending) << result.status;
+  }
+  for (const std::size_t other : {1, 2}) {
+    cluster.Refuse(0, other, false);
+    cluster.Refuse(other, 0, false);
+  }
+  EXPECT_TRUE(Eventually([&] { return cluster.Equal(); }));
+  for (const std::size_t member : {0, 1, 2}) EXPECT_EQ(Live(cluster, member), 13);
+  EXPECT_EQ(cluster.Write(0, "after").outcome, WriteOutcome::kCommitted);
+}
+
+TEST(Node, TwoHistoriesThatWereBothAcknowledgedBecomeOneAndBothSurvive) {
+  Cluster cluster({.needed = 2});
+  ASSERT_NO_FATAL_FAILURE(WriteMany(cluster, 0, "kept ", 5));
+  ASSERT_TRUE(Eventually([&] { return cluster.Equal(); }));
+  cluster.Stop(0);
+  const auto image = cluster.Image(0);
+  cluster.Start(0);
+  // C hears nothing of what A writes with B, and B nothing of what A writes with C afterwards.
+  const auto cut = [&](std::size_t one, std::size_t other, bool refuse) {
+    cluster.Refuse(one, other, refuse);
+    cluster.Refuse(other, one, refuse);
+  };
+  cut(0, 2, true);
+  cut(1, 2, true);
+  ASSERT_NO_FATAL_FAILURE(WriteMany(cluster, 0, "with B ", 5));
+  cluster.Stop(0);
+  cluster.PutBack(0, image);
+  cut(0, 1, true);
+  cut(0, 2, false);
+  cluster.Start(0);
+  ASSERT_NO_FATAL_FAILURE(WriteMany(cluster, 0, "with C ", 4));
+  cut(0, 1, false);
+  cut(1, 2, false);
+  EXPECT_TRUE(Eventually([&] { return cluster.Equal(); }));
+  for (const std::size_t member : {0, 1, 2}) EXPECT_EQ(Live(cluster, member), 14);
+  EXPECT_EQ(cluster.Write(0, "after").outcome, WriteOutcome::kCommitted);
+}
+
+// -- Heavy work -----------------------------------------------------------------------------------
+
+TEST(Node, AScanThatDoesNotEndHoldsUpNeitherWritesNorCatchUp) {
+  Cluster cluster({.needed = 2, .window_bytes_max = 1});  // all is read from the log
+  for (const std::size_t member : {0, 1, 2}) cluster.gate(member).Shut();
+  ASSERT_NO_FATAL_FAILURE(WriteMany(cluster, 0, "before ", 3));
+  // The roots are due, and do not come to an end.
+  ASSERT_TRUE(Eventually([&] { return cluster.gate(0).waiting() > 0; }));
+  std::vector<WriteResult> results;
+  for (int i = 0; i < 20; ++i) {
+    results.push_back(cluster.Write(0, absl::StrCat("meanwhile ", i)));
+    ASSERT_EQ(results.back().outcome, WriteOutcome::kCommitted) << results.back().status;
+  }
+  EXPECT_TRUE(Eventually(
+      [&] { return Holds(cluster, 1, results.back()) && Holds(cluster, 2, results.back()); }));
+  EXPECT_GT(cluster.gate(0).waiting(), 0);
+  for (const std::size_t member : {0, 1, 2}) cluster.gate(member).Open();
+  EXPECT_TRUE(Eventually([&] { return cluster.Equal(); }));
+}
+
+// -- The end --------------------------------------------------------------------------------------
 
 TEST(Node, ClosingAnswersWhoeverWaitsAndLosesNothing) {
   Cluster cluster({.needed = 3, .shutdown_grace = absl::Milliseconds(100)});

@@ -64,10 +64,10 @@ std::vector<std::uint64_t> Tickets(const std::vector<WaitingWrites::Waiter>& wai
 TEST(WaitingWrites, TakesThoseThatAreCoveredOldestFirst) {
   WaitingWrites waiting;
   const absl::Duration end = absl::Seconds(2);
-  waiting.Add({.ticket = 1, .stream = 7, .seq = 3, .deadline = end});
-  waiting.Add({.ticket = 2, .stream = 7, .seq = 1, .deadline = end});
-  waiting.Add({.ticket = 3, .stream = 8, .seq = 1, .deadline = end});
-  waiting.Add({.ticket = 4, .stream = 7, .seq = 3, .deadline = absl::Seconds(1)});
+  waiting.Add({.ticket = 1, .position = {{7, 3}}, .deadline = end});
+  waiting.Add({.ticket = 2, .position = {{7, 1}}, .deadline = end});
+  waiting.Add({.ticket = 3, .position = {{8, 1}}, .deadline = end});
+  waiting.Add({.ticket = 4, .position = {{7, 3}}, .deadline = absl::Seconds(1)});
   EXPECT_EQ(waiting.size(), 4u);
   EXPECT_EQ(waiting.Streams(), (std::vector<std::uint64_t>{7, 8}));
   EXPECT_EQ(Tickets(waiting.TakeCovered(7, 2)), std::vector<std::uint64_t>{2});
@@ -78,10 +78,40 @@ TEST(WaitingWrites, TakesThoseThatAreCoveredOldestFirst) {
   EXPECT_EQ(waiting.NextDeadline(), end);
 }
 
+TEST(WaitingWrites, TakesAPositionOfSeveralStreamsOnlyWhenAllOfItIsHeld) {
+  WaitingWrites waiting;
+  waiting.Add({.ticket = 1, .position = {{7, 3}, {8, 1}}, .deadline = absl::Seconds(2)});
+  waiting.Add({.ticket = 2, .position = {}, .deadline = absl::Seconds(2)});
+  EXPECT_TRUE(waiting.Streams().empty());
+  EXPECT_TRUE(waiting.TakeCovered(7, 99).empty());
+  const auto held_by = [](VersionVector vector) {
+    return [vector = std::move(vector)](const VersionVector& position) {
+      return !position.empty() && Covers(vector, position);
+    };
+  };
+  EXPECT_TRUE(waiting.TakeHeld(held_by({{7, 3}})).empty());
+  EXPECT_EQ(Tickets(waiting.TakeHeld(held_by({{7, 3}, {8, 2}}))), std::vector<std::uint64_t>{1});
+  EXPECT_EQ(Tickets(waiting.TakeExpired(absl::Seconds(2))), std::vector<std::uint64_t>{2});
+  EXPECT_TRUE(waiting.Empty());
+}
+
+TEST(Quorum, APositionIsHeldByThoseWhoHoldAllOfIt) {
+  const VersionVector a = {{1, 9}, {2, 1}};
+  const VersionVector b = {{1, 5}};
+  const VersionVector c = {{2, 4}};
+  const std::vector<const VersionVector*> all = {&a, &b, &c};
+  EXPECT_TRUE(Held({{1, 5}}, 2, all));
+  // Each half of it is on two members, all of it on one.
+  EXPECT_FALSE(Held({{1, 5}, {2, 1}}, 2, all));
+  EXPECT_TRUE(Held({{1, 5}, {2, 1}}, 1, all));
+  EXPECT_TRUE(Held({}, 3, all));
+  EXPECT_FALSE(Held({}, 4, all));
+}
+
 TEST(WaitingWrites, TakesThoseWhoseTimeIsOverAndNobodyTwice) {
   WaitingWrites waiting;
   for (std::uint64_t i = 1; i <= 4; ++i) {
-    waiting.Add({.ticket = i, .stream = i % 2, .seq = i, .deadline = absl::Seconds(i)});
+    waiting.Add({.ticket = i, .position = {{i % 2, i}}, .deadline = absl::Seconds(i)});
   }
   EXPECT_TRUE(waiting.TakeExpired(absl::Milliseconds(999)).empty());
   EXPECT_EQ(Tickets(waiting.TakeExpired(absl::Seconds(2))), (std::vector<std::uint64_t>{1, 2}));

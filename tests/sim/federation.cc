@@ -257,7 +257,7 @@ void Federation::Observe(const SimulatedMessage& message) {
         trace.Show(
             now, way,
             absl::StrCat("#", message.call, " reply: holds ",
-                         stage_.ledger.Describe(message.reply->header.vector),
+                         stage_.ledger.Describe(VectorOf(message.reply->header.heads)),
                          message.reply->header.learner ? ", a learner" : "",
                          message.reply->refused == replication::Refusal::kNone
                              ? ""

@@ -1,0 +1,312 @@
+// Member: what a position that a peer names is worth, and what becomes of streams whose history
+// broke. docs/decisions/0013-a-streams-life.md tells the rules.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "lib/log/commit.h"
+#include "replication/core/member.h"
+#include "replication/core/timing.h"
+#include "replication/core/vectors.h"
+
+namespace aimem::replication {
+
+// -- Where this member stands ---------------------------------------------------------------------
+
+std::vector<std::uint64_t> Member::TakeState(const StoreState& state,
+                                             const std::vector<DurableCommit>& commits) {
+  std::vector<std::uint64_t> changed, broke;
+  for (const auto& [stream, head] : state_.heads) {
+    const auto now = state.heads.find(stream);
+    if (now == state.heads.end() || now->second.seq < head.seq ||
+        (now->second.seq == head.seq && now->second.hash != head.hash)) {
+      broke.push_back(stream);
+    }
+  }
+  for (const auto& [stream, head] : state.heads) {
+    const auto before = state_.heads.find(stream);
+    if (before != state_.heads.end() && before->second == head) continue;
+    changed.push_back(stream);
+    hlc_ = std::max(hlc_, head.hlc);
+    // The head that it was is what peers may name for a while.
+    if (before != state_.heads.end() && !known_.Find(stream, before->second.seq)) {
+      known_.Add(stream, before->second.seq, before->second.hash);
+    }
+  }
+  state_ = state;
+  vector_ = VectorOf(state_.heads);
+  for (const std::uint64_t stream : broke) GoneBack(stream);
+  for (const DurableCommit& commit : commits) {
+    if (const auto head = log::PeekHead(*commit.bytes)) {
+      known_.Add(commit.stream, commit.seq, head->hash);
+    }
+  }
+  JoinInto(arriving_, vector_);
+  return changed;
+}
+
+void Member::GoneBack(std::uint64_t stream) {
+  const std::uint64_t seq = SeqOf(vector_, stream);
+  const auto back_to = [&](VersionVector& vector, std::uint64_t least) {
+    const auto found = vector.find(stream);
+    if (found == vector.end()) return;
+    found->second = std::min(found->second, least);
+    if (found->second == 0) vector.erase(found);
+  };
+  const bool cut = seq > 0 && known_.Find(stream, seq) == state_.heads.at(stream).hash;
+  if (cut) {
+    known_.DropAfter(stream, seq);
+  } else {
+    known_.Drop(stream);
+  }
+  for (Peer& peer : peers_) {
+    // Whoever held what came after a commit that is still here held that one too.
+    back_to(peer.confirmed, cut ? seq : 0);
+    peer.ahead.erase(stream);
+  }
+  back_to(relay_, seq);
+  for (auto& [when, vector] : past_) back_to(vector, seq);
+  back_to(arriving_, seq);
+  if (recent_.stream == stream) recent_ = Recent();
+}
+
+std::optional<Hash256> Member::HashAt(std::uint64_t stream, std::uint64_t seq) const {
+  const auto head = state_.heads.find(stream);
+  const std::optional<Hash256> hash = head != state_.heads.end() && head->second.seq == seq
+                                          ? std::optional(head->second.hash)
+                                          : known_.Find(stream, seq);
+  return hash == Hash256{} ? std::nullopt : hash;
+}
+
+bool Member::Own(std::uint64_t stream) const {
+  return stream == state_.stream ||
+         std::find(state_.lost.begin(), state_.lost.end(), stream) != state_.lost.end();
+}
+
+// -- What a peer says -----------------------------------------------------------------------------
+
+void Member::BeginLife(Peer& peer) {
+  peer.heads.clear();
+  peer.durable.clear();
+  peer.confirmed.clear();
+  peer.ahead.clear();
+  peer.forked.clear();
+  peer.apart.clear();
+  peer.given_up.clear();
+  peer.fetching = false;
+  const auto index = static_cast<std::size_t>(&peer - peers_.data());
+  std::erase_if(to_reconcile_, [&](const auto& entry) { return entry.first == index; });
+}
+
+void Member::TakePosition(const Now& now, std::size_t index, const Header& header,
+                          Actions& actions) {
+  Peer& peer = peers_[index];
+  VersionVector vector = VectorOf(header.heads);
+  if (!Covers(vector, peer.durable)) {
+    actions.lines.push_back(
+        {LogLevel::kWarning, absl::StrCat(peer.address,
+                                          " holds less than it did: what it "
+                                          "acknowledged before counts no more")});
+    BeginLife(peer);
+    // What it has lost it cannot teach any more.
+    for (auto& [stream, seq] : peer.to_learn) seq = std::min(seq, SeqOf(vector, stream));
+  }
+  peer.heads = header.heads;
+  peer.durable = std::move(vector);
+  peer.owns = header.streams;
+  for (const auto& [stream, head] : peer.heads) {
+    if (SeqOf(peer.confirmed, stream) < head.seq) Judge(now, index, stream, head, actions);
+  }
+  for (const std::uint64_t stream : peer.forked) GiveWay(index, stream);
+}
+
+void Member::Judge(const Now& now, std::size_t index, std::uint64_t stream, const StreamHead& head,
+                   Actions& actions) {
+  Peer& peer = peers_[index];
+  if (config_.bugs.ack_without_hash) JoinInto(peer.confirmed, {{stream, head.seq}});
+  if (head.seq > SeqOf(vector_, stream)) {
+    // The first one stays, so that a peer which always runs ahead is confirmed as we follow.
+    peer.ahead.try_emplace(stream, head);
+    if (stream == state_.stream) {
+      Forsake(peer, stream,
+              absl::StrFormat("it holds commit %d of it, the last one here is %d", head.seq,
+                              SeqOf(vector_, stream)),
+              actions);
+    }
+    return;
+  }
+  const std::optional<Hash256> ours = HashAt(stream, head.seq);
+  if (!ours || head.hash == Hash256{}) return;
+  if (*ours == head.hash) {
+    JoinInto(peer.confirmed, {{stream, head.seq}});
+  } else {
+    Differs(now, index, stream, absl::StrFormat("commit %d of it is another one here", head.seq),
+            actions);
+  }
+}
+
+void Member::JudgeAgain(const Now& now, std::uint64_t stream, Actions& actions) {
+  for (std::size_t i = 0; i < peers_.size(); ++i) {
+    Peer& peer = peers_[i];
+    const auto ahead = peer.ahead.find(stream);
+    if (ahead != peer.ahead.end() && ahead->second.seq <= SeqOf(vector_, stream)) {
+      const StreamHead head = ahead->second;
+      peer.ahead.erase(ahead);
+      Judge(now, i, stream, head, actions);
+    }
+    const auto found = peer.heads.find(stream);
+    if (found == peer.heads.end() || found->second.seq <= SeqOf(peer.confirmed, stream)) continue;
+    Judge(now, i, stream, StreamHead(found->second), actions);
+  }
+}
+
+// -- Histories that break -------------------------------------------------------------------------
+
+void Member::Forsake(const Peer& peer, std::uint64_t stream, const std::string& why,
+                     Actions& actions) {
+  if (forsaking_ || config_.bugs.keep_stream_when_behind) return;
+  forsaking_ = stream;
+  forsake_at_ = absl::InfiniteDuration();
+  actions.forsake = stream;
+  actions.lines.push_back(
+      {LogLevel::kError,
+       absl::StrFormat(
+           "%s knows more of our stream %016x than we do (%s): our data went back to an "
+           "earlier state. We go on as a new stream, and take writes again when we hold "
+           "what it holds",
+           peer.address, stream, why)});
+}
+
+void Member::OnForsaken(const Now& now, const absl::StatusOr<StoreState>& state, Actions& actions) {
+  if (!state.ok()) {
+    forsake_at_ = now.monotonic + kReconcilePause;
+    actions.lines.push_back(
+        {LogLevel::kWarning, absl::StrCat("drawing a new stream: ", state.status().message())});
+    return;
+  }
+  forsaking_.reset();
+  // The listener has been told what became durable; this is the case in which nothing did.
+  if (state->stream != state_.stream) OnDurable(now, *state, {}, actions);
+}
+
+void Member::Differs(const Now& /*now*/, std::size_t index, std::uint64_t stream,
+                     const std::string& why, Actions& actions) {
+  Peer& peer = peers_[index];
+  if (!peer.forked.insert(stream).second) return;
+  ++counters_.forks;
+  actions.lines.push_back(
+      {LogLevel::kError, absl::StrFormat("%s holds another history of stream %016x: %s. It is not "
+                                         "sent this stream any more",
+                                         peer.address, stream, why)});
+  if (stream == state_.stream) Forsake(peer, stream, why, actions);
+  GiveWay(index, stream);
+}
+
+void Member::GiveWay(std::size_t index, std::uint64_t stream) {
+  const Peer& peer = peers_[index];
+  const bool theirs = std::find(peer.owns.begin(), peer.owns.end(), stream) != peer.owns.end();
+  if ((!theirs && !Own(stream)) || peer.apart.contains(stream)) return;
+  const std::pair entry(index, stream);
+  if (std::find(to_reconcile_.begin(), to_reconcile_.end(), entry) == to_reconcile_.end()) {
+    to_reconcile_.push_back(entry);
+  }
+}
+
+void Member::NextReconcile(const Now& now, Actions& actions) {
+  if (reconciling_ || now.monotonic < reconcile_at_) return;
+  for (const auto& [index, stream] : to_reconcile_) {
+    const Peer& peer = peers_[index];
+    if (peer.state == PeerState::kAway || peer.state == PeerState::kDenied) continue;
+    const auto head_in = [stream = stream](const StreamHeads& heads) {
+      const auto found = heads.find(stream);
+      return found == heads.end() ? StreamHead() : found->second;
+    };
+    reconciling_ = true;
+    actions.reconcile = Actions::Reconcile{.peer = index,
+                                           .stream = stream,
+                                           .ours = head_in(state_.heads),
+                                           .theirs = head_in(peer.heads),
+                                           .others = vector_};
+    JoinInto(actions.reconcile->others, peer.durable);
+    actions.reconcile->others.erase(stream);
+    return;
+  }
+}
+
+void Member::OnReconciled(const Now& now, const Actions::Reconcile& errand,
+                          const absl::Status& status, Actions& actions) {
+  Peer& peer = peers_[errand.peer];
+  reconciling_ = false;
+  reconcile_at_ = now.monotonic + kReconcilePause;
+  const std::pair entry(errand.peer, errand.stream);
+  std::erase(to_reconcile_, entry);
+  if (status.ok()) {
+    peer.forked.erase(errand.stream);
+    actions.lines.push_back(
+        {LogLevel::kInfo, absl::StrFormat("stream %016x has one history again, that of %s",
+                                          errand.stream, peer.address)});
+    ForgetSent(peer);
+    JudgeAgain(now, errand.stream, actions);
+    PumpAll(now, actions);
+  } else if (absl::IsFailedPrecondition(status)) {
+    peer.apart.insert(errand.stream);
+    actions.lines.push_back(
+        {LogLevel::kError,
+         absl::StrFormat("stream %016x stays in two histories, here and at %s: %s", errand.stream,
+                         peer.address, status.message())});
+  } else {
+    to_reconcile_.push_back(entry);
+    actions.lines.push_back(
+        {LogLevel::kWarning, absl::StrFormat("comparing stream %016x with %s: %s", errand.stream,
+                                             peer.address, status.message())});
+  }
+}
+
+// -- Whom this member has to learn from -----------------------------------------------------------
+
+bool Member::Owes(const Peer& peer) const {
+  if (!peer.member || peer.own_id || peer.excused) return false;
+  if (config_.bugs.blinking_teacher && peer.state == PeerState::kAway) return false;
+  if (!Covers(vector_, peer.to_learn)) return true;
+  if (config_.bugs.keep_stream_when_behind) return false;
+  return std::any_of(state_.lost.begin(), state_.lost.end(), [&](std::uint64_t stream) {
+    return SeqOf(peer.durable, stream) > SeqOf(vector_, stream) ||
+           (peer.forked.contains(stream) && !peer.apart.contains(stream));
+  });
+}
+
+bool Member::learner() const {
+  if (filling() || forsaking_) return true;
+  return std::any_of(peers_.begin(), peers_.end(),
+                     [&](const Peer& peer) { return (began_empty_ && !peer.tried) || Owes(peer); });
+}
+
+void Member::ExcuseTeachers(const Now& now, Actions& actions) {
+  for (Peer& peer : peers_) {
+    const bool connected = peer.state != PeerState::kAway && peer.state != PeerState::kDenied;
+    if (connected || now.monotonic - peer.state_since < kTeacherPatience || !Owes(peer)) continue;
+    peer.excused = true;
+    actions.lines.push_back(
+        {LogLevel::kWarning,
+         absl::StrFormat("%s holds what this member should learn before it takes writes, and has "
+                         "been away for %s: it is not waited for any longer",
+                         peer.address, absl::FormatDuration(kTeacherPatience))});
+  }
+}
+
+absl::Duration Member::NextRepair() const {
+  absl::Duration next = forsake_at_;
+  for (const Peer& peer : peers_) {
+    const bool connected = peer.state != PeerState::kAway && peer.state != PeerState::kDenied;
+    if (!connected && Owes(peer)) next = std::min(next, peer.state_since + kTeacherPatience);
+  }
+  for (const auto& [index, stream] : to_reconcile_) {
+    const PeerState state = peers_[index].state;
+    if (reconciling_ || state == PeerState::kAway || state == PeerState::kDenied) continue;
+    next = std::min(next, reconcile_at_);
+  }
+  return next;
+}
+
+}  // namespace aimem::replication
