@@ -175,6 +175,14 @@ void EphemeralDisk::Data::Undo(const Touched& touched, std::uint64_t kept) {
   Trim(touched, 0, kept);
 }
 
+void EphemeralDisk::Data::EndTransactions() {
+  readers.clear();
+  writing = false;
+  ++life;
+  ++commits;
+  free.NotifyAll();
+}
+
 void EphemeralDisk::Data::Collect() {
   std::uint64_t floor = std::min(version, synced);
   if (!readers.empty()) floor = std::min(floor, *readers.begin());
@@ -212,12 +220,45 @@ void EphemeralDisk::Crash() {
   data.Undo(all, kept);
   while (!data.history.empty() && data.history.back().first > kept) data.history.pop_back();
   data.version = kept;
-  data.readers.clear();
-  data.writing = false;
-  ++data.life;
-  ++data.commits;
+  data.EndTransactions();
   data.Collect();
-  data.free.NotifyAll();
+}
+
+std::shared_ptr<const EphemeralDisk::Image> EphemeralDisk::Snapshot() const {
+  auto image = std::make_shared<Image>();
+  Data& data = *data_;
+  MutexLock lock(data.mutex);
+  for (const auto& [key, cell] : data.rows) {
+    if (const auto row = cell.At(data.synced)) image->rows.push_back(*row);
+  }
+  for (const auto& [position, cell] : data.log) {
+    if (const auto row = cell.At(data.synced)) image->log.push_back(*row);
+  }
+  for (const auto& [key, cell] : data.meta) {
+    if (const auto value = cell.At(data.synced)) image->meta.emplace(key, *value);
+  }
+  return image;
+}
+
+void EphemeralDisk::Restore(const std::shared_ptr<const Image>& image) {
+  WriteSet all;
+  all.rows = image->rows;
+  all.log = image->log;
+  all.meta.assign(image->meta.begin(), image->meta.end());
+  Data& data = *data_;
+  MutexLock lock(data.mutex);
+  data.rows.clear();
+  data.log.clear();
+  data.meta.clear();
+  data.names.clear();
+  data.operations.clear();
+  data.history.clear();
+  data.bytes = 0;
+  data.synced = ++data.version;
+  Touched touched;
+  // It was on a disk like this one: nothing in it is there twice.
+  data.Write(all, data.version, touched).IgnoreError();
+  data.EndTransactions();
 }
 
 }  // namespace aimem

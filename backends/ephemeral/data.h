@@ -54,6 +54,12 @@ struct Touched {
 
 namespace aimem {
 
+struct EphemeralDisk::Image {
+  std::vector<EntityRow> rows;
+  std::vector<LogRow> log;
+  std::map<std::string, std::string> meta;
+};
+
 struct EphemeralDisk::Data {
   explicit Data(bool sync) : sync_every_commit(sync) {}
 
@@ -88,6 +94,8 @@ struct EphemeralDisk::Data {
   /// Take back all versions of the touched cells that are above `kept`.
   void Undo(const ephemeral::Touched& touched, std::uint64_t kept)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  /// Begin a new life, in which all transactions that are open fail.
+  void EndTransactions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   /// Drop the versions that nobody can see any more.
   void Collect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 

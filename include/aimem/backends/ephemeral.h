@@ -26,6 +26,13 @@ class EphemeralDisk {
   /// Lose what was committed since the last Sync(). Open transactions fail from then on.
   void Crash();
 
+  /// What is durable now, kept for Restore.
+  struct Image;
+  [[nodiscard]] std::shared_ptr<const Image> Snapshot() const;
+  /// Put the disk back to `image`, one of this disk or of another: whatever was written since is
+  /// gone, and nothing tells whoever opens it. Open transactions fail from then on.
+  void Restore(const std::shared_ptr<const Image>& image);
+
   struct Data;
   [[nodiscard]] const std::shared_ptr<Data>& data() const { return data_; }
 
