@@ -115,19 +115,80 @@ void Federation::Begin() {
   NextFault();
 }
 
-void Federation::OnDurable(const Machine& machine, const std::vector<LogRow>& rows) {
+void Federation::OnDurable(Machine& machine, const std::vector<LogRow>& rows) {
+  bool executed = false;
   for (const LogRow& row : rows) {
+    const bool made = !stage_.ledger.Knows(row);
     const std::string wrong = stage_.ledger.Durable(machine.name, row);
     if (!wrong.empty()) stage_.Fail(wrong);
     stage_.Say(machine.name,
                absl::StrCat("holds ", stage_.ledger.NameOf(row.stream), ":", row.seq));
+    if (!made) continue;
+    machine.written.insert(row.stream);
+    if (!executed && machine.up()) CheckExecution(machine, row);
+    executed = true;
   }
+}
+
+void Federation::CheckExecution(const Machine& machine, const LogRow& row) {
+  if (!machine.born_empty && machine.put_back == 0) return;
+  VersionVector held = HeldOn(machine).vector;
+  held[row.stream] = row.seq - 1;
+  const auto lacks = [&](const VersionVector& vector, bool own) {
+    return std::any_of(vector.begin(), vector.end(), [&](const auto& position) {
+      const auto [stream, seq] = position;
+      if (own && !machine.written.contains(stream)) return false;
+      const auto here = held.find(stream);
+      return seq > (here == held.end() ? 0 : here->second);
+    });
+  };
+  for (const Machine& other : machines_) {
+    if (other.name == machine.name) continue;
+    const auto heard = machine.heard.find(other.name);
+    if (heard == machine.heard.end()) {
+      if (machine.born_empty && !machine.failed.contains(other.name)) {
+        stage_.Fail(absl::StrCat(machine.name, " is empty, and executes a write before it has ",
+                                 "heard of ", other.name));
+      }
+      continue;
+    }
+    const bool lacks_first = machine.born_empty && lacks(heard->second.first, false);
+    if (!lacks_first && !lacks(heard->second.most, true)) continue;
+    // What the other one has lost since, nobody can teach.
+    const VersionVector there = HeldOn(other).vector;
+    if (lacks_first && Covers(there, heard->second.first)) {
+      stage_.Fail(absl::StrCat(machine.name, " began empty, and executes a write without what ",
+                               other.name, " holds"));
+    }
+    if (lacks(heard->second.most, true) && Covers(there, heard->second.most)) {
+      stage_.Fail(absl::StrCat(machine.name, " executes a write, and knows that ", other.name,
+                               " holds more of its history"));
+    }
+  }
+}
+
+void Federation::Hear(const std::string& from, const std::string& to, const VersionVector& vector) {
+  Machine& machine = MachineAt(to);
+  const auto [heard, first] = machine.heard.try_emplace(from);
+  if (first) heard->second.first = vector;
+  for (const auto& [stream, seq] : vector) {
+    std::uint64_t& most = heard->second.most[stream];
+    most = std::max(most, seq);
+  }
+}
+
+Machine& Federation::MachineAt(const std::string& name) {
+  return *std::find_if(machines_.begin(), machines_.end(),
+                       [&](const Machine& machine) { return machine.name == name; });
 }
 
 // -- Lives of a machine ---------------------------------------------------------------------------
 
 void Federation::Start(Machine& machine) {
   ++machine.life;
+  machine.born_empty = HeldOn(machine).vector.empty();
+  machine.heard.clear();
+  machine.failed.clear();
   machine.process =
       std::make_unique<SimulatedProcess>(&network_, machine.name, &machine.wall, dice_.Next());
   machine.behaviour = std::make_shared<DiskBehaviour>(dice_.Next());
@@ -196,6 +257,7 @@ void Federation::Crash(Machine& machine, bool wipe) {
     machine.past.push_back(HeldOn(machine));
     machine.disk = std::make_shared<EphemeralDisk>(false);
     machine.images.clear();
+    machine.written.clear();
     machine.unfilled = true;
   }
   stage_.Say(machine.name, wipe ? "crashes, and its disk is gone" : "crashes");
@@ -315,6 +377,7 @@ void Federation::Observe(const SimulatedMessage& message) {
   switch (message.what) {
     case SimulatedMessage::What::kRequest:
       trace.Mix(message.request->commits.size());
+      Hear(message.from, message.to, message.request->header.vector);
       if (message.request->needs_resync) ++tally_.resyncs;
       commits_sent_ += static_cast<std::int64_t>(message.request->commits.size());
       if (trace.shown() && (!message.request->commits.empty() || message.request->needs_resync)) {
@@ -327,6 +390,7 @@ void Federation::Observe(const SimulatedMessage& message) {
       return;
     case SimulatedMessage::What::kReply:
       if (message.reply->refused != replication::Refusal::kNone) ++tally_.refusals;
+      Hear(message.from, message.to, message.reply->header.vector);
       if (trace.shown()) {
         trace.Show(
             now, way,
@@ -341,6 +405,7 @@ void Federation::Observe(const SimulatedMessage& message) {
     case SimulatedMessage::What::kFailed:
       trace.Mix(message.text);
       ++tally_.failed_calls;
+      MachineAt(message.to).failed.insert(message.from);
       return trace.Show(now, way, absl::StrCat("#", message.call, " failed: ", message.text));
     case SimulatedMessage::What::kFetch:
       if (message.page != nullptr) ++tally_.pages;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -52,7 +53,17 @@ struct Machine {
     Held held;
   };
   std::deque<Image> images;
-  int put_back = 0;  ///< How often it was.
+  int put_back = 0;                 ///< How often it was.
+  std::set<std::uint64_t> written;  ///< Streams, by what is on its disk.
+
+  // What its process knows of the others.
+  struct Heard {
+    VersionVector first;  ///< Where the other one stood when it was first heard.
+    VersionVector most;
+  };
+  bool born_empty = false;  ///< It began without a history.
+  std::map<std::string, Heard> heard;
+  std::set<std::string> failed;  ///< Called in vain.
   std::shared_ptr<DiskBehaviour> behaviour;
   std::unique_ptr<testing::SimulatedProcess> process;
   std::unique_ptr<replication::Node> node;
@@ -105,7 +116,10 @@ class Federation {
   };
 
   void Start(Machine& machine);
-  void OnDurable(const Machine& machine, const std::vector<LogRow>& rows);
+  void OnDurable(Machine& machine, const std::vector<LogRow>& rows);
+  /// `machine` has executed a write, and `row` is its first commit: whether it might.
+  void CheckExecution(const Machine& machine, const LogRow& row);
+  void Hear(const std::string& from, const std::string& to, const VersionVector& vector);
   void End(Machine& machine);
   void Crash(Machine& machine, bool wipe);
   /// The process ends in the midst of whatever it does, and the disk loses what it had not synced.
@@ -132,6 +146,7 @@ class Federation {
   testing::SimulatedLink& LinkOf(std::size_t from, std::size_t to) {
     return network_.link(machines_[from].name, machines_[to].name);
   }
+  Machine& MachineAt(const std::string& name);
   Machine& Any() { return machines_[dice_.Below(machines_.size())]; }
 
   Stage& stage_;

@@ -65,6 +65,11 @@ std::string Ledger::Durable(const std::string& machine, const LogRow& row) {
                          machine);
 }
 
+bool Ledger::Knows(const LogRow& row) const {
+  const auto head = log::PeekHead(row.bytes);
+  return head && commits_.contains({row.stream, row.seq, head->hash});
+}
+
 void Ledger::Chain(const CommitName& name, const Hash256& previous, Entry& entry) {
   const auto before = commits_.find({name.stream, name.seq - 1, previous});
   if (name.seq > 1 && before != commits_.end()) {

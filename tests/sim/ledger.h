@@ -33,6 +33,8 @@ class Ledger {
  public:
   /// The disk of `machine` holds `row` durably. What contradicts what is known already; empty: ok.
   std::string Durable(const std::string& machine, const LogRow& row);
+  /// True if this was durable anywhere: if not, whoever holds it now has made it.
+  [[nodiscard]] bool Knows(const LogRow& row) const;
   /// The disk of `machine` was put back: it may not know what it has said, and say it otherwise.
   void PutBack(const std::string& machine) { put_back_.insert(machine); }
 
