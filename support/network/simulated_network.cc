@@ -143,6 +143,7 @@ void SimulatedProcess::SetTimer(absl::Duration at) {
 
 void SimulatedProcess::Append(const std::string& address, replication::Lane, AppendRequest request,
                               absl::Duration deadline, AppendDone done) {
+  if (network_.spoil_request_) network_.spoil_request_(address_, request);
   const auto call = std::make_shared<Call>();
   call->id = network_.next_call_++;
   call->from = address_;
@@ -272,6 +273,7 @@ class SimulatedPages final : public replication::PageStream {
           absl::StatusOr<ChangePage> page = absl::UnavailableError("nobody listens");
           if (target != nullptr && target->service_ != nullptr) {
             page = target->service_->HandleFetch({.identity = "", .address = from}, state->request);
+            if (page.ok() && network.spoil_page_) network.spoil_page_(*page);
           }
           network.Carry(
               to, from,

@@ -6,6 +6,7 @@
 
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
+#include "lib/base/hash.h"
 
 namespace aimem::federation {
 namespace {
@@ -64,6 +65,11 @@ class FakePeer::Service final
     return reactor;
   }
 
+  grpc::Status Fetch(grpc::ServerContext* context, const proto::FetchRequest* request,
+                     grpc::ServerWriter<proto::FetchPage>* writer) override {
+    return peer_.AnswerFetch(*writer);
+  }
+
  private:
   FakePeer& peer_;
 };
@@ -86,7 +92,31 @@ void FakePeer::Answer(AnswerAppend answer) {
   answer_ = std::move(answer);
 }
 
+void FakePeer::ServePage(proto::ChangePage page) {
+  MutexLock lock(mutex_);
+  page_ = std::move(page);
+}
+
+grpc::Status FakePeer::AnswerFetch(grpc::ServerWriter<proto::FetchPage>& writer) {
+  ++calls_;
+  std::optional<proto::ChangePage> page;
+  {
+    MutexLock lock(mutex_);
+    page = page_;
+  }
+  if (page) {
+    proto::FetchPage message;
+    message.set_page(page->SerializeAsString());
+    const Hash256 hash = Sha256({message.page()});
+    message.set_sha256(std::string(hash.begin(), hash.end()));
+    writer.Write(message);
+  }
+  ++fetches_;
+  return grpc::Status::OK;
+}
+
 std::string FakePeer::AnswerTo(const grpc::ByteBuffer& bytes) {
+  ++calls_;
   proto::AppendRequest request;
   if (!request.ParseFromString(Joined(bytes))) return "";
   AnswerAppend answer;

@@ -42,15 +42,24 @@ class FakePeer {
   /// that of the sender.
   static std::string Honest(const proto::AppendRequest& request, proto::AppendReply reply);
 
+  /// What a Fetch is answered with: one page, the last. Nothing (default): none, and an end.
+  void ServePage(proto::ChangePage page);
+  /// Whatever was asked of it so far, in whatever way.
+  [[nodiscard]] int calls() const { return calls_; }
+  /// Calls to Fetch so far.
+  [[nodiscard]] int fetches() const { return fetches_; }
+
  private:
   class Service;
 
   std::string AnswerTo(const grpc::ByteBuffer& bytes);
+  grpc::Status AnswerFetch(grpc::ServerWriter<proto::FetchPage>& writer);
 
   const int number_;
   mutable Mutex mutex_;
   AnswerAppend answer_ ABSL_GUARDED_BY(mutex_);
-  std::atomic<int> commits_received_ = 0;
+  std::optional<proto::ChangePage> page_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<int> commits_received_ = 0, calls_ = 0, fetches_ = 0;
   std::unique_ptr<Service> service_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;

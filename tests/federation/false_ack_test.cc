@@ -1,5 +1,7 @@
 // Peers that answer "OK" without having the commit are not counted.
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <string>
 
 #include "absl/strings/str_format.h"
@@ -7,6 +9,7 @@
 #include "aimem/replication/replicated_store.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "lib/base/mutex.h"
 #include "tests/federation/fake_peer.h"
 #include "tests/federation/federation.h"
 
@@ -165,6 +168,69 @@ TEST_F(FederationFalseAck, PeerThatBeginsToTellTheTruthIsCounted) {
   const auto operation = store_->GetOperation(pending.operation, absl::Seconds(10));
   ASSERT_TRUE(operation.ok()) << operation.status();
   EXPECT_EQ(operation->outcome, WriteOutcome::kCommitted);
+}
+
+// An honest peer that is slow: it stands where the sender stood some calls ago.
+class SlowPeer {
+ public:
+  /// Take nothing that is later than (the sender's first stream, `seq`).
+  void Stop(std::uint64_t seq) {
+    MutexLock lock(mutex_);
+    last_ = seq;
+  }
+
+  FakePeer::AnswerAppend answer() {
+    return [this](const proto::AppendRequest& request, proto::AppendReply reply) {
+      const MutexLock lock(mutex_);
+      const auto& vector = request.header().vector();
+      if (vector.size() == 1 && vector.Get(0).seq() <= last_ &&
+          (taken_.header().vector_size() == 0 ||
+           vector.Get(0).seq() > taken_.header().vector(0).seq())) {
+        taken_ = request;
+      }
+      return FakePeer::Honest(taken_, std::move(reply));
+    };
+  }
+
+ private:
+  Mutex mutex_;
+  std::uint64_t last_ ABSL_GUARDED_BY(mutex_) = std::numeric_limits<std::uint64_t>::max();
+  proto::AppendRequest taken_ ABSL_GUARDED_BY(mutex_);
+};
+
+TEST_F(FederationFalseAck, OperationOfManyCommitsIsCommittedWithItsLastOne) {
+  SlowPeer slow;
+  Open(slow.answer());
+  std::uint64_t last = 0;
+  for (int begin = 0; begin < 2'500; begin += 500) {
+    WriteBatch batch;
+    for (int i = begin; i < begin + 500; ++i) {
+      batch.items.emplace_back(PutMemory{
+          .namespace_ = kNamespace, .title = absl::StrFormat("row %d", i), .content = "content"});
+    }
+    const WriteResult result = store_->Write(std::move(batch), {.ack_timeout = kPatience});
+    ASSERT_EQ(result.outcome, WriteOutcome::kCommitted) << result.status;
+    last = result.seq;
+  }
+  slow.Stop(last + 1);
+  WriteBatch forget;
+  forget.items.emplace_back(ForgetMemories{.namespace_ = kNamespace});
+  const WriteOptions once = {.request_id = "once"};
+  const WriteResult result = store_->Write(forget, once);
+  EXPECT_EQ(result.outcome, WriteOutcome::kPending) << result.status;
+  const auto outcome = [&](absl::Duration wait) {
+    const auto operation = store_->GetOperation(result.operation, wait);
+    EXPECT_TRUE(operation.ok()) << operation.status();
+    return operation.ok() ? operation->outcome : WriteOutcome::kUnknown;
+  };
+  EXPECT_EQ(outcome(absl::ZeroDuration()), WriteOutcome::kPending) << "its first commit is there";
+  EXPECT_EQ(outcome(absl::Milliseconds(300)), WriteOutcome::kPending);
+  EXPECT_EQ(store_->Write(forget, once).outcome, WriteOutcome::kPending);
+  slow.Stop(last + 3);
+  EXPECT_EQ(outcome(absl::Seconds(30)), WriteOutcome::kCommitted);
+  const WriteResult again = store_->Write(forget, {.request_id = "once", .ack_timeout = kPatience});
+  EXPECT_EQ(again.outcome, WriteOutcome::kCommitted) << again.status;
+  EXPECT_TRUE(again.replayed);
 }
 
 }  // namespace

@@ -240,6 +240,23 @@ void Federation::Wipe(int member) {
   }
 }
 
+void Federation::Keep(int member) {
+  ASSERT_FALSE(running(member));
+  ASSERT_FALSE(std::filesystem::exists(store(member) + "-wal")) << "it was not closed";
+  std::filesystem::copy_file(store(member), store(member) + ".kept",
+                             std::filesystem::copy_options::overwrite_existing);
+}
+
+void Federation::PutBack(int member) {
+  ASSERT_FALSE(running(member));
+  std::ifstream kept(store(member) + ".kept", std::ios::binary);
+  std::ofstream data(store(member), std::ios::binary | std::ios::trunc);
+  data << kept.rdbuf();
+  data.close();
+  ASSERT_TRUE(data.good());
+  for (const char* end : {"-wal", "-shm"}) std::filesystem::remove(store(member) + end);
+}
+
 bool Federation::running(int member) const {
   return processes_[static_cast<std::size_t>(member)].has_value();
 }

@@ -117,6 +117,11 @@ class Federation {
   void Release(int member);
   /// Delete the data of a member that does not run.
   void Wipe(int member);
+  /// Keep a copy of the data of a member that was terminated.
+  void Keep(int member);
+  /// Write the copy over the data of a member that does not run: into the same file, as a backup is
+  /// copied back, or a volume put back to a snapshot.
+  void PutBack(int member);
   [[nodiscard]] bool running(int member) const;
 
   FederationOptions& options() { return options_; }

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "lib/model/view.h"
 
 namespace aimem::sim {
 namespace {
@@ -59,14 +60,14 @@ void Clients::Ask(Machine& machine) {
   if (request.attempts.empty() || !request.attempts.front().answered) return;
   const OperationId operation = request.attempts.front().result.operation;
   const auto info = machine.node->GetOperation(operation, absl::ZeroDuration());
-  if (!info.ok() || info->outcome != WriteOutcome::kCommitted || info->seq == 0) return;
+  if (!info.ok() || info->outcome != WriteOutcome::kCommitted) return;
   stage_.Say(machine.name, absl::StrFormat("request %d is committed, it says", request.number));
-  if (federation_.Holders(info->stream, info->seq) < stage_.scenario.node.needed) {
-    stage_.Fail(absl::StrFormat("%s says that request %d is committed, and %d disks hold it",
-                                machine.name, request.number,
-                                federation_.Holders(info->stream, info->seq)));
+  std::vector<std::vector<CommitName>> executions;
+  for (const auto& [stream, commits] : stage_.ledger.ExecutionsOf(operation)) {
+    executions.push_back(commits);
   }
-  acknowledged_.emplace_back(info->stream, info->seq);
+  MustBeHeld(executions, machine,
+             absl::StrFormat("request %d, which it was asked for", request.number));
 }
 
 // -- Requests -------------------------------------------------------------------------------------
@@ -150,11 +151,32 @@ std::pair<WriteItem, std::string> Clients::DrawItem(Machine& machine, Request& r
   return {merge, absl::StrCat("consolidates ", short_id)};
 }
 
+const Clients::Request* Clients::Repeatable() {
+  const std::size_t last = std::min<std::size_t>(12, requests_.size());
+  std::vector<const Request*> found;
+  for (std::size_t i = requests_.size() - last; i < requests_.size(); ++i) {
+    const WriteItem& item = requests_[i].batch.items.front();
+    if (requests_[i].by_filter || std::holds_alternative<AddLink>(item) ||
+        std::holds_alternative<RemoveLink>(item)) {
+      found.push_back(&requests_[i]);
+    }
+  }
+  return found.empty() ? nullptr : found[dice_.Below(found.size())];
+}
+
 Clients::Request& Clients::NewRequest(Machine& machine) {
+  // What was asked for already, as a request of its own: mostly it finds nothing to do.
+  const Request* const before = dice_.Percent(15) ? Repeatable() : nullptr;
   Request& request = requests_.emplace_back();
   request.number = static_cast<int>(requests_.size());
   request.days_passed = federation_.days_passed();
   if (dice_.Percent(50)) request.key = absl::StrCat("key ", request.number);
+  if (before != nullptr) {
+    request.what = absl::StrCat(before->what, ", as did request ", before->number);
+    request.batch = before->batch;
+    request.by_filter = before->by_filter;
+    return request;
+  }
   auto [item, what] = DrawItem(machine, request);
   request.what = what;
   request.batch.items.push_back(std::move(item));
@@ -175,6 +197,7 @@ void Clients::Send(Request& request, std::size_t at) {
     options.ack_timeout = timeout;
   }
   attempt.deadline = stage_.events.now() + timeout;
+  attempt.before = federation_.HeldOn(machine);
   stage_.Say(machine.name, absl::StrFormat("request %d%s %s%s", request.number,
                                            request.key.empty() ? "" : " (keyed)", request.what,
                                            request.attempts.size() > 1 ? ", again" : ""));
@@ -208,11 +231,12 @@ void Clients::OnAnswer(Request& request, Attempt& attempt, WriteResult result) {
   switch (told.outcome) {
     case WriteOutcome::kCommitted:
       ++committed_;
-      CheckCommitted(request, told, machine);
+      CheckCommitted(request, attempt, machine);
       break;
     case WriteOutcome::kPending:
       ++pending_;
-      if (federation_.Holders(told.stream, told.seq) < 1) {
+      if (told.seq > 0 &&
+          federation_.Holders(stage_.ledger.At(told.stream, told.seq, told.operation)) < 1) {
         stage_.Fail(absl::StrFormat("request %d is pending, and no disk holds it", request.number));
       }
       break;
@@ -226,27 +250,81 @@ void Clients::OnAnswer(Request& request, Attempt& attempt, WriteResult result) {
   CheckReplay(request, attempt);
 }
 
-void Clients::CheckCommitted(const Request& request, const WriteResult& result,
-                             const Machine& machine) {
-  if (result.seq == 0) return;  // nothing had to be written
-  const int holders = federation_.Holders(result.stream, result.seq);
-  if (holders < stage_.scenario.node.needed) {
-    stage_.Fail(
-        absl::StrFormat("%s answered request %d as committed, and %d of %d disks hold %s:%d",
-                        machine.name, request.number, holders, stage_.scenario.node.needed,
-                        stage_.ledger.NameOf(result.stream), result.seq));
+void Clients::MustBeHeld(const std::vector<std::vector<CommitName>>& alternatives,
+                         const Machine& machine, const std::string& what) {
+  int most = alternatives.empty() ? stage_.scenario.node.needed : 0;  // it rests on nothing
+  for (const std::vector<CommitName>& commits : alternatives) {
+    const int holders = federation_.Holders(commits);
+    if (holders >= stage_.scenario.node.needed) {
+      acknowledged_.insert(commits.begin(), commits.end());
+      return;
+    }
+    most = std::max(most, holders);
   }
-  if (!result.quorum || result.quorum->got() < stage_.scenario.node.needed) {
+  if (most >= stage_.scenario.node.needed) return;
+  std::string names;
+  for (const std::vector<CommitName>& commits : alternatives) {
+    for (const CommitName& name : commits) {
+      if (federation_.Holders({name}) >= stage_.scenario.node.needed) continue;
+      absl::StrAppend(&names, " ", stage_.ledger.NameOf(name.stream), ":", name.seq);
+    }
+  }
+  stage_.Fail(absl::StrFormat("%s says that %s is committed, and %d of %d disks hold%s",
+                              machine.name, what, most, stage_.scenario.node.needed, names));
+}
+
+std::vector<std::vector<CommitName>> Clients::RestsOn(const Request& request,
+                                                      const Attempt& attempt) const {
+  const WriteResult& told = attempt.result;
+  std::vector<std::vector<CommitName>> alternatives;
+  if (told.replayed || request.by_filter) {
+    // Other members may have executed it, too: this one has seen those that it holds.
+    const Held held = federation_.HeldOn(federation_.machines()[attempt.machine]);
+    for (auto& [stream, commits] : stage_.ledger.ExecutionsOf(told.operation)) {
+      std::erase_if(commits,
+                    [&](const CommitName& commit) { return !stage_.ledger.Holds(held, commit); });
+      if (!commits.empty()) alternatives.push_back(std::move(commits));
+    }
+    if (!alternatives.empty()) return alternatives;
+  }
+  if (told.seq > 0) {
+    for (const CommitName& name : stage_.ledger.At(told.stream, told.seq, told.operation)) {
+      alternatives.push_back({name});
+    }
+    return alternatives;
+  }
+  // Nothing had to be written, for it was so already.
+  const WriteItem& item = request.batch.items.front();
+  if (const auto* link = std::get_if<AddLink>(&item)) {
+    return {stage_.ledger.LastWriteTo(
+        attempt.before,
+        {Kind::kLink, model::MakeLinkKey(link->source_id, link->target_id, link->relation)})};
+  }
+  if (const auto* link = std::get_if<RemoveLink>(&item)) {
+    return {stage_.ledger.LastWriteTo(
+        attempt.before,
+        {Kind::kLink, model::MakeLinkKey(link->source_id, link->target_id, link->relation)})};
+  }
+  return {stage_.ledger.LastWrites(attempt.before)};
+}
+
+void Clients::CheckCommitted(const Request& request, const Attempt& attempt,
+                             const Machine& machine) {
+  const WriteResult& told = attempt.result;
+  if (told.replayed) ++replayed_;
+  if (told.seq == 0 && !told.replayed) ++unchanged_;
+  MustBeHeld(RestsOn(request, attempt), machine, absl::StrFormat("request %d", request.number));
+  if (stage_.scenario.node.needed > 1 &&
+      (!told.quorum || told.quorum->got() < stage_.scenario.node.needed)) {
     stage_.Fail(absl::StrFormat("request %d is committed, and its report names fewer than W",
                                 request.number));
   }
-  acknowledged_.emplace_back(result.stream, result.seq);
 }
 
 void Clients::CheckRejected(const Request& request, const WriteResult& result) {
   // A change by filter may have made some of its commits; another attempt may have been executed.
   if (request.by_filter || request.attempts.size() > 1 || result.operation == OperationId()) return;
-  if (!stage_.ledger.CommitsOf(result.operation).empty()) {
+  if (!stage_.ledger.ExecutionsOf(result.operation).empty()) {
     stage_.Fail(absl::StrFormat("request %d was rejected, and is in a log", request.number));
   }
 }
@@ -279,18 +357,14 @@ void Clients::CheckAnswered() {
 }
 
 void Clients::CheckOutcomes() {
-  const Machine& any = federation_.machines().front();
-  const VersionVector vector = federation_.DurableOn(any);
-  const auto covered = [&](const Ledger::Position& position) {
-    const auto found = vector.find(position.first);
-    return found != vector.end() && found->second >= position.second;
-  };
-  for (const Ledger::Position& position : acknowledged_) {
-    if (!covered(position)) {
+  const Held held = federation_.HeldOn(federation_.machines().front());
+  for (const CommitName& name : acknowledged_) {
+    if (!stage_.ledger.Holds(held, name)) {
       stage_.Fail(absl::StrFormat("%s:%d was acknowledged, and is lost",
-                                  stage_.ledger.NameOf(position.first), position.second));
+                                  stage_.ledger.NameOf(name.stream), name.seq));
     }
   }
+  const bool disks_lost = stage_.scenario.wipes || stage_.scenario.put_backs;
   for (const Request& request : requests_) {
     bool rejected = true;
     OperationId operation;
@@ -301,8 +375,11 @@ void Clients::CheckOutcomes() {
       }
       if (!attempt.answered || attempt.result.outcome != WriteOutcome::kPending) continue;
       // A disk that was lost took with it what it alone held.
-      if (!covered({attempt.result.stream, attempt.result.seq})) {
-        if (!any.wiped.empty() || stage_.scenario.wipes) continue;
+      const std::vector<CommitName> names =
+          stage_.ledger.At(attempt.result.stream, attempt.result.seq, attempt.result.operation);
+      if (!std::all_of(names.begin(), names.end(),
+                       [&](const CommitName& name) { return stage_.ledger.Holds(held, name); })) {
+        if (disks_lost) continue;
         stage_.Fail(absl::StrFormat("request %d was pending, and is lost", request.number));
       }
       const auto info = federation_.machines()[attempt.machine].node->GetOperation(
@@ -313,7 +390,7 @@ void Clients::CheckOutcomes() {
       }
     }
     if (rejected && !request.by_filter && operation != OperationId() &&
-        !stage_.ledger.CommitsOf(operation).empty()) {
+        !stage_.ledger.ExecutionsOf(operation).empty()) {
       stage_.Fail(absl::StrFormat("all attempts of request %d were rejected, and it is in a log",
                                   request.number));
     }
@@ -342,7 +419,7 @@ void Clients::CheckOnce() {
 void Clients::CheckPresence() {
   const Machine& any = federation_.machines().front();
   const std::unique_ptr<Store> store = federation_.Inspect(any);
-  for (const auto& [id, present] : stage_.ledger.Present(federation_.DurableOn(any))) {
+  for (const auto& [id, present] : stage_.ledger.Present(federation_.HeldOn(any))) {
     const bool found = store->Get(id, {.archived = true}).ok();
     if (found == present) continue;
     stage_.Fail(absl::StrCat(

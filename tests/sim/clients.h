@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,18 +24,22 @@ class Clients {
   /// When all are equal and at rest: what was told is what is there.
   void CheckOutcomes();
   /// Commits that were said to be on W members.
-  [[nodiscard]] std::vector<Ledger::Position> Acknowledged() const { return acknowledged_; }
+  [[nodiscard]] const std::set<CommitName>& Acknowledged() const { return acknowledged_; }
 
   [[nodiscard]] int requests() const { return static_cast<int>(requests_.size()); }
   [[nodiscard]] int committed() const { return committed_; }
   [[nodiscard]] int pending() const { return pending_; }
   [[nodiscard]] int rejected() const { return rejected_; }
+  /// Of the committed ones: those that wrote nothing, and those that had been written before.
+  [[nodiscard]] int unchanged() const { return unchanged_; }
+  [[nodiscard]] int replayed() const { return replayed_; }
 
  private:
   struct Attempt {
     std::size_t machine = 0;
     int life = 0;
     absl::Duration deadline;
+    Held before;  ///< What its machine held when it was asked.
     bool answered = false;
     WriteResult result;
   };
@@ -55,7 +60,14 @@ class Clients {
   Request& NewRequest(Machine& machine);
   void Send(Request& request, std::size_t machine);
   void OnAnswer(Request& request, Attempt& attempt, WriteResult result);
-  void CheckCommitted(const Request& request, const WriteResult& result, const Machine& machine);
+  void CheckCommitted(const Request& request, const Attempt& attempt, const Machine& machine);
+  /// All of one of `alternatives` is on W disks: then it was acknowledged.
+  void MustBeHeld(const std::vector<std::vector<CommitName>>& alternatives, const Machine& machine,
+                  const std::string& what);
+  /// What an answer rests on that names no commit: what was found by those that wrote nothing, all
+  /// commits of a change by filter.
+  [[nodiscard]] std::vector<std::vector<CommitName>> RestsOn(const Request& request,
+                                                             const Attempt& attempt) const;
   void CheckRejected(const Request& request, const WriteResult& result);
   void CheckReplay(const Request& request, const Attempt& attempt);
   void CheckOnce();
@@ -63,13 +75,15 @@ class Clients {
 
   std::pair<WriteItem, std::string> DrawItem(Machine& machine, Request& request);
   std::string AnyId(const ListResult& list);
+  /// One of the last requests, whose batch may be asked for once more: null if there is none.
+  const Request* Repeatable();
 
   Stage& stage_;
   Federation& federation_;
   testing::Dice dice_;
   std::deque<Request> requests_;  // never moved: answers refer to them
-  std::vector<Ledger::Position> acknowledged_;
-  int committed_ = 0, pending_ = 0, rejected_ = 0;
+  std::set<CommitName> acknowledged_;
+  int committed_ = 0, pending_ = 0, rejected_ = 0, unchanged_ = 0, replayed_ = 0;
 };
 
 }  // namespace aimem::sim

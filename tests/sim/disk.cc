@@ -47,9 +47,11 @@ class SimulatedTransaction final : public Transaction {
   absl::Status Put(const WriteSet& set) override {
     if (behaviour_->dead) return Gone();
     log_ = set.log;
-    if (!behaviour_->forgets_deletes) return inner_->Put(set);
     WriteSet spoiled = set;
-    for (EntityRow& row : spoiled.rows) row.state = WithoutDelete(row.state);
+    if (behaviour_->forgets_deletes) {
+      for (EntityRow& row : spoiled.rows) row.state = WithoutDelete(row.state);
+    }
+    if (behaviour_->loses_drawn_streams && set.log.empty()) spoiled.meta.clear();
     return inner_->Put(spoiled);
   }
 

@@ -24,6 +24,8 @@ struct DiskBehaviour {
   bool dead = false;
   /// The bug: a delete leaves no stamp in its row, so that whoever holds the row revives it.
   bool forgets_deletes = false;
+  /// The bug: what a transaction says that writes neither rows nor commits is lost.
+  bool loses_drawn_streams = false;
 
   std::function<void()> on_power_failure;
   std::function<void(const std::vector<LogRow>&)> on_durable;

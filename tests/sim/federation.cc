@@ -16,6 +16,36 @@ using testing::SimulatedProcess;
 namespace {
 
 constexpr absl::Duration kRetention = absl::Hours(24);
+constexpr std::size_t kImagesMax = 4;
+
+/// What a process that is no server stands in.
+class Bystander final : public Clock, public Random, public Executor {
+ public:
+  Bystander(testing::EventQueue* events, const testing::SimulatedWallClock* wall,
+            std::uint64_t seed)
+      : events_(*events), wall_(*wall), dice_(seed) {}
+
+  absl::Time Now() override { return wall_.epoch + events_.now() + wall_.skew; }
+  absl::Duration Monotonic() override { return events_.now(); }
+  void Fill(std::span<std::uint8_t> bytes) override {
+    for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(dice_.Next() >> 32);
+  }
+  void Post(absl::AnyInvocable<void() &&> work) override { posted_.push_back(std::move(work)); }
+
+  void RunAll() {
+    while (!posted_.empty()) {
+      absl::AnyInvocable<void()&&> work = std::move(posted_.front());
+      posted_.pop_front();
+      std::move(work)();
+    }
+  }
+
+ private:
+  testing::EventQueue& events_;
+  const testing::SimulatedWallClock& wall_;
+  testing::Dice dice_;
+  std::deque<absl::AnyInvocable<void() &&>> posted_;
+};
 
 /// "A1:3-7 B1:2" of a call's commits.
 std::string DescribeCommits(const Ledger& ledger, const replication::AppendRequest& request) {
@@ -45,6 +75,7 @@ void Stage::Fail(const std::string& what) {
 Federation::Federation(Stage* stage)
     : stage_(*stage), dice_(stage->seed ^ 0xFEDE7A710Cu), network_(&stage->events, dice_.Next()) {
   network_.set_observer([this](const SimulatedMessage& message) { Observe(message); });
+  SpoilMessages();
   for (int i = 0; i < stage_.scenario.members; ++i) {
     Machine machine;
     machine.name = std::string(1, static_cast<char>('A' + i));
@@ -53,6 +84,20 @@ Federation::Federation(Stage* stage)
   }
   for (std::size_t a = 0; a < machines_.size(); ++a) {
     for (std::size_t b = 0; b < machines_.size(); ++b) LinkOf(a, b) = stage_.scenario.link;
+  }
+}
+
+void Federation::SpoilMessages() {
+  if (stage_.bug == Bug::kAdoptAtScanStart) {
+    network_.set_page_spoiler([](ChangePage& page) { page.next.seen.clear(); });
+  }
+  if (stage_.bug == Bug::kRelayNothing) {
+    network_.set_request_spoiler([this](const std::string& from, replication::AppendRequest& sent) {
+      std::erase_if(sent.commits, [&](const auto& commit) {
+        const auto at = log::PeekPosition(*commit);
+        return at && stage_.ledger.AuthorOf(at->stream) != from;
+      });
+    });
   }
 }
 
@@ -70,25 +115,91 @@ void Federation::Begin() {
   NextFault();
 }
 
+void Federation::OnDurable(Machine& machine, const std::vector<LogRow>& rows) {
+  bool executed = false;
+  for (const LogRow& row : rows) {
+    const bool made = !stage_.ledger.Knows(row);
+    const std::string wrong = stage_.ledger.Durable(machine.name, row);
+    if (!wrong.empty()) stage_.Fail(wrong);
+    stage_.Say(machine.name,
+               absl::StrCat("holds ", stage_.ledger.NameOf(row.stream), ":", row.seq));
+    if (!made) continue;
+    machine.written.insert(row.stream);
+    if (!executed && machine.up()) CheckExecution(machine, row);
+    executed = true;
+  }
+}
+
+void Federation::CheckExecution(const Machine& machine, const LogRow& row) {
+  if (!machine.born_empty && machine.put_back == 0) return;
+  VersionVector held = HeldOn(machine).vector;
+  held[row.stream] = row.seq - 1;
+  const auto lacks = [&](const VersionVector& vector, bool own) {
+    return std::any_of(vector.begin(), vector.end(), [&](const auto& position) {
+      const auto [stream, seq] = position;
+      if (own && !machine.written.contains(stream)) return false;
+      const auto here = held.find(stream);
+      return seq > (here == held.end() ? 0 : here->second);
+    });
+  };
+  for (const Machine& other : machines_) {
+    if (other.name == machine.name) continue;
+    const auto heard = machine.heard.find(other.name);
+    if (heard == machine.heard.end()) {
+      if (machine.born_empty && !machine.failed.contains(other.name)) {
+        stage_.Fail(absl::StrCat(machine.name, " is empty, and executes a write before it has ",
+                                 "heard of ", other.name));
+      }
+      continue;
+    }
+    const bool lacks_first = machine.born_empty && lacks(heard->second.first, false);
+    if (!lacks_first && !lacks(heard->second.most, true)) continue;
+    // What the other one has lost since, nobody can teach.
+    const VersionVector there = HeldOn(other).vector;
+    if (lacks_first && Covers(there, heard->second.first)) {
+      stage_.Fail(absl::StrCat(machine.name, " began empty, and executes a write without what ",
+                               other.name, " holds"));
+    }
+    if (lacks(heard->second.most, true) && Covers(there, heard->second.most)) {
+      stage_.Fail(absl::StrCat(machine.name, " executes a write, and knows that ", other.name,
+                               " holds more of its history"));
+    }
+  }
+}
+
+void Federation::Hear(const std::string& from, const std::string& to, const VersionVector& vector) {
+  Machine& machine = MachineAt(to);
+  const auto [heard, first] = machine.heard.try_emplace(from);
+  if (first) heard->second.first = vector;
+  for (const auto& [stream, seq] : vector) {
+    std::uint64_t& most = heard->second.most[stream];
+    most = std::max(most, seq);
+  }
+}
+
+Machine& Federation::MachineAt(const std::string& name) {
+  return *std::find_if(machines_.begin(), machines_.end(),
+                       [&](const Machine& machine) { return machine.name == name; });
+}
+
 // -- Lives of a machine ---------------------------------------------------------------------------
 
 void Federation::Start(Machine& machine) {
   ++machine.life;
+  machine.born_empty = HeldOn(machine).vector.empty();
+  machine.heard.clear();
+  machine.failed.clear();
   machine.process =
       std::make_unique<SimulatedProcess>(&network_, machine.name, &machine.wall, dice_.Next());
   machine.behaviour = std::make_shared<DiskBehaviour>(dice_.Next());
   machine.behaviour->forgets_deletes = stage_.bug == Bug::kForgetDeletes;
+  machine.behaviour->loses_drawn_streams = stage_.bug == Bug::kLoseDrawnStream;
   machine.behaviour->on_power_failure = [this, &machine] {
     stage_.Say(machine.name, "the power fails inside a commit");
     machine.process->Kill();
   };
   machine.behaviour->on_durable = [this, &machine](const std::vector<LogRow>& rows) {
-    for (const LogRow& row : rows) {
-      const std::string wrong = stage_.ledger.Durable(machine.name, row);
-      if (!wrong.empty()) stage_.Fail(wrong);
-      stage_.Say(machine.name,
-                 absl::StrCat("holds ", stage_.ledger.NameOf(row.stream), ":", row.seq));
-    }
+    OnDurable(machine, rows);
   };
   StoreOptions store;
   store.environment = machine.process->environment();
@@ -109,7 +220,8 @@ void Federation::Start(Machine& machine) {
   }
   stage_.Say(machine.name, "starts");
   machine.process->Serve(machine.node.get());
-  const absl::Status started = machine.node->Start(machine.process.get(), machine.name);
+  const absl::Status started = machine.node->Start(
+      machine.process.get(), stage_.scenario.addresses_mislead ? "0.0.0.0" : machine.name);
   if (!started.ok()) {
     stage_.Fail(absl::StrCat(machine.name, " does not start: ", started.message()));
   }
@@ -121,23 +233,35 @@ void Federation::End(Machine& machine) {
   machine.process.reset();
 }
 
+void Federation::CutPower(Machine& machine) {
+  if (machine.process != nullptr) {
+    machine.process->Kill();
+    machine.behaviour->dead = true;
+    End(machine);
+  }
+  machine.disk->Crash();
+}
+
+void Federation::StartLater(Machine& machine, absl::Duration least, absl::Duration most) {
+  stage_.events.After(dice_.Between(least, most), [this, &machine] {
+    if (machine.process == nullptr) Start(machine);
+  });
+}
+
 void Federation::Crash(Machine& machine, bool wipe) {
   if (machine.process == nullptr) return;
-  machine.process->Kill();
-  machine.behaviour->dead = true;
-  End(machine);
-  machine.disk->Crash();
+  CutPower(machine);
   ++tally_.crashes;
   if (wipe) {
     ++tally_.wipes;
-    machine.wiped.push_back(DurableOn(machine));
+    machine.past.push_back(HeldOn(machine));
     machine.disk = std::make_shared<EphemeralDisk>(false);
+    machine.images.clear();
+    machine.written.clear();
     machine.unfilled = true;
   }
   stage_.Say(machine.name, wipe ? "crashes, and its disk is gone" : "crashes");
-  stage_.events.After(dice_.Between(absl::Milliseconds(50), absl::Seconds(6)), [this, &machine] {
-    if (machine.process == nullptr) Start(machine);
-  });
+  StartLater(machine, absl::Milliseconds(50), absl::Seconds(6));
 }
 
 void Federation::Restart(Machine& machine) {
@@ -148,9 +272,7 @@ void Federation::Restart(Machine& machine) {
   }
   machine.process->Kill();
   End(machine);
-  stage_.events.After(dice_.Between(absl::Milliseconds(1), absl::Seconds(2)), [this, &machine] {
-    if (machine.process == nullptr) Start(machine);
-  });
+  StartLater(machine, absl::Milliseconds(1), absl::Seconds(2));
 }
 
 void Federation::Tend() {
@@ -181,24 +303,38 @@ std::unique_ptr<Store> Federation::Inspect(const Machine& machine) const {
   return store.ok() ? *std::move(store) : nullptr;
 }
 
-VersionVector Federation::DurableOn(const Machine& machine) const {
+Held Federation::HeldOn(const Machine& machine) const {
+  Held held;
   const std::unique_ptr<Store> store = Inspect(machine);
   const auto info = store->Info();
-  return info.ok() && !info->installing ? info->vector : VersionVector();
+  if (!info.ok() || info->installing) return held;
+  held.vector = info->vector;
+  const std::unique_ptr<Backend> backend = OpenEphemeralBackend(machine.disk);
+  const auto transaction = backend->BeginRead();
+  if (!transaction.ok()) return held;
+  const auto read = (*transaction)->Read({.heads = true});
+  if (!read.ok()) return held;
+  for (const LogRow& row : read->heads) {
+    if (const auto head = log::PeekHead(row.bytes)) held.heads[row.stream] = *head;
+  }
+  return held;
 }
 
-int Federation::Holders(std::uint64_t stream, std::uint64_t seq) const {
-  const auto covers = [&](const VersionVector& vector) {
-    const auto found = vector.find(stream);
-    return found != vector.end() && found->second >= seq;
-  };
-  int holders = 0;
+int Federation::Holders(const std::vector<CommitName>& commits) const {
+  std::vector<std::vector<Held>> disks;
   for (const Machine& machine : machines_) {
-    const bool holds = covers(DurableOn(machine)) ||
-                       std::any_of(machine.wiped.begin(), machine.wiped.end(), covers);
-    if (holds) ++holders;
+    disks.push_back(machine.past);
+    disks.back().push_back(HeldOn(machine));
   }
-  return holders;
+  auto fewest = static_cast<std::ptrdiff_t>(machines_.size());
+  for (const CommitName& commit : commits) {
+    fewest = std::min(
+        fewest, std::count_if(disks.begin(), disks.end(), [&](const std::vector<Held>& held) {
+          return std::any_of(held.begin(), held.end(),
+                             [&](const Held& one) { return stage_.ledger.Holds(one, commit); });
+        }));
+  }
+  return static_cast<int>(fewest);
 }
 
 std::string Federation::Unequal() {
@@ -241,6 +377,7 @@ void Federation::Observe(const SimulatedMessage& message) {
   switch (message.what) {
     case SimulatedMessage::What::kRequest:
       trace.Mix(message.request->commits.size());
+      Hear(message.from, message.to, message.request->header.vector);
       if (message.request->needs_resync) ++tally_.resyncs;
       commits_sent_ += static_cast<std::int64_t>(message.request->commits.size());
       if (trace.shown() && (!message.request->commits.empty() || message.request->needs_resync)) {
@@ -253,6 +390,7 @@ void Federation::Observe(const SimulatedMessage& message) {
       return;
     case SimulatedMessage::What::kReply:
       if (message.reply->refused != replication::Refusal::kNone) ++tally_.refusals;
+      Hear(message.from, message.to, message.reply->header.vector);
       if (trace.shown()) {
         trace.Show(
             now, way,
@@ -267,6 +405,7 @@ void Federation::Observe(const SimulatedMessage& message) {
     case SimulatedMessage::What::kFailed:
       trace.Mix(message.text);
       ++tally_.failed_calls;
+      MachineAt(message.to).failed.insert(message.from);
       return trace.Show(now, way, absl::StrCat("#", message.call, " failed: ", message.text));
     case SimulatedMessage::What::kFetch:
       if (message.page != nullptr) ++tally_.pages;
@@ -292,32 +431,81 @@ void Federation::NextFault() {
   });
 }
 
+bool Federation::HeldElsewhere(const Machine& machine, const Held& kept) const {
+  std::vector<Held> disks = {kept};
+  for (const Machine& other : machines_) {
+    if (other.name == machine.name) continue;
+    disks.push_back(HeldOn(other));
+    // Two that have nothing could teach each other nothing.
+    if (other.unfilled && disks.back().vector.empty()) return false;
+  }
+  const std::set<CommitName>& acknowledged = acknowledged_();
+  return std::all_of(acknowledged.begin(), acknowledged.end(), [&](const CommitName& commit) {
+    return std::any_of(disks.begin(), disks.end(),
+                       [&](const Held& held) { return stage_.ledger.Holds(held, commit); });
+  });
+}
+
 bool Federation::MayWipe(const Machine& machine) const {
-  if (!stage_.scenario.wipes) return false;
-  for (const Machine& other : machines_) {
-    if (other.name != machine.name && other.unfilled) {
-      // Filled in the meantime?
-      if (DurableOn(other).empty()) return false;
-    }
+  // Two histories of a stream become one if its author lives.
+  return stage_.scenario.wipes && machine.put_back == 0 && HeldElsewhere(machine, Held());
+}
+
+void Federation::KeepImage(Machine& machine) {
+  Held held = HeldOn(machine);
+  if (held.vector.empty()) return;
+  if (machine.images.size() >= kImagesMax) machine.images.pop_front();
+  machine.images.push_back({machine.disk->Snapshot(), std::move(held)});
+}
+
+void Federation::PutBack(Machine& machine) {
+  if (machine.images.empty()) return;
+  const Machine::Image& image = machine.images[dice_.Below(machine.images.size())];
+  if (!HeldElsewhere(machine, image.held)) return;
+  CutPower(machine);
+  machine.past.push_back(HeldOn(machine));
+  machine.disk->Restore(image.image);
+  stage_.ledger.PutBack(machine.name);
+  ++machine.put_back;
+  ++tally_.put_backs;
+  stage_.Say(machine.name,
+             absl::StrCat("its disk is put back to ", stage_.ledger.Describe(image.held.vector)));
+  if (dice_.Percent(40)) WriteBesides(machine);
+  StartLater(machine, absl::Milliseconds(50), absl::Seconds(4));
+}
+
+/// As a command of the same machine does, while no server runs.
+void Federation::WriteBesides(Machine& machine) {
+  Bystander bystander(&stage_.events, &machine.wall, dice_.Next());
+  StoreOptions options;
+  options.environment = {&bystander, &bystander, &bystander, nullptr};
+  const auto behaviour = std::make_shared<DiskBehaviour>(dice_.Next());
+  behaviour->on_durable = [this, &machine](const std::vector<LogRow>& rows) {
+    OnDurable(machine, rows);
+  };
+  auto store = OpenLocalStore(OpenSimulatedDisk(machine.disk, behaviour), options);
+  if (!store.ok()) return stage_.Fail(absl::StrCat(machine.name, " does not open for a command"));
+  const int writes = static_cast<int>(1 + dice_.Below(4));
+  for (int i = 0; i < writes; ++i) {
+    WriteBatch batch;
+    batch.items.emplace_back(PutMemory{.namespace_ = "shared",
+                                       .title = absl::StrCat("title ", dice_.Below(5)),
+                                       .content = absl::StrCat("by command ", dice_.Next())});
+    (*store)->WriteAsync(std::move(batch), {}, [](const WriteResult&) {});
+    bystander.RunAll();
   }
-  std::vector<VersionVector> others;
-  for (const Machine& other : machines_) {
-    if (other.name != machine.name) others.push_back(DurableOn(other));
+  stage_.Say(machine.name, absl::StrCat("a command writes ", writes, " times"));
+  bystander.RunAll();
+  if (const absl::Status closed = (*store)->Close(); !closed.ok()) {
+    stage_.Fail(absl::StrCat(machine.name, ": a command ends with ", closed.message()));
   }
-  for (const Ledger::Position& position : acknowledged_()) {
-    const bool elsewhere = std::any_of(others.begin(), others.end(), [&](const auto& vector) {
-      const auto found = vector.find(position.first);
-      return found != vector.end() && found->second >= position.second;
-    });
-    if (!elsewhere) return false;
-  }
-  return true;
 }
 
 void Federation::Fault() {
   const Scenario& scenario = stage_.scenario;
   Machine& machine = Any();
-  switch (dice_.Below(10)) {
+  if (scenario.put_backs && dice_.Percent(40)) KeepImage(Any());
+  switch (dice_.Below(scenario.put_backs ? 12 : 10)) {
     case 0:
       if (scenario.partitions) Partition();
       return;
@@ -349,6 +537,9 @@ void Federation::Fault() {
       return;
     case 9:
       if (scenario.days_pass) LetDaysPass();
+      return;
+    default:
+      PutBack(machine);
       return;
   }
 }
@@ -436,12 +627,14 @@ void Federation::LetDaysPass() {
   for (Machine& machine : machines_) machine.wall.epoch += absl::Hours(24 * 3);
   stage_.Say("world", "three days pass");
   // What all hold is old enough now for any of them to drop it.
-  VersionVector held = DurableOn(machines_[0]);
-  for (const Machine& machine : machines_) {
-    const VersionVector vector = DurableOn(machine);
+  std::vector<Held> disks;
+  for (const Machine& machine : machines_) disks.push_back(HeldOn(machine));
+  if (!stage_.ledger.Agree(disks)) return;  // nobody can say what all hold
+  VersionVector held = disks[0].vector;
+  for (const Held& disk : disks) {
     for (auto& [stream, seq] : held) {
-      const auto found = vector.find(stream);
-      seq = std::min(seq, found == vector.end() ? 0 : found->second);
+      const auto found = disk.vector.find(stream);
+      seq = std::min(seq, found == disk.vector.end() ? 0 : found->second);
     }
   }
   for (const Machine& machine : machines_) {

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,8 +45,25 @@ struct Machine {
   std::string name;  ///< Its address too.
   testing::SimulatedWallClock wall;
   std::shared_ptr<EphemeralDisk> disk;
-  std::vector<VersionVector> wiped;  ///< What disks that it had before held.
-  bool unfilled = false;             ///< Its disk is new, and does not hold what the others do.
+  std::vector<Held> past;  ///< What its disk held when it was lost or put back.
+  bool unfilled = false;   ///< Its disk is new, and does not hold what the others do.
+  /// Earlier states of its disk, to which it may be put back.
+  struct Image {
+    std::shared_ptr<const EphemeralDisk::Image> image;
+    Held held;
+  };
+  std::deque<Image> images;
+  int put_back = 0;                 ///< How often it was.
+  std::set<std::uint64_t> written;  ///< Streams, by what is on its disk.
+
+  // What its process knows of the others.
+  struct Heard {
+    VersionVector first;  ///< Where the other one stood when it was first heard.
+    VersionVector most;
+  };
+  bool born_empty = false;  ///< It began without a history.
+  std::map<std::string, Heard> heard;
+  std::set<std::string> failed;  ///< Called in vain.
   std::shared_ptr<DiskBehaviour> behaviour;
   std::unique_ptr<testing::SimulatedProcess> process;
   std::unique_ptr<replication::Node> node;
@@ -54,7 +74,8 @@ struct Machine {
 
 /// What has been met, so that a test can tell that the scenarios still bite.
 struct Tally {
-  std::int64_t crashes = 0, wipes = 0, pages = 0, refusals = 0, resyncs = 0, failed_calls = 0;
+  std::int64_t crashes = 0, wipes = 0, put_backs = 0, pages = 0, refusals = 0, resyncs = 0,
+               failed_calls = 0;
 };
 
 class Federation {
@@ -71,15 +92,16 @@ class Federation {
 
   std::vector<Machine>& machines() { return machines_; }
   /// What is durable on its disk, as a member would report it.
-  VersionVector DurableOn(const Machine& machine) const;
-  /// Machines whose disk holds (stream, seq), or held it until it was lost with everything.
-  int Holders(std::uint64_t stream, std::uint64_t seq) const;
+  Held HeldOn(const Machine& machine) const;
+  /// Machines whose disk holds a commit, or held it until it was lost or put back: of the one of
+  /// `commits` that the fewest hold. All machines if there is none.
+  int Holders(const std::vector<CommitName>& commits) const;
   /// Why they are not all equal and at rest; empty: they are.
   std::string Unequal();
   /// A store over the disk of `machine`, for looking only.
   std::unique_ptr<Store> Inspect(const Machine& machine) const;
   /// What must not be lost, by whoever answered it: asked before a disk is wiped.
-  void set_acknowledged(std::function<std::vector<Ledger::Position>()> acknowledged) {
+  void set_acknowledged(std::function<const std::set<CommitName>&()> acknowledged) {
     acknowledged_ = std::move(acknowledged);
   }
   [[nodiscard]] std::int64_t commits_sent() const { return commits_sent_; }
@@ -94,10 +116,22 @@ class Federation {
   };
 
   void Start(Machine& machine);
+  void OnDurable(Machine& machine, const std::vector<LogRow>& rows);
+  /// `machine` has executed a write, and `row` is its first commit: whether it might.
+  void CheckExecution(const Machine& machine, const LogRow& row);
+  void Hear(const std::string& from, const std::string& to, const VersionVector& vector);
   void End(Machine& machine);
   void Crash(Machine& machine, bool wipe);
+  /// The process ends in the midst of whatever it does, and the disk loses what it had not synced.
+  void CutPower(Machine& machine);
+  void StartLater(Machine& machine, absl::Duration least, absl::Duration most);
   void Restart(Machine& machine);
   bool MayWipe(const Machine& machine) const;
+  /// True if all that was acknowledged is on another disk, or in `kept`.
+  bool HeldElsewhere(const Machine& machine, const Held& kept) const;
+  void KeepImage(Machine& machine);
+  void PutBack(Machine& machine);
+  void WriteBesides(Machine& machine);
   void NextFault();
   void Fault();
   void Partition();
@@ -108,9 +142,11 @@ class Federation {
   void LetDaysPass();
   void SetCut(std::size_t a, std::size_t b, bool cut);
   void Observe(const testing::SimulatedMessage& message);
+  void SpoilMessages();
   testing::SimulatedLink& LinkOf(std::size_t from, std::size_t to) {
     return network_.link(machines_[from].name, machines_[to].name);
   }
+  Machine& MachineAt(const std::string& name);
   Machine& Any() { return machines_[dice_.Below(machines_.size())]; }
 
   Stage& stage_;
@@ -118,7 +154,7 @@ class Federation {
   testing::Dice dice_;
   testing::SimulatedNetwork network_;
   std::vector<Machine> machines_;
-  std::function<std::vector<Ledger::Position>()> acknowledged_;
+  std::function<const std::set<CommitName>&()> acknowledged_;
   std::int64_t commits_sent_ = 0;
   Tally tally_;
   int days_passed_ = 0;

@@ -1,35 +1,190 @@
 #include "tests/sim/ledger.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "lib/base/hash.h"
 #include "lib/log/commit.h"
 #include "lib/log/grammar.h"
 #include "lib/model/parts.h"
+#include "lib/store/request.h"
 
 namespace aimem::sim {
+namespace {
+
+/// The changes of `commit` and whose they are, whatever stream they stand in.
+Hash256 EffectOf(const log::Commit& commit) {
+  std::string text = commit.header.operation.ToString();
+  for (const log::Change& change : commit.changes) {
+    absl::StrAppend(&text, "/", static_cast<int>(change.key.kind), ":", change.key.key, "=",
+                    change.withheld ? "withheld" : change.body);
+  }
+  return Sha256({text});
+}
+
+std::map<EntityKey, Stamp> WritesOf(const log::Commit& commit) {
+  std::map<EntityKey, Stamp> writes;
+  for (const log::Change& change : commit.changes) {
+    Stamp& stamp = writes[change.key];
+    const absl::StatusOr<model::Parts> parts = log::DecodeState(change.body);
+    if (!parts.ok()) continue;
+    for (const model::Part& part : *parts) stamp = std::max(stamp, part.stamp);
+  }
+  return writes;
+}
+
+}  // namespace
 
 std::string Ledger::Durable(const std::string& machine, const LogRow& row) {
-  const Position position(row.stream, row.seq);
-  const auto [found, added] = commits_.emplace(position, row);
-  if (!added) {
-    if (found->second.bytes == row.bytes) return "";
-    return absl::StrFormat("%s:%d has two contents, one of them on %s", NameOf(row.stream), row.seq,
-                           machine);
+  const absl::StatusOr<log::Commit> commit = log::DecodeCommit(row.bytes, false);
+  if (!commit.ok()) {
+    return absl::StrCat(machine, " holds what is no commit: ", commit.status().message());
   }
-  by_operation_[row.operation].insert(position);
+  const CommitName name{row.stream, row.seq, commit->header.content_hash};
   // Whoever has its first commit first is its author.
+  const auto author = authors_.emplace(row.stream, machine).first;
   if (!names_.contains(row.stream)) {
     names_[row.stream] = absl::StrCat(machine, ++streams_of_[machine]);
   }
-  return "";
+  const auto [found, added] = commits_.try_emplace(name);
+  if (!added) return "";
+  found->second.row = row;
+  found->second.effect = EffectOf(*commit);
+  found->second.writes = WritesOf(*commit);
+  const auto other = commits_.lower_bound({row.stream, row.seq, Hash256{}});
+  const auto next = std::next(other);
+  const bool second =
+      next != commits_.end() && next->first.stream == row.stream && next->first.seq == row.seq;
+  Chain(name, commit->header.prev_hash, found->second);
+  by_operation_[row.operation].insert(name);
+  by_effect_[found->second.effect].push_back(name);
+  if (!second || put_back_.contains(author->second)) return "";
+  return absl::StrFormat("%s:%d has two contents, one of them on %s", NameOf(row.stream), row.seq,
+                         machine);
 }
 
-std::vector<Ledger::Position> Ledger::CommitsOf(const OperationId& operation) const {
-  const auto found = by_operation_.find(operation);
-  if (found == by_operation_.end()) return {};
-  return {found->second.begin(), found->second.end()};
+bool Ledger::Knows(const LogRow& row) const {
+  const auto head = log::PeekHead(row.bytes);
+  return head && commits_.contains({row.stream, row.seq, head->hash});
+}
+
+void Ledger::Chain(const CommitName& name, const Hash256& previous, Entry& entry) {
+  const auto before = commits_.find({name.stream, name.seq - 1, previous});
+  if (name.seq > 1 && before != commits_.end()) {
+    Branch& branch = branches_[before->second.branch];
+    if (branch.last == name.seq - 1) {
+      branch.last = name.seq;
+      entry.branch = before->second.branch;
+      return;
+    }
+  }
+  const std::size_t parent =
+      before != commits_.end() && name.seq > 1 ? before->second.branch : branches_.size();
+  entry.branch = branches_.size();
+  branches_.push_back({name.stream, name.seq, parent, name.seq - 1});
+}
+
+bool Ledger::Descends(const CommitName& head, const CommitName& from) const {
+  const auto last = commits_.find(head);
+  const auto first = commits_.find(from);
+  if (last == commits_.end() || first == commits_.end() || from.seq > head.seq) return false;
+  std::size_t branch = last->second.branch;
+  while (branch != first->second.branch) {
+    const Branch& at = branches_[branch];
+    if (at.parent == branch || from.seq > at.forked) return false;
+    branch = at.parent;
+  }
+  return true;
+}
+
+bool Ledger::Covers(const Held& held, const CommitName& commit) const {
+  const auto reached = held.vector.find(commit.stream);
+  if (reached == held.vector.end() || reached->second < commit.seq) return false;
+  const auto head = held.heads.find(commit.stream);
+  if (head == held.heads.end() || head->second.seq != reached->second) return true;  // adopted
+  return Descends({commit.stream, head->second.seq, head->second.hash}, commit);
+}
+
+bool Ledger::Holds(const Held& held, const CommitName& commit) const {
+  if (Covers(held, commit)) return true;
+  const auto known = commits_.find(commit);
+  if (known == commits_.end()) return false;
+  const std::vector<CommitName>& same = by_effect_.at(known->second.effect);
+  return std::any_of(same.begin(), same.end(),
+                     [&](const CommitName& other) { return Covers(held, other); });
+}
+
+bool Ledger::Agree(const std::vector<Held>& disks) const {
+  for (const Held& one : disks) {
+    for (const auto& [stream, head] : one.heads) {
+      for (const Held& other : disks) {
+        const auto there = other.heads.find(stream);
+        if (there == other.heads.end() || there->second.seq < head.seq) continue;
+        if (!Descends({stream, there->second.seq, there->second.hash},
+                      {stream, head.seq, head.hash})) {
+          return false;
+        }
+      }
+    }
+  }
+  return true;
+}
+
+std::vector<CommitName> Ledger::At(std::uint64_t stream, std::uint64_t seq,
+                                   const OperationId& operation) const {
+  std::vector<CommitName> all;
+  std::vector<CommitName> named;
+  for (auto it = commits_.lower_bound({stream, seq, Hash256{}});
+       it != commits_.end() && it->first.stream == stream && it->first.seq == seq; ++it) {
+    all.push_back(it->first);
+    if (it->second.row.operation == operation) named.push_back(it->first);
+  }
+  return named.empty() ? all : named;
+}
+
+std::map<std::uint64_t, std::vector<CommitName>> Ledger::ExecutionsOf(
+    const OperationId& operation) const {
+  std::map<std::uint64_t, std::vector<CommitName>> executions;
+  for (std::uint64_t k = 0;; ++k) {
+    const auto found = by_operation_.find(store::DerivedOperation(operation, k));
+    if (found == by_operation_.end()) return executions;
+    for (const CommitName& name : found->second) executions[name.stream].push_back(name);
+  }
+}
+
+std::vector<CommitName> Ledger::LastWrites(const Held& held) const {
+  std::map<EntityKey, std::pair<Stamp, CommitName>> last;
+  for (const auto& [name, entry] : commits_) {
+    if (!Covers(held, name)) continue;
+    for (const auto& [key, stamp] : entry.writes) {
+      auto& [newest, by] = last[key];
+      if (newest > stamp) continue;
+      newest = stamp;
+      by = name;
+    }
+  }
+  std::set<CommitName> names;
+  for (const auto& [key, write] : last) names.insert(write.second);
+  return {names.begin(), names.end()};
+}
+
+std::vector<CommitName> Ledger::LastWriteTo(const Held& held, const EntityKey& key) const {
+  Stamp newest;
+  std::vector<CommitName> last;
+  for (const auto& [name, entry] : commits_) {
+    const auto write = entry.writes.find(key);
+    if (write == entry.writes.end() || write->second < newest || !Covers(held, name)) continue;
+    newest = write->second;
+    last = {name};
+  }
+  return last;
+}
+
+std::string Ledger::AuthorOf(std::uint64_t stream) const {
+  const auto found = authors_.find(stream);
+  return found == authors_.end() ? "" : found->second;
 }
 
 std::string Ledger::NameOf(std::uint64_t stream) const {
@@ -46,16 +201,15 @@ std::string Ledger::Describe(const VersionVector& vector) const {
   return all.empty() ? "nothing" : all;
 }
 
-std::map<std::string, bool> Ledger::Present(const VersionVector& vector) const {
+std::map<std::string, bool> Ledger::Present(const Held& held) const {
   struct Stamps {
     Stamp put, deleted;
     bool purged = false;
   };
   std::map<std::string, Stamps> memories;
-  for (const auto& [position, row] : commits_) {
-    const auto reached = vector.find(position.first);
-    if (reached == vector.end() || reached->second < position.second) continue;
-    const absl::StatusOr<log::Commit> commit = log::DecodeCommit(row.bytes, false);
+  for (const auto& [name, entry] : commits_) {
+    if (!Covers(held, name)) continue;
+    const absl::StatusOr<log::Commit> commit = log::DecodeCommit(entry.row.bytes, false);
     if (!commit.ok()) continue;
     for (const log::Change& change : commit->changes) {
       if (change.key.kind != Kind::kMemory || change.withheld) continue;

@@ -1,12 +1,11 @@
 // What is true: every commit that was ever durable anywhere, seen from outside the federation.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "aimem/backends/backend.h"
@@ -14,31 +13,87 @@
 
 namespace aimem::sim {
 
+/// A commit. Its place alone can be that of another one, made before a disk was put back.
+struct CommitName {
+  std::uint64_t stream = 0;
+  std::uint64_t seq = 0;
+  Hash256 hash{};
+
+  friend auto operator<=>(const CommitName&, const CommitName&) = default;
+};
+
+/// How far a disk has come. `heads` has the hashes of those positions that its log still shows: a
+/// vector can be adopted without the commits behind it.
+struct Held {
+  VersionVector vector;
+  StreamHeads heads;
+};
+
 class Ledger {
  public:
-  using Position = std::pair<std::uint64_t, std::uint64_t>;
-
   /// The disk of `machine` holds `row` durably. What contradicts what is known already; empty: ok.
   std::string Durable(const std::string& machine, const LogRow& row);
+  /// True if this was durable anywhere: if not, whoever holds it now has made it.
+  [[nodiscard]] bool Knows(const LogRow& row) const;
+  /// The disk of `machine` was put back: it may not know what it has said, and say it otherwise.
+  void PutBack(const std::string& machine) { put_back_.insert(machine); }
 
-  /// Where commits of this operation were durable, ever.
-  [[nodiscard]] std::vector<Position> CommitsOf(const OperationId& operation) const;
+  /// True if `held` stands on this commit, or on one that says the same: a history that is given up
+  /// for another one is said again, elsewhere.
+  [[nodiscard]] bool Holds(const Held& held, const CommitName& commit) const;
+  /// True if no two of these stand on different histories of one stream.
+  [[nodiscard]] bool Agree(const std::vector<Held>& disks) const;
+
+  /// The commits at a place of which this may be a commit of `operation`, if any is; else all
+  /// there.
+  [[nodiscard]] std::vector<CommitName> At(std::uint64_t stream, std::uint64_t seq,
+                                           const OperationId& operation) const;
+  /// The commits of this operation that were durable, ever, by stream: all of one execution.
+  [[nodiscard]] std::map<std::uint64_t, std::vector<CommitName>> ExecutionsOf(
+      const OperationId& operation) const;
+  /// Of those that `held` stands on: the last one that wrote to the entity, by its stamp.
+  [[nodiscard]] std::vector<CommitName> LastWrites(const Held& held) const;
+  [[nodiscard]] std::vector<CommitName> LastWriteTo(const Held& held, const EntityKey& key) const;
+
+  /// The machine that wrote the first commit of this stream; empty: nobody has.
+  [[nodiscard]] std::string AuthorOf(std::uint64_t stream) const;
   /// "A2": the second history of machine A.
   [[nodiscard]] std::string NameOf(std::uint64_t stream) const;
   /// "A1:1-7, B1:3".
   [[nodiscard]] std::string Describe(const VersionVector& vector) const;
 
-  /// For every memory that a commit covered by `vector` put or deleted: whether it is there, which
+  /// For every memory that a commit covered by `held` put or deleted: whether it is there, which
   /// is so if its latest put is later than its latest delete.
-  [[nodiscard]] std::map<std::string, bool> Present(const VersionVector& vector) const;
+  [[nodiscard]] std::map<std::string, bool> Present(const Held& held) const;
 
   [[nodiscard]] std::size_t commits() const { return commits_.size(); }
 
  private:
-  std::map<Position, LogRow> commits_;
-  std::map<OperationId, std::set<Position>> by_operation_;
-  std::map<std::uint64_t, std::string> names_;
+  struct Entry {
+    LogRow row;
+    std::size_t branch = 0;
+    Hash256 effect{};                   ///< Equal: the same changes for the same reason.
+    std::map<EntityKey, Stamp> writes;  ///< The greatest stamp of each.
+  };
+  /// Commits that follow each other without a fork between them.
+  struct Branch {
+    std::uint64_t stream = 0;
+    std::uint64_t last = 0;    ///< Seq.
+    std::size_t parent = 0;    ///< Index; its own: none.
+    std::uint64_t forked = 0;  ///< Seq of the last common commit.
+  };
+
+  void Chain(const CommitName& name, const Hash256& previous, Entry& entry);
+  [[nodiscard]] bool Covers(const Held& held, const CommitName& commit) const;
+  [[nodiscard]] bool Descends(const CommitName& head, const CommitName& from) const;
+
+  std::map<CommitName, Entry> commits_;
+  std::vector<Branch> branches_;
+  std::map<OperationId, std::set<CommitName>> by_operation_;
+  std::map<Hash256, std::vector<CommitName>> by_effect_;
+  std::map<std::uint64_t, std::string> names_, authors_;
   std::map<std::string, int> streams_of_;
+  std::set<std::string> put_back_;
 };
 
 }  // namespace aimem::sim

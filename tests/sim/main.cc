@@ -19,8 +19,7 @@ constexpr char kUsage[] =
     "       aimem_sim --seeds FROM..TO [--bug NAME] [--first]\n\n"
     "  --trace  tell what happens: virtual seconds, who, what\n"
     "  --first  end with the first seed that fails\n"
-    "  --bug    abort_at_quorum, ack_on_any_ok or forget_deletes is put back\n\n"
-    "The exit status is 1 if a seed fails.\n";
+    "  --bug    is put back; one of:\n";
 
 struct Arguments {
   std::uint64_t from = 1, to = 1;
@@ -89,11 +88,12 @@ int Run(const Arguments& arguments) {
   if (arguments.range) {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
     absl::PrintF(
-        "%d seeds, %d failed, %.1f s; %d requests (%d committed, %d pending, %d rejected), %d "
-        "commits, %d crashes, %d disks lost, %d failed calls, %d refusals, %d resyncs, %d pages\n",
-        seeds, failures, took.count(), sum.requests, sum.committed, sum.pending, sum.rejected,
-        sum.commits, sum.crashes, sum.wipes, sum.failed_calls, sum.refusals, sum.resyncs,
-        sum.pages);
+        "%d seeds, %d failed, %.1f s; %d requests (%d committed, of which %d changed "
+        "nothing and %d were known; %d pending, %d rejected), %d commits, %d crashes, %d disks "
+        "lost, %d put back, %d failed calls, %d refusals, %d resyncs, %d pages\n",
+        seeds, failures, took.count(), sum.requests, sum.committed, sum.unchanged, sum.replayed,
+        sum.pending, sum.rejected, sum.commits, sum.crashes, sum.wipes, sum.put_backs,
+        sum.failed_calls, sum.refusals, sum.resyncs, sum.pages);
   }
   return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
@@ -105,6 +105,10 @@ int main(int argc, char** argv) {
   const auto arguments = aimem::sim::Parse(argc, argv);
   if (!arguments) {
     std::fputs(aimem::sim::kUsage, stderr);
+    for (const aimem::sim::BugName& bug : aimem::sim::Bugs()) {
+      absl::FPrintF(stderr, "             %s\n", bug.name);
+    }
+    std::fputs("\nThe exit status is 1 if a seed fails.\n", stderr);
     return 2;
   }
   return aimem::sim::Run(*arguments);

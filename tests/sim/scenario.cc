@@ -7,10 +7,22 @@
 
 namespace aimem::sim {
 
+namespace {
+
+constexpr BugName kBugs[] = {
+    {Bug::kAbortAtQuorum, "abort_at_quorum"},        {Bug::kAckOnAnyOk, "ack_on_any_ok"},
+    {Bug::kForgetDeletes, "forget_deletes"},         {Bug::kLoseDrawnStream, "lose_drawn_stream"},
+    {Bug::kAdoptAtScanStart, "adopt_at_scan_start"}, {Bug::kRelayNothing, "relay_nothing"},
+};
+
+}  // namespace
+
+std::span<const BugName> Bugs() { return kBugs; }
+
 std::optional<Bug> BugNamed(std::string_view name) {
-  if (name == "abort_at_quorum") return Bug::kAbortAtQuorum;
-  if (name == "ack_on_any_ok") return Bug::kAckOnAnyOk;
-  if (name == "forget_deletes") return Bug::kForgetDeletes;
+  for (const BugName& bug : kBugs) {
+    if (bug.name == name) return bug.bug;
+  }
   return std::nullopt;
 }
 
@@ -54,6 +66,9 @@ Scenario DrawScenario(std::uint64_t seed, Bug bug) {
   scenario.node.bugs.abort_at_quorum = bug == Bug::kAbortAtQuorum;
   scenario.node.bugs.ack_on_any_ok = bug == Bug::kAckOnAnyOk;
   scenario.group_commit_max = pick({1, 256, 256});
+  // As with wipes: what one member alone holds goes with its disk.
+  scenario.put_backs = dice.Percent(30) && scenario.node.needed > 1;
+  scenario.addresses_mislead = dice.Percent(25);
   return scenario;
 }
 
@@ -76,6 +91,8 @@ std::string Scenario::Describe() const {
   add(power_failures, "power");
   add(restarts, "restarts");
   add(wipes, "wipes");
+  add(put_backs, "put-backs");
+  add(addresses_mislead, "misleading-addresses");
   add(clocks, "clocks");
   add(days_pass, "days");
   return text;

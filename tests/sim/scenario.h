@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -14,8 +15,24 @@
 namespace aimem::sim {
 
 /// A bug that is put back, to see that it is found.
-enum class Bug : std::uint8_t { kNone, kAbortAtQuorum, kAckOnAnyOk, kForgetDeletes };
-/// "abort_at_quorum", "ack_on_any_ok", "forget_deletes"; nullopt: no such bug.
+enum class Bug : std::uint8_t {
+  kNone,
+  // Of the protocol (MemberConfig::Bugs).
+  kAbortAtQuorum,
+  kAckOnAnyOk,
+  // Of what the simulation puts in between: the disk, the network.
+  kForgetDeletes,     ///< A delete leaves no stamp.
+  kLoseDrawnStream,   ///< A stream that was drawn because ours is lost is thrown away again.
+  kAdoptAtScanStart,  ///< Pages do not say what their states may contain already.
+  kRelayNothing,      ///< Members send only what they wrote themselves.
+};
+struct BugName {
+  Bug bug = Bug::kNone;
+  std::string_view name;  ///< "abort_at_quorum"
+};
+/// All of them.
+std::span<const BugName> Bugs();
+/// nullopt: no such bug.
 std::optional<Bug> BugNamed(std::string_view name);
 
 struct Scenario {
@@ -34,6 +51,8 @@ struct Scenario {
   bool partitions = false, one_way = false, flapping = false, slow_links = false;
   bool crashes = false, power_failures = false, restarts = false, wipes = false;
   bool clocks = false, days_pass = false;
+  bool addresses_mislead = false;  ///< What members tell of themselves leads nowhere (0.0.0.0).
+  bool put_backs = false;  ///< A disk is as it was some time ago, and nothing tells its machine.
 
   [[nodiscard]] std::string Describe() const;
 };

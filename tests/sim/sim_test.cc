@@ -4,7 +4,9 @@
 #include <cstdlib>
 #include <set>
 #include <string>
+#include <vector>
 
+#include "absl/strings/ascii.h"
 #include "tests/sim/simulation.h"
 
 namespace aimem::sim {
@@ -35,6 +37,9 @@ TEST(Simulation, WhatWasAcknowledgedHolds) {
   EXPECT_GT(sum.failed_calls, seeds);
   EXPECT_GT(sum.refusals, 0);
   EXPECT_GT(sum.wipes, seeds / 20);
+  EXPECT_GT(sum.put_backs, seeds / 20);
+  EXPECT_GT(sum.unchanged, seeds / 10);
+  EXPECT_GT(sum.replayed, seeds / 10);
   if (seeds >= 200) {
     EXPECT_GT(sum.pages, 0);
   }
@@ -56,7 +61,7 @@ TEST(Simulation, ASeedIsOneHistory) {
 class PutBack : public ::testing::TestWithParam<Bug> {};
 
 TEST_P(PutBack, IsFound) {
-  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 1'000; ++seed) {
     const Verdict verdict = Simulate(seed, GetParam());
     if (verdict.failure.empty()) continue;
     EXPECT_EQ(Simulate(seed, GetParam()).failure, verdict.failure) << "the seed does not replay";
@@ -64,22 +69,24 @@ TEST_P(PutBack, IsFound) {
     RecordProperty("seed", std::to_string(seed));
     return;
   }
-  FAIL() << "60 seeds hold with the bug";
+  FAIL() << "1,000 seeds hold with the bug";
 }
 
-INSTANTIATE_TEST_SUITE_P(Bugs, PutBack,
-                         ::testing::Values(Bug::kAbortAtQuorum, Bug::kAckOnAnyOk,
-                                           Bug::kForgetDeletes),
-                         [](const auto& bug) {
-                           switch (bug.param) {
-                             case Bug::kAbortAtQuorum:
-                               return "AbortAtQuorum";
-                             case Bug::kAckOnAnyOk:
-                               return "AckOnAnyOk";
-                             default:
-                               return "ForgetDeletes";
-                           }
-                         });
+std::vector<Bug> AllBugs() {
+  std::vector<Bug> all;
+  for (const BugName& bug : Bugs()) all.push_back(bug.bug);
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Bugs, PutBack, ::testing::ValuesIn(AllBugs()), [](const auto& info) {
+  std::string name;
+  bool capital = true;
+  for (const char c : Bugs()[info.index].name) {
+    if (c != '_') name += capital ? absl::ascii_toupper(static_cast<unsigned char>(c)) : c;
+    capital = c == '_';
+  }
+  return name;
+});
 
 }  // namespace
 }  // namespace aimem::sim

@@ -17,7 +17,8 @@ class Simulation {
  public:
   Simulation(std::uint64_t seed, Bug bug, std::ostream* trace)
       : stage_(seed, bug, trace), federation_(&stage_), clients_(&stage_, &federation_) {
-    federation_.set_acknowledged([this] { return clients_.Acknowledged(); });
+    federation_.set_acknowledged(
+        [this]() -> const std::set<CommitName>& { return clients_.Acknowledged(); });
   }
 
   ~Simulation() { federation_.TurnOff(); }
@@ -47,10 +48,13 @@ class Simulation {
     verdict.committed = clients_.committed();
     verdict.pending = clients_.pending();
     verdict.rejected = clients_.rejected();
+    verdict.unchanged = clients_.unchanged();
+    verdict.replayed = clients_.replayed();
     verdict.commits = static_cast<std::int64_t>(stage_.ledger.commits());
     const Tally& tally = federation_.tally();
     verdict.crashes = tally.crashes;
     verdict.wipes = tally.wipes;
+    verdict.put_backs = tally.put_backs;
     verdict.pages = tally.pages;
     verdict.refusals = tally.refusals;
     verdict.resyncs = tally.resyncs;
@@ -96,8 +100,12 @@ class Simulation {
       return stage_.Fail(absl::StrCat(machine.name, ": ", report->problems.front()));
     }
     const auto info = machine.node->Info({});
-    if (info.ok() && (info->federation->divergences > 0 || info->federation->forks > 0)) {
-      stage_.Fail(absl::StrCat(machine.name, " counts a divergence or a fork"));
+    if (!info.ok()) return stage_.Fail(absl::StrCat(machine.name, ": no info"));
+    if (info->federation->divergences > 0) {
+      stage_.Fail(absl::StrCat(machine.name, " counts a divergence"));
+    }
+    if (info->federation->forks > 0 && federation_.tally().put_backs == 0) {
+      stage_.Fail(absl::StrCat(machine.name, " counts a fork"));
     }
   }
 
@@ -113,9 +121,12 @@ void Verdict::Add(const Verdict& other) {
   committed += other.committed;
   pending += other.pending;
   rejected += other.rejected;
+  unchanged += other.unchanged;
+  replayed += other.replayed;
   commits += other.commits;
   crashes += other.crashes;
   wipes += other.wipes;
+  put_backs += other.put_backs;
   pages += other.pages;
   refusals += other.refusals;
   resyncs += other.resyncs;
