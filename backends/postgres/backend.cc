@@ -8,6 +8,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "aimem/backends/postgres.h"
 #include "backends/postgres/identity.h"
@@ -28,8 +29,6 @@ namespace {
 constexpr std::string_view kLockNotAvailable = "55P03";
 
 constexpr char kTableSql[] = "SELECT '@.log'::regclass::oid::bigint";
-
-constexpr char kFsyncSql[] = "SELECT current_setting('fsync')";
 
 constexpr char kSizeSql[] =
     "SELECT (pg_total_relation_size('@.entity') + pg_total_relation_size('@.log')"
@@ -179,12 +178,11 @@ std::string PostgresBackend::WithSchema(const char* sql) const {
 // A session for writing raises synchronous_commit by itself; what the server spares, it cannot.
 absl::Status PostgresBackend::CheckDurable() {
   AIMEM_ASSIGN_OR_RETURN(const auto transaction, BeginReading());
-  AIMEM_ASSIGN_OR_RETURN(const Rows fsync, transaction->QueryRow(kFsyncSql));
-  if (fsync.Bytes(0, 0) == "on") return absl::OkStatus();
+  AIMEM_ASSIGN_OR_RETURN(const std::vector<std::string> sentences,
+                         FindWhatSparesTheDisk(*transaction, settings_.schema));
+  if (sentences.empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(
-      absl::StrFormat("the PostgreSQL server of '%s' runs with fsync = %s: a commit may not "
-                      "survive a power cut; set fsync = on",
-                      settings_.connection.masked_url, std::string(fsync.Bytes(0, 0))));
+      absl::StrFormat("'%s': %s", settings_.connection.masked_url, absl::StrJoin(sentences, "; ")));
 }
 
 absl::StatusOr<std::int64_t> PostgresBackend::SizeBytes() {

@@ -74,7 +74,8 @@ absl::Status WithoutExceptions(const ConnectionInfo& connection, const Work& wor
   try {
     return work();
   } catch (const pqxx::sql_error& error) {
-    return status(CodeOf(error), FirstLine(error.what()));
+    return status(CodeOf(error), absl::StrFormat("%s%s", std::string(FirstLine(error.what())),
+                                                 std::string(AdviceOn(error.sqlstate()))));
   } catch (const pqxx::broken_connection& error) {
     return status(CodeOfConnectError(error.what()), error.what());
   } catch (const pqxx::in_doubt_error& error) {
@@ -186,6 +187,11 @@ absl::Status PrepareDatabase(const SessionSettings& settings, bool create) {
   return WithoutExceptions(settings.connection, [&settings, create]() -> absl::Status {
     pqxx::connection connection(settings.connection.conninfo);
     const pqxx::quiet_errorhandler quiet(connection);
+    {
+      pqxx::nontransaction setting(connection);
+      setting.exec(kNoTimeoutSql);
+      setting.exec(kRoleSettingsSql);
+    }
     return CheckOrCreate(connection, settings, create);
   });
 }

@@ -22,16 +22,8 @@ namespace {
 // all others.
 constexpr absl::Duration kIdleInTransaction = absl::Minutes(1);
 
-// A role's could end the statements after it.
-constexpr char kFirstSettingSql[] = "SET statement_timeout = 0";
-
-// Settings that not every server knows.
-constexpr char kNewerSettingsSql[] =
-    "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings"
-    " WHERE name IN ('idle_session_timeout', 'transaction_timeout')";
-
 // A statement after which the session is as this room needs it, whatever the server's, the
-// database's and the user's defaults are. What transactions are like, each BEGIN says.
+// database's and the user's defaults are.
 std::string SettingsSql(const SessionSettings& settings, SessionRole role) {
   std::string sql = "SELECT set_config('search_path', 'pg_catalog', false)";
   const auto set = [&sql](std::string_view name, std::string_view value) {
@@ -130,8 +122,8 @@ absl::Status Session::SetUp(SessionRole role) {
   if (PQsetnonblocking(connection, 1) != 0 || PQenterPipelineMode(connection) != 1) {
     return Lost("cannot enter pipeline mode");
   }
-  for (const std::string& sql : {std::string(kFirstSettingSql), SettingsSql(settings_, role),
-                                 std::string(kNewerSettingsSql)}) {
+  for (const std::string& sql :
+       {std::string(kNoTimeoutSql), std::string(kRoleSettingsSql), SettingsSql(settings_, role)}) {
     AIMEM_RETURN_IF_ERROR(SendOne(Call::Sql(sql)));
   }
   for (const PreparedStatement& statement : kPrepared) {

@@ -34,6 +34,19 @@ inline constexpr char kLockKey[] = "postgres.schema";
 /// The version that this code reads and writes.
 inline constexpr int kSchemaVersion = 1;
 
+/// Undo what a role, a database or a server sets for sessions and would end or change our work: the
+/// first since it could end the second. Not every server knows each of them.
+inline constexpr char kNoTimeoutSql[] = "SET statement_timeout = 0";
+inline constexpr char kRoleSettingsSql[] =
+    "SELECT pg_catalog.set_config(name, CASE name"
+    " WHEN 'default_transaction_isolation' THEN 'read committed'"
+    " WHEN 'default_transaction_deferrable' THEN 'off'"
+    " WHEN 'default_transaction_read_only' THEN 'off' ELSE '0' END, false)"
+    " FROM pg_catalog.pg_settings WHERE name IN ('default_transaction_deferrable',"
+    " 'default_transaction_isolation', 'default_transaction_read_only',"
+    " 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'lock_timeout',"
+    " 'transaction_timeout')";
+
 struct PreparedStatement {
   const char* name;
   const char* sql;

@@ -66,6 +66,24 @@ absl::Status CheckIndexes(PostgresTransaction& transaction, const std::string& s
   return absl::OkStatus();
 }
 
+// A crash of the server empties them.
+absl::Status CheckLogged(PostgresTransaction& transaction, const std::string& schema,
+                         Sentences& sentences) {
+  AIMEM_ASSIGN_OR_RETURN(
+      const Rows rows,
+      Ask(transaction,
+          "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+          " WHERE n.nspname = '@' AND c.relname IN ('entity', 'log', 'meta')"
+          " AND c.relpersistence <> 'p' ORDER BY 1",
+          schema));
+  for (int row = 0; row < rows.size(); ++row) {
+    sentences.push_back(absl::StrFormat(
+        "table %s.%s is UNLOGGED: a crash of the server empties it; ALTER TABLE ... SET LOGGED",
+        schema, std::string(rows.Bytes(row, 0))));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::int64_t> CountEntities(PostgresTransaction& transaction) {
   std::int64_t count = 0;
   ScanRequest request;
@@ -124,7 +142,7 @@ absl::StatusOr<std::vector<std::string>> VerifyTables(PostgresTransaction& trans
                                                       const std::string& schema) {
   Sentences sentences;
   transaction.session().set_patience(kCountPatience);
-  for (const auto check : {CheckChecksums, CheckIndexes, CompareCounts}) {
+  for (const auto check : {CheckChecksums, CheckIndexes, CheckLogged, CompareCounts}) {
     const absl::Status status = check(transaction, schema, sentences);
     if (status.ok()) continue;
     if (!IsFinding(status)) return status;
@@ -132,6 +150,21 @@ absl::StatusOr<std::vector<std::string>> VerifyTables(PostgresTransaction& trans
     sentences.push_back(absl::StrFormat("reading the tables failed: %s", status.message()));
     break;
   }
+  return sentences;
+}
+
+absl::StatusOr<std::vector<std::string>> FindWhatSparesTheDisk(PostgresTransaction& transaction,
+                                                               const std::string& schema) {
+  Sentences sentences;
+  for (const std::string setting : {"fsync", "full_page_writes"}) {
+    AIMEM_ASSIGN_OR_RETURN(const Rows value, transaction.QueryRow(absl::StrFormat(
+                                                 "SELECT current_setting('%s')", setting)));
+    if (value.Bytes(0, 0) == "on") continue;
+    sentences.push_back(absl::StrFormat(
+        "the server runs with %s = %s: what was committed may not survive a power cut; set %s = on",
+        setting, std::string(value.Bytes(0, 0)), setting));
+  }
+  AIMEM_RETURN_IF_ERROR(CheckLogged(transaction, schema, sentences));
   return sentences;
 }
 

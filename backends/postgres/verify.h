@@ -13,4 +13,9 @@ namespace aimem::postgres {
 absl::StatusOr<std::vector<std::string>> VerifyTables(PostgresTransaction& transaction,
                                                       const std::string& schema);
 
+/// Sentences about settings and tables for which a commit is not as durable as COMMIT says: fsync,
+/// full_page_writes, UNLOGGED tables; empty if there are none.
+absl::StatusOr<std::vector<std::string>> FindWhatSparesTheDisk(PostgresTransaction& transaction,
+                                                               const std::string& schema);
+
 }  // namespace aimem::postgres

@@ -116,6 +116,17 @@ class PostgresBackendTest : public ::testing::Test {
     return OpenPostgresBackend(Server().Url(database_), options).status();
   }
   std::string Sql(const std::string& sql) { return Ask(database_, sql); }
+  // The database of the test, as `role`, who may use the tables of schema aimem.
+  std::string UrlOf(const std::string& role) {
+    return absl::StrFormat("postgresql://%s@127.0.0.1:%d/%s", role, Server().port(), database_);
+  }
+  std::string MakeRole(const std::string& role, const std::string& options = "") {
+    Sql(
+        absl::StrFormat("CREATE ROLE %s LOGIN %s; GRANT ALL ON SCHEMA aimem TO %s;"
+                        " GRANT ALL ON ALL TABLES IN SCHEMA aimem TO %s",
+                        role, options, role, role));
+    return UrlOf(role);
+  }
 
   std::string database_ = "postgres";
 };
@@ -293,6 +304,7 @@ TEST(PostgresOptionsTest, EachFieldOutOfRangeIsNamed) {
   EXPECT_THAT(message({.schema = "x; DROP"}), HasSubstr("schema"));
   EXPECT_THAT(message({.schema = "pg_mine"}), HasSubstr("schema"));
   EXPECT_THAT(message({.lock_timeout = absl::ZeroDuration()}), HasSubstr("lock_timeout"));
+  EXPECT_THAT(message({.answer_timeout = absl::ZeroDuration()}), HasSubstr("answer_timeout"));
   EXPECT_THAT(message({.connect_timeout = absl::Hours(1)}), HasSubstr("connect_timeout"));
   EXPECT_THAT(message({.readers = 0}), HasSubstr("readers"));
   EXPECT_TRUE(Validate(PostgresOptions{}).ok());
@@ -479,10 +491,86 @@ TEST_F(PostgresBackendTest, SessionsAreDurableWhateverTheServersDefaultIs) {
 }
 
 // The server of these tests runs without fsync.
-TEST_F(PostgresBackendTest, SaysWhichSettingSparesTheDisk) {
-  const absl::Status status = Open()->CheckDurable();
+TEST_F(PostgresBackendTest, SaysWhichSettingsAndTablesSpareTheDisk) {
+  auto backend = Open();
+  const absl::Status status = backend->CheckDurable();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("fsync = off"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("fsync = off"));
+  EXPECT_THAT(std::string(status.message()), Not(HasSubstr("full_page_writes")));
+
+  Sql("ALTER TABLE aimem.log SET UNLOGGED");
+  Sql("ALTER SYSTEM SET full_page_writes = off");
+  Sql("SELECT pg_reload_conf()");
+  ASSERT_TRUE(Eventually([this] { return Sql("SHOW full_page_writes") == "off"; }));
+  // A session learns of it between two of its statements.
+  EXPECT_TRUE(Eventually([&backend] {
+    const std::string message(backend->CheckDurable().message());
+    return message.find("full_page_writes = off") != std::string::npos &&
+           message.find("aimem.log is UNLOGGED") != std::string::npos;
+  }));
+  EXPECT_THAT(*backend->Verify(), ElementsAre(HasSubstr("aimem.log is UNLOGGED")));
+  Sql("ALTER SYSTEM RESET full_page_writes");
+  Sql("SELECT pg_reload_conf()");
+  ASSERT_TRUE(Eventually([this] { return Sql("SHOW full_page_writes") == "on"; }));
+}
+
+// The tables show their rows only to sessions that are as they should be.
+TEST_F(PostgresBackendTest, WhatARoleSetsForItsSessionsDoesNotCount) {
+  UseDatabase("strict");
+  Open()->Close().IgnoreError();
+  const std::string url = MakeRole("strict");
+  Sql("GRANT CREATE ON DATABASE strict TO strict");
+  for (const std::string setting :
+       {"statement_timeout = '1h'", "lock_timeout = '1h'", "idle_session_timeout = '1h'",
+        "idle_in_transaction_session_timeout = '1h'", "default_transaction_read_only = on",
+        "default_transaction_isolation = 'serializable'"}) {
+    Sql(absl::StrFormat("ALTER ROLE strict SET %s", setting));
+  }
+  Sql("ALTER TABLE aimem.meta ENABLE ROW LEVEL SECURITY;"
+      "CREATE POLICY as_it_should_be ON aimem.meta USING ("
+      " current_setting('statement_timeout') = '0' AND current_setting('lock_timeout') <> '1h'"
+      " AND current_setting('idle_session_timeout') = '0'"
+      " AND current_setting('idle_in_transaction_session_timeout') <> '1h'"
+      " AND current_setting('transaction_isolation') <> 'serializable')");
+  auto backend = OpenPostgresBackend(url);
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  EXPECT_TRUE(PutAndCommit(**backend, {.meta = {{"seen", "by both"}}}).ok());
+  EXPECT_EQ(ReadOnce(**backend, {.meta = true})->meta["seen"], "by both");
+  // Nor when the tables are made.
+  const auto made = OpenPostgresBackend(url, {.schema = "made"});
+  EXPECT_TRUE(made.ok()) << made.status();
+}
+
+TEST_F(PostgresBackendTest, OneConnectionForAllServesTheWriterFirst) {
+  UseDatabase("narrow");
+  Open()->Close().IgnoreError();
+  const std::string url = MakeRole("narrow", "CONNECTION LIMIT 1");
+  std::unique_ptr<Backend> backend;
+  // The server takes a moment to count out a connection that was closed.
+  ASSERT_TRUE(Eventually([&] {
+    auto opened = OpenPostgresBackend(url);
+    if (opened.ok()) backend = *std::move(opened);
+    return backend != nullptr;
+  }));
+  for (std::uint64_t i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(PutAndCommit(*backend, WriteNumber(i)).ok());
+    EXPECT_THAT(StatesOf(*backend, {absl::StrFormat("m%d", i)}),
+                ElementsAre(absl::StrFormat("s%d", i)));
+  }
+  // Readers that never rest.
+  std::atomic<bool> stop = false;
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 3; ++i) {
+    readers.emplace_back([&] {
+      while (!stop) (void)StatesOf(*backend, {"m1"});
+    });
+  }
+  for (std::uint64_t i = 4; i <= 8; ++i) {
+    const absl::Status status = PutAndCommit(*backend, WriteNumber(i));
+    EXPECT_TRUE(status.ok()) << status;
+  }
+  stop = true;
+  for (std::thread& reader : readers) reader.join();
 }
 
 class LastVector : public CommitListener {
@@ -852,6 +940,53 @@ TEST_F(PostgresBackendTest, APausedServerAnswersWhenItGoesOn) {
   EXPECT_TRUE(Server().Resume().ok());
   reader.join();
   EXPECT_THAT(states, ElementsAre("s1"));
+}
+
+// The bound of this test is for a machine that is busy; without one, each call took minutes.
+TEST_F(PostgresBackendTest, AServerThatHangsIsGivenUpByEveryCall) {
+  auto backend = Open({.lock_timeout = absl::Seconds(1),
+                       .answer_timeout = absl::Seconds(2),
+                       .connect_timeout = absl::Seconds(1)});
+  ASSERT_TRUE(PutAndCommit(*backend, WriteNumber(1)).ok());
+  auto reading = backend->BeginRead();
+  ASSERT_TRUE(reading.ok()) << reading.status();
+  auto writing = PrepareWrite(*backend, 2);
+  ASSERT_TRUE(writing.ok()) << writing.status();
+  ASSERT_TRUE(Server().Pause().ok());
+  const auto in_time = [](const std::string& what, const std::function<void()>& call) {
+    const absl::Time start = absl::Now();
+    call();
+    EXPECT_LT(absl::Now() - start, absl::Minutes(1)) << what;
+  };
+  in_time("read", [&] {
+    EXPECT_EQ((*reading)->Read({.heads = true}).status().code(), absl::StatusCode::kUnavailable);
+  });
+  in_time("commit", [&] {
+    const CommitResult result = (*writing)->Commit();
+    EXPECT_EQ(result.outcome, CommitOutcome::kUnknown) << result.status;
+  });
+  reading->reset();
+  writing->reset();
+  in_time("begin to read",
+          [&] { EXPECT_EQ(backend->BeginRead().status().code(), absl::StatusCode::kUnavailable); });
+  in_time("begin to write", [&] {
+    EXPECT_EQ(backend->BeginWrite().status().code(), absl::StatusCode::kUnavailable);
+  });
+  in_time("recover", [&] { EXPECT_EQ(backend->Recover().code(), absl::StatusCode::kUnavailable); });
+  ASSERT_TRUE(Server().Resume().ok());
+  EXPECT_TRUE(Eventually([&] { return backend->Recover().ok(); }));
+  EXPECT_TRUE(PutAndCommit(*backend, WriteNumber(3)).ok());
+}
+
+TEST_F(PostgresBackendTest, AnIdleConnectionToAServerThatHangsIsGivenUpToo) {
+  auto backend = Open({.lock_timeout = absl::Seconds(1), .answer_timeout = absl::Seconds(2)});
+  ASSERT_TRUE(PutAndCommit(*backend, WriteNumber(1)).ok());
+  ASSERT_TRUE(Server().Pause().ok());
+  const absl::Time start = absl::Now();
+  EXPECT_EQ(backend->BeginWrite().status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_LT(absl::Now() - start, absl::Minutes(1));
+  ASSERT_TRUE(Server().Resume().ok());
+  EXPECT_TRUE(Eventually([&] { return PutAndCommit(*backend, WriteNumber(2)).ok(); }));
 }
 
 TEST_F(PostgresBackendTest, TablesThatVanishedAreAnErrorNotACrash) {

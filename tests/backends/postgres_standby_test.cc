@@ -63,7 +63,7 @@ constexpr char kSyncWaits[] =
 class PostgresStandbyTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto primary = support::PostgresServer::Start({.fsync = false, .max_connections = 30});
+    auto primary = support::PostgresServer::Start({.max_connections = 30});
     ASSERT_TRUE(primary.ok()) << primary.status();
     primary_ = std::move(primary).value();
     auto standby = primary_->StartStandby("second");
@@ -173,6 +173,29 @@ TEST_F(PostgresStandbyTest, NothingIsAnsweredCommittedThatTheSynchronousStandbyL
   ASSERT_TRUE(standby_->Promote().ok());
   EXPECT_TRUE((*store)->GetOperation(result.operation, absl::ZeroDuration()).ok());
   EXPECT_TRUE((*store)->Close().ok());
+}
+
+TEST_F(PostgresStandbyTest, AStandbyRefusesWritesAndSaysWhatToDo) {
+  const auto backend = Open();
+  ASSERT_TRUE(PutAndCommit(*backend, WriteNumber(1)).ok());
+  EXPECT_TRUE(backend->CheckDurable().ok()) << backend->CheckDurable();
+  ASSERT_TRUE(Eventually([this] {
+    return Ask(*standby_, "SELECT count(*) FROM pg_class WHERE relname = 'meta'") == "1";
+  }));
+  // Whoever names it alone is refused at once, and who insists at the first write.
+  EXPECT_EQ(OpenPostgresBackend(standby_->Url()).status().code(), absl::StatusCode::kUnavailable);
+  const std::string any = standby_->Url() + "?target_session_attrs=any";
+  auto insisting = OpenPostgresBackend(any);
+  ASSERT_TRUE(insisting.ok()) << insisting.status();
+  const absl::Status status = (*insisting)->BeginWrite().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("name the primary"));
+  const absl::Status made = OpenPostgresBackend(any, {.schema = "other"}).status();
+  EXPECT_EQ(made.code(), absl::StatusCode::kUnavailable) << made;
+  EXPECT_THAT(std::string(made.message()), HasSubstr("name the primary"));
+  // It takes them once it is the primary.
+  ASSERT_TRUE(standby_->Promote().ok());
+  EXPECT_TRUE(PutAndCommit(**insisting, WriteNumber(2)).ok());
 }
 
 TEST_F(PostgresStandbyTest, AFailoverToAStandbyThatLacksATailIsAnotherIdentity) {
