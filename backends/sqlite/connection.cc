@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_format.h"
 #include "aimem/environment.h"
+#include "backends/sqlite/file.h"
 #include "lib/base/status.h"
 
 namespace aimem::sqlite {
@@ -83,8 +84,6 @@ int OpenFlags(Access access) {
     case Access::kWrite:
     case Access::kRead:
       return kCommon | SQLITE_OPEN_READWRITE;
-    case Access::kReadOnly:
-      return kCommon | SQLITE_OPEN_READONLY;
     case Access::kImmutable:
       return kCommon | SQLITE_OPEN_READONLY | SQLITE_OPEN_URI;
   }
@@ -99,6 +98,8 @@ bool IsPermission(int system_error) {
 
 absl::Status SqliteError(int code, int system_error, std::string_view detail,
                          std::string_view action, std::string_view path) {
+  // Of what no VFS of ours wrote: the file that a creation can be taken back with.
+  if (system_error == EDQUOT) code = SQLITE_FULL;
   absl::StatusCode status = absl::StatusCode::kInternal;
   const char* advice = "this is a defect of aimem or of a file that something else changed";
   switch (code & 0xff) {
@@ -112,7 +113,7 @@ absl::Status SqliteError(int code, int system_error, std::string_view detail,
       break;
     case SQLITE_FULL:
       status = absl::StatusCode::kResourceExhausted;
-      advice = "free space on its disk and try again";
+      advice = "free space on its disk, or raise its quota, and try again";
       break;
     case SQLITE_NOMEM:
       status = absl::StatusCode::kResourceExhausted;
@@ -223,7 +224,8 @@ absl::StatusOr<std::string> LogBytes::Start(std::int64_t position, std::size_t m
 
 // -- Connection -----------------------------------------------------------------------------------
 
-absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const Place& place, Access access) {
+absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(
+    const Place& place, Access access, const std::function<absl::Status()>& check) {
   std::unique_ptr<Connection> connection(new Connection(place, access));
   std::uint8_t seed[8];
   SystemRandom().Fill(seed);
@@ -242,6 +244,10 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const Place& place,
   }
   const int code = sqlite3_open_v2(name.c_str(), &connection->handle_, OpenFlags(access), vfs);
   if (code != SQLITE_OK) return connection->Error(code, "opening");
+  if (check) {
+    AIMEM_RETURN_IF_ERROR(check());
+    if (connection->HasMoved()) return Moved(place.path, place.path);
+  }
   AIMEM_RETURN_IF_ERROR(connection->Configure());
   return connection;
 }
@@ -268,7 +274,6 @@ absl::Status Connection::Configure() {
       return Execute(place_.sync_writes ? "PRAGMA synchronous = FULL"
                                         : "PRAGMA synchronous = NORMAL");
     case Access::kRead:
-    case Access::kReadOnly:
     case Access::kImmutable:
       AIMEM_RETURN_IF_ERROR(Execute("PRAGMA cache_size = -4096"));
       return Execute("PRAGMA query_only = ON");
@@ -349,6 +354,18 @@ bool Connection::ReadOnly() const { return sqlite3_db_readonly(handle_, "main") 
 
 void Connection::KeepLogOnClose(bool keep) {
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep ? 1 : 0, nullptr);
+}
+
+bool Connection::HasMoved() const {
+  int moved = 0;
+  const int code = sqlite3_file_control(handle_, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  return code == SQLITE_OK && moved != 0;
+}
+
+bool Connection::HasLogOpen() const {
+  sqlite3_file* file = nullptr;
+  sqlite3_file_control(handle_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+  return file != nullptr && file->pMethods != nullptr;
 }
 
 bool Connection::PadsLog() const {

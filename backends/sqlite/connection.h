@@ -6,9 +6,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -46,8 +48,7 @@ enum class Sql : std::size_t {
 enum class Access {
   kCreate,     ///< Read and write; the file is made if absent.
   kWrite,      ///< Read and write.
-  kRead,       ///< Reads, but takes part in the write-ahead log like a writer.
-  kReadOnly,   ///< The file is opened for reading.
+  kRead,       ///< Reads, and takes part in the write-ahead log like a writer.
   kImmutable,  ///< For reading, without locks and side files: nobody may be writing.
 };
 
@@ -59,6 +60,7 @@ struct Place {
   absl::Duration lock_timeout = absl::Seconds(30);
 };
 
+struct LogFiles;
 class Connection;
 
 /// One use of a statement; the statement is ready for the next use when this one ends. An error of
@@ -113,7 +115,10 @@ class LogBytes {
 /// Used by one thread at a time.
 class Connection {
  public:
-  static absl::StatusOr<std::unique_ptr<Connection>> Open(const Place& place, Access access);
+  /// If `check` is given it is asked once the file is open, before anything is done to it or to
+  /// what stands beside it.
+  static absl::StatusOr<std::unique_ptr<Connection>> Open(
+      const Place& place, Access access, const std::function<absl::Status()>& check = nullptr);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -140,6 +145,14 @@ class Connection {
   [[nodiscard]] bool ReadOnly() const;
   /// Leave the write-ahead log as it is when this closes, even if nobody else has the file open.
   void KeepLogOnClose(bool keep);
+  /// SQLite says that another file has its name now.
+  [[nodiscard]] bool HasMoved() const;
+  /// It has opened a write-ahead log; then nobody takes that away.
+  [[nodiscard]] bool HasLogOpen() const;
+  /// What the log and its index were when they were opened, as all connections of a store found
+  /// them.
+  [[nodiscard]] const std::shared_ptr<const LogFiles>& log_files() const { return log_files_; }
+  void set_log_files(std::shared_ptr<const LogFiles> files) { log_files_ = std::move(files); }
   /// Set if the files overwrite in whole sectors only: then SQLite pads the log after a commit.
   [[nodiscard]] bool PadsLog() const;
 
@@ -171,6 +184,7 @@ class Connection {
   int attempts_ = 0;  ///< Waits since StartWaiting().
   int log_frames_ = 0;
   std::int64_t log_bytes_ = 0;
+  std::shared_ptr<const LogFiles> log_files_;
   bool suspect_ = false;
 };
 

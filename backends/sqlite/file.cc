@@ -1,6 +1,9 @@
 #include "backends/sqlite/file.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -20,8 +23,10 @@ namespace {
 constexpr std::size_t kHeaderBytes = 100;
 constexpr std::string_view kMagic("SQLite format 3\0", 16);
 constexpr std::string_view kJournalMagic("\xd9\xd5\x05\xf9\x20\xa1\x63\xd7", 8);
-/// Looks at a file that other processes are creating, a millisecond apart.
+/// Looks at a file that other processes are creating or writing, a millisecond apart.
 constexpr int kLooks = 200;
+/// Longer than two writes can be apart and leave a file the same time.
+constexpr std::chrono::milliseconds kTimeTick{20};
 
 std::uint32_t BigEndian32(std::string_view bytes, std::size_t offset) {
   std::uint32_t value = 0;
@@ -181,16 +186,21 @@ absl::StatusOr<Found> LookOnce(const Place& place) {
 
 absl::StatusOr<Found> Inspect(const Place& place) {
   absl::StatusOr<Found> found;
+  std::optional<FileStamp> judged;  // What a bad verdict was found of.
   for (int look = 0; look < kLooks; ++look) {
-    if (look > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    std::this_thread::sleep_for(judged.has_value() ? kTimeTick
+                                                   : std::chrono::milliseconds(look > 0 ? 1 : 0));
     if (IsBeingCreated(place.path)) return Found::kNothing;
     const std::optional<FileStamp> before = StampOf(place.path);
     const bool alone = !HasSideFile(place.path);
     found = LookOnce(place);
     if (found.ok()) return found;
-    // A bad verdict counts only if nobody wrote, or began to, while it was found.
-    const bool quiet = before == StampOf(place.path) && alone == !HasSideFile(place.path);
-    if (quiet && !IsBeingCreated(place.path)) return found;
+    // A bad verdict counts only if nobody wrote, or began to, while it was found, and then it was
+    // found once more of the same file.
+    const bool quiet = before == StampOf(place.path) && alone == !HasSideFile(place.path) &&
+                       !IsBeingCreated(place.path);
+    if (quiet && (!before.has_value() || before == judged)) return found;
+    judged = quiet ? before : std::nullopt;
   }
   return found;
 }
@@ -222,6 +232,57 @@ std::optional<FileStamp> StampOf(const std::string& path) {
   return stamp;
 }
 
+absl::StatusOr<std::optional<FileId>> IdOf(const std::string& path) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) == 0) return FileId{info.st_dev, info.st_ino};
+  if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+  return MakeStatus(absl::StatusCode::kUnavailable,
+                    absl::StrFormat("cannot look at '%s': %s", path, std::strerror(errno)));
+}
+
+absl::Status Moved(std::string_view path, std::string_view store) {
+  return MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrFormat("'%s' was moved, replaced or removed while the store '%s' was open: nothing "
+                      "more is written to it, and what is not in the files that now have these "
+                      "names is only in those that this process has open. Copy them from "
+                      "/proc/%d/fd before it ends if they are nowhere else, put the file and its "
+                      "'-wal' back together, and open the store again",
+                      path, store, getpid()));
+}
+
+namespace {
+
+/// Of the machine; "machine" if it has none.
+std::string MachineId() {
+  std::ifstream file("/etc/machine-id");
+  std::string id;
+  return file >> id && !id.empty() ? id : "machine";
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> IdentityOf(const std::string& path) {
+  struct statx info {};
+  struct statvfs system {};
+  if (statx(AT_FDCWD, path.c_str(), 0, STATX_INO | STATX_BTIME, &info) != 0 ||
+      statvfs(path.c_str(), &system) != 0) {
+    return FromErrno(errno, path);
+  }
+  // The number of a device is another one after a remount; some file systems have no id.
+  const std::uint64_t device =
+      static_cast<std::uint64_t>(info.stx_dev_major) << 32 | info.stx_dev_minor;
+  const std::uint64_t lies_on = system.f_fsid != 0 ? system.f_fsid : device;
+  const std::uint64_t inode = info.stx_ino;
+  // When the file was made tells it from all copies, and is the same in a container that cannot
+  // read the machine's id.
+  if ((info.stx_mask & STATX_BTIME) != 0) {
+    return absl::StrFormat("file:%x:%d:%d.%09d", lies_on, inode, info.stx_btime.tv_sec,
+                           info.stx_btime.tv_nsec);
+  }
+  return absl::StrFormat("%s:%x:%d", MachineId(), lies_on, inode);
+}
+
 bool HasLog(const std::string& path) {
   const std::optional<FileStamp> stamp = StampOf(path + "-wal");
   return stamp.has_value() && stamp->bytes > 0;
@@ -233,13 +294,6 @@ absl::Status NewerVersion(std::int64_t version, std::string_view path) {
       absl::StrFormat("the store '%s' has schema version %d, of a newer aimem; this one knows "
                       "version %d: update aimem",
                       path, version, kSchemaVersion));
-}
-
-std::string MachineId() {
-  std::ifstream file("/etc/machine-id");
-  std::string id;
-  if (file >> id && !id.empty()) return id;
-  return "machine";
 }
 
 }  // namespace aimem::sqlite

@@ -41,13 +41,34 @@ struct FileStamp {
 
 /// nullopt if it is not there or cannot be asked about.
 std::optional<FileStamp> StampOf(const std::string& path);
+/// Which file it is, whatever is in it.
+struct FileId {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+
+  friend bool operator==(const FileId&, const FileId&) = default;
+};
+
+/// nullopt: nothing has that name. Errors: kUnavailable (it cannot be asked about now).
+absl::StatusOr<std::optional<FileId>> IdOf(const std::string& path);
+
+/// The log of a store, and its index.
+struct LogFiles {
+  FileId log;
+  std::optional<FileId> index;  ///< Some ways of locking need none.
+};
+
+/// A file that is not where it was opened any more, and what to do about it.
+absl::Status Moved(std::string_view path, std::string_view store);
+
+/// What the file at `path` lies on. Stays when its disk is mounted again, when it is renamed, and
+/// in whatever container it is looked at; a copy has another one, but for a copy of the whole disk.
+absl::StatusOr<std::string> IdentityOf(const std::string& path);
+
 /// There is a write-ahead log with something in it.
 bool HasLog(const std::string& path);
 
 /// For a schema that is newer than kSchemaVersion.
 absl::Status NewerVersion(std::int64_t version, std::string_view path);
-
-/// Stays the same while the machine does; never empty.
-std::string MachineId();
 
 }  // namespace aimem::sqlite

@@ -6,9 +6,10 @@
 
 namespace aimem::sqlite {
 
-/// Bring everything that `connection` sees to the disk, and empty the write-ahead log. Waits for
-/// readers and writers of other processes. Until it returns OK nothing may be concluded from what
-/// is seen; it can be repeated.
+/// Bring everything that `connection` sees to the disk, and nothing else with it: what the log
+/// holds behind the last commit that counts would count after a power cut. Waits for writers of
+/// other processes, not for readers. Until it returns OK nothing may be concluded from what is
+/// seen; it can be repeated.
 absl::Status MakeDurable(Connection& connection);
 
 /// False if the index of the log, which all processes share, says that more of the log is in the

@@ -1,5 +1,6 @@
 #include "backends/sqlite/log_vfs.h"
 
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <new>
@@ -41,10 +42,20 @@ sqlite3_file* Below(sqlite3_file* file) {
 const LogVfs& VfsOf(sqlite3_vfs* vfs) { return *static_cast<const LogVfs*>(vfs->pAppData); }
 sqlite3_vfs* Below(sqlite3_vfs* vfs) { return VfsOf(vfs).below(); }
 
+/// A quota that is used up is a full disk: nothing of what was to be written counts. SQLite takes
+/// it for a failure that may have come at any time.
+int WriteBelow(sqlite3_file* file, const void* buffer, int amount, sqlite3_int64 offset) {
+  sqlite3_file* below = Below(file);
+  const int code = below->pMethods->xWrite(below, buffer, amount, offset);
+  if (code != SQLITE_IOERR_WRITE) return code;
+  int error = 0;
+  below->pMethods->xFileControl(below, SQLITE_FCNTL_LAST_ERRNO, &error);
+  return error == EDQUOT ? SQLITE_FULL : code;
+}
+
 int WriteGathered(File& log) {
   if (log.bytes == 0) return log.lost;
-  sqlite3_file* below = Below(&log.base);
-  const int code = below->pMethods->xWrite(below, log.gathered, log.bytes, log.offset);
+  const int code = WriteBelow(&log.base, log.gathered, log.bytes, log.offset);
   log.bytes = 0;
   if (code == SQLITE_OK) return SQLITE_OK;
   log.lost = code;
@@ -83,9 +94,7 @@ int WriteLog(sqlite3_file* file, const void* buffer, int amount, sqlite3_int64 o
     if (const int code = WriteGathered(log); code != SQLITE_OK) return code;
     log.offset = offset;
   }
-  if (amount > kFrameBytes) {
-    return Below(file)->pMethods->xWrite(Below(file), buffer, amount, offset);
-  }
+  if (amount > kFrameBytes) return WriteBelow(file, buffer, amount, offset);
   std::memcpy(log.gathered + log.bytes, buffer, static_cast<std::size_t>(amount));
   log.bytes += amount;
   return SQLITE_OK;
@@ -123,7 +132,7 @@ int Read(sqlite3_file* file, void* buffer, int amount, sqlite3_int64 offset) {
 }
 
 int Write(sqlite3_file* file, const void* buffer, int amount, sqlite3_int64 offset) {
-  return Below(file)->pMethods->xWrite(Below(file), buffer, amount, offset);
+  return WriteBelow(file, buffer, amount, offset);
 }
 
 int Truncate(sqlite3_file* file, sqlite3_int64 size) {
@@ -258,9 +267,14 @@ constexpr sqlite3_io_methods DatabaseMethods() {
   return methods;
 }
 
-constexpr sqlite3_io_methods LogMethods() {
+constexpr sqlite3_io_methods PlainLogMethods() {
   sqlite3_io_methods methods = DatabaseMethods();
   methods.iVersion = 1;
+  return methods;
+}
+
+constexpr sqlite3_io_methods LogMethods() {
+  sqlite3_io_methods methods = PlainLogMethods();
   methods.xClose = CloseLog;
   methods.xRead = ReadLog;
   methods.xWrite = WriteLog;
@@ -272,17 +286,19 @@ constexpr sqlite3_io_methods LogMethods() {
 }
 
 constexpr sqlite3_io_methods kDatabaseMethods = DatabaseMethods();
+constexpr sqlite3_io_methods kPlainLogMethods = PlainLogMethods();
 constexpr sqlite3_io_methods kLogMethods = LogMethods();
 
 int Open(sqlite3_vfs* self, const char* name, sqlite3_file* memory, int flags, int* out_flags) {
   sqlite3_vfs* below = Below(self);
   const bool is_log = (flags & SQLITE_OPEN_WAL) != 0;
   const bool is_database = (flags & SQLITE_OPEN_MAIN_DB) != 0;
-  if (!is_database && !(is_log && VfsOf(self).gathers())) {
+  if (!is_database && !is_log) {
     return below->xOpen(below, name, memory, flags, out_flags);
   }
   File& file = *new (memory) File();
-  if (is_log) {
+  const bool gathers = is_log && VfsOf(self).gathers();
+  if (gathers) {
     file.gathered = static_cast<std::uint8_t*>(sqlite3_malloc(kGatheredMax));
     if (file.gathered == nullptr) return SQLITE_NOMEM;
   }
@@ -291,8 +307,8 @@ int Open(sqlite3_vfs* self, const char* name, sqlite3_file* memory, int flags, i
     sqlite3_free(file.gathered);
     return code;
   }
-  memory->pMethods = is_log ? &kLogMethods : &kDatabaseMethods;
-  if (is_log) {
+  memory->pMethods = gathers ? &kLogMethods : is_log ? &kPlainLogMethods : &kDatabaseMethods;
+  if (gathers) {
     file.database = &FileOf(sqlite3_database_file_object(name));
     file.database->log = &file;
   }

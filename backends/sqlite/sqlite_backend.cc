@@ -35,6 +35,8 @@ class SqliteBackend : public Backend, public Lender {
       : place_(std::move(place)), options_(options) {}
   ~SqliteBackend() override { static_cast<void>(Close()); }
 
+  /// From now on the file is the one that lies there now.
+  absl::Status Adopt();
   /// Read once from a store that has a log: the first look that needs locks.
   absl::Status CheckReadable();
 
@@ -61,6 +63,7 @@ class SqliteBackend : public Backend, public Lender {
                       std::optional<FileStamp> stamp) override;
   void TakeBackWriter(std::unique_ptr<Connection> connection) override;
   void OutcomeUnknown() override;
+  absl::Status CheckPlace(Connection& connection) override;
 
   /// From now on answer with `why`. The first one counts.
   absl::Status Fence(absl::Status why);
@@ -74,12 +77,17 @@ class SqliteBackend : public Backend, public Lender {
 
   /// Take a free place in the pool: its connection, or null if it must be opened.
   absl::StatusOr<Reader> TakeReader();
-  absl::StatusOr<Reader> OpenReader() const;
-  absl::Status BeginOn(Connection& connection, Sql begin) const;
+  absl::StatusOr<Reader> OpenReader();
+  /// Open the file that this store has been opened on, and no other that has its name now.
+  absl::StatusOr<std::unique_ptr<Connection>> OpenHere(Access access);
+  /// Begin, and see that the file, its log and its index are those that were opened.
+  absl::Status BeginOn(Connection& connection, Sql begin);
+  /// Fence if they are not. Of log and index only what `connection` or another one has opened.
+  absl::Status CheckNames(Connection* connection);
 
   /// Take the place for writing and its connection, null if it must be opened.
   absl::StatusOr<std::unique_ptr<Connection>> TakeWriter();
-  absl::StatusOr<std::unique_ptr<Connection>> OpenWriter() const;
+  absl::StatusOr<std::unique_ptr<Connection>> OpenWriter();
   absl::Status Checkpoint(Connection& connection) const;
   int Lent() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return readers_lent_ + (writer_lent_ ? 1 : 0);
@@ -104,13 +112,17 @@ class SqliteBackend : public Backend, public Lender {
   /// connection. Used by one thread at a time.
   std::unique_ptr<Connection> watcher_;
   std::uint64_t watchers_ = 0;  ///< How many there have been: each counts from the start.
+  std::optional<FileId> file_;  ///< What was opened. Set once.
+  /// Held by the connections: when the last one closes, log and index may go.
+  std::weak_ptr<const LogFiles> log_files_ ABSL_GUARDED_BY(mutex_);
+  std::string identity_ ABSL_GUARDED_BY(mutex_);  ///< Of file_. Empty: not asked for yet.
   absl::Status fenced_ ABSL_GUARDED_BY(mutex_);
   bool unknown_ ABSL_GUARDED_BY(mutex_) = false;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-/// Looks at an index that nobody is kept from changing, a millisecond apart.
-constexpr int kIndexLooks = 100;
+/// Looks at what others may be changing, a millisecond apart.
+constexpr int kLooks = 100;
 
 /// Not to be used again; and what is in the log is left to a connection that is sound.
 void CloseIfSuspect(std::unique_ptr<Connection>& connection) {
@@ -205,36 +217,78 @@ void SqliteBackend::OutcomeUnknown() {
   changed_.NotifyAll();
 }
 
-// -- Reading --------------------------------------------------------------------------------------
+// -- Files that move ------------------------------------------------------------------------------
 
-absl::StatusOr<SqliteBackend::Reader> SqliteBackend::OpenReader() const {
-  Reader reader;
-  reader.stamp = StampOf(place_.path);
-  const bool closed_file = !HasLog(place_.path);
-  if (options_.read_only && closed_file) {
-    // Nobody writes: read without the side files that reading with locks would make.
-    AIMEM_ASSIGN_OR_RETURN(reader.connection, Connection::Open(place_, Access::kImmutable));
-    return reader;
-  }
-  absl::StatusOr<std::unique_ptr<Connection>> connection =
-      Connection::Open(place_, options_.read_only ? Access::kReadOnly : Access::kRead);
-  if (absl::IsPermissionDenied(connection.status()) && closed_file) {
-    // A folder that we may not write to has no place for the side files.
-    connection = Connection::Open(place_, Access::kImmutable);
-  } else {
-    reader.stamp.reset();
-  }
-  if (!connection.ok()) return connection.status();
-  reader.connection = *std::move(connection);
-  return reader;
+absl::Status SqliteBackend::Adopt() {
+  AIMEM_ASSIGN_OR_RETURN(file_, IdOf(place_.path));
+  return file_.has_value() ? absl::OkStatus() : Moved(place_.path, place_.path);
 }
 
-absl::Status SqliteBackend::BeginOn(Connection& connection, Sql begin) const {
+absl::Status SqliteBackend::CheckNames(Connection* connection) {
+  const std::string log_path = place_.path + "-wal";
+  AIMEM_ASSIGN_OR_RETURN(const std::optional<FileId> file, IdOf(place_.path));
+  if (file != file_) return Fence(Moved(place_.path, place_.path));
+  AIMEM_ASSIGN_OR_RETURN(const std::optional<FileId> log, IdOf(log_path));
+  AIMEM_ASSIGN_OR_RETURN(const std::optional<FileId> index, IdOf(place_.path + "-shm"));
+  std::shared_ptr<const LogFiles> opened;
+  const bool has_log = connection != nullptr && connection->HasLogOpen();
+  {
+    MutexLock lock(mutex_);
+    opened = log_files_.lock();
+    if (opened == nullptr && has_log && log.has_value()) {
+      log_files_ = opened = std::make_shared<const LogFiles>(LogFiles{*log, index});
+    }
+  }
+  if (has_log) connection->set_log_files(opened);
+  if (opened == nullptr) return has_log ? Fence(Moved(log_path, place_.path)) : absl::OkStatus();
+  if (log != opened->log) return Fence(Moved(log_path, place_.path));
+  if (opened->index.has_value() && index != opened->index) {
+    return Fence(Moved(place_.path + "-shm", place_.path));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SqliteBackend::CheckPlace(Connection& connection) { return CheckNames(&connection); }
+
+absl::StatusOr<std::unique_ptr<Connection>> SqliteBackend::OpenHere(Access access) {
+  const auto check = [this] { return CheckNames(nullptr); };
+  AIMEM_RETURN_IF_ERROR(check());
+  absl::StatusOr<std::unique_ptr<Connection>> connection = Connection::Open(place_, access, check);
+  if (absl::IsFailedPrecondition(connection.status())) return Fence(connection.status());
+  return connection;
+}
+
+// -- Reading --------------------------------------------------------------------------------------
+
+absl::StatusOr<SqliteBackend::Reader> SqliteBackend::OpenReader() {
+  for (int look = 0;; ++look) {
+    Reader reader;
+    absl::StatusOr<std::unique_ptr<Connection>> connection = OpenHere(Access::kRead);
+    if (connection.ok()) {
+      reader.connection = *std::move(connection);
+      return reader;
+    }
+    if (!absl::IsPermissionDenied(connection.status())) return connection.status();
+    // A folder that we may not write to has no place for the side files: only that is read without.
+    reader.stamp = StampOf(place_.path);
+    if (!HasLog(place_.path)) {
+      AIMEM_ASSIGN_OR_RETURN(reader.connection, OpenHere(Access::kImmutable));
+      return reader;
+    }
+    // Somebody's log may have come just now.
+    if (look == kLooks) return connection.status();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+absl::Status SqliteBackend::BeginOn(Connection& connection, Sql begin) {
   connection.StartWaiting();
   absl::Status status = Statement(connection, begin).Run();
   // The version is the first thing read: that takes the snapshot.
   if (status.ok()) status = CheckVersion(connection, place_);
-  return status;
+  // Whatever was seen is of other files if they moved.
+  const absl::Status here = CheckNames(&connection);
+  return here.ok() ? status : here;
 }
 
 absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginRead() {
@@ -282,9 +336,8 @@ absl::Status SqliteBackend::CheckReadable() {
 
 // -- Writing --------------------------------------------------------------------------------------
 
-absl::StatusOr<std::unique_ptr<Connection>> SqliteBackend::OpenWriter() const {
-  AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection,
-                         Connection::Open(place_, Access::kWrite));
+absl::StatusOr<std::unique_ptr<Connection>> SqliteBackend::OpenWriter() {
+  AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, OpenHere(Access::kWrite));
   if (connection->ReadOnly()) {
     return MakeStatus(absl::StatusCode::kPermissionDenied,
                       absl::StrFormat("'%s' cannot be written: check the owner and mode of the "
@@ -362,10 +415,10 @@ absl::StatusOr<std::optional<std::uint64_t>> SqliteBackend::ForeignCommits() {
     AIMEM_RETURN_IF_ERROR(CheckUsable());
   }
   if (watcher_ == nullptr) {
-    AIMEM_ASSIGN_OR_RETURN(
-        watcher_, Connection::Open(place_, options_.read_only ? Access::kReadOnly : Access::kRead));
+    AIMEM_ASSIGN_OR_RETURN(watcher_, OpenHere(Access::kRead));
     ++watchers_;
   }
+  AIMEM_RETURN_IF_ERROR(CheckNames(watcher_.get()));
   watcher_->StartWaiting();
   absl::Status failed;
   {
@@ -398,7 +451,7 @@ absl::StatusOr<std::vector<std::string>> SqliteBackend::Verify() {
 
 absl::Status SqliteBackend::CheckLogIndex(Connection& connection, bool locked) {
   for (int look = 0; !LogIndexIsSound(connection); ++look) {
-    if (!locked && look < kIndexLooks) {
+    if (!locked && look < kLooks) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
       continue;
     }
@@ -416,12 +469,16 @@ absl::Status SqliteBackend::CheckLogIndex(Connection& connection, bool locked) {
 }
 
 absl::StatusOr<std::string> SqliteBackend::PhysicalIdentity() {
-  const std::optional<FileStamp> stamp = StampOf(place_.path);
-  if (!stamp.has_value()) {
-    return MakeStatus(absl::StatusCode::kUnavailable,
-                      absl::StrFormat("'%s' is gone from its place", place_.path));
+  {
+    MutexLock lock(mutex_);
+    if (!identity_.empty()) return identity_;
   }
-  return absl::StrFormat("%s:%d:%d", MachineId(), stamp->device, stamp->inode);
+  // Of the file that is open: every write session sees that it is still the one of that name.
+  AIMEM_ASSIGN_OR_RETURN(std::string identity, IdentityOf(place_.path));
+  AIMEM_RETURN_IF_ERROR(CheckNames(nullptr));
+  MutexLock lock(mutex_);
+  identity_ = std::move(identity);
+  return identity_;
 }
 
 absl::StatusOr<std::int64_t> SqliteBackend::SizeBytes() {
@@ -477,6 +534,7 @@ absl::Status SqliteBackend::Recover() {
     connection->KeepLogOnClose(true);
     connection->StartWaiting();
     AIMEM_RETURN_IF_ERROR(MakeDurable(*connection));
+    AIMEM_RETURN_IF_ERROR(CheckNames(connection.get()));
   }
   MutexLock lock(mutex_);
   unknown_ = false;
@@ -500,7 +558,7 @@ absl::Status SqliteBackend::Close() {
   }
   absl::Status status;
   for (const auto& connection : connections) {
-    connection->KeepLogOnClose(fenced);
+    connection->KeepLogOnClose(fenced || (options_.read_only && HasLog(place_.path)));
     if (fenced) continue;
     // SQLite would tell nobody if the checkpoint of the last one that closes failed.
     if (connection->log_frames() > 0) status = Checkpoint(*connection);
@@ -550,6 +608,7 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenSqliteBackend(const std::string& pa
     AIMEM_RETURN_IF_ERROR(sqlite::Create(place));
   }
   auto backend = std::make_unique<sqlite::SqliteBackend>(place, options);
+  AIMEM_RETURN_IF_ERROR(backend->Adopt());
   if (found == sqlite::Found::kStoreInUse) AIMEM_RETURN_IF_ERROR(backend->CheckReadable());
   return backend;
 }

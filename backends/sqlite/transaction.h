@@ -27,6 +27,8 @@ class Lender {
                               std::optional<FileStamp> stamp) = 0;
   virtual void TakeBackWriter(std::unique_ptr<Connection> connection) = 0;
   virtual void OutcomeUnknown() = 0;
+  /// The files still have their names. Asked before a commit.
+  virtual absl::Status CheckPlace(Connection& connection) = 0;
 };
 
 /// A transaction on a connection that has begun one.
@@ -54,6 +56,17 @@ class SqliteTransaction : public Transaction {
   absl::Status CheckOpen() const;
   /// An immutable connection has no lock that keeps the file as it is: look afterwards.
   absl::Status CheckUnchanged() const;
+  /// What `ask` answers. Without locks it counts only if the file did not change meanwhile, and
+  /// damage only if it is there when the same file is read once more.
+  template <typename Answer, typename Ask>
+  absl::StatusOr<Answer> AskChecked(Ask ask);
+  absl::StatusOr<ReadResult> ReadAll(const ReadSet& set);
+  absl::StatusOr<std::vector<EntityRow>> ScanRange(const ScanRequest& request);
+  absl::StatusOr<std::vector<LogRow>> ReadLogRange(std::uint64_t stream, std::uint64_t after,
+                                                   std::size_t max_rows, std::size_t max_bytes);
+  absl::StatusOr<std::vector<std::string>> CheckIntegrity();
+  /// Read the file anew, as it is.
+  absl::Status ReopenImmutable();
   absl::Status ReadEntities(const ReadSet& set, ReadResult& result);
   absl::Status ReadLogRows(const ReadSet& set, ReadResult& result);
   absl::Status ReadHeads(std::vector<LogRow>& heads);

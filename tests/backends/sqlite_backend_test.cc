@@ -145,7 +145,7 @@ TEST_F(SqliteBackendTest, CloseWithOpenTransactionsIsRefused) {
   EXPECT_TRUE(backend->Close().ok());
 }
 
-TEST_F(SqliteBackendTest, RecoverGivesUpWhenAnotherReaderHoldsTheLog) {
+TEST_F(SqliteBackendTest, RecoverDoesNotWaitForReadersOfOthers) {
   const auto backend = Open(Impatient());
   const auto other = Open();
   ASSERT_TRUE(PutAndCommit(*backend, OneRow("a", "1")).ok());
@@ -153,12 +153,30 @@ TEST_F(SqliteBackendTest, RecoverGivesUpWhenAnotherReaderHoldsTheLog) {
     auto reader = other->BeginRead();
     ASSERT_TRUE(reader.ok()) << reader.status();
     ASSERT_TRUE(PutAndCommit(*backend, OneRow("a", "2")).ok());
+    const absl::Status recovered = backend->Recover();
+    EXPECT_TRUE(recovered.ok()) << recovered;
+    EXPECT_THAT(StatesOf(*backend, {"a"}), ElementsAre("2"));
+    EXPECT_TRUE(PutAndCommit(*backend, OneRow("a", "3")).ok());
+    const auto old = (*reader)->Read(KeysOf({"a"}));
+    ASSERT_TRUE(old.ok()) << old.status();
+    EXPECT_EQ(old->rows[0]->state, "1");
+  }
+  EXPECT_THAT(StatesOf(*backend, {"a"}), ElementsAre("3"));
+}
+
+TEST_F(SqliteBackendTest, RecoverGivesUpWhenAnotherWriterStays) {
+  const auto backend = Open(Impatient());
+  const auto other = Open();
+  ASSERT_TRUE(PutAndCommit(*backend, OneRow("a", "1")).ok());
+  {
+    auto writer = other->BeginWrite();
+    ASSERT_TRUE(writer.ok()) << writer.status();
     EXPECT_EQ(backend->Recover().code(), absl::StatusCode::kUnavailable);
     EXPECT_EQ(backend->BeginRead().status().code(), absl::StatusCode::kUnavailable);
     EXPECT_EQ(backend->BeginWrite().status().code(), absl::StatusCode::kUnavailable);
   }
   EXPECT_TRUE(backend->Recover().ok());
-  EXPECT_THAT(StatesOf(*backend, {"a"}), ElementsAre("2"));
+  EXPECT_THAT(StatesOf(*backend, {"a"}), ElementsAre("1"));
 }
 
 TEST_F(SqliteBackendTest, OptionsOutOfRangeAreNamed) {

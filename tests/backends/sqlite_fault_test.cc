@@ -225,6 +225,7 @@ INSTANTIATE_TEST_SUITE_P(
                       MakeFault(FaultVfs::Op::kWrite, FaultVfs::Effect::kIoError, true),
                       MakeFault(FaultVfs::Op::kWrite, FaultVfs::Effect::kDiskFull, false),
                       MakeFault(FaultVfs::Op::kWrite, FaultVfs::Effect::kDiskFull, true),
+                      MakeFault(FaultVfs::Op::kWrite, FaultVfs::Effect::kQuota, true),
                       MakeFault(FaultVfs::Op::kWrite, FaultVfs::Effect::kShortWrite, false),
                       MakeFault(FaultVfs::Op::kWrite, FaultVfs::Effect::kShortWrite, true),
                       MakeFault(FaultVfs::Op::kSync, FaultVfs::Effect::kIoError, false),
@@ -265,8 +266,9 @@ TEST_F(SqliteFaultTest, FullDiskRefusesWritesGoesOnReadingAndRecoversBySpace) {
   ASSERT_TRUE(opened.ok()) << opened.status();
   const std::unique_ptr<Backend> backend = *std::move(opened);
   ASSERT_EQ(TryCommit(*backend, 0), Fate::kThere);
-  vfs_.FailAt(MakeFault(FaultVfs::Op::kWrite, FaultVfs::Effect::kDiskFull, true));
-  for (int time = 0; time < 3; ++time) {
+  for (const auto effect :
+       {FaultVfs::Effect::kDiskFull, FaultVfs::Effect::kQuota, FaultVfs::Effect::kDiskFull}) {
+    vfs_.FailAt(MakeFault(FaultVfs::Op::kWrite, effect, true));
     auto transaction = backend->BeginWrite();
     ASSERT_TRUE(transaction.ok()) << transaction.status();
     ASSERT_TRUE((*transaction)->Put(SetOf(1)).ok());

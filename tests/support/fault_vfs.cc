@@ -1,5 +1,6 @@
 #include "tests/support/fault_vfs.h"
 
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -16,6 +17,7 @@ struct FaultVfs::File {
   sqlite3_file base;
   FaultVfs* vfs;
   std::string* path;
+  int last_error;  ///< That we made up; 0 if none.
 };
 
 namespace {
@@ -72,6 +74,9 @@ int Write(sqlite3_file* file, const void* buffer, int size, sqlite3_int64 offset
     code = SQLITE_FULL;
   } else if (effect == FaultVfs::Effect::kDiskFull) {
     return SQLITE_FULL;
+  } else if (effect == FaultVfs::Effect::kQuota) {
+    FileOf(file)->last_error = EDQUOT;
+    return SQLITE_IOERR_WRITE;
   } else if (effect.has_value() && effect != FaultVfs::Effect::kBitFlip) {
     return SQLITE_IOERR_WRITE;
   }
@@ -118,6 +123,10 @@ int CheckReservedLock(sqlite3_file* file, int* result) {
 int FileControl(sqlite3_file* file, int op, void* argument) {
   // Would change the file past our sight.
   if (op == SQLITE_FCNTL_SIZE_HINT || op == SQLITE_FCNTL_CHUNK_SIZE) return SQLITE_OK;
+  if (op == SQLITE_FCNTL_LAST_ERRNO && FileOf(file)->last_error != 0) {
+    *static_cast<int*>(argument) = FileOf(file)->last_error;
+    return SQLITE_OK;
+  }
   return Below(file)->pMethods->xFileControl(Below(file), op, argument);
 }
 int SectorSize(sqlite3_file* file) { return Below(file)->pMethods->xSectorSize(Below(file)); }
@@ -187,6 +196,7 @@ int Open(sqlite3_vfs* self, const char* name, sqlite3_file* file, int flags, int
   if (code != SQLITE_OK) return code;
   FileOf(file)->vfs = &vfs;
   FileOf(file)->path = new std::string(path);
+  FileOf(file)->last_error = 0;
   file->pMethods = &kMethods;
   vfs.DidOpen(path, !existed);
   return SQLITE_OK;

@@ -20,8 +20,9 @@ struct SqliteOptions {
   bool sync_writes = true;
   /// False: kNotFound if there is no file, which is then not created. Default true.
   bool create = true;
-  /// Nothing is ever written: no file is created, BeginWrite answers kFailedPrecondition.
-  /// Default false.
+  /// Nothing is ever written to file and log, and neither is created; BeginWrite answers
+  /// kFailedPrecondition. Readers take locks all the same, in side files that are gone afterwards;
+  /// only where the folder cannot be written they read without. Default false.
   bool read_only = false;
 
   // -- How fast, how large ----------------------------------------------------------------------
@@ -44,7 +45,11 @@ absl::Status Validate(const SqliteOptions& options);
 
 /// Open the file at `path`, made if absent. Writes nothing to a file that is there.
 ///
-/// Several processes may have one file open. Errors, each with what to do and the file untouched:
+/// Several processes may have one file open. A store whose file, log or index was moved, replaced
+/// or removed while it is open answers all calls with kFailedPrecondition from then on, and so does
+/// one whose log another program has damaged (docs/architecture.md, "Many processes").
+///
+/// Errors, each with what to do and the file untouched:
 /// kFailedPrecondition (a database of another program, of ai-memory, or of a newer aimem),
 /// kDataLoss (damaged), kPermissionDenied, kNotFound (folder), kUnavailable, kInvalidArgument.
 absl::StatusOr<std::unique_ptr<Backend>> OpenSqliteBackend(const std::string& path,
