@@ -76,6 +76,7 @@ absl::StatusOr<std::unique_ptr<Session>> SessionPool::Connect(absl::Duration& de
     if (role_ == SessionRole::kWriter && !pause.has_value()) pause.emplace(other_);
     other_->Clear();
     absl::SleepFor(kCrowdedRetry);
+    if (std::unique_ptr<Session> given_back = PopIdle(); given_back != nullptr) return given_back;
   }
 }
 
@@ -93,7 +94,16 @@ absl::StatusOr<std::unique_ptr<Session>> SessionPool::TakeIdle(absl::Duration de
     freed_.WaitFor(mutex_, left);
   }
   ++lent_;
-  if (idle_.empty()) return std::unique_ptr<Session>();
+  return PopIdleLocked();
+}
+
+std::unique_ptr<Session> SessionPool::PopIdle() {
+  const MutexLock lock(mutex_);
+  return PopIdleLocked();
+}
+
+std::unique_ptr<Session> SessionPool::PopIdleLocked() {
+  if (idle_.empty()) return nullptr;
   std::unique_ptr<Session> session = std::move(idle_.back());
   idle_.pop_back();
   return session;

@@ -69,6 +69,9 @@ class SessionPool {
 
   absl::StatusOr<std::unique_ptr<Session>> TakeIdle(absl::Duration deadline);
   absl::StatusOr<std::unique_ptr<Session>> Connect(absl::Duration& deadline);
+  /// Null if none is idle.
+  std::unique_ptr<Session> PopIdle() ABSL_LOCKS_EXCLUDED(mutex_);
+  std::unique_ptr<Session> PopIdleLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Run `opening` on a session that is on loan; false if `answer` has an error.
   bool Open(Session& session, std::span<const Call> opening, absl::Duration deadline,
             Answer& answer);
