@@ -55,17 +55,21 @@ struct ChangePage {
   std::vector<EntityState> states;
   /// Encoded commits, ascending per stream, without gaps after the cursor's vector.
   std::vector<std::string> commits;
-  /// On the page that ends a scan: the vector noted at its start. `commits` are then the last
-  /// commit of each of its streams, and whoever has applied all pages of the scan may adopt it.
-  std::optional<VersionVector> adopt;
+  /// On the page that ends a scan: where each stream stood at its start. Whoever has applied all
+  /// pages of the scan has the effect of all these commits, though not the commits, and adopts the
+  /// heads: of streams of which it holds less. What it holds of such a stream leaves its log; of a
+  /// stream that it wrote itself those commits are appended to its own stream once more before.
+  std::optional<StreamHeads> adopt;
   /// Where the next page begins.
   ChangeCursor next;
   /// True: there was nothing more when this page was read.
   bool end = false;
   /// Set by whoever fills a store without a history (a learner): states are written without
   /// commits of its own, and its vector is reported only when a page with `end` has been applied.
-  /// `next` is kept with the rows, so that StoreInfo::installing knows it after a restart. A
-  /// store that has commits and is not being filled joins as without.
+  /// `next` is kept with the rows, so that StoreInfo::installing knows it after a restart. It
+  /// goes on being filled after a page with `end` as long as it does not hold all that its rows may
+  /// contain (ChangeCursor::seen), of a source that was lost for instance: from other sources,
+  /// until one has that. A store that has commits and is not being filled joins as without.
   bool install = false;
 };
 

@@ -133,7 +133,15 @@ struct OperationInfo {
   std::uint64_t hlc = 0;
   std::string agent_id;
   std::string principal;
+  /// Of a change by filter, which takes several commits: one item with their total, and the place
+  /// of the last.
   std::vector<ItemResult> items;
+  /// The commits of the operation.
+  VersionVector rests_on;
+  /// True: a change by filter of which not all commits are here. It is still running, or its
+  /// process died in between: what is counted in `items` is done, and repeating the request with
+  /// its request id does the rest.
+  bool incomplete = false;
   /// As in WriteResult.
   std::optional<QuorumReport> quorum;
 };

@@ -19,9 +19,8 @@ void Refuse(const log::Commit& commit, absl::Status status, ApplyResult& result)
   result.refusals.push_back({commit.header.stream, commit.header.seq, {}, std::move(status)});
 }
 
-/// OK if the commit is known, or the next of its stream, or one that is adopted.
-absl::Status Follows(const CheckedPage& page, const log::CommitHeader& header,
-                     const StreamHead& head) {
+/// OK if the commit is known, or the next of its stream.
+absl::Status Follows(const log::CommitHeader& header, const StreamHead& head) {
   if (header.seq <= head.seq) {
     if (header.seq < head.seq || header.content_hash == head.hash) {
       return absl::OkStatus();
@@ -29,7 +28,6 @@ absl::Status Follows(const CheckedPage& page, const log::CommitHeader& header,
     return absl::DataLossError(
         absl::StrFormat("forked stream %016x: two commits with seq %d", header.stream, header.seq));
   }
-  if (page.adopt) return absl::OkStatus();
   if (header.seq != head.seq + 1) {
     return absl::OutOfRangeError(absl::StrFormat("gap in stream %016x: seq %d came, %d is next",
                                                  header.stream, header.seq, head.seq + 1));
@@ -45,7 +43,7 @@ absl::Status Follows(const CheckedPage& page, const log::CommitHeader& header,
 
 absl::StatusOr<CheckedPage> CheckPage(ChangePage page) {
   CheckedPage checked;
-  checked.adopt = page.adopt.has_value();
+  checked.adopt = std::move(page.adopt);
   checked.install = page.install;
   checked.end = page.end;
   checked.next = std::move(page.next);
@@ -116,27 +114,21 @@ absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, StreamHeads& head
   for (const CheckedPage::CommitBytes& item : page.commits) {
     for (const log::Change& change : item.commit.changes) reads.keys.push_back(change.key);
   }
-  if (!page.adopt) AIMEM_RETURN_IF_ERROR(rows.Fetch(reads).status());
+  AIMEM_RETURN_IF_ERROR(rows.Fetch(reads).status());
   model::Parts parts;
   for (const CheckedPage::CommitBytes& item : page.commits) {
     const log::CommitHeader& header = item.commit.header;
     StreamHead& head = heads[header.stream];
-    if (absl::Status refused = Follows(page, header, head); !refused.ok()) {
+    if (absl::Status refused = Follows(header, head); !refused.ok()) {
       Refuse(item.commit, std::move(refused), result);
       continue;
     }
     if (header.seq <= head.seq) continue;  // known: repetition is welcome
-    if (page.adopt) {
-      if (head.seq > 0 && header.seq > head.seq + 1) {
-        set.log_cuts.emplace_back(header.stream, header.seq);
-      }
-    } else {
-      for (const log::Change& change : item.commit.changes) {
-        if (change.withheld) continue;
-        AIMEM_RETURN_IF_ERROR(log::DecodeState(change.body, parts));
-        AIMEM_ASSIGN_OR_RETURN(const bool changed, rows.Join(change.key, parts));
-        if (changed) ++result.rows_changed;
-      }
+    for (const log::Change& change : item.commit.changes) {
+      if (change.withheld) continue;
+      AIMEM_RETURN_IF_ERROR(log::DecodeState(change.body, parts));
+      AIMEM_ASSIGN_OR_RETURN(const bool changed, rows.Join(change.key, parts));
+      if (changed) ++result.rows_changed;
     }
     rows.Saw(header.stamp());
     head = {header.seq, header.hlc, header.content_hash};
@@ -149,7 +141,7 @@ absl::Status CheckFollows(const CheckedPage& page, StreamHeads heads) {
   for (const CheckedPage::CommitBytes& item : page.commits) {
     const log::CommitHeader& header = item.commit.header;
     StreamHead& head = heads[header.stream];
-    AIMEM_RETURN_IF_ERROR(Follows(page, header, head));
+    AIMEM_RETURN_IF_ERROR(Follows(header, head));
     if (header.seq > head.seq) head = {header.seq, header.hlc, header.content_hash};
   }
   return absl::OkStatus();

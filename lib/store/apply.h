@@ -1,6 +1,7 @@
 // The writing half of every transfer: a page of changes joined into the rows of a transaction.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,7 @@ struct CheckedPage {
   };
   std::vector<State> states;
   std::vector<CommitBytes> commits;
-  bool adopt = false;
+  std::optional<StreamHeads> adopt;
   bool install = false;
   bool end = false;
   ChangeCursor next;
@@ -43,8 +44,7 @@ absl::Status ApplyStates(const CheckedPage& page, Rows& rows,
                          ApplyResult& result);
 
 /// Join the commits of `page` that follow `heads`, and append them to the log of `set` as they
-/// are. With page.adopt: store the last commits of the streams that are ahead of us, without their
-/// effect, which the states have brought; what was here of such a stream goes from the log.
+/// are.
 absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, StreamHeads& heads, WriteSet& set,
                           ApplyResult& result);
 

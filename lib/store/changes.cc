@@ -8,10 +8,12 @@
 
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
+#include "lib/log/commit.h"
 #include "lib/log/grammar.h"
 #include "lib/recall/scan.h"
 #include "lib/store/meta.h"
 #include "lib/store/retention.h"
+#include "lib/store/streams.h"
 
 namespace aimem::store {
 namespace {
@@ -39,8 +41,11 @@ std::uint64_t SeqOf(const VersionVector& vector, std::uint64_t stream) {
 // Writes one page of changes from one snapshot.
 class PageReader {
  public:
-  PageReader(Transaction& transaction, VersionVector heads, const ReadChangesLimit& limit)
-      : transaction_(transaction), heads_(std::move(heads)), limit_(limit) {}
+  PageReader(Transaction& transaction, Streams streams, const ReadChangesLimit& limit)
+      : transaction_(transaction),
+        streams_(std::move(streams)),
+        heads_(VectorOf(streams_.heads)),
+        limit_(limit) {}
 
   absl::StatusOr<ChangePage> Read(const ChangeCursor& cursor) {
     if (!cursor.scanning) return Commits(cursor);
@@ -57,6 +62,7 @@ class PageReader {
   absl::StatusOr<ChangePage> ScanAgain(const ChangeCursor& cursor) {
     ChangeCursor again = ChangeCursor::Everything();
     again.log_from = cursor.log_from;
+    again.seen = cursor.seen;
     return Scan(again);
   }
 
@@ -74,8 +80,11 @@ class PageReader {
       vector[stream] = read_to_;
     }
     page.end = Covers(vector, heads_);
-    page.next = {
-        .vector = std::move(vector), .scanning = false, .after = {}, .log_from = cursor.log_from};
+    page.next = {.vector = std::move(vector),
+                 .scanning = false,
+                 .after = {},
+                 .log_from = cursor.log_from,
+                 .seen = cursor.seen};
     return page;
   }
 
@@ -104,9 +113,12 @@ class PageReader {
     VersionVector noted = cursor.after ? cursor.vector : heads_;
     if (!cursor.after && cursor.log_from != absl::InfiniteFuture()) {
       AIMEM_ASSIGN_OR_RETURN(noted, FindLogFrom(transaction_, cursor.log_from));
+      // Of a stream that was adopted whole the log has nothing.
+      for (const auto& [stream, seq] : heads_) noted.emplace(stream, seq);
     }
     ChangeCursor from = cursor;
     from.vector = std::move(noted);
+    JoinInto(from.seen, heads_);
     ScanRequest request;
     request.after = cursor.after;
     request.max_rows = limit_.items;
@@ -121,7 +133,7 @@ class PageReader {
     if (page.states.size() >= limit_.items || bytes >= limit_.bytes) {
       return Continued(std::move(page), std::move(from));
     }
-    return Ended(std::move(page), std::move(from), bytes);
+    return Ended(std::move(page), std::move(from));
   }
 
   // A page after which the scan goes on.
@@ -131,38 +143,43 @@ class PageReader {
     return page;
   }
 
-  // The page that ends a scan, with the last commits of the vector noted at its start.
-  absl::StatusOr<ChangePage> Ended(ChangePage page, ChangeCursor from, std::size_t bytes) {
-    const VersionVector& noted = from.vector;
-    std::vector<std::string> commits;
-    for (const auto& [stream, seq] : noted) {
+  // The page that ends a scan, with the heads noted at its start.
+  absl::StatusOr<ChangePage> Ended(ChangePage page, ChangeCursor from) {
+    StreamHeads heads;
+    for (const auto& [stream, seq] : from.vector) {
       if (seq == 0) continue;
-      AIMEM_ASSIGN_OR_RETURN(std::vector<LogRow> rows, transaction_.ReadLog(stream, seq - 1, 1, 1));
-      if (rows.empty() || rows.front().seq != seq) {
+      AIMEM_ASSIGN_OR_RETURN(const std::optional<StreamHead> head, HeadAt(stream, seq));
+      if (!head) {
         // Cut from the log since the scan began. What this snapshot notes is in this snapshot,
         // unless its log is damaged.
         if (from.after) return ScanAgain(from);
         return absl::DataLossError(
             absl::StrFormat("the log of stream %016x does not hold its commit %d", stream, seq));
       }
-      bytes += rows.front().bytes.size();
-      commits.push_back(std::move(rows.front().bytes));
+      heads.emplace(stream, *head);
     }
-    // They must come together. States that would make the page too large go before them.
-    if (!page.states.empty() &&
-        (bytes > limit_.bytes || page.states.size() + commits.size() > limit_.items)) {
-      return Continued(std::move(page), std::move(from));
-    }
-    page.commits = std::move(commits);
-    page.end = Covers(noted, heads_);
-    page.adopt = noted;
+    page.end = Covers(from.vector, heads_);
+    page.adopt = std::move(heads);
     page.next = std::move(from);
     page.next.scanning = false;
     page.next.after.reset();
     return page;
   }
 
+  // Which commit stands at (stream, seq); nullopt: that is no longer known.
+  absl::StatusOr<std::optional<StreamHead>> HeadAt(std::uint64_t stream, std::uint64_t seq) {
+    for (const StreamHeads* known : {&streams_.heads, &streams_.adopted}) {
+      const auto found = known->find(stream);
+      if (found != known->end() && found->second.seq == seq) return found->second;
+    }
+    AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> rows,
+                           transaction_.ReadLog(stream, seq - 1, 1, 1));
+    if (rows.empty() || rows.front().seq != seq) return std::nullopt;
+    return log::PeekHead(rows.front().bytes);
+  }
+
   Transaction& transaction_;
+  Streams streams_;
   VersionVector heads_;
   ReadChangesLimit limit_;
   std::uint64_t read_to_ = 0;
@@ -210,17 +227,17 @@ class RangeSums {
 };
 
 /// What the rows stand for; kUnavailable while that is known to nobody.
-absl::StatusOr<VersionVector> ReadVector(Transaction& transaction) {
+absl::StatusOr<Streams> ReadStreams(Transaction& transaction) {
   ReadSet set;
   set.heads = true;
   set.meta = true;
   AIMEM_ASSIGN_OR_RETURN(const ReadResult read, transaction.Read(set));
-  AIMEM_ASSIGN_OR_RETURN(const std::optional<ChangeCursor> installing, InstallingOf(read.meta));
-  if (installing) {
+  AIMEM_ASSIGN_OR_RETURN(Streams streams, StreamsOf(read));
+  if (streams.installing) {
     return absl::UnavailableError(
         "this store is being filled from another member: ask that one, or try again later");
   }
-  return VectorOf(read.heads);
+  return streams;
 }
 
 }  // namespace
@@ -236,15 +253,16 @@ VersionVector VectorOf(std::span<const LogRow> heads) {
 absl::StatusOr<ChangePage> ReadChanges(Transaction& transaction, const ChangeCursor& cursor,
                                        const ReadChangesLimit& limit) {
   AIMEM_RETURN_IF_ERROR(CheckPageLimit(limit));
-  AIMEM_ASSIGN_OR_RETURN(VersionVector heads, ReadVector(transaction));
-  return PageReader(transaction, std::move(heads), limit).Read(cursor);
+  AIMEM_ASSIGN_OR_RETURN(Streams streams, ReadStreams(transaction));
+  return PageReader(transaction, std::move(streams), limit).Read(cursor);
 }
 
 absl::StatusOr<DigestResult> Digest(Transaction& transaction, std::span<const DigestRange> ranges) {
   const DigestRange everything;
   if (ranges.empty()) ranges = {&everything, 1};
   DigestResult result;
-  AIMEM_ASSIGN_OR_RETURN(result.vector, ReadVector(transaction));
+  AIMEM_ASSIGN_OR_RETURN(const Streams streams, ReadStreams(transaction));
+  result.vector = streams.Vector();
   RangeSums sums(ranges);
   AIMEM_RETURN_IF_ERROR(
       recall::ForEachStored(transaction, ScanRequest(), [&](const EntityRow& row) {

@@ -144,6 +144,9 @@ class Checker {
     // States that are being installed came without their commits.
     AIMEM_ASSIGN_OR_RETURN(const std::optional<ChangeCursor> installing, InstallingOf(read.meta));
     if (installing) fold_.reset();
+    // So did the states of streams that were adopted.
+    const auto adopted = read.meta.lower_bound(kMetaHead);
+    if (adopted != read.meta.end() && adopted->first.starts_with(kMetaHead)) fold_.reset();
     for (const LogRow& head : read.heads) {
       ++report_.streams;
       AIMEM_ASSIGN_OR_RETURN(const std::uint64_t last, CheckStream(head.stream));

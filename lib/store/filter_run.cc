@@ -59,13 +59,9 @@ void FilterRun::Begin() {
   }
   if (!finished.ok()) {
     Fail(finished.status());
-  } else if (*finished) {
-    replayed_ = true;
-    WriteResult again;
-    again.operation = job_.operation;
-    again.outcome = WriteOutcome::kCommitted;
-    Finish(Total(Delivered(std::move(again))));
   } else {
+    // Of a request that is here as a whole nothing is selected: its last commit is asked for once
+    // more, in a transaction, which makes sure that it is durable.
     WriteNext();
   }
 }
@@ -81,11 +77,12 @@ absl::StatusOr<bool> FilterRun::FindEarlier(Transaction& transaction) {
     // Another request under this key: executing the next commit finds it and says so.
     if (header.request_hash != job_.request_hash) return false;
     AIMEM_ASSIGN_OR_RETURN(const Answer answer, DecodeAnswer(header.results));
+    if (answer.last) return true;
     for (const ItemResult& item : answer.items) count_ += item.count;
+    for (const LogRow& row : found.operations) JoinInto(rests_on_, {{row.stream, row.seq}});
     if (const std::uint64_t quorum = QuorumOf(found.meta); store_.Undelivered(quorum)) {
       undelivered_ = LocalStore::UndeliveredStatus(quorum);
     }
-    if (answer.last) return true;
     ++commit_;
   }
   return false;
@@ -145,6 +142,7 @@ void FilterRun::Committed(WriteResult result) {
     return;
   }
   for (const ItemResult& item : result.items) count_ += item.count;
+  JoinInto(rests_on_, result.rests_on);
   if (next_ < ids_.size()) {
     WriteNext();
     return;
@@ -170,6 +168,7 @@ WriteResult FilterRun::Total(WriteResult last) const {
   if (count_ > 0) total.effect = deletes ? ItemEffect::kDeleted : ItemEffect::kArchived;
   last.items = {std::move(total)};
   last.replayed = replayed_;
+  last.rests_on = rests_on_;
   return last;
 }
 

@@ -43,6 +43,7 @@ class FilterRun : public std::enable_shared_from_this<FilterRun> {
   std::uint64_t commit_ = 0;  // k of the next commit
   std::int64_t count_ = 0;
   bool replayed_ = false;
+  VersionVector rests_on_;    // of all commits
   absl::Status undelivered_;  // of a commit that is durable here only
 };
 

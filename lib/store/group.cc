@@ -379,21 +379,36 @@ void LocalStore::WriteTaken(Group& taken) {
   }
 }
 
+bool LocalStore::RestsOnWhatItSaw(const Job& job) {
+  if (const auto* apply = std::get_if<ApplyJob>(&job)) return !apply->result.durable.empty();
+  const auto& write = std::get<WriteJob>(job);
+  return write.state == JobState::kReplayed || write.state == JobState::kExecuted;
+}
+
 absl::Status LocalStore::ExecuteGroup(Group& group, Rows& rows, GroupLog& log) {
   do {
     const std::size_t first = group.jobs.size();
     TakeMore(group);
     const std::span<Job> jobs = std::span(group.jobs).subspan(first);
     AIMEM_RETURN_IF_ERROR(Prepare(jobs, rows, log));
-    for (Job& job : jobs) {
-      if (auto* write = std::get_if<WriteJob>(&job)) {
+    for (std::size_t i = first; i < group.jobs.size(); ++i) {
+      if (auto* write = std::get_if<WriteJob>(&group.jobs[i])) {
         AIMEM_RETURN_IF_ERROR(ExecuteWrite(*write, rows, log));
+      } else if (auto& apply = std::get<ApplyJob>(group.jobs[i]); Defer(apply, log.streams)) {
+        PutBack(group, i);
       } else {
-        AIMEM_RETURN_IF_ERROR(ExecuteApply(std::get<ApplyJob>(job), rows, log));
+        AIMEM_RETURN_IF_ERROR(ExecuteApply(apply, rows, log));
       }
     }
   } while (AwaitMore(group));
   log.set.rows = rows.TakeChanged();
+  const bool writes = log.must_commit || !log.set.log.empty();
+  // So does what a member's listener is told of what others wrote.
+  const bool tells = quorum_ > 1 && options_.listener != nullptr && log.streams.State() != told_;
+  if (!writes && (tells || std::any_of(group.jobs.begin(), group.jobs.end(), RestsOnWhatItSaw))) {
+    Settle(random_, log.set);
+    log.must_commit = true;
+  }
   // A store whose history starts or forks says so in the transaction of its first commit.
   if (log.set.log.empty() && !log.must_commit) log.set.meta.clear();
   return absl::OkStatus();
@@ -411,7 +426,9 @@ absl::Status LocalStore::Prepare(std::span<const Job> jobs, Rows& rows, GroupLog
   AIMEM_ASSIGN_OR_RETURN(ReadResult result, rows.Fetch(reads));
   for (const LogRow& row : result.operations) {
     AIMEM_ASSIGN_OR_RETURN(log::CommitHeader header, log::DecodeCommitHeader(row.bytes));
-    log.operations.emplace(row.operation, std::move(header));
+    GroupLog::Known& known = log.operations[row.operation];
+    if (known.places.empty()) known.header = std::move(header);
+    known.places[row.stream] = row.seq;
   }
   if (log.prepared) return absl::OkStatus();
   log.prepared = true;
@@ -437,7 +454,7 @@ bool LocalStore::ReplayIfKnown(WriteJob& job, const GroupLog& log) {
   if (!job.request_hash) return false;
   const auto found = log.operations.find(job.operation);
   if (found == log.operations.end()) return false;
-  const log::CommitHeader& header = found->second;
+  const log::CommitHeader& header = found->second.header;
   if (header.request_hash != job.request_hash) {
     Reject(job, MakeStatus(
                     absl::StatusCode::kAborted,
@@ -459,8 +476,9 @@ bool LocalStore::ReplayIfKnown(WriteJob& job, const GroupLog& log) {
   job.result.stream = header.stream;
   job.result.seq = header.seq;
   job.result.replayed = true;
+  job.result.rests_on = found->second.places;
   // Said by an earlier write of this group: nothing is durable of it yet.
-  job.wrote = log.written.contains(job.operation);
+  job.state = log.written.contains(job.operation) ? JobState::kExecuted : JobState::kReplayed;
   return true;
 }
 
@@ -506,9 +524,13 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
   job.result.outcome = WriteOutcome::kCommitted;
   job.result.items = std::move(items);
   // Nothing to change may be due to an earlier write of this group.
-  job.wrote = true;
-  // Nothing to change: no commit, unless a key has to remember the answer.
-  if (changes.empty() && !job.request_hash) return absl::OkStatus();
+  job.state = JobState::kExecuted;
+  // Nothing to change: no commit, unless a key has to remember the answer. The answer rests on all
+  // that was seen.
+  if (changes.empty() && !job.request_hash) {
+    job.result.rests_on = log.streams.Vector();
+    return absl::OkStatus();
+  }
   log::CommitHeader header;
   header.hlc = hlc;
   header.operation = job.operation;
@@ -519,10 +541,11 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
   AppendCommit(header, std::move(changes), log);
   job.result.stream = log.streams.stream;
   job.result.seq = log.streams.heads[log.streams.stream].seq;
+  job.result.rests_on = {{job.result.stream, job.result.seq}};
   if (job.request_hash) {
     header.stream = job.result.stream;
     header.seq = job.result.seq;
-    log.operations.emplace(job.operation, std::move(header));
+    log.operations[job.operation] = {std::move(header), job.result.rests_on};
     log.written.insert(job.operation);
   }
   return absl::OkStatus();
@@ -560,11 +583,18 @@ absl::Status LocalStore::ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log) 
     AppendCommit(std::move(header), std::move(changes), log);
     return absl::OkStatus();
   };
+  if (FindStreamToForsake(log.streams, job.page) != 0) {
+    job.result.status = absl::UnavailableError(
+        "others hold another history of the stream that this store writes, and it could not go on "
+        "as a new one: retry");
+    return absl::OkStatus();
+  }
   if (log.streams.installing || (job.page.install && log.streams.Vector().empty())) {
     return ExecuteInstall(job, rows, log);
   }
   AIMEM_RETURN_IF_ERROR(ApplyStates(job.page, rows, append, job.result));
   AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows, log.streams.heads, log.set, job.result));
+  if (job.page.adopt) AIMEM_RETURN_IF_ERROR(Adopt(*job.page.adopt, rows, log, job.result));
   job.result.durable = log.streams.Vector();
   return absl::OkStatus();
 }
@@ -584,9 +614,19 @@ absl::Status LocalStore::ExecuteInstall(ApplyJob& job, Rows& rows, GroupLog& log
   }
   AIMEM_RETURN_IF_ERROR(InstallStates(job.page, rows, job.result));
   AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows, log.streams.heads, log.set, job.result));
+  if (job.page.adopt) AIMEM_RETURN_IF_ERROR(Adopt(*job.page.adopt, rows, log, job.result));
   log.installed = log.must_commit = true;
+  // What came of a source that was lost is in the rows as well.
+  ChangeCursor next = std::move(job.page.next);
+  if (log.streams.installing) JoinInto(next.seen, log.streams.installing->seen);
+  const VersionVector held = VectorOf(log.streams.heads);
   log.streams.installing.reset();
-  if (!job.page.end) log.streams.installing = std::move(job.page.next);
+  if (!job.page.end) {
+    log.streams.installing = std::move(next);
+  } else if (!Covers(held, next.seen)) {
+    log.streams.installing = ChangeCursor::After(held);
+    log.streams.installing->seen = std::move(next.seen);
+  }
   SetMeta(log.set, kMetaInstall,
           log.streams.installing ? EncodeCursor(*log.streams.installing) : std::string());
   job.result.durable = log.streams.Vector();

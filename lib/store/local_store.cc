@@ -165,6 +165,7 @@ void LocalStore::Reject(WriteJob& job, absl::Status status) {
   job.result.operation = job.operation;
   job.result.outcome = WriteOutcome::kRejected;
   job.result.status = std::move(status);
+  job.state = JobState::kRefused;
 }
 
 WriteResult LocalStore::Refused(absl::Status status) {
@@ -512,25 +513,43 @@ absl::StatusOr<OperationInfo> LocalStore::GetOperation(OperationId operation, ab
 
 absl::StatusOr<OperationInfo> LocalStore::FindOperation(Transaction& transaction,
                                                         OperationId operation) {
-  AIMEM_ASSIGN_OR_RETURN(const ReadResult found,
-                         transaction.Read({.operations = {operation}, .meta = true}));
-  if (found.operations.empty()) {
+  OperationInfo info;
+  info.operation = operation;
+  info.incomplete = true;
+  for (std::uint64_t k = 0; info.incomplete; ++k) {
+    AIMEM_ASSIGN_OR_RETURN(
+        const ReadResult found,
+        transaction.Read({.operations = {DerivedOperation(operation, k)}, .meta = true}));
+    if (found.operations.empty()) break;
+    AIMEM_ASSIGN_OR_RETURN(const log::CommitHeader header,
+                           log::DecodeCommitHeader(found.operations.front().bytes));
+    AIMEM_ASSIGN_OR_RETURN(Answer answer, DecodeAnswer(header.results));
+    for (const LogRow& row : found.operations) {
+      JoinInto(info.rests_on, {{row.stream, row.seq}});
+    }
+    info.outcome =
+        Undelivered(QuorumOf(found.meta)) ? WriteOutcome::kPending : WriteOutcome::kCommitted;
+    info.stream = header.stream;
+    info.seq = header.seq;
+    info.hlc = header.hlc;
+    info.agent_id = header.agent_id;
+    info.principal = header.principal;
+    info.incomplete = !answer.last;
+    if (k == 0) {
+      info.items = std::move(answer.items);
+      continue;
+    }
+    for (std::size_t i = 0; i < std::min(info.items.size(), answer.items.size()); ++i) {
+      info.items[i].count += answer.items[i].count;
+      if (info.items[i].effect == ItemEffect::kUnchanged) {
+        info.items[i].effect = answer.items[i].effect;
+      }
+    }
+  }
+  if (info.seq == 0) {
     return MakeStatus(absl::StatusCode::kNotFound,
                       absl::StrCat("operation not found: ", operation.ToString()));
   }
-  AIMEM_ASSIGN_OR_RETURN(const log::CommitHeader header,
-                         log::DecodeCommitHeader(found.operations.front().bytes));
-  AIMEM_ASSIGN_OR_RETURN(Answer answer, DecodeAnswer(header.results));
-  OperationInfo info;
-  info.operation = operation;
-  info.outcome =
-      Undelivered(QuorumOf(found.meta)) ? WriteOutcome::kPending : WriteOutcome::kCommitted;
-  info.stream = header.stream;
-  info.seq = header.seq;
-  info.hlc = header.hlc;
-  info.agent_id = header.agent_id;
-  info.principal = header.principal;
-  info.items = std::move(answer.items);
   return info;
 }
 

@@ -75,6 +75,13 @@ class LocalStore final : public MemberStore {
     WriteCallback done;
     std::vector<std::string> ids;
   };
+  /// How far a write has come.
+  enum class JobState : std::uint8_t {
+    kWaiting,   ///< Not executed yet.
+    kRefused,   ///< Its answer stands, whatever becomes of the group.
+    kReplayed,  ///< Executed long ago; its answer waits until what it was read from is durable.
+    kExecuted   ///< Its answer stands or falls with the group.
+  };
   struct WriteJob {
     WriteJob() = default;
     WriteJob(WriteJob&&) = default;
@@ -88,7 +95,7 @@ class LocalStore final : public MemberStore {
     std::vector<Waiter> waiters;         // several: lazy writes that were coalesced
     std::size_t bytes = 0;
     WriteResult result;  // filled while executing
-    bool wrote = false;  // its answer stands or falls with the transaction
+    JobState state = JobState::kWaiting;
   };
   struct ApplyJob {
     ApplyJob() = default;
@@ -99,6 +106,7 @@ class LocalStore final : public MemberStore {
     ApplyCallback done;
     std::size_t bytes = 0;
     ApplyResult result;
+    bool deferred = false;  // it has waited for a stream to be forsaken
   };
   using Job = std::variant<WriteJob, ApplyJob>;
   /// What is done to a stream, in a transaction of its own and before all else that waits.
@@ -124,14 +132,19 @@ class LocalStore final : public MemberStore {
   struct GroupLog {
     Streams streams;
     WriteSet set;
-    std::map<OperationId, log::CommitHeader> operations;  // those asked for and found
-    std::set<OperationId> written;                        // of those, by this group
-    bool installed = false;                               // the group has a page of an install
-    bool prepared = false;                                // `streams` are what the store has
-    bool must_commit = false;  // what is in `set` counts also without commits
+    struct Known {
+      log::CommitHeader header;
+      VersionVector places;  // a commit that was given up stands in another stream as well
+    };
+    std::map<OperationId, Known> operations;  // those asked for and found
+    std::set<OperationId> written;            // of those, by this group
+    bool installed = false;                   // the group has a page of an install
+    bool prepared = false;                    // `streams` are what the store has
+    bool must_commit = false;                 // what is in `set` counts also without commits
 
     [[nodiscard]] bool Empty() const {
-      return set.rows.empty() && set.log.empty() && set.meta.empty();
+      return set.rows.empty() && set.log.empty() && set.meta.empty() && set.log_cuts.empty() &&
+             set.log_tails.empty();
     }
   };
 
@@ -266,6 +279,8 @@ class LocalStore final : public MemberStore {
       ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<std::unique_ptr<Transaction>> BeginGroup() ABSL_LOCKS_EXCLUDED(mutex_);
   /// Take, read, execute and append; what is to be written is in `log.set`.
+  /// True: its answer says what the transaction saw, and says it only if that is durable.
+  static bool RestsOnWhatItSaw(const Job& job);
   absl::Status ExecuteGroup(Group& group, Rows& rows, GroupLog& log)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   absl::Status Prepare(std::span<const Job> jobs, Rows& rows, GroupLog& log)
@@ -293,6 +308,12 @@ class LocalStore final : public MemberStore {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   absl::Status ExecuteYield(std::uint64_t stream, const StreamHead& common, Rows& rows,
                             GroupLog& log);
+  /// Take heads over whose effect has come as states.
+  absl::Status Adopt(const StreamHeads& heads, Rows& rows, GroupLog& log, ApplyResult& result);
+  /// Let what the log holds of a stream of our own go, for heads that are adopted.
+  absl::Status GiveUpHeld(std::uint64_t stream, Rows& rows, GroupLog& log);
+  /// True: `page` waits until a stream has been forsaken, in a transaction of its own.
+  bool Defer(ApplyJob& job, const Streams& streams) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Append commits of another stream to the own one, with all that they say.
   absl::Status AppendAgain(std::vector<log::Commit> commits, Rows& rows, GroupLog& log);
   /// Take the jobs from `first` on out of the group again: they wait for what is done to a stream.
@@ -315,6 +336,11 @@ class LocalStore final : public MemberStore {
   // -- How a group ended (outcome.cc) -------------------------------------------------------------
   void AnswerGroup(std::vector<Job>& group, const absl::Status& failure)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
+  /// Replays whose group failed stand for themselves: true if they are durable.
+  bool SettleReplays(const std::vector<Job>& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
+  /// Commit something, so that what `transaction` saw is durable.
+  absl::Status CommitSettled(Transaction& transaction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
+  static void AnswerUnsettled(WriteJob& job, const absl::Status& failure);
   void AnswerJob(Job& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   /// The disk did not say whether the job's transaction is there, and cannot be asked now.
   void AnswerUnknown(Job& job, const absl::Status& failure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);

@@ -11,7 +11,7 @@
 namespace aimem::store {
 namespace {
 
-constexpr char kCursorVersion = 1;
+constexpr char kCursorVersion = 2;  // 1: without `seen`
 constexpr char kScanning = 1;
 constexpr char kHasAfter = 2;
 
@@ -31,11 +31,27 @@ struct CursorReader {
     return bytes;
   }
   std::uint64_t U64() { return model::DecodeU64(Bytes(8)).value_or(0); }
+  VersionVector Vector() {
+    VersionVector vector;
+    for (std::uint64_t left = U64(); left > 0 && sound; --left) {
+      const std::uint64_t stream = U64();
+      vector[stream] = U64();
+    }
+    return vector;
+  }
   char Byte() {
     const std::string_view byte = Bytes(1);
     return byte.empty() ? '\0' : byte[0];
   }
 };
+
+void AppendVector(const VersionVector& vector, std::string& bytes) {
+  bytes += model::EncodeU64(vector.size());
+  for (const auto& [stream, seq] : vector) {
+    bytes += model::EncodeU64(stream);
+    bytes += model::EncodeU64(seq);
+  }
+}
 
 }  // namespace
 
@@ -57,11 +73,8 @@ std::string EncodeCursor(const ChangeCursor& cursor) {
   std::string bytes(1, kCursorVersion);
   bytes += static_cast<char>((cursor.scanning ? kScanning : 0) | (cursor.after ? kHasAfter : 0));
   bytes += model::EncodeU64(static_cast<std::uint64_t>(absl::ToUnixMillis(cursor.log_from)));
-  bytes += model::EncodeU64(cursor.vector.size());
-  for (const auto& [stream, seq] : cursor.vector) {
-    bytes += model::EncodeU64(stream);
-    bytes += model::EncodeU64(seq);
-  }
+  AppendVector(cursor.vector, bytes);
+  AppendVector(cursor.seen, bytes);
   if (cursor.after) {
     bytes += static_cast<char>(cursor.after->kind);
     bytes += cursor.after->key;
@@ -81,16 +94,14 @@ absl::StatusOr<std::optional<ChangeCursor>> InstallingOf(const Meta& meta) {
   if (log_from_ms != absl::ToUnixMillis(absl::InfiniteFuture())) {
     cursor.log_from = absl::FromUnixMillis(log_from_ms);
   }
-  for (std::uint64_t left = reader.U64(); left > 0 && reader.sound; --left) {
-    const std::uint64_t stream = reader.U64();
-    cursor.vector[stream] = reader.U64();
-  }
+  cursor.vector = reader.Vector();
+  if (version > 1) cursor.seen = reader.Vector();
   if ((flags & kHasAfter) != 0) {
     const auto kind = static_cast<Kind>(static_cast<std::uint8_t>(reader.Byte()));
     cursor.after = EntityKey{kind, std::string(reader.rest)};
     reader.rest = {};
   }
-  if (version != kCursorVersion || !reader.sound || !reader.rest.empty()) {
+  if (version < 1 || version > kCursorVersion || !reader.sound || !reader.rest.empty()) {
     return absl::DataLossError(
         "meta 'install' does not decode: where the filling of this store stopped is lost; remove "
         "the store and fill it again");

@@ -25,6 +25,9 @@ inline constexpr char kMetaQuorum[] = "quorum";  ///< 8 bytes: W of the federati
 inline constexpr char kMetaInstall[] = "install";
 inline constexpr char kMetaLogMarks[] = "log_marks";  ///< How old the log is (retention.h).
 
+/// Random bytes, written anew by a transaction that has nothing to write and whose answers rest on
+/// what it saw: once that is durable, so is what it saw.
+inline constexpr char kMetaSettled[] = "settled";
 /// "head/" and 16 hexadecimal digits: the last commit of a stream whose commits are not all here,
 /// as it was adopted: seq, hlc, hash. Counts while the log has no later one.
 inline constexpr char kMetaHead[] = "head/";

@@ -1,4 +1,5 @@
 // How a group ended: who is told, who is answered, and what to do when the disk did not say.
+#include <algorithm>
 #include <memory>
 #include <set>
 #include <utility>
@@ -20,17 +21,61 @@ constexpr absl::Duration kBlindLookInterval = absl::Milliseconds(200);
 // -- Answers --------------------------------------------------------------------------------------
 
 void LocalStore::AnswerGroup(std::vector<Job>& group, const absl::Status& failure) {
+  const bool settled = failure.ok() || SettleReplays(group);
   for (Job& job : group) {
     if (!failure.ok()) {
       if (auto* apply = std::get_if<ApplyJob>(&job)) {
         apply->result = ApplyResult{};
         apply->result.status = failure;
-      } else if (auto& write = std::get<WriteJob>(job); write.wrote || write.result.status.ok()) {
+      } else if (auto& write = std::get<WriteJob>(job); write.state == JobState::kReplayed) {
+        if (!settled) AnswerUnsettled(write, failure);
+      } else if (write.state != JobState::kRefused) {
         Reject(write, failure);
       }
     }
     AnswerJob(job);
   }
+}
+
+bool LocalStore::SettleReplays(const std::vector<Job>& group) {
+  ReadSet reads;
+  for (const Job& job : group) {
+    const auto* write = std::get_if<WriteJob>(&job);
+    if (write != nullptr && write->state == JobState::kReplayed) {
+      reads.operations.push_back(write->operation);
+    }
+  }
+  if (reads.operations.empty()) return true;
+  const absl::StatusOr<std::unique_ptr<Transaction>> begun = backend_->BeginWrite();
+  if (!begun.ok()) return false;
+  const absl::StatusOr<ReadResult> found = (*begun)->Read(reads);
+  if (!found.ok()) return false;
+  std::set<OperationId> here;
+  for (const LogRow& row : found->operations) here.insert(row.operation);
+  const bool all =
+      std::all_of(reads.operations.begin(), reads.operations.end(),
+                  [&](const OperationId& operation) { return here.contains(operation); });
+  return all && CommitSettled(**begun).ok();
+}
+
+absl::Status LocalStore::CommitSettled(Transaction& transaction) {
+  WriteSet settle;
+  Settle(random_, settle);
+  AIMEM_RETURN_IF_ERROR(transaction.Put(settle));
+  const CommitResult committed = transaction.Commit();
+  if (committed.outcome == CommitOutcome::kUnknown) Fence(committed.status);
+  return committed.status;
+}
+
+void LocalStore::AnswerUnsettled(WriteJob& job, const absl::Status& failure) {
+  // It was executed, so it is no refusal; whether that lasts was not to be learnt.
+  job.result.items.clear();
+  job.result.outcome = WriteOutcome::kUnknown;
+  job.result.status = absl::DeadlineExceededError(
+      absl::StrCat("this request was executed before, and whether that is durable could not be "
+                   "made sure (",
+                   failure.message(), "): ask for operation ", job.operation.ToString(),
+                   ", or repeat the request"));
 }
 
 void LocalStore::AnswerJob(Job& job) {
@@ -106,7 +151,13 @@ absl::Status LocalStore::LookAtHeads() {
   }
   AIMEM_ASSIGN_OR_RETURN(const Streams streams, StreamsOf(found));
   AIMEM_RETURN_IF_ERROR(CheckWhose(streams));
-  Tell(streams.State(), {});
+  StoreState state = streams.State();
+  // What others of the federation are told has to be durable, whoever wrote it.
+  if (QuorumOf(found.meta) > 1 && state != told_) {
+    AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> write, backend_->BeginWrite());
+    AIMEM_RETURN_IF_ERROR(CommitSettled(*write));
+  }
+  Tell(std::move(state), {});
   return absl::OkStatus();
 }
 
@@ -131,7 +182,7 @@ void LocalStore::AnswerUnknown(Job& job, const absl::Status& failure) {
     apply->result = ApplyResult{};
     apply->result.status = Annotate(absl::UnavailableError(failure.message()),
                                     "outcome unknown, apply the page again");
-  } else if (auto& write = std::get<WriteJob>(job); write.wrote) {
+  } else if (auto& write = std::get<WriteJob>(job); write.state != JobState::kRefused) {
     write.result.outcome = WriteOutcome::kUnknown;
     write.result.items.clear();
     write.result.status = absl::DeadlineExceededError(
@@ -153,6 +204,12 @@ absl::Status LocalStore::LookUp(std::vector<Job>& group, GroupLog& log) {
   reads.heads = true;
   reads.meta = true;
   for (const LogRow& row : log.set.log) reads.operations.push_back(row.operation);
+  for (const Job& job : group) {
+    const auto* write = std::get_if<WriteJob>(&job);
+    if (write != nullptr && write->state == JobState::kReplayed) {
+      reads.operations.push_back(write->operation);
+    }
+  }
   AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction->Read(reads));
   AIMEM_ASSIGN_OR_RETURN(log.streams, StreamsOf(found));
   AIMEM_RETURN_IF_ERROR(CheckWhose(log.streams));
@@ -177,11 +234,18 @@ absl::Status LocalStore::LookUp(std::vector<Job>& group, GroupLog& log) {
                                                  "the disk failed while filling the store: go on "
                                                  "from StoreInfo::installing")
                                            : lost;
-    } else if (auto& write = std::get<WriteJob>(job); write.wrote) {
-      if (!durable) Reject(write, lost);
+    } else if (auto& write = std::get<WriteJob>(job); write.state == JobState::kReplayed) {
+      const bool here =
+          std::any_of(found.operations.begin(), found.operations.end(),
+                      [&](const LogRow& row) { return row.operation == write.operation; });
+      if (!here) Reject(write, lost);
+    } else if (write.state == JobState::kExecuted) {
+      if (!durable || !Covers(vector, write.result.rests_on)) Reject(write, lost);
     }
   }
-  return absl::OkStatus();
+  // What is seen need not be durable, on a server that waits for its standbys: a commit is, and
+  // what it came after.
+  return CommitSettled(*transaction);
 }
 
 absl::Status LocalStore::Recover() {

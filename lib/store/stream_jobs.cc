@@ -68,6 +68,16 @@ void LocalStore::PutBack(Group& group, std::size_t first) {
   }
 }
 
+bool LocalStore::Defer(ApplyJob& job, const Streams& streams) {
+  const std::uint64_t stream = FindStreamToForsake(streams, job.page);
+  if (stream == 0 || job.deferred) return false;
+  job.deferred = true;
+  MutexLock lock(mutex_);
+  // Whoever has the turn takes it next, also while the store closes.
+  stream_jobs_.push_front({stream, std::nullopt, [](const absl::StatusOr<StoreState>&) {}});
+  return true;
+}
+
 // -- Whose data it is -----------------------------------------------------------------------------
 
 absl::Status LocalStore::CheckWhose(const Streams& streams) {
@@ -188,6 +198,46 @@ absl::Status LocalStore::ExecuteYield(std::uint64_t stream, const StreamHead& co
   if (!kept.empty() && kept.front().seq == common.seq) return absl::OkStatus();
   SetHead(stream, common, log.set);
   return absl::OkStatus();
+}
+
+absl::Status LocalStore::Adopt(const StreamHeads& heads, Rows& rows, GroupLog& log,
+                               ApplyResult& result) {
+  for (const auto& [stream, head] : heads) {
+    const StreamHead ours = log.streams.heads[stream];
+    if (head.seq <= ours.seq) {
+      if (ours.seq == 0) log.streams.heads.erase(stream);
+      if (head.seq < ours.seq || head.hash == ours.hash) continue;
+      result.refusals.push_back(
+          {stream,
+           head.seq,
+           {},
+           absl::DataLossError(
+               absl::StrFormat("forked stream %016x: two commits with seq %d", stream, head.seq))});
+      continue;
+    }
+    if (log.streams.Ours(stream)) {
+      AIMEM_RETURN_IF_ERROR(GiveUpHeld(stream, rows, log));
+    } else if (ours.seq > 0) {
+      log.set.log_cuts.emplace_back(stream, ours.seq + 1);
+    }
+    log.streams.heads[stream] = log.streams.adopted[stream] = head;
+    rows.Saw({head.hlc, stream});
+    SetHead(stream, head, log.set);
+    log.must_commit = true;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LocalStore::GiveUpHeld(std::uint64_t stream, Rows& rows, GroupLog& log) {
+  if (stream == log.streams.stream) {
+    return absl::UnavailableError("this store has to go on as a new stream first: retry");
+  }
+  AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> first,
+                         rows.transaction().ReadLog(stream, 0, 1, 1));
+  if (first.empty()) return absl::OkStatus();
+  AIMEM_ASSIGN_OR_RETURN(const log::CommitHeader header,
+                         log::DecodeCommitHeader(first.front().bytes));
+  return ExecuteYield(stream, {header.seq - 1, 0, header.prev_hash}, rows, log);
 }
 
 absl::Status LocalStore::AppendAgain(std::vector<log::Commit> commits, Rows& rows, GroupLog& log) {

@@ -29,7 +29,7 @@ std::optional<StreamHead> DecodeHead(std::string_view bytes) {
 }
 
 /// Join the heads that were adopted into those of the log.
-absl::Status AddAdopted(const Meta& meta, StreamHeads& heads) {
+absl::Status AddAdopted(const Meta& meta, StreamHeads& heads, StreamHeads& adopted) {
   constexpr std::string_view kPrefix = kMetaHead;
   for (auto it = meta.lower_bound(kMetaHead); it != meta.end(); ++it) {
     if (!it->first.starts_with(kPrefix)) break;
@@ -40,6 +40,7 @@ absl::Status AddAdopted(const Meta& meta, StreamHeads& heads) {
       return absl::DataLossError(
           absl::StrCat("meta '", it->first, "' does not decode: run doctor"));
     }
+    adopted[stream] = *head;
     if (head->seq > heads[stream].seq) heads[stream] = *head;
   }
   return absl::OkStatus();
@@ -127,13 +128,48 @@ absl::StatusOr<Streams> StreamsOf(const ReadResult& read) {
     }
     streams.heads[row.stream] = *head;
   }
-  AIMEM_RETURN_IF_ERROR(AddAdopted(read.meta, streams.heads));
+  AIMEM_RETURN_IF_ERROR(AddAdopted(read.meta, streams.heads, streams.adopted));
   return streams;
 }
 
 void SetMeta(WriteSet& set, std::string_view key, std::string value) {
   std::erase_if(set.meta, [&](const auto& entry) { return entry.first == key; });
   set.meta.emplace_back(std::string(key), std::move(value));
+}
+
+void Settle(Random& random, WriteSet& set) {
+  // The same bytes again would be no change to some engines.
+  std::array<std::uint8_t, 8> bytes{};
+  random.Fill(bytes);
+  SetMeta(set, kMetaSettled, std::string(bytes.begin(), bytes.end()));
+}
+
+std::uint64_t FindStreamToForsake(const Streams& streams, const CheckedPage& page) {
+  const auto known_further = [&](std::uint64_t stream, std::uint64_t seq, const Hash256& hash) {
+    const bool lost =
+        std::any_of(streams.former.begin(), streams.former.end(),
+                    [&](const FormerStream& one) { return one.stream == stream && one.lost; });
+    if (lost || !streams.Ours(stream)) return false;
+    const auto found = streams.heads.find(stream);
+    const StreamHead ours = found == streams.heads.end() ? StreamHead() : found->second;
+    return seq > ours.seq || (seq == ours.seq && seq > 0 && hash != ours.hash);
+  };
+  for (const CheckedPage::CommitBytes& item : page.commits) {
+    const log::CommitHeader& header = item.commit.header;
+    if (known_further(header.stream, header.seq, header.content_hash)) return header.stream;
+  }
+  if (!page.adopt) return 0;
+  for (const auto& [stream, head] : *page.adopt) {
+    if (known_further(stream, head.seq, head.hash)) return stream;
+  }
+  return 0;
+}
+
+void JoinInto(VersionVector& vector, const VersionVector& other) {
+  for (const auto& [stream, seq] : other) {
+    std::uint64_t& known = vector[stream];
+    known = std::max(known, seq);
+  }
 }
 
 void SetHead(std::uint64_t stream, const StreamHead& head, WriteSet& set) {

@@ -16,6 +16,7 @@
 #include "aimem/changes.h"
 #include "aimem/environment.h"
 #include "aimem/types.h"
+#include "lib/store/apply.h"
 #include "lib/store/meta.h"
 
 namespace aimem::store {
@@ -35,6 +36,7 @@ struct Streams {
   std::uint64_t stream = 0;          ///< The one that is written; 0: none yet.
   std::vector<FormerStream> former;  ///< Oldest first.
   StreamHeads heads;                 ///< The last commit of each, also while the store is filled.
+  StreamHeads adopted;               ///< Those that were adopted without their commits.
   std::optional<ChangeCursor> installing;  ///< The store is being filled, and this is where.
 
   /// What others are told: nothing is held until all of it is here.
@@ -49,6 +51,16 @@ absl::StatusOr<Streams> StreamsOf(const ReadResult& read);
 
 /// Write `value` under `key`, whatever `set` had for it.
 void SetMeta(WriteSet& set, std::string_view key, std::string value);
+
+/// Make sure that a transaction with `set` writes something.
+void Settle(Random& random, WriteSet& set);
+
+/// A stream that this store writes or wrote, and has not lost, of which `page` names
+/// more than it holds, or something else; 0: none.
+std::uint64_t FindStreamToForsake(const Streams& streams, const CheckedPage& page);
+
+/// Join `other` into `vector`.
+void JoinInto(VersionVector& vector, const VersionVector& other);
 
 /// Keep `head` as the last commit of `stream`, which the log does not hold.
 void SetHead(std::uint64_t stream, const StreamHead& head, WriteSet& set);

@@ -191,6 +191,7 @@ void Put(const ChangeCursor& cursor, v1::ChangeCursor& out) {
   if (cursor.log_from != absl::InfiniteFuture()) {
     out.set_log_from_ms(absl::ToUnixMillis(cursor.log_from));
   }
+  Put(cursor.seen, *out.mutable_seen());
 }
 
 absl::StatusOr<ChangeCursor> Take(v1::ChangeCursor& in) {
@@ -201,6 +202,7 @@ absl::StatusOr<ChangeCursor> Take(v1::ChangeCursor& in) {
     AIMEM_ASSIGN_OR_RETURN(cursor.after, Take(*in.mutable_after()));
   }
   if (in.has_log_from_ms()) cursor.log_from = absl::FromUnixMillis(in.log_from_ms());
+  AIMEM_ASSIGN_OR_RETURN(cursor.seen, Take("cursor.seen", in.seen()));
   return cursor;
 }
 
@@ -380,7 +382,13 @@ absl::StatusOr<ChangePage> DecodeChangePage(const grpc::ByteBuffer& buffer) {
   page.commits.reserve(static_cast<std::size_t>(in.commits_size()));
   for (std::string& commit : *in.mutable_commits()) page.commits.push_back(std::move(commit));
   if (in.has_adopt()) {
-    AIMEM_ASSIGN_OR_RETURN(page.adopt, Take("adopt", in.adopt().positions()));
+    AIMEM_ASSIGN_OR_RETURN(page.adopt, TakeHeads("adopt", in.adopt().positions()));
+    for (const auto& [stream, head] : *page.adopt) {
+      if (head.hash == Hash256{}) {
+        return absl::InvalidArgumentError(
+            absl::StrFormat("adopt names no hash for stream %016x", stream));
+      }
+    }
   }
   AIMEM_ASSIGN_OR_RETURN(page.next, Take(*in.mutable_next()));
   page.end = in.end();

@@ -208,6 +208,55 @@ TEST(Install, StartsAgainWhereItIsTold) {
   ExpectEqualStores(*source.store, **copy);
 }
 
+TEST(Install, SourceThatIsLostInTheMiddleLeavesNoHole) {
+  for (std::size_t lost_after = 1; lost_after < 12; ++lost_after) {
+    SCOPED_TRACE(lost_after);
+    Source first;
+    auto other_disk = std::make_shared<EphemeralDisk>();
+    auto second = OpenEphemeralStore(other_disk);
+    ChangeCursor all = ChangeCursor::After({});
+    ASSERT_TRUE((*second)->Apply(*first.store->ReadChanges(all)).status.ok());
+    // The second lacks what the first takes now, and some of that is in the pages.
+    const std::string late = Source::Put(*first.store, "a late one");
+    Source::Put(*first.store, "another");
+    auto copy = OpenEphemeralStore();
+    bool end = false;
+    for (std::size_t page = 0; page < lost_after && !end; ++page) {
+      auto next = NextPage(first, **copy, 2);
+      ASSERT_TRUE(next.ok()) << next.status();
+      end = next->end;
+      ASSERT_TRUE((*copy)->Apply(*std::move(next)).status.ok());
+    }
+    if (end) break;
+    // From the second, anew as a member does whose cursor the other one refuses, to its end.
+    std::optional<ChangeCursor> cursor;
+    for (end = false; !end;) {
+      auto page = (*second)->ReadChanges(cursor.value_or(ChangeCursor::Everything()), {.items = 3});
+      ASSERT_TRUE(page.ok()) << page.status();
+      page->install = true;
+      end = page->end;
+      cursor = page->next;
+      ASSERT_TRUE((*copy)->Apply(*std::move(page)).status.ok());
+    }
+    // Not full as long as nobody has the rest.
+    const auto info = (*copy)->Info();
+    ASSERT_TRUE(info->installing.has_value());
+    EXPECT_TRUE(info->vector.empty());
+    EXPECT_EQ((*copy)->Write(OnePut("early")).outcome, WriteOutcome::kRejected);
+    ASSERT_TRUE(
+        (*second)
+            ->Apply(*first.store->ReadChanges(ChangeCursor::After((*second)->Info()->vector)))
+            .status.ok());
+    auto rest = (*second)->ReadChanges(*info->installing);
+    ASSERT_TRUE(rest.ok()) << rest.status();
+    rest->install = true;
+    ASSERT_TRUE(rest->end);
+    ASSERT_TRUE((*copy)->Apply(*std::move(rest)).status.ok());
+    ExpectEqualStores(**second, **copy);
+    EXPECT_TRUE((*copy)->Get(late).ok());
+  }
+}
+
 TEST(Install, PageThatLeavesAGapIsNotTaken) {
   Source source;
   auto copy = OpenEphemeralStore();

@@ -52,7 +52,7 @@ class FakeService final : public Service {
     page.states.push_back({{static_cast<Kind>(200), std::string("k\0\xff", 3)}, "state"});
     page.next = ChangeCursor::After({{1, index + 1}});
     page.end = index + 1 == pages_;
-    if (page.end) page.adopt = VersionVector{{1, pages_}};
+    if (page.end) page.adopt = StreamHeads{{1, {.seq = pages_, .hlc = 7, .hash = {1, 2}}}};
     ++fetched_;
     return page;
   }

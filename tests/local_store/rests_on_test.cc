@@ -1,0 +1,227 @@
+// What an answer rests on: the commits that it speaks of, durable before it is given.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "aimem/backends/ephemeral.h"
+#include "aimem/store.h"
+#include "tests/local_store/manual_executor.h"
+
+namespace aimem {
+namespace {
+
+WriteBatch OnePut(const std::string& title) {
+  return {{PutMemory{.title = title, .content = "content"}}};
+}
+
+/// What the next commits are to do.
+struct Behaviour {
+  int commits = 0;
+  std::optional<CommitOutcome> outcome;
+  bool done = true;                       // of an outcome that is hidden: it was done
+  std::function<absl::Status()> on_read;  // a read in a write transaction
+};
+
+class Obedient final : public Transaction {
+ public:
+  Obedient(std::unique_ptr<Transaction> inner, Behaviour& behaviour)
+      : inner_(std::move(inner)), behaviour_(behaviour) {}
+  absl::StatusOr<ReadResult> Read(const ReadSet& set) override {
+    if (behaviour_.on_read) {
+      if (absl::Status status = behaviour_.on_read(); !status.ok()) return status;
+    }
+    return inner_->Read(set);
+  }
+  absl::StatusOr<std::vector<EntityRow>> Scan(const ScanRequest& request) override {
+    return inner_->Scan(request);
+  }
+  absl::StatusOr<std::vector<LogRow>> ReadLog(std::uint64_t stream, std::uint64_t after,
+                                              std::size_t max_rows,
+                                              std::size_t max_bytes) override {
+    return inner_->ReadLog(stream, after, max_rows, max_bytes);
+  }
+  absl::Status Put(const WriteSet& set) override { return inner_->Put(set); }
+  CommitResult Commit() override {
+    ++behaviour_.commits;
+    const std::optional<CommitOutcome> outcome = std::exchange(behaviour_.outcome, std::nullopt);
+    if (!outcome) return inner_->Commit();
+    if (*outcome == CommitOutcome::kUnknown && behaviour_.done) inner_->Commit();
+    inner_.reset();
+    return {*outcome, absl::UnavailableError("the disk says nothing")};
+  }
+
+ private:
+  std::unique_ptr<Transaction> inner_;
+  Behaviour& behaviour_;
+};
+
+class ObedientBackend final : public Backend {
+ public:
+  ObedientBackend(std::shared_ptr<EphemeralDisk> disk, Behaviour& behaviour)
+      : inner_(OpenEphemeralBackend(std::move(disk))), behaviour_(behaviour) {}
+  absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override { return inner_->BeginRead(); }
+  absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override {
+    auto begun = inner_->BeginWrite();
+    if (!begun.ok()) return begun.status();
+    return std::make_unique<Obedient>(*std::move(begun), behaviour_);
+  }
+  absl::Status Recover() override { return inner_->Recover(); }
+  absl::StatusOr<std::vector<std::string>> Verify() override { return inner_->Verify(); }
+  absl::Status Maintain(bool idle) override { return inner_->Maintain(idle); }
+  absl::Status CheckDurable() override { return absl::OkStatus(); }
+  absl::StatusOr<std::string> PhysicalIdentity() override { return inner_->PhysicalIdentity(); }
+  absl::StatusOr<std::int64_t> SizeBytes() override { return inner_->SizeBytes(); }
+  std::string Url() const override { return inner_->Url(); }
+  absl::Status Close() override { return inner_->Close(); }
+
+ private:
+  const std::unique_ptr<Backend> inner_;
+  Behaviour& behaviour_;
+};
+
+class RestsOn : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto store = OpenLocalStore(std::make_unique<ObedientBackend>(disk_, behaviour_),
+                                {.environment = {.executor = &executor_}});
+    ASSERT_TRUE(store.ok()) << store.status();
+    store_ = *std::move(store);
+  }
+  void TearDown() override { EXPECT_TRUE(store_->Close().ok()); }
+
+  void Start(WriteBatch batch, const std::string& key, WriteResult& answer) {
+    WriteOptions options;
+    options.request_id = key;
+    store_->WriteAsync(std::move(batch), options,
+                       [&answer](WriteResult result) { answer = std::move(result); });
+  }
+  WriteResult Write(WriteBatch batch, const std::string& key = "") {
+    WriteResult answer;
+    Start(std::move(batch), key, answer);
+    executor_.RunAll();
+    return answer;
+  }
+  VersionVector Vector() { return store_->Info()->vector; }
+
+  Behaviour behaviour_;
+  ManualExecutor executor_;
+  std::shared_ptr<EphemeralDisk> disk_ = std::make_shared<EphemeralDisk>();
+  std::unique_ptr<Store> store_;
+};
+
+TEST_F(RestsOn, WhatItWroteWhatWasWrittenOrAllThatItSaw) {
+  const WriteResult written = Write(OnePut("a"), "once");
+  EXPECT_EQ(written.rests_on, (VersionVector{{written.stream, written.seq}}));
+  Write(OnePut("b"));
+  const WriteResult replayed = Write(OnePut("a"), "once");
+  EXPECT_TRUE(replayed.replayed);
+  EXPECT_EQ(replayed.rests_on, written.rests_on);
+  const WriteResult nothing = Write({{TouchMemory{.id = "none"}}});
+  EXPECT_EQ(nothing.outcome, WriteOutcome::kCommitted);
+  EXPECT_EQ(nothing.seq, 0u);
+  EXPECT_EQ(nothing.rests_on, Vector());
+  EXPECT_TRUE(Write({{DeleteMemory{.id = "none"}}}).rests_on.empty());
+}
+
+TEST_F(RestsOn, NothingIsAnsweredOfWhatIsOnlySeen) {
+  Write(OnePut("a"), "once");
+  // Each commits something of its own; a refusal says nothing that could be lost.
+  for (const bool replay : {true, false}) {
+    const int before = behaviour_.commits;
+    const auto write = [&] {
+      return replay ? Write(OnePut("a"), "once") : Write({{TouchMemory{.id = "none"}}});
+    };
+    EXPECT_EQ(write().outcome, WriteOutcome::kCommitted);
+    EXPECT_EQ(behaviour_.commits, before + 1);
+    behaviour_.outcome = CommitOutcome::kNotDone;
+    const WriteResult failed = write();
+    // What was executed before is settled on its own; what did nothing is refused.
+    EXPECT_EQ(failed.outcome, replay ? WriteOutcome::kCommitted : WriteOutcome::kRejected);
+  }
+  const int before = behaviour_.commits;
+  EXPECT_EQ(Write({{DeleteMemory{.id = "none"}}}).outcome, WriteOutcome::kRejected);
+  EXPECT_EQ(behaviour_.commits, before);
+}
+
+TEST_F(RestsOn, LookUpAfterAnUnknownCommitCommitsSomethingItself) {
+  Write(OnePut("a"));
+  for (const bool done : {true, false}) {
+    SCOPED_TRACE(done);
+    behaviour_.outcome = CommitOutcome::kUnknown;
+    behaviour_.done = done;
+    const int before = behaviour_.commits;
+    const WriteResult result = Write(OnePut(absl::StrCat("b", done)));
+    EXPECT_EQ(result.outcome, done ? WriteOutcome::kCommitted : WriteOutcome::kRejected);
+    EXPECT_EQ(behaviour_.commits, before + 2);
+    EXPECT_TRUE(store_->Info()->fenced.empty());
+  }
+}
+
+TEST_F(RestsOn, ReplayKeepsItsAnswerWhenAnotherJobOfItsGroupFails) {
+  const WriteResult written = Write(OnePut("a"), "once");
+  WriteResult replayed;
+  WriteResult other;
+  Start(OnePut("a"), "once", replayed);
+  Start(OnePut("new"), "", other);
+  behaviour_.outcome = CommitOutcome::kNotDone;
+  executor_.RunAll();
+  EXPECT_EQ(other.outcome, WriteOutcome::kRejected);
+  EXPECT_EQ(replayed.outcome, WriteOutcome::kCommitted) << replayed.status;
+  EXPECT_TRUE(replayed.replayed);
+  EXPECT_EQ(replayed.items, written.items);
+  EXPECT_EQ(replayed.rests_on, written.rests_on);
+}
+
+TEST_F(RestsOn, ChangeByFilterRestsOnAllItsCommitsAndIsFoundWithItsTotal) {
+  constexpr int kRows = 2'500;
+  for (int begin = 0; begin < kRows; begin += 500) {
+    WriteBatch batch;
+    for (int i = begin; i < begin + 500; ++i) {
+      batch.items.emplace_back(PutMemory{.title = absl::StrCat("t", i), .content = "content"});
+    }
+    ASSERT_EQ(Write(std::move(batch)).outcome, WriteOutcome::kCommitted);
+  }
+  const VersionVector before = Vector();
+  // The second of its three commits fails: the process might as well have died.
+  int commits = 0;
+  behaviour_.on_read = [&, begun = behaviour_.commits] {
+    commits = behaviour_.commits - begun;
+    return commits < 1 ? absl::OkStatus() : absl::UnavailableError("the disk is gone");
+  };
+  WriteResult forgotten;
+  const auto forget = [&] {
+    Start({{ForgetMemories{.namespace_ = "global"}}}, "forget", forgotten);
+    forgotten.operation = {};
+    for (int i = 0; i < 10'000 && forgotten.operation == OperationId(); ++i) executor_.RunAll();
+  };
+  forget();
+  EXPECT_EQ(forgotten.outcome, WriteOutcome::kRejected) << forgotten.status;
+  behaviour_.on_read = nullptr;
+  const auto half = store_->GetOperation(forgotten.operation, absl::ZeroDuration());
+  ASSERT_TRUE(half.ok()) << half.status();
+  EXPECT_TRUE(half->incomplete);
+  EXPECT_EQ(half->items.at(0).count, 1'000);
+  forget();
+  ASSERT_EQ(forgotten.outcome, WriteOutcome::kCommitted) << forgotten.status;
+  EXPECT_EQ(forgotten.items.at(0).count, kRows);
+  const std::uint64_t stream = before.begin()->first;
+  EXPECT_EQ(forgotten.rests_on, (VersionVector{{stream, before.at(stream) + 3}}));
+  const auto whole = store_->GetOperation(forgotten.operation, absl::ZeroDuration());
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  EXPECT_FALSE(whole->incomplete);
+  EXPECT_EQ(whole->items.at(0).count, kRows);
+  EXPECT_EQ(whole->rests_on, forgotten.rests_on);
+  forget();
+  EXPECT_TRUE(forgotten.replayed);
+  EXPECT_EQ(forgotten.items.at(0).count, kRows);
+  EXPECT_EQ(forgotten.rests_on, whole->rests_on);
+}
+
+}  // namespace
+}  // namespace aimem

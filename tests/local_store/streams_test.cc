@@ -1,0 +1,298 @@
+// A stream's life: a store whose data went back goes on as a new stream, and loses nothing.
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "aimem/backends/ephemeral.h"
+#include "aimem/store.h"
+#include "lib/log/commit.h"
+#include "lib/store/hooks.h"
+#include "tests/local_store/manual_executor.h"
+
+namespace aimem {
+namespace {
+
+WriteBatch OnePut(const std::string& title, const std::string& content = "content") {
+  return {{PutMemory{.title = title, .content = content, .tier = Tier::kLong}}};
+}
+
+/// An ephemeral backend that lies where a test says.
+class Placed final : public Backend {
+ public:
+  Placed(std::shared_ptr<EphemeralDisk> disk, std::shared_ptr<std::string> place)
+      : inner_(OpenEphemeralBackend(std::move(disk))), place_(std::move(place)) {}
+  absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override { return inner_->BeginRead(); }
+  absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override {
+    return inner_->BeginWrite();
+  }
+  absl::Status Recover() override { return inner_->Recover(); }
+  absl::StatusOr<std::vector<std::string>> Verify() override { return inner_->Verify(); }
+  absl::Status Maintain(bool idle) override { return inner_->Maintain(idle); }
+  absl::Status CheckDurable() override { return absl::OkStatus(); }
+  absl::StatusOr<std::string> PhysicalIdentity() override { return *place_; }
+  absl::StatusOr<std::int64_t> SizeBytes() override { return inner_->SizeBytes(); }
+  std::string Url() const override { return inner_->Url(); }
+  absl::Status Close() override { return inner_->Close(); }
+
+ private:
+  const std::unique_ptr<Backend> inner_;
+  const std::shared_ptr<std::string> place_;
+};
+
+/// A store on a disk that can be put back, run by hand.
+class Streams : public ::testing::Test {
+ protected:
+  void SetUp() override { Open(); }
+  void TearDown() override { Close(); }
+
+  void Open() {
+    auto store = store::OpenMemberStore(std::make_unique<Placed>(disk_, place_),
+                                        {.environment = {.executor = &executor_}});
+    ASSERT_TRUE(store.ok()) << store.status();
+    store_ = *std::move(store);
+  }
+  void Close() {
+    if (store_ != nullptr) {
+      EXPECT_TRUE(store_->Close().ok());
+    }
+    store_.reset();
+  }
+  WriteResult Write(WriteBatch batch, const WriteOptions& options = {}) {
+    WriteResult answer;
+    store_->WriteAsync(std::move(batch), options,
+                       [&](WriteResult result) { answer = std::move(result); });
+    executor_.RunAll();
+    return answer;
+  }
+  ApplyResult Apply(ChangePage page) {
+    ApplyResult answer;
+    store_->Apply(std::move(page), [&](ApplyResult result) { answer = std::move(result); });
+    executor_.RunAll();
+    return answer;
+  }
+  absl::StatusOr<StoreState> Forsake(std::uint64_t stream) {
+    absl::StatusOr<StoreState> answer = absl::UnknownError("not answered");
+    store_->ForsakeStream(stream,
+                          [&](absl::StatusOr<StoreState> state) { answer = std::move(state); });
+    executor_.RunAll();
+    return answer;
+  }
+  absl::StatusOr<StoreState> Yield(std::uint64_t stream, const StreamHead& common) {
+    absl::StatusOr<StoreState> answer = absl::UnknownError("not answered");
+    store_->YieldStream(stream, common,
+                        [&](absl::StatusOr<StoreState> state) { answer = std::move(state); });
+    executor_.RunAll();
+    return answer;
+  }
+  StoreState State() { return *store_->ReadState(); }
+  /// All that the log holds, by operation.
+  std::vector<log::Commit> Log(const VersionVector& after = {}) {
+    std::vector<log::Commit> commits;
+    const auto page = store_->ReadChanges(ChangeCursor::After(after));
+    EXPECT_TRUE(page.ok() && page->end && !page->next.scanning) << page.status();
+    for (const std::string& bytes : page->commits) commits.push_back(*log::DecodeCommit(bytes));
+    return commits;
+  }
+  void ExpectSound() {
+    const auto report = store_->Check();
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_TRUE(report->problems.empty()) << report->problems.front();
+  }
+
+  ManualExecutor executor_;
+  std::shared_ptr<EphemeralDisk> disk_ = std::make_shared<EphemeralDisk>();
+  std::shared_ptr<std::string> place_ = std::make_shared<std::string>("here");
+  std::unique_ptr<store::MemberStore> store_;
+};
+
+TEST_F(Streams, ForsakenStreamIsLostAndIsWrittenNoMore) {
+  const std::uint64_t stream = Write(OnePut("a")).stream;
+  const auto state = Forsake(stream);
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_NE(state->stream, stream);
+  EXPECT_EQ(state->lost, std::vector<std::uint64_t>{stream});
+  EXPECT_EQ(State(), *state);
+  EXPECT_EQ(Write(OnePut("b")).stream, state->stream);
+  // Again, and what is nobody's.
+  EXPECT_EQ(Forsake(stream)->stream, state->stream);
+  EXPECT_EQ(Forsake(1234567)->lost, state->lost);
+  Close();
+  Open();
+  EXPECT_EQ(State().lost, state->lost);
+  ExpectSound();
+}
+
+TEST_F(Streams, ForsakingComesBeforeWritesThatWait) {
+  const std::uint64_t stream = Write(OnePut("a")).stream;
+  std::vector<std::uint64_t> written;
+  store_->WriteAsync(OnePut("b"), {}, [&](const WriteResult& r) { written.push_back(r.stream); });
+  std::uint64_t drawn = 0;
+  store_->ForsakeStream(stream, [&](const absl::StatusOr<StoreState>& state) {
+    EXPECT_TRUE(written.empty());
+    drawn = state->stream;
+  });
+  executor_.RunAll();
+  EXPECT_EQ(written, std::vector<std::uint64_t>{drawn});
+}
+
+TEST_F(Streams, SenderThatHoldsMoreOfOursMakesUsGoOnAsANewStreamWhateverBecomesOfThePage) {
+  for (const bool taken : {true, false}) {
+    SCOPED_TRACE(taken);
+    const std::uint64_t stream = Write(OnePut("a")).stream;
+    const auto image = disk_->Snapshot();
+    const VersionVector before = store_->Info()->vector;
+    Write(OnePut("b"));
+    const WriteResult acknowledged = Write(OnePut("c"));
+    ChangePage page = *store_->ReadChanges(ChangeCursor::After(before));
+    ASSERT_EQ(page.commits.size(), 2u);
+    if (!taken) page.commits.erase(page.commits.begin());  // a gap: nothing of it can be taken
+    Close();
+    disk_->Restore(image);
+    Open();
+    // A write waits behind the page; it must not go into the old stream.
+    ApplyResult applied;
+    WriteResult written;
+    store_->Apply(page, [&](ApplyResult result) { applied = std::move(result); });
+    store_->WriteAsync(OnePut("d"), {}, [&](WriteResult result) { written = std::move(result); });
+    executor_.RunAll();
+    ASSERT_TRUE(applied.status.ok()) << applied.status;
+    EXPECT_EQ(applied.refusals.empty(), taken);
+    EXPECT_NE(written.stream, stream);
+    const StoreState state = State();
+    EXPECT_NE(state.stream, stream);
+    EXPECT_EQ(state.lost.back(), stream);
+    EXPECT_EQ(state.heads.at(stream).seq, taken ? acknowledged.seq : before.at(stream));
+    ExpectSound();
+  }
+}
+
+TEST_F(Streams, AnotherCommitAtTheSamePlaceMakesUsGoOnAsANewStream) {
+  const std::uint64_t stream = Write(OnePut("a")).stream;
+  const auto image = disk_->Snapshot();
+  const VersionVector before = store_->Info()->vector;
+  Write(OnePut("theirs"));
+  const ChangePage page = *store_->ReadChanges(ChangeCursor::After(before));
+  Close();
+  disk_->Restore(image);
+  Open();
+  Write(OnePut("ours"));
+  const ApplyResult applied = Apply(page);
+  EXPECT_EQ(applied.refusals.size(), 1u);
+  EXPECT_EQ(State().lost, std::vector<std::uint64_t>{stream});
+}
+
+TEST_F(Streams, TwoHistoriesBecomeOne) {
+  WriteOptions keyed;
+  keyed.request_id = "once";
+  const WriteResult first = Write(OnePut("a"));
+  const StreamHead common = State().heads.at(first.stream);
+  const auto image = disk_->Snapshot();
+  const WriteResult theirs = Write(OnePut("theirs"));
+  const ChangePage page = *store_->ReadChanges(ChangeCursor::After({{first.stream, common.seq}}));
+  Close();
+  disk_->Restore(image);
+  Open();
+  const WriteResult ours = Write(OnePut("ours"), keyed);
+  Write(OnePut("ours too"));
+  const auto digest = store_->Digest()->sums[0].sum;
+  // Not where another commit stands, nor after what is not here.
+  StreamHead other = common;
+  other.hash[0] ^= 1;
+  EXPECT_EQ(Yield(first.stream, other).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Yield(first.stream, {.seq = 9}).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(State().heads.at(first.stream).seq, 3u);
+  const auto state = Yield(first.stream, common);
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_EQ(state->heads.at(first.stream), common);
+  EXPECT_EQ(state->heads.at(state->stream).seq, 2u);
+  EXPECT_EQ(State(), *state);
+  EXPECT_EQ(store_->Digest()->sums[0].sum, digest);  // its effect stays
+  // The same once more finds it done.
+  EXPECT_EQ(*Yield(first.stream, common), *state);
+  ASSERT_TRUE(Apply(page).refusals.empty());
+  EXPECT_EQ(State().heads.at(first.stream).seq, 2u);
+  // Who repeats a request gets its answer, which rests on where it stands now.
+  const WriteResult again = Write(OnePut("ours"), keyed);
+  EXPECT_TRUE(again.replayed);
+  EXPECT_EQ(again.items, ours.items);
+  EXPECT_EQ(again.rests_on, (VersionVector{{state->stream, 1}}));
+  EXPECT_TRUE(store_->Get(theirs.items[0].id).ok());
+  ExpectSound();
+}
+
+TEST_F(Streams, YieldOfAWholeStreamLeavesNothingOfIt) {
+  const std::uint64_t stream = Write(OnePut("a")).stream;
+  const auto state = Yield(stream, {});
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_FALSE(state->heads.contains(stream));
+  EXPECT_EQ(State(), *state);
+  EXPECT_EQ(Log().size(), 1u);
+  ExpectSound();
+}
+
+TEST_F(Streams, DataThatLiesElsewhereGoesOnAsANewStreamWithoutARestart) {
+  const std::uint64_t stream = Write(OnePut("a")).stream;
+  *place_ = "there";
+  const WriteResult result = Write(OnePut("b"));
+  EXPECT_EQ(result.outcome, WriteOutcome::kCommitted);
+  EXPECT_NE(result.stream, stream);
+  EXPECT_EQ(Write(OnePut("c")).stream, result.stream);
+  EXPECT_TRUE(State().lost.empty());
+  // Whoever holds more of what was written there makes it lost.
+  EXPECT_EQ(Forsake(stream)->lost, std::vector<std::uint64_t>{stream});
+}
+
+TEST_F(Streams, AnotherStoresDataUnderARunningOneIsFenced) {
+  auto others = std::make_shared<EphemeralDisk>();
+  {
+    auto other = OpenEphemeralStore(others);
+    ASSERT_EQ((*other)->Write(OnePut("other")).outcome, WriteOutcome::kCommitted);
+    ASSERT_TRUE((*other)->Close().ok());
+  }
+  Write(OnePut("a"));
+  const auto image = disk_->Snapshot();
+  disk_->Restore(others->Snapshot());
+  const WriteResult refused = Write(OnePut("b"));
+  EXPECT_EQ(refused.outcome, WriteOutcome::kRejected);
+  EXPECT_EQ(refused.status.code(), absl::StatusCode::kFailedPrecondition) << refused.status;
+  EXPECT_NE(refused.status.message().find("another store's data"), std::string::npos);
+  EXPECT_FALSE(store_->Info()->fenced.empty());
+  disk_->Restore(image);
+  EXPECT_EQ(Write(OnePut("b")).outcome, WriteOutcome::kCommitted);
+}
+
+TEST_F(Streams, AdoptionNeverTouchesWhatIsHeldHere) {
+  const std::uint64_t stream = Write(OnePut("a")).stream;
+  for (int i = 0; i < 5; ++i) Write(OnePut(absl::StrCat("t", i)));
+  // Of the stream that it writes: lost first, and what it wrote is appended once more.
+  ChangePage page;
+  page.adopt = StreamHeads{{stream, {.seq = 500'000, .hlc = 9, .hash = {1}}},
+                           {77, {.seq = 3, .hlc = 5, .hash = {2}}}};
+  page.next = ChangeCursor::After(VectorOf(*page.adopt));
+  page.end = true;
+  ASSERT_TRUE(Apply(page).status.ok());
+  StoreState state = State();
+  EXPECT_NE(state.stream, stream);
+  EXPECT_EQ(state.lost, std::vector<std::uint64_t>{stream});
+  EXPECT_EQ(state.heads.at(state.stream).seq, 6u);
+  EXPECT_EQ(state.heads.at(stream).seq, 500'000u);
+  EXPECT_EQ(state.heads.at(77).seq, 3u);
+  // Less than what is held is nothing.
+  page.adopt = StreamHeads{{state.stream, {.seq = 2, .hlc = 9, .hash = {1}}},
+                           {77, {.seq = 2, .hlc = 5, .hash = {3}}}};
+  ASSERT_TRUE(Apply(page).status.ok());
+  EXPECT_EQ(State(), state);
+  EXPECT_EQ(Log({{stream, 500'000}, {77, 3}}).size(), 6u);
+  // Who lacks what came without commits is sent states.
+  EXPECT_TRUE(store_->ReadChanges(ChangeCursor::After({}), {.items = 1})->next.scanning);
+  ExpectSound();
+}
+
+}  // namespace
+}  // namespace aimem
