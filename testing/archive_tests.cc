@@ -347,6 +347,38 @@ TEST_P(StoreConformance, ConsolidateMayTakeTheTitleOfASource) {
   EXPECT_THAT(list->memories, SizeIs(1));
 }
 
+TEST_P(StoreConformance, ConsolidateOntoTheTitleOfAnotherMemoryIsRefused) {
+  const std::string one = Id(Note("one"));
+  const std::string two = Id(Note("two"));
+  const std::string other = Id(Note("other", "unrelated"));
+  const ConsolidateMemories item{
+      .ids = {one, two}, .title = "other", .summary = "both", .namespace_ = "notes"};
+  const absl::Status refused = Refusal(item);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(Text(refused),
+            "title 'other' already exists in namespace 'notes' (memory " + other + ")");
+  EXPECT_EQ(Stored(other).content, "unrelated");
+  EXPECT_TRUE(Live(one) && Live(two));
+  // A title that nobody alive has is free.
+  Do(DeleteMemory{other});
+  EXPECT_EQ(Stored(Id(item)).content, "both");
+}
+
+TEST_P(StoreConformance, ConsolidationInheritsNoExpiry) {
+  PutMemory put = Note("one");
+  put.expires_at = Now() + absl::Hours(1);
+  const std::string one = Id(put);
+  const std::string two = Id(Note("two"));
+  const std::string id = Id(ConsolidateMemories{.ids = {one, two},
+                                                .title = "one",
+                                                .summary = "both",
+                                                .namespace_ = "notes",
+                                                .tier = Tier::kMid});
+  EXPECT_EQ(id, one);
+  EXPECT_EQ(Stored(id).tier, Tier::kMid);
+  EXPECT_EQ(Stored(id).expires_at, std::nullopt);
+}
+
 TEST_P(StoreConformance, ConsolidateRefusesWhatItCannotMerge) {
   const std::string one = Id(Note("one"));
   const auto message = [&](std::vector<std::string> ids, std::string title = "both") {

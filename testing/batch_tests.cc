@@ -90,6 +90,22 @@ TEST_P(StoreConformance, RefusedItemOfAPartialBatchLeavesNoTrace) {
   EXPECT_THAT(All(store()).memories, SizeIs(2));
 }
 
+TEST_P(StoreConformance, RefusedPromotionOfAPartialBatchLeavesNoCopy) {
+  PutMemory put = Note("title");
+  put.namespace_ = "a/b";
+  const std::string id = Id(put);
+  const std::string copy = Id(PromoteMemory{.id = id, .to_namespace = "a"});
+  // The link from the copy is gone for this batch, so the promotion cannot make it anew.
+  Do(PatchMemory{.id = copy, .content = "edited"});
+  const WriteResult result =
+      Write({RemoveLink{.source_id = copy, .target_id = id, .relation = "derived_from"},
+             PromoteMemory{.id = id, .to_namespace = "a"}},
+            {.allow_partial = true});
+  ASSERT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(result.items[1].status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Stored(copy).content, "edited");
+}
+
 TEST_P(StoreConformance, LaterItemsSeeWhatEarlierOnesDid) {
   const WriteResult result = Write({Note("title", "first"), Note("title", "second")});
   ASSERT_TRUE(result.status.ok()) << result.status;

@@ -136,6 +136,36 @@ TEST_P(StoreConformance, PutNeverLowersTheTier) {
   }
 }
 
+TEST_P(StoreConformance, PutOnAnExistingMemoryGivesItTheEndOfANewOne) {
+  PutMemory put = Note("title");
+  put.expires_at = Now() + absl::Hours(1);
+  const std::string id = Id(put);
+  clock().Advance(absl::Minutes(1));
+  put.expires_at.reset();
+  Do(put);
+  EXPECT_EQ(Stored(id).expires_at, Now() + absl::Hours(7 * 24)) << "the default of its tier";
+  put.ttl_seconds = 60;
+  Do(put);
+  EXPECT_EQ(Stored(id).expires_at, Now() + absl::Seconds(60));
+  // Beyond what can be stored means never, and not: the one before.
+  put.expires_at = absl::FromCivil(absl::CivilYear(9000), absl::UTCTimeZone());
+  Do(put);
+  EXPECT_EQ(Stored(id).expires_at, std::nullopt);
+}
+
+TEST_P(StoreConformance, PutForgetsTheMetadataBeforeIt) {
+  PutMemory put = Note("title");
+  put.metadata = R"({"old":1,"kept":2})";
+  const std::string id = Id(put);
+  Do(PatchMemory{.id = id, .metadata = R"({"kept":2,"patched":3})"});
+  put.metadata = R"({"new":4})";
+  Do(put);
+  EXPECT_EQ(Stored(id).metadata, R"({"new":4})");
+  Store& other = OpenOther();
+  conformance::CatchUp(store(), other);
+  EXPECT_EQ(other.Get(id)->metadata, R"({"new":4})");
+}
+
 TEST_P(StoreConformance, PutThatMakesAMemoryLongEndsItsExpiry) {
   PutMemory put = Note("title");
   const std::string id = Id(put);

@@ -92,8 +92,12 @@ struct ApplyResult {
   VersionVector durable;
   /// Rows that the page changed.
   std::int64_t rows_changed = 0;
-  /// Commits that do not follow what is here (a gap), or contradict it (a fork).
+  /// Commits that do not follow what is here (a gap), or contradict it (a fork); states of entities
+  /// whose row here cannot be read (kDataLoss) or would grow too large (kResourceExhausted).
   std::vector<ApplyRefusal> refusals;
+  /// What was taken into the log, is durable and passed on, and has no effect here: commits of a
+  /// version that this build does not know (no key), changes whose body or row cannot be read.
+  std::vector<ApplyRefusal> unapplied;
 };
 
 /// One commit as it became durable.

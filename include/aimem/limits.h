@@ -14,6 +14,10 @@ inline constexpr std::size_t kTags = 50;
 inline constexpr std::size_t kTagBytes = 128;
 inline constexpr std::size_t kMetadataBytes = 65'536;
 inline constexpr int kMetadataDepth = 32;
+/// What one memory keeps of its metadata: keys, those included that updates have cleared since it
+/// was last stored as a whole, and bytes of them as stored (docs/formats/state.md).
+inline constexpr std::size_t kMetadataKeys = 20'000;
+inline constexpr std::size_t kMetadataStateBytes = 256u << 10;
 inline constexpr std::size_t kIdBytes = 128;
 inline constexpr std::size_t kAgentIdBytes = 128;
 inline constexpr std::size_t kAgentTypeBytes = 64;
@@ -26,5 +30,7 @@ inline constexpr std::int64_t kTtlSecondsMax = 31'536'000;
 /// Changes in one batch, and bytes of its commit.
 inline constexpr std::size_t kBatchChanges = 1'000;
 inline constexpr std::size_t kBatchBytes = 8u << 20;
+/// Bytes of the message of one refused item; a longer one is cut.
+inline constexpr std::size_t kMessageBytes = 4'096;
 
 }  // namespace aimem::limits

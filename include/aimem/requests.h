@@ -155,6 +155,7 @@ struct StoreCounts {
   std::int64_t live = 0;  ///< Expired but not collected ones included.
   std::int64_t archived = 0;
   std::int64_t gone = 0;                ///< Deleted or erased; kept as id and stamps.
+  std::int64_t unreadable = 0;          ///< Rows of any kind that do not decode: run Check.
   std::int64_t links = 0;               ///< Shown: both ends live.
   std::int64_t by_tier[3] = {0, 0, 0};  ///< Indexed by Tier.
   std::int64_t expiring_soon = 0;       ///< Live, ending within an hour.

@@ -24,8 +24,12 @@ namespace aimem {
 ///
 /// On an update the id, created_at, agent_id and access count stay; content, tags, source and
 /// metadata are replaced; priority, confidence and tier become the greater of old and new;
-/// expires_at becomes the given one, or stays, and is none once the tier is long. Effect:
-/// kCreated or kUpdated.
+/// expires_at becomes what a new memory would get (the given one, else the end of `ttl_seconds`,
+/// else that of the tier asked for), stays where that is none for want of a default, and is none
+/// once the tier is long. Effect: kCreated or kUpdated.
+///
+/// kInvalidArgument also if what earlier items of the batch wrote to the memory's metadata, with
+/// this, exceeds limits::kMetadataKeys or kMetadataStateBytes.
 struct PutMemory {
   std::string namespace_ = "global";
   std::string title;
@@ -58,7 +62,10 @@ struct ImportMemory {
 /// Change the fields that are given; the others stay. `id` may be a unique prefix.
 ///
 /// kNotFound if no live memory has it; kAlreadyExists if the new name is another one's. A tier
-/// below the present one is ignored. Tier long clears the expiry unless one is given.
+/// below the present one is ignored. Tier long clears the expiry unless one is given. Metadata keys
+/// that it clears leave their name until the memory is stored as a whole again (PutMemory):
+/// kInvalidArgument names keys and bytes if that makes more than limits::kMetadataKeys or
+/// kMetadataStateBytes; what only clears is never refused.
 struct PatchMemory {
   std::string id;
   std::optional<std::string> title;
@@ -134,6 +141,10 @@ struct PurgeArchive {
 };
 
 /// Put one memory in the place of 2 to 100 others, which go to the archive. Exact ids.
+///
+/// It never expires unless an expiry is given it later. The title may be a source's: that memory
+/// then becomes the new one, with its id, created_at and agent_id. kAlreadyExists if the title is
+/// another live memory's; kNotFound if a source is not live.
 struct ConsolidateMemories {
   std::vector<std::string> ids;
   std::string title;
@@ -230,7 +241,8 @@ struct WriteResult {
   /// OK if committed. kPending: kDeadlineExceeded (durable here; ask again, or retry with the same
   /// request id, which waits for the rest). kRejected: kInvalidArgument, kNotFound, kAlreadyExists,
   /// kResourceExhausted (queue full or batch too large), kUnavailable (fenced, closing or locked:
-  /// retry), kAborted (the request id was used for another request). kUnknown: kDeadlineExceeded.
+  /// retry), kAborted (the request id was used for another request), kDataLoss (a row that the
+  /// batch reads cannot be read: run Check; other writes go on). kUnknown: kDeadlineExceeded.
   absl::Status status;
   /// One per item, in order. Empty if the batch was rejected as a whole: `status` then says
   /// which item was the reason.
@@ -239,8 +251,8 @@ struct WriteResult {
   std::uint64_t stream = 0;
   std::uint64_t seq = 0;
   /// What the answer rests on: the commits that it wrote, or of a replay those that were written
-  /// then; where nothing had to be written, all that its transaction could see. A federation answers
-  /// kCommitted once W members hold this.
+  /// then; where nothing had to be written, all that its transaction could see. A federation
+  /// answers kCommitted once W members hold this.
   VersionVector rests_on;
   /// True: this request id had been executed before, and this is the answer given then.
   bool replayed = false;

@@ -87,12 +87,10 @@ std::size_t SizeBound(const Commit& commit) {
   return bound;
 }
 
-// Read up to and with the count of changes.
-std::uint64_t ReadHeader(Reader& in, CommitHeader& header) {
+// Read what every version begins with; returns the version.
+std::uint8_t ReadPlace(Reader& in, CommitHeader& header) {
   const std::uint8_t version = in.Byte();
-  if (in.ok() && version != kVersion) {
-    in.Fail(absl::StrFormat("version %d is not known (only %d is)", version, kVersion));
-  }
+  if (in.ok() && version == 0) in.Fail("version 0 is none");
   header.content_hash = CopyArray<Hash256>(in.Raw(sizeof(Hash256)));
   header.stream = in.U64();
   header.seq = in.Varint();
@@ -103,6 +101,11 @@ std::uint64_t ReadHeader(Reader& in, CommitHeader& header) {
   if (in.ok() && header.seq == 1 && header.prev_hash != Hash256{}) {
     in.Fail("the first commit of a stream names one before it");
   }
+  return version;
+}
+
+// Read what follows, up to and with the count of changes.
+std::uint64_t ReadHeader(Reader& in, CommitHeader& header) {
   const std::string_view request_hash = in.Bytes(sizeof(Hash256));
   if (request_hash.size() == sizeof(Hash256)) {
     header.request_hash = CopyArray<Hash256>(request_hash);
@@ -129,7 +132,7 @@ Change ReadChange(Reader& in, HashedChange& hashed) {
   const std::uint8_t tag = in.Byte();
   if (tag == kBodyHere) {
     change.nonce.bytes = CopyArray<decltype(Id128::bytes)>(in.Raw(sizeof(Id128)));
-    change.body = in.Bytes(kMaxStateBytes);
+    change.body = in.Bytes(kMaxCommitBytes);
   } else if (tag == kBodyWithheld) {
     change.withheld = CopyArray<Hash256>(in.Raw(sizeof(Hash256)));
   } else {
@@ -156,16 +159,45 @@ absl::Status CheckSize(std::string_view bytes) {
       absl::StrFormat("commit: %d bytes are over the limit of %d", bytes.size(), kMaxCommitBytes));
 }
 
-absl::Status CheckBodies(const Commit& commit) {
+void MarkUnreadable(Commit& commit) {
   model::Parts parts;
-  for (const Change& change : commit.changes) {
-    if (change.withheld) continue;
-    if (absl::Status status = DecodeState(change.body, parts); !status.ok()) {
-      return Annotate(status, absl::StrFormat("commit: the body of key '%s'",
-                                              absl::CHexEscape(ToAbsl(change.key.key))));
-    }
+  for (Change& change : commit.changes) {
+    change.unreadable = !change.withheld && !DecodeState(change.body, parts).ok();
+  }
+}
+
+// Everything after what all versions begin with, as version 1 has it.
+absl::Status ReadContent(Reader& in, std::string_view bytes, bool verify, Commit& commit) {
+  const std::uint64_t count = ReadHeader(in, commit.header);
+  const std::size_t header_end = in.position();
+  if (in.ok() && count > (bytes.size() - header_end) / kMinChangeBytes) {
+    in.Fail("more changes are announced than bytes follow");
+  }
+  if (!in.ok()) return Annotate(in.status(), "commit");
+  std::vector<HashedChange> hashed(count);
+  commit.changes.reserve(count);
+  for (std::uint64_t i = 0; i < count && in.ok(); ++i) {
+    commit.changes.push_back(ReadChange(in, hashed[i]));
+  }
+  if (in.ok() && !in.AtEnd()) in.Fail("bytes follow the last change");
+  if (!in.ok()) return Annotate(in.status(), "commit");
+  if (!KeysAreDistinct(commit.changes)) {
+    return absl::DataLossError("commit: two changes have the same key");
+  }
+  if (!verify) return absl::OkStatus();
+  for (std::uint64_t i = 0; i < count; ++i) hashed[i].hash = HashOf(commit.changes[i]);
+  if (ContentHash(bytes, header_end, hashed) != commit.header.content_hash) {
+    return absl::DataLossError("commit: the content does not have the hash that it names");
   }
   return absl::OkStatus();
+}
+
+// No hash of version 1 covers the first byte: what is sound but for it was damaged there.
+absl::Status CheckOpaque(Reader in, std::string_view bytes, const CommitHeader& place) {
+  Commit as_first;
+  as_first.header = place;
+  if (!ReadContent(in, bytes, /*verify=*/true, as_first).ok()) return absl::OkStatus();
+  return absl::DataLossError("commit: it is one of version 1, its first byte says another");
 }
 
 }  // namespace
@@ -195,29 +227,15 @@ absl::StatusOr<Commit> DecodeCommit(std::string_view bytes, bool verify) {
   AIMEM_RETURN_IF_ERROR(CheckSize(bytes));
   Commit commit;
   Reader in(bytes);
-  const std::uint64_t count = ReadHeader(in, commit.header);
-  const std::size_t header_end = in.position();
-  if (in.ok() && count > (bytes.size() - header_end) / kMinChangeBytes) {
-    in.Fail("more changes are announced than bytes follow");
-  }
+  const std::uint8_t version = ReadPlace(in, commit.header);
   if (!in.ok()) return Annotate(in.status(), "commit");
-  std::vector<HashedChange> hashed(count);
-  commit.changes.reserve(count);
-  for (std::uint64_t i = 0; i < count && in.ok(); ++i) {
-    commit.changes.push_back(ReadChange(in, hashed[i]));
+  if (version != kVersion) {
+    AIMEM_RETURN_IF_ERROR(CheckOpaque(in, bytes, commit.header));
+    commit.opaque = true;
+    return commit;
   }
-  if (in.ok() && !in.AtEnd()) in.Fail("bytes follow the last change");
-  if (!in.ok()) return Annotate(in.status(), "commit");
-  if (!KeysAreDistinct(commit.changes)) {
-    return absl::DataLossError("commit: two changes have the same key");
-  }
-  AIMEM_RETURN_IF_ERROR(CheckBodies(commit));
-  if (verify) {
-    for (std::uint64_t i = 0; i < count; ++i) hashed[i].hash = HashOf(commit.changes[i]);
-    if (ContentHash(bytes, header_end, hashed) != commit.header.content_hash) {
-      return absl::DataLossError("commit: the content does not have the hash that it names");
-    }
-  }
+  AIMEM_RETURN_IF_ERROR(ReadContent(in, bytes, verify, commit));
+  MarkUnreadable(commit);
   return commit;
 }
 
@@ -225,6 +243,10 @@ absl::StatusOr<CommitHeader> DecodeCommitHeader(std::string_view bytes) {
   AIMEM_RETURN_IF_ERROR(CheckSize(bytes));
   CommitHeader header;
   Reader in(bytes);
+  const std::uint8_t version = ReadPlace(in, header);
+  if (in.ok() && version != kVersion) {
+    in.Fail(absl::StrFormat("version %d is not known (only %d is)", version, kVersion));
+  }
   ReadHeader(in, header);
   if (!in.ok()) return Annotate(in.status(), "commit");
   return header;
@@ -232,7 +254,7 @@ absl::StatusOr<CommitHeader> DecodeCommitHeader(std::string_view bytes) {
 
 std::optional<Position> PeekPosition(std::string_view bytes) {
   Reader in(bytes);
-  if (in.Byte() != 0x01) return std::nullopt;
+  if (in.Byte() == 0) return std::nullopt;
   in.Raw(32);
   Position position;
   position.stream = in.U64();

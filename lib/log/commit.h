@@ -11,6 +11,9 @@
 //
 // "bytes" is a varint length and that many bytes; body is a state of lib/log/grammar.h with the
 // parts that the commit writes. A body can be replaced by its hash without touching the chain.
+//
+// Every later version begins as this one, up to and with prev_hash, after a first byte of its own
+// that is not 0. So a build that does not know it keeps it in its place and passes it on.
 #pragma once
 
 #include <cstdint>
@@ -51,19 +54,25 @@ struct Change {
   Id128 nonce;
   std::string body;                 ///< State bytes. Empty if withheld.
   std::optional<Hash256> withheld;  ///< Set in place of nonce and body.
+  /// The body is no state that this build can read: kept, passed on, not applied.
+  bool unreadable = false;
 };
 
 struct Commit {
   CommitHeader header;
   std::vector<Change> changes;  ///< At most one per key.
+  /// Of another version: of the header only stream, seq, hlc, operation and the hashes are known,
+  /// and the content hash is what the commit claims.
+  bool opaque = false;
 };
 
 /// The bytes of `commit`; fills `commit.header.content_hash`.
 std::string EncodeCommit(Commit& commit);
 
-/// Decode and check form, bounds, hashes and that bodies decode. kDataLoss says what is wrong.
-/// A body of an unknown kind must still be a state. `verify` false skips the hashes (rows of our
-/// own database that were verified when they came in).
+/// Decode and check form, bounds and hashes. kDataLoss says what is wrong. A body that does not
+/// decode is no error, since the chain stands: its change is `unreadable`, the others apply. Nor is
+/// another version: the commit is `opaque`. `verify` false skips the hashes (rows of our own
+/// database that were verified when they came in).
 absl::StatusOr<Commit> DecodeCommit(std::string_view bytes, bool verify = true);
 
 /// Decode the header alone: cheap, checks form only.
@@ -76,8 +85,8 @@ struct Position {
   std::uint64_t hlc = 0;
 };
 
-/// Read the position alone: for whoever sorts commits without looking into them. nullopt if
-/// `bytes` do not begin as a commit does.
+/// Read the position alone: for whoever sorts commits without looking into them; of any version.
+/// nullopt if `bytes` do not begin as a commit does.
 std::optional<Position> PeekPosition(std::string_view bytes);
 /// The same with its hash; the first kLogHeadBytes of a commit suffice. The hash is not verified.
 std::optional<StreamHead> PeekHead(std::string_view bytes);

@@ -147,6 +147,24 @@ std::string EncodeState(std::span<const Part> parts) {
   return bytes;
 }
 
+absl::StatusOr<std::string> EncodeBounded(std::span<const Part> parts) {
+  if (parts.size() > kMaxParts) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("%d parts are over the limit of %d", parts.size(), kMaxParts));
+  }
+  for (const Part& part : parts) {
+    if (part.name.size() <= kMaxPartName) continue;
+    return absl::ResourceExhaustedError(absl::StrFormat(
+        "a part's name of %d bytes is over the limit of %d", part.name.size(), kMaxPartName));
+  }
+  std::string bytes = EncodeState(parts);
+  if (bytes.size() > kMaxStateBytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("%d bytes are over the limit of %d", bytes.size(), kMaxStateBytes));
+  }
+  return bytes;
+}
+
 absl::Status DecodeState(std::string_view bytes, Parts& parts) {
   parts.clear();
   if (bytes.size() > kMaxStateBytes) {

@@ -21,14 +21,19 @@
 
 namespace aimem::log {
 
-/// Limits that the decoder enforces on input from anywhere.
-inline constexpr std::size_t kMaxStateBytes = 8u << 20;
-inline constexpr std::size_t kMaxParts = 70'000;
+/// Limits that the decoder enforces on input from anywhere. They are far above what one member
+/// may write (aimem/limits.h): what dozens of members write of one entity at once joins into a
+/// state that decodes, and that fits into a commit. docs/formats/state.md has the sum.
+inline constexpr std::size_t kMaxStateBytes = 7u << 20;
+inline constexpr std::size_t kMaxParts = 600'000;
 inline constexpr std::size_t kMaxPartName = 66'000;
 
 /// Append the encoding of `parts` (ascending, distinct) to `out`.
 void AppendState(std::span<const model::Part> parts, std::string& out);
 std::string EncodeState(std::span<const model::Part> parts);
+/// The same for what is to be kept: kResourceExhausted names the limit of DecodeState that the
+/// state is over.
+absl::StatusOr<std::string> EncodeBounded(std::span<const model::Part> parts);
 
 /// Decode into `parts` (cleared first; reuse it, it keeps its capacity). The parts borrow from
 /// `bytes`. kDataLoss says which rule the bytes break and at which offset.

@@ -21,6 +21,8 @@ using model::Phase;
 
 // How many of the ids that a prefix could mean are named in the error.
 constexpr std::size_t kAmbiguousShown = 20;
+// How many rows are looked at for a prefix: a writer does so while others wait.
+constexpr std::size_t kPrefixRows = 2'000;
 
 absl::Status NotFound(const std::string& id) {
   return absl::NotFoundError(absl::StrFormat("not found: %s", id));
@@ -29,6 +31,13 @@ absl::Status NotFound(const std::string& id) {
 absl::Status Ambiguous(const std::string& prefix, std::size_t matches,
                        std::span<const std::string> ids) {
   std::string message = absl::StrFormat("ambiguous ID prefix '%s': %d matches", prefix, matches);
+  for (const std::string& id : ids) message.append("\n").append(id);
+  return absl::InvalidArgumentError(message);
+}
+
+absl::Status TooShort(const std::string& prefix, std::span<const std::string> ids) {
+  std::string message = absl::StrFormat(
+      "ambiguous ID prefix '%s': it begins %d ids or more: give more of it", prefix, kPrefixRows);
   for (const std::string& id : ids) message.append("\n").append(id);
   return absl::InvalidArgumentError(message);
 }
@@ -49,16 +58,20 @@ absl::StatusOr<T> ResolvePrefix(Transaction& transaction, const std::string& pre
   ScanRequest request;
   request.kind = Kind::kMemory;
   request.prefix = prefix;
-  const absl::Status scanned =
-      ForEachStored(transaction, std::move(request), [&](const EntityRow& row) -> absl::Status {
-        AIMEM_RETURN_IF_ERROR(DecodeRow(row, parts));
-        const MemoryView view = model::ViewMemory(parts);
-        if (!wanted(view)) return absl::OkStatus();
-        if (++matches == 1) found = make(row.key.key, parts, view);
-        if (shown.size() < kAmbiguousShown) shown.push_back(row.key.key);
-        return absl::OkStatus();
-      });
-  if (!scanned.ok()) return scanned;
+  for (std::size_t looked_at = 0;;) {
+    AIMEM_ASSIGN_OR_RETURN(std::vector<EntityRow> rows, transaction.Scan(request));
+    if (rows.empty()) break;
+    looked_at += rows.size();
+    for (const EntityRow& row : rows) {
+      if (!DecodeRow(row, parts).ok()) continue;
+      const MemoryView view = model::ViewMemory(parts);
+      if (!wanted(view)) continue;
+      if (++matches == 1) found = make(row.key.key, parts, view);
+      if (shown.size() < kAmbiguousShown) shown.push_back(row.key.key);
+    }
+    if (looked_at >= kPrefixRows) return TooShort(prefix, shown);
+    request.after = std::move(rows.back().key);
+  }
   if (matches == 0) return NotFound(prefix);
   if (matches > 1) return Ambiguous(prefix, matches, shown);
   return *std::move(found);
@@ -150,11 +163,15 @@ absl::StatusOr<StoreCounts> Count(Transaction& transaction, absl::Time now) {
   StoreCounts counts;
   std::map<std::string, std::int64_t, std::less<>> namespaces;
   const std::int64_t nanoseconds = model::ToNanoseconds(now);
-  AIMEM_RETURN_IF_ERROR(
-      ForEachRow(transaction, Kind::kMemory, [&](const EntityRow&, std::span<const Part> parts) {
-        CountMemory(model::ViewMemory(parts), nanoseconds, counts, namespaces);
-        return absl::OkStatus();
-      }));
+  model::Parts parts;
+  AIMEM_RETURN_IF_ERROR(ForEachStored(transaction, ScanRequest(), [&](const EntityRow& row) {
+    if (!DecodeRow(row, parts).ok()) {
+      ++counts.unreadable;
+    } else if (row.key.kind == Kind::kMemory) {
+      CountMemory(model::ViewMemory(parts), nanoseconds, counts, namespaces);
+    }
+    return absl::OkStatus();
+  }));
   for (const auto& [name, count] : namespaces) counts.namespaces.push_back({name, count});
   std::stable_sort(counts.namespaces.begin(), counts.namespaces.end(),
                    [](const auto& a, const auto& b) { return a.count > b.count; });

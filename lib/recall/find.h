@@ -27,15 +27,16 @@ class Analyzer;
 namespace aimem::recall {
 
 /// Call `visit` with every entity of `kind` (all kinds if absent), in key order, with its row and
-/// decoded parts; both live during the call only. Stops at the first error. kDataLoss names the
-/// key of a row that does not decode.
+/// decoded parts; both live during the call only. Stops at the first error. A row that does not
+/// decode is left out: Count counts it, Check names it.
 absl::Status ForEachRow(
     Transaction& transaction, std::optional<Kind> kind,
     absl::FunctionRef<absl::Status(const EntityRow&, std::span<const model::Part>)> visit);
 
 /// Resolve ids or unique prefixes to full ids of memories whose phase `wanted` accepts. Errors per
 /// id: kNotFound "not found: {id}"; kInvalidArgument "ambiguous ID prefix '{p}': {n} matches"
-/// followed by the first 20 ids, one per line; CheckId's errors.
+/// followed by the first 20 ids, one per line (no number if 2,000 ids or more begin so: no more are
+/// looked at); kDataLoss if its row does not decode; CheckId's errors.
 std::vector<absl::StatusOr<std::string>> ResolveIds(
     Transaction& transaction, std::span<const std::string> ids,
     absl::FunctionRef<bool(const model::MemoryView&)> wanted);

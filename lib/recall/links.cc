@@ -62,13 +62,13 @@ absl::StatusOr<std::vector<ShownLink>> Shown(Transaction& transaction,
   return shown;
 }
 
-// Add `row` to `links` if it is a link that is there. A key that is none is Check's to report.
-absl::Status Collect(const EntityRow& row, std::vector<StoredLink>& links) {
+// Add `row` to `links` if it is a link that is there. What is none, or cannot be read, is Check's
+// to report.
+void Collect(const EntityRow& row, std::vector<StoredLink>& links) {
   model::Parts parts;
-  AIMEM_RETURN_IF_ERROR(DecodeRow(row, parts));
+  if (!DecodeRow(row, parts).ok()) return;
   const std::optional<model::LinkView> view = model::ViewLink(parts);
   if (view && model::ParseLinkKey(row.key.key)) links.push_back({row.key.key, *view});
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -83,7 +83,7 @@ absl::Status ForEachShownLink(Transaction& transaction, const std::string& after
     AIMEM_ASSIGN_OR_RETURN(std::vector<EntityRow> rows, transaction.Scan(request));
     if (rows.empty()) return absl::OkStatus();
     std::vector<StoredLink> links;
-    for (const EntityRow& row : rows) AIMEM_RETURN_IF_ERROR(Collect(row, links));
+    for (const EntityRow& row : rows) Collect(row, links);
     AIMEM_ASSIGN_OR_RETURN(std::vector<ShownLink> shown, Shown(transaction, links));
     for (ShownLink& link : shown) {
       if (!visit(std::move(link))) return absl::OkStatus();
@@ -98,8 +98,10 @@ absl::StatusOr<std::vector<ShownLink>> LinksOf(Transaction& transaction, const s
   request.kind = Kind::kLink;
   request.prefix = id;
   request.prefix.push_back('\0');
-  AIMEM_RETURN_IF_ERROR(ForEachStored(transaction, std::move(request),
-                                      [&](const EntityRow& row) { return Collect(row, links); }));
+  AIMEM_RETURN_IF_ERROR(ForEachStored(transaction, std::move(request), [&](const EntityRow& row) {
+    Collect(row, links);
+    return absl::OkStatus();
+  }));
   ReadSet incoming;
   incoming.names.push_back(model::LinkTargetHash(id));
   AIMEM_ASSIGN_OR_RETURN(const ReadResult read, transaction.Read(incoming));
@@ -107,7 +109,7 @@ absl::StatusOr<std::vector<ShownLink>> LinksOf(Transaction& transaction, const s
     if (row.key.kind != Kind::kLink) continue;
     const std::optional<model::LinkKey> key = model::ParseLinkKey(row.key.key);
     if (!key || key->target != id || key->source == id) continue;
-    AIMEM_RETURN_IF_ERROR(Collect(row, links));
+    Collect(row, links);
   }
   std::sort(links.begin(), links.end(),
             [](const StoredLink& a, const StoredLink& b) { return a.key < b.key; });

@@ -50,7 +50,7 @@ absl::Status ForEachRow(
   ScanRequest request;
   request.kind = kind;
   return ForEachStored(transaction, std::move(request), [&](const EntityRow& row) -> absl::Status {
-    AIMEM_RETURN_IF_ERROR(DecodeRow(row, parts));
+    if (!DecodeRow(row, parts).ok()) return absl::OkStatus();
     return visit(row, parts);
   });
 }
@@ -67,8 +67,7 @@ absl::Status ForEachMemory(
     for (const std::string& id : some) set.keys.push_back({Kind::kMemory, id});
     AIMEM_ASSIGN_OR_RETURN(const ReadResult read, transaction.Read(set));
     for (const std::optional<EntityRow>& row : read.rows) {
-      if (!row) continue;
-      AIMEM_RETURN_IF_ERROR(DecodeRow(*row, parts));
+      if (!row || !DecodeRow(*row, parts).ok()) continue;
       visit(row->key.key, parts, model::ViewMemory(parts));
     }
   }

@@ -20,7 +20,7 @@ absl::Status ForEachStored(Transaction& transaction, ScanRequest request,
 absl::Status DecodeRow(const EntityRow& row, model::Parts& parts);
 
 /// Call `visit` with every memory of `ids` that has a row, in the order of `ids`; a few hundred
-/// are read together.
+/// are read together. A row that does not decode is left out, as by ForEachRow.
 absl::Status ForEachMemory(
     Transaction& transaction, std::span<const std::string> ids,
     absl::FunctionRef<void(const std::string& id, std::span<const model::Part>,

@@ -14,6 +14,15 @@ namespace {
 // What a change adds to its commit besides key and body: kind, lengths, nonce.
 constexpr std::size_t kChangeOverhead = 64;
 constexpr std::size_t kHeaderReserve = 64u << 10;
+// Any state that decodes fits into a commit.
+static_assert(kHeaderReserve + kChangeOverhead + log::kMaxKeyBytes + log::kMaxStateBytes <=
+              log::kMaxCommitBytes);
+
+/// Whether `status` is that of one row, which others need not wait for: it does not decode, or
+/// would be larger than what can be read again.
+bool IsOfOneRow(const absl::Status& status) {
+  return absl::IsDataLoss(status) || absl::IsResourceExhausted(status);
+}
 
 void Refuse(const log::Commit& commit, absl::Status status, ApplyResult& result) {
   result.refusals.push_back({commit.header.stream, commit.header.seq, {}, std::move(status)});
@@ -77,8 +86,13 @@ absl::Status ApplyStates(const CheckedPage& page, Rows& rows,
   model::Parts parts;
   for (const CheckedPage::State& state : page.states) {
     AIMEM_RETURN_IF_ERROR(log::DecodeState(state.bytes, parts));
-    AIMEM_ASSIGN_OR_RETURN(const bool changed, rows.Join(state.key, parts));
-    if (!changed) continue;
+    const absl::StatusOr<bool> changed = rows.Join(state.key, parts);
+    if (IsOfOneRow(changed.status())) {
+      result.refusals.push_back({0, 0, state.key, changed.status()});
+      continue;
+    }
+    AIMEM_RETURN_IF_ERROR(changed.status());
+    if (!*changed) continue;
     ++result.rows_changed;
     const std::size_t size = state.key.key.size() + state.bytes.size() + kChangeOverhead;
     if (changes.size() == log::kMaxChanges || bytes + size > log::kMaxCommitBytes) {
@@ -102,8 +116,13 @@ absl::Status InstallStates(const CheckedPage& page, Rows& rows, ApplyResult& res
   model::Parts parts;
   for (const CheckedPage::State& state : page.states) {
     AIMEM_RETURN_IF_ERROR(log::DecodeState(state.bytes, parts));
-    AIMEM_ASSIGN_OR_RETURN(const bool changed, rows.Join(state.key, parts));
-    if (changed) ++result.rows_changed;
+    const absl::StatusOr<bool> changed = rows.Join(state.key, parts);
+    if (IsOfOneRow(changed.status())) {
+      result.refusals.push_back({0, 0, state.key, changed.status()});
+      continue;
+    }
+    AIMEM_RETURN_IF_ERROR(changed.status());
+    if (*changed) ++result.rows_changed;
   }
   return absl::OkStatus();
 }
@@ -124,11 +143,27 @@ absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, StreamHeads& head
       continue;
     }
     if (header.seq <= head.seq) continue;  // known: repetition is welcome
+    // The log has it whatever becomes of its changes: one that cannot be applied blocks its own
+    // entity and no other.
     for (const log::Change& change : item.commit.changes) {
       if (change.withheld) continue;
+      if (change.unreadable) {
+        result.unapplied.push_back(
+            {header.stream, header.seq, change.key, absl::DataLossError("its body is no state")});
+        continue;
+      }
       AIMEM_RETURN_IF_ERROR(log::DecodeState(change.body, parts));
-      AIMEM_ASSIGN_OR_RETURN(const bool changed, rows.Join(change.key, parts));
-      if (changed) ++result.rows_changed;
+      const absl::StatusOr<bool> changed = rows.Join(change.key, parts);
+      if (IsOfOneRow(changed.status())) {
+        result.unapplied.push_back({header.stream, header.seq, change.key, changed.status()});
+        continue;
+      }
+      AIMEM_RETURN_IF_ERROR(changed.status());
+      if (*changed) ++result.rows_changed;
+    }
+    if (item.commit.opaque) {
+      result.unapplied.push_back(
+          {header.stream, header.seq, {}, absl::UnimplementedError("its version is unknown")});
     }
     rows.Saw(header.stamp());
     head = {header.seq, header.hlc, header.content_hash};

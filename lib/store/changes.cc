@@ -126,20 +126,25 @@ class PageReader {
     AIMEM_ASSIGN_OR_RETURN(std::vector<EntityRow> rows, transaction_.Scan(request));
     ChangePage page;
     std::size_t bytes = 0;
+    const std::size_t read = rows.size();
+    const EntityKey last = rows.empty() ? EntityKey{} : rows.back().key;
+    model::Parts parts;
     for (EntityRow& row : rows) {
       bytes += row.state.size();
+      // Damage stays where it is: whoever is sent it could not take the page.
+      if (!log::DecodeState(row.state, parts).ok()) continue;
       page.states.push_back({std::move(row.key), std::move(row.state)});
     }
-    if (page.states.size() >= limit_.items || bytes >= limit_.bytes) {
-      return Continued(std::move(page), std::move(from));
+    if (read >= limit_.items || bytes >= limit_.bytes) {
+      return Continued(std::move(page), std::move(from), last);
     }
     return Ended(std::move(page), std::move(from));
   }
 
   // A page after which the scan goes on.
-  static ChangePage Continued(ChangePage page, ChangeCursor from) {
+  static ChangePage Continued(ChangePage page, ChangeCursor from, const EntityKey& last) {
     page.next = std::move(from);
-    page.next.after = page.states.back().key;
+    page.next.after = last;
     return page;
   }
 

@@ -21,6 +21,9 @@ absl::StatusOr<ChangePage> ReadChanges(Transaction& transaction, const ChangeCur
 absl::StatusOr<DigestResult> Digest(Transaction& transaction, std::span<const DigestRange> ranges);
 
 /// Store::Check over one snapshot: chains, rows, names, the fold of the log.
-absl::StatusOr<CheckReport> Check(Transaction& transaction, const CheckOptions& options);
+/// Of the fold it keeps about `fold_bytes` at a time; a larger store takes more passes over its
+/// log.
+absl::StatusOr<CheckReport> Check(Transaction& transaction, const CheckOptions& options,
+                                  std::size_t fold_bytes = 64u << 20);
 
 }  // namespace aimem::store

@@ -1,5 +1,6 @@
 // Check: what a store must be, held against what is there. Nothing here trusts what it reads.
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <string>
@@ -7,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
@@ -48,14 +50,24 @@ class Problems {
   std::vector<std::string>& list_;
 };
 
-// The state of every entity as the commits make it.
+// The states of the entities after `from` as the commits make them: as many as fit, the first ones
+// in the order of keys. Where they end is known when all commits have been added.
 class Fold {
  public:
+  Fold(std::optional<EntityKey> from, std::size_t bytes_max)
+      : from_(std::move(from)), bytes_max_(bytes_max) {}
+
+  // The last key that may be here; none: there is no end.
+  [[nodiscard]] const std::optional<EntityKey>& last() const { return last_; }
+
   absl::Status Add(const log::Commit& commit) {
     for (const log::Change& change : commit.changes) {
+      if (from_ && change.key <= *from_) continue;
+      if (last_ && change.key > *last_) continue;
       Folded& folded = states_[change.key];
-      if (change.withheld) {
-        folded.withheld = true;
+      if (folded.state.empty()) bytes_ += kEntityBytes + change.key.key.size();
+      if (change.withheld || change.unreadable) {
+        folded.unknown = true;
         continue;
       }
       model::Parts before;
@@ -64,8 +76,10 @@ class Fold {
       }
       model::Parts body;
       AIMEM_RETURN_IF_ERROR(log::DecodeState(change.body, body));
-      std::string joined = log::EncodeState(merge::Join(before, body));
+      AIMEM_ASSIGN_OR_RETURN(std::string joined, log::EncodeBounded(merge::Join(before, body)));
+      bytes_ += joined.size() - folded.state.size();
       folded.state = std::move(joined);
+      Shrink();
     }
     return absl::OkStatus();
   }
@@ -79,7 +93,9 @@ class Fold {
     }
     const Folded& folded = found->second;
     if (folded.state != row.state && !CannotTell(folded)) {
-      problems.Add(NameOf(row.key), "the row is not what the commits of the log make of it");
+      problems.Add(NameOf(row.key),
+                   "the row is not what the commits of the log make of it: refill this store from "
+                   "another member, or restore it from a backup");
     }
     states_.erase(found);
   }
@@ -88,32 +104,54 @@ class Fold {
   void CompareRest(Problems& problems) const {
     for (const auto& [key, folded] : states_) {
       if (!CannotTell(folded)) {
-        problems.Add(NameOf(key), "the log has written it, and there is no row");
+        problems.Add(NameOf(key),
+                     "the log has written it, and there is no row: refill this store "
+                     "from another member, or restore it from a backup");
       }
     }
   }
 
  private:
+  static constexpr std::size_t kEntityBytes = 200;  // of a map's node, about
+
   struct Folded {
     std::string state;
-    bool withheld = false;
+    bool unknown = false;  // a body was withheld, or cannot be read
   };
+
+  // Give up the last ones: another pass begins there.
+  void Shrink() {
+    while (bytes_ > bytes_max_ && states_.size() > 1) {
+      const auto last = std::prev(states_.end());
+      bytes_ -= kEntityBytes + last->first.key.size() + last->second.state.size();
+      states_.erase(last);
+      last_ = std::prev(states_.end())->first;
+    }
+  }
 
   // A body that is withheld may have had any part, unless the erasure that withheld it is here.
   static bool CannotTell(const Folded& folded) {
-    if (!folded.withheld) return false;
+    if (!folded.unknown) return false;
     model::Parts parts;
     return !log::DecodeState(folded.state, parts).ok() || !model::Find(parts, model::part::kPurged);
   }
 
+  const std::optional<EntityKey> from_;
+  const std::size_t bytes_max_;
+  std::optional<EntityKey> last_;
   std::map<EntityKey, Folded> states_;
+  std::size_t bytes_ = 0;
 };
 
 class Checker {
  public:
-  Checker(Transaction& transaction, const CheckOptions& options, CheckReport& report)
-      : transaction_(transaction), report_(report), problems_(report.problems) {
-    if (options.deep) fold_.emplace();
+  Checker(Transaction& transaction, const CheckOptions& options, std::size_t fold_bytes,
+          CheckReport& report)
+      : transaction_(transaction),
+        fold_bytes_(fold_bytes),
+        report_(report),
+        problems_(report.problems) {
+    if (options.deep) fold_.emplace(std::nullopt, fold_bytes);
   }
 
   absl::Status Run() {
@@ -122,7 +160,6 @@ class Checker {
     const absl::Status rows = CheckRows();
     AIMEM_RETURN_IF_ERROR(Reported("rows", rows));
     if (!rows.ok()) report_.folded = false;
-    if (report_.folded) fold_->CompareRest(problems_);
     return absl::OkStatus();
   }
 
@@ -149,6 +186,7 @@ class Checker {
     if (adopted != read.meta.end() && adopted->first.starts_with(kMetaHead)) fold_.reset();
     for (const LogRow& head : read.heads) {
       ++report_.streams;
+      streams_.push_back(head.stream);
       AIMEM_ASSIGN_OR_RETURN(const std::uint64_t last, CheckStream(head.stream));
       if (last != head.seq) {
         problems_.Add(NameOf(head), absl::StrFormat("the log of the stream ends at %d", last));
@@ -161,12 +199,19 @@ class Checker {
   // Returns the last sequence number.
   absl::StatusOr<std::uint64_t> CheckStream(std::uint64_t stream) {
     Previous previous;
-    for (;;) {
+    AIMEM_RETURN_IF_ERROR(
+        ForEachCommit(stream, [&](const LogRow& row) { CheckCommit(row, previous); }));
+    return previous.seq;
+  }
+
+  absl::Status ForEachCommit(std::uint64_t stream, absl::FunctionRef<void(const LogRow&)> visit) {
+    for (std::uint64_t after = 0;;) {
       AIMEM_ASSIGN_OR_RETURN(
           const std::vector<LogRow> rows,
-          transaction_.ReadLog(stream, previous.seq, kLogRowsTogether, kLogBytesTogether));
-      if (rows.empty()) return previous.seq;
-      for (const LogRow& row : rows) CheckCommit(row, previous);
+          transaction_.ReadLog(stream, after, kLogRowsTogether, kLogBytesTogether));
+      if (rows.empty()) return absl::OkStatus();
+      for (const LogRow& row : rows) visit(row);
+      after = rows.back().seq;
     }
   }
 
@@ -212,27 +257,75 @@ class Checker {
     }
     previous.hlc = header.hlc;
     previous.hash = header.content_hash;
-    if (!fold_) return;
-    if (const absl::Status status = fold_->Add(*commit); !status.ok()) {
+    CheckContent(row, *commit);
+    if (fold_) AddToFold(row, *commit);
+  }
+
+  void CheckContent(const LogRow& row, const log::Commit& commit) {
+    if (commit.opaque) {
+      problems_.Add(NameOf(row),
+                    "this build does not know its version: it is kept and passed on, and has no "
+                    "effect here before an upgrade");
+      fold_.reset();
+    }
+    for (const log::Change& change : commit.changes) {
+      if (!change.unreadable) continue;
+      problems_.Add(NameOf(row), "its change of the " + NameOf(change.key) +
+                                     " cannot be read: it is kept and passed on, and has no "
+                                     "effect here");
+    }
+  }
+
+  void AddToFold(const LogRow& row, const log::Commit& commit) {
+    if (const absl::Status status = fold_->Add(commit); !status.ok()) {
       problems_.Add(NameOf(row), ToStd(status.message()));
       fold_.reset();
     }
   }
 
+  // The first keys were folded while the log was checked; each range that follows has a pass over
+  // the log of its own.
   absl::Status CheckRows() {
-    return recall::ForEachStored(transaction_, ScanRequest(), [&](const EntityRow& row) {
-      ++report_.rows;
-      report_.root = log::AddHashes(report_.root, log::VersionHash(row.state));
-      CheckRow(row);
-      if (fold_) fold_->Compare(row, problems_);
-      return absl::OkStatus();
-    });
+    ScanRequest request;
+    for (;;) {
+      const std::optional<EntityKey> last = fold_ ? fold_->last() : std::nullopt;
+      AIMEM_RETURN_IF_ERROR(CheckRowsUpTo(request, last));
+      if (fold_) fold_->CompareRest(problems_);
+      if (!last) return absl::OkStatus();
+      request.after = last;
+      fold_.emplace(last, fold_bytes_);
+      for (const std::uint64_t stream : streams_) {
+        AIMEM_RETURN_IF_ERROR(ForEachCommit(stream, [&](const LogRow& row) {
+          // What does not decode was met by the first pass.
+          const absl::StatusOr<log::Commit> commit = log::DecodeCommit(row.bytes, /*verify=*/false);
+          if (commit.ok() && fold_) AddToFold(row, *commit);
+        }));
+      }
+    }
+  }
+
+  // The rows after `request.after` up to `last`, or all of them.
+  absl::Status CheckRowsUpTo(const ScanRequest& request, const std::optional<EntityKey>& last) {
+    const absl::Status over = absl::CancelledError();
+    const absl::Status status =
+        recall::ForEachStored(transaction_, request, [&](const EntityRow& row) {
+          if (last && row.key > *last) return over;
+          ++report_.rows;
+          report_.root = log::AddHashes(report_.root, log::VersionHash(row.state));
+          CheckRow(row);
+          if (fold_) fold_->Compare(row, problems_);
+          return absl::OkStatus();
+        });
+    return status == over ? absl::OkStatus() : status;
   }
 
   void CheckRow(const EntityRow& row) {
     const absl::Status decoded = log::DecodeState(row.state, parts_);
     if (!decoded.ok()) {
-      problems_.Add(NameOf(row.key), ToStd(decoded.message()));
+      problems_.Add(NameOf(row.key),
+                    std::string(ToStd(decoded.message()))
+                        .append(": reads leave it out and writes to it are refused; refill this "
+                                "store from another member, or restore it from a backup"));
       return;
     }
     if (!merge::Absorbs(parts_, {})) {
@@ -252,17 +345,20 @@ class Checker {
   }
 
   Transaction& transaction_;
+  const std::size_t fold_bytes_;
   CheckReport& report_;
   Problems problems_;
   model::Parts parts_;
+  std::vector<std::uint64_t> streams_;
   std::optional<Fold> fold_;  // none: not asked for, or the log cannot tell
 };
 
 }  // namespace
 
-absl::StatusOr<CheckReport> Check(Transaction& transaction, const CheckOptions& options) {
+absl::StatusOr<CheckReport> Check(Transaction& transaction, const CheckOptions& options,
+                                  std::size_t fold_bytes) {
   CheckReport report;
-  AIMEM_RETURN_IF_ERROR(Checker(transaction, options, report).Run());
+  AIMEM_RETURN_IF_ERROR(Checker(transaction, options, fold_bytes, report).Run());
   return report;
 }
 

@@ -13,6 +13,7 @@
 #include "lib/model/view.h"
 #include "lib/recall/find.h"
 #include "lib/store/put.h"
+#include "lib/store/request.h"
 
 namespace aimem::store {
 namespace {
@@ -268,8 +269,10 @@ class Batch {
     AIMEM_RETURN_IF_ERROR(rows_.Fetch({.keys = std::move(keys)}).status());
     std::int64_t count = 0;
     for (const std::string& id : context_.selection->ids) {
-      AIMEM_ASSIGN_OR_RETURN(const Entity* entity, rows_.Memory(id));
-      std::optional<Rows::PartWrite> end = change(entity->view);
+      const absl::StatusOr<const Entity*> entity = rows_.Memory(id);
+      if (absl::IsDataLoss(entity.status())) continue;  // as the scan that selected the others
+      AIMEM_RETURN_IF_ERROR(entity.status());
+      std::optional<Rows::PartWrite> end = change((*entity)->view);
       if (!end) continue;
       AIMEM_RETURN_IF_ERROR(WriteEnd(id, *std::move(end), effect).status());
       ++count;
@@ -389,10 +392,10 @@ absl::Status Refusal(const WriteBatch& batch, std::size_t index, const absl::Sta
   return Annotate(status, absl::StrCat("item ", index));
 }
 
-/// Failures of the database are no refusals of an item: the whole batch fails with them.
+/// Failures of the database are no refusals of an item: the whole batch fails with them. Damage is
+/// one: it is that of a row which the item reads.
 bool IsStorageFailure(const absl::Status& status) {
   return status.code() == absl::StatusCode::kUnavailable ||
-         status.code() == absl::StatusCode::kDataLoss ||
          status.code() == absl::StatusCode::kInternal ||
          status.code() == absl::StatusCode::kResourceExhausted;
 }
@@ -462,14 +465,15 @@ absl::Status Execute(const WriteBatch& batch, const ExecuteContext& context,
       results.push_back(*std::move(result));
       continue;
     }
-    if (!context.write.allow_partial || IsStorageFailure(result.status())) {
-      return Refusal(batch, i, result.status());
+    absl::Status status = BoundedMessage(result.status());
+    if (!context.write.allow_partial || IsStorageFailure(status)) {
+      return Refusal(batch, i, status);
     }
-    if (!first_refusal) first_refusal = Refusal(batch, i, result.status());
-    results.push_back({.status = result.status(), .effect = {}, .id = {}, .count = 0});
+    if (!first_refusal) first_refusal = Refusal(batch, i, status);
+    results.push_back({.status = std::move(status), .effect = {}, .id = {}, .count = 0});
   }
   if (!any && first_refusal) return *first_refusal;
-  return execution.CheckRenames();
+  return BoundedMessage(execution.CheckRenames());
 }
 
 }  // namespace aimem::store

@@ -3,6 +3,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "aimem/limits.h"
@@ -425,9 +426,14 @@ absl::Status LocalStore::Prepare(std::span<const Job> jobs, Rows& rows, GroupLog
   }
   AIMEM_ASSIGN_OR_RETURN(ReadResult result, rows.Fetch(reads));
   for (const LogRow& row : result.operations) {
-    AIMEM_ASSIGN_OR_RETURN(log::CommitHeader header, log::DecodeCommitHeader(row.bytes));
+    absl::StatusOr<log::CommitHeader> header = log::DecodeCommitHeader(row.bytes);
+    // Known, but what was answered is not: a retry of it is refused, and nothing else.
+    if (!header.ok()) {
+      log.unreadable.insert(row.operation);
+      continue;
+    }
     GroupLog::Known& known = log.operations[row.operation];
-    if (known.places.empty()) known.header = std::move(header);
+    if (known.places.empty()) known.header = *std::move(header);
     known.places[row.stream] = row.seq;
   }
   if (log.prepared) return absl::OkStatus();
@@ -452,6 +458,11 @@ absl::Status LocalStore::PrepareStream(const ReadResult& found, GroupLog& log) {
 
 bool LocalStore::ReplayIfKnown(WriteJob& job, const GroupLog& log) {
   if (!job.request_hash) return false;
+  if (log.unreadable.contains(job.operation)) {
+    Reject(job, absl::DataLossError("this request id was used before, by a commit that cannot be "
+                                    "read: run doctor, and use a new one"));
+    return true;
+  }
   const auto found = log.operations.find(job.operation);
   if (found == log.operations.end()) return false;
   const log::CommitHeader& header = found->second.header;
@@ -504,7 +515,6 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
                         "(%d changes, %d bytes): use several",
                         rows.drafts(), rows.draft_bytes(), log::kMaxChanges, log::kMaxCommitBytes));
   } else if (status.code() == absl::StatusCode::kUnavailable ||
-             status.code() == absl::StatusCode::kDataLoss ||
              status.code() == absl::StatusCode::kInternal) {
     rows.Discard();
     return status;
@@ -519,7 +529,13 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
     rows.Discard();
     return absl::InternalError("the hybrid logical clock has reached its end: run doctor");
   }
-  std::vector<log::Change> changes = rows.Seal({hlc, log.streams.stream});
+  absl::StatusOr<std::vector<log::Change>> sealed = rows.Seal({hlc, log.streams.stream});
+  if (!sealed.ok()) {
+    rows.Discard();
+    Reject(job, sealed.status());
+    return absl::OkStatus();
+  }
+  std::vector<log::Change> changes = *std::move(sealed);
   job.result.operation = job.operation;
   job.result.outcome = WriteOutcome::kCommitted;
   job.result.items = std::move(items);
@@ -595,6 +611,12 @@ absl::Status LocalStore::ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log) 
   AIMEM_RETURN_IF_ERROR(ApplyStates(job.page, rows, append, job.result));
   AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows, log.streams.heads, log.set, job.result));
   if (job.page.adopt) AIMEM_RETURN_IF_ERROR(Adopt(*job.page.adopt, rows, log, job.result));
+  for (const ApplyRefusal& held : job.result.unapplied) {
+    Log(LogLevel::kWarning,
+        absl::StrFormat(
+            "commit %d of stream %016x is kept and passed on, not applied: key '%s': %s", held.seq,
+            held.stream, absl::CHexEscape(ToAbsl(held.key.key)), ToStd(held.status.message())));
+  }
   job.result.durable = log.streams.Vector();
   return absl::OkStatus();
 }

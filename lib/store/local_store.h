@@ -138,6 +138,7 @@ class LocalStore final : public MemberStore {
     };
     std::map<OperationId, Known> operations;  // those asked for and found
     std::set<OperationId> written;            // of those, by this group
+    std::set<OperationId> unreadable;         // found, in commits that cannot be read
     bool installed = false;                   // the group has a page of an install
     bool prepared = false;                    // `streams` are what the store has
     bool must_commit = false;                 // what is in `set` counts also without commits

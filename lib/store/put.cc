@@ -117,6 +117,9 @@ absl::StatusOr<PutWriter::Target> PutWriter::FindTarget(std::string_view namespa
 absl::Status PutWriter::WriteRow(const std::string& id, const Row& row) {
   AIMEM_ASSIGN_OR_RETURN(const Entity* entity, rows_.Memory(id));
   const Tier tier = std::max(row.tier, model::MarkedTier(entity->parts));
+  // A marker that outlived the row before makes this one long, and no long row keeps the end that a
+  // shorter one was given.
+  const bool outlasts = tier == Tier::kLong && row.tier != Tier::kLong;
   std::vector<Rows::PartWrite> parts;
   parts.reserve(16 + row.metadata.size());
   const auto set = [&](std::string_view name, std::string value) {
@@ -133,7 +136,7 @@ absl::Status PutWriter::WriteRow(const std::string& id, const Row& row) {
   set(part::kCreatedAt, model::EncodeTime(row.created_at));
   set(part::kUpdatedAt, model::EncodeTime(row.updated_at));
   if (tier != Tier::kShort) set(tier == Tier::kLong ? part::kTierLong : part::kTierMid, "");
-  set(part::kExpiry, model::EncodeExpiry(tier, row.expires_at));
+  set(part::kExpiry, model::EncodeExpiry(tier, outlasts ? std::nullopt : row.expires_at));
   set(part::kUseCount, model::EncodeU64(static_cast<std::uint64_t>(row.access_count)));
   set(part::kUseLast, row.last_accessed_at ? model::EncodeTime(*row.last_accessed_at) : "");
   if (row.forgotten_ms) {
@@ -166,7 +169,7 @@ absl::StatusOr<ItemResult> PutWriter::Upsert(Row row) {
     row.tier = std::max(row.tier, view.tier);
     if (row.tier == Tier::kLong) {
       row.expires_at.reset();
-    } else if (!row.expires_at) {
+    } else if (!row.expires_at && row.keeps_end) {
       row.expires_at = view.expires_at;
     }
     if (!view.agent_id.empty()) row.agent_id = std::string(view.agent_id);
@@ -229,6 +232,7 @@ absl::StatusOr<ItemResult> PutWriter::Put(const PutMemory& item) {
     row.expires_at = item.ttl_seconds
                          ? model::ToNanoseconds(now_ + absl::Seconds(*item.ttl_seconds))
                          : DefaultExpiry(item.tier);
+    row.keeps_end = true;
   }
   return Upsert(std::move(row));
 }
@@ -347,6 +351,8 @@ absl::StatusOr<ItemResult> PutWriter::Consolidate(const ConsolidateMemories& ite
   AIMEM_RETURN_IF_ERROR(model::CheckContent(row.content));
   AIMEM_RETURN_IF_ERROR(model::CheckNamespace(row.namespace_));
   AIMEM_RETURN_IF_ERROR(model::CheckSource(item.source, model::Sources::kImport));
+  AIMEM_ASSIGN_OR_RETURN(const std::vector<std::string> owners,
+                         rows_.Owners(row.namespace_, row.title));
   std::map<std::string, std::string> members;
   std::set<std::string> tags;
   std::set<std::string> agents;
@@ -361,6 +367,12 @@ absl::StatusOr<ItemResult> PutWriter::Consolidate(const ConsolidateMemories& ite
     if (!source.agent_id.empty()) agents.insert(source.agent_id);
     row.priority = std::max(row.priority, source.priority);
     row.access_count += source.access_count;
+  }
+  // A source's name may be taken over, nobody else's.
+  for (const std::string& owner : owners) {
+    if (std::find(item.ids.begin(), item.ids.end(), owner) == item.ids.end()) {
+      return NameTaken(row.namespace_, row.title, owner);
+    }
   }
   row.access_count = std::min(row.access_count, limits::kAccessCount);
   std::vector<std::string> all_tags(tags.begin(), tags.end());
@@ -413,6 +425,11 @@ absl::StatusOr<ItemResult> PutWriter::PromoteTo(const std::string& id,
   row.created_at = row.updated_at = now_ns_;
   row.access_count = 0;
   row.last_accessed_at.reset();
+  row.keeps_end = true;
+  // Refused, it leaves no trace: what could refuse the link is asked before the copy is written.
+  AIMEM_ASSIGN_OR_RETURN(const Target copy, FindTarget(row.namespace_, row.title));
+  const std::string link = model::MakeLinkKey(copy.id, id, "derived_from");
+  AIMEM_RETURN_IF_ERROR(rows_.MayDraft({Kind::kLink, link}));
   AIMEM_ASSIGN_OR_RETURN(ItemResult result, Upsert(std::move(row)));
   AIMEM_RETURN_IF_ERROR(Link(result.id, id, "derived_from", now_).status());
   return result;

@@ -54,6 +54,8 @@ class PutWriter {
     std::string agent_id;
     Members metadata;  // without agent_id
     std::optional<std::int64_t> expires_at;
+    /// Without an end of its own it keeps the one of the memory that it updates.
+    bool keeps_end = false;
     std::int64_t created_at = 0;
     std::int64_t updated_at = 0;
     std::int64_t access_count = 0;

@@ -4,8 +4,10 @@
 #include <bit>
 #include <utility>
 
+#include "aimem/limits.h"
 #include "lib/base/hash.h"
 #include "lib/base/status.h"
+#include "lib/log/commit.h"
 #include "lib/log/grammar.h"
 #include "lib/model/parts.h"
 
@@ -84,7 +86,8 @@ std::string EncodeBatch(const WriteBatch& batch) {
 }
 
 constexpr std::uint8_t kAnswerVersion = 1;
-constexpr std::size_t kMaxMessage = 64u << 10;
+// What a commit can hold: earlier versions did not bound messages.
+constexpr std::size_t kMaxText = log::kMaxCommitBytes;
 
 }  // namespace
 
@@ -132,6 +135,16 @@ OperationId FreshOperation(Random& random, absl::Time now) {
   return id;
 }
 
+absl::Status BoundedMessage(absl::Status status) {
+  constexpr std::string_view kCut = " [...]";
+  const std::string_view message = ToStd(status.message());
+  if (message.size() <= limits::kMessageBytes) return status;
+  std::size_t end = limits::kMessageBytes - kCut.size();
+  // Not inside a character of UTF-8.
+  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xc0) == 0x80) --end;
+  return MakeStatus(status.code(), std::string(message.substr(0, end)).append(kCut));
+}
+
 std::string EncodeAnswer(const Answer& answer) {
   std::string out;
   out.push_back(static_cast<char>(kAnswerVersion));
@@ -157,11 +170,11 @@ absl::StatusOr<Answer> DecodeAnswer(std::string_view bytes) {
   for (std::uint64_t i = 0; i < count && reader.ok(); ++i) {
     ItemResult item;
     const std::uint64_t code = reader.Varint();
-    const std::string_view message = reader.Bytes(kMaxMessage);
+    const std::string_view message = reader.Bytes(kMaxText);
     if (code > 16) reader.Fail("unknown status code in an answer");
     if (code != 0) item.status = MakeStatus(static_cast<absl::StatusCode>(code), message);
     item.effect = static_cast<ItemEffect>(reader.Byte());
-    item.id = std::string(reader.Bytes(kMaxMessage));
+    item.id = std::string(reader.Bytes(kMaxText));
     item.count = static_cast<std::int64_t>(reader.Varint());
     answer.items.push_back(std::move(item));
   }

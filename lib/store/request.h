@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "aimem/environment.h"
@@ -28,6 +29,10 @@ OperationId KeyedOperation(std::string_view principal, std::string_view request_
 OperationId DerivedOperation(const OperationId& operation, std::uint64_t k);
 /// A fresh one: a version 7 UUID (RFC 9562), so that the log's index grows at one end.
 OperationId FreshOperation(Random& random, absl::Time now);
+
+/// `status` with its message cut to limits::kMessageBytes: what was refused may be part of it, and
+/// the log keeps it, to be read again.
+absl::Status BoundedMessage(absl::Status status);
 
 /// The answer, as the log keeps it.
 struct Answer {

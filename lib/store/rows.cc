@@ -5,7 +5,10 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "aimem/limits.h"
 #include "lib/base/status.h"
 #include "lib/log/grammar.h"
 #include "lib/merge/join.h"
@@ -33,6 +36,62 @@ bool WritesExpiry(std::span<const Rows::PartWrite> parts) {
                      [](const Rows::PartWrite& part) { return part.name == model::part::kExpiry; });
 }
 
+std::string NameOf(const EntityKey& key) {
+  return absl::StrFormat("the row of kind %d, key '%s',", static_cast<int>(key.kind),
+                         absl::CHexEscape(ToAbsl(key.key)));
+}
+
+absl::StatusOr<std::string> Encoded(const EntityKey& key, std::span<const model::Part> parts) {
+  absl::StatusOr<std::string> bytes = log::EncodeBounded(parts);
+  if (bytes.ok()) return bytes;
+  return Annotate(bytes.status(), absl::StrCat(NameOf(key), " would be too large"));
+}
+
+// What metadata takes in a state.
+struct MetadataSize {
+  std::size_t keys = 0;
+  std::size_t bytes = 0;
+  std::set<Stamp> stamps;
+
+  void Add(std::string_view name, std::string_view value, Stamp stamp) {
+    constexpr std::size_t kLengths = 6;  // of name and value, and the index of the stamp
+    constexpr std::size_t kStamp = 16;
+    ++keys;
+    bytes += name.size() + value.size() + kLengths;
+    if (stamps.insert(stamp).second) bytes += kStamp;
+  }
+};
+
+// Whether the metadata of `entity` stays within its limits with `writes` in it. What only clears
+// keys that are there may always be written: joined with what others wrote meanwhile, a memory can
+// be over the limits without a fault of anybody's.
+absl::Status CheckMetadata(const Entity& entity, std::span<const Rows::PartWrite> writes) {
+  MetadataSize size;
+  std::set<std::string_view> written;
+  bool only_clears = true;
+  bool put = false;
+  for (const Rows::PartWrite& write : writes) {
+    put = put || write.name == model::part::kPut;
+    if (!model::IsMetadata(write.name)) continue;
+    size.Add(write.name, write.value, write.stamp);
+    written.insert(write.name);
+    only_clears = only_clears && write.value.empty() && model::Find(entity.parts, write.name);
+  }
+  if (written.empty() || only_clears) return absl::OkStatus();
+  for (const model::Part& part : entity.parts) {
+    const bool erased = put && part.stamp < kOwnStamp;
+    if (!model::IsMetadata(part.name) || erased || written.contains(part.name)) continue;
+    size.Add(part.name, part.value, part.stamp);
+  }
+  if (size.keys <= limits::kMetadataKeys && size.bytes <= limits::kMetadataStateBytes) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "metadata of memory %s would keep %d keys and %d bytes (limits %d and %d), those counted "
+      "that updates have cleared: store the memory again, which forgets them",
+      entity.key.key, size.keys, size.bytes, limits::kMetadataKeys, limits::kMetadataStateBytes));
+}
+
 }  // namespace
 
 absl::StatusOr<ReadResult> Rows::Fetch(const ReadSet& set) {
@@ -51,29 +110,29 @@ absl::StatusOr<ReadResult> Rows::Fetch(const ReadSet& set) {
   for (std::size_t i = 0; i < missing.keys.size(); ++i) {
     std::string state;
     if (result.rows[i]) state = std::move(result.rows[i]->state);
-    AIMEM_RETURN_IF_ERROR(Keep(missing.keys[i], std::move(state)));
+    Keep(missing.keys[i], std::move(state));
   }
   names_fetched_.insert(missing.names.begin(), missing.names.end());
   for (EntityRow& row : result.named) {
     if (row.key.kind == Kind::kMemory && row.name) named_[*row.name].insert(row.key.key);
-    AIMEM_RETURN_IF_ERROR(Keep(row.key, std::move(row.state)));
+    Keep(row.key, std::move(row.state));
   }
   return result;
 }
 
-absl::Status Rows::Keep(const EntityKey& key, std::string state) {
+void Rows::Keep(const EntityKey& key, std::string state) {
   std::unique_ptr<Entity>& slot = base_[KeyText(key)];
-  if (slot) return absl::OkStatus();  // what this group knows is newer
+  if (slot) return;  // what this group knows is newer
   slot = std::make_unique<Entity>();
   slot->key = key;
   slot->state = std::move(state);
-  if (slot->state.empty()) return absl::OkStatus();
+  if (slot->state.empty()) return;
   if (absl::Status status = log::DecodeState(slot->state, slot->parts); !status.ok()) {
-    return Annotate(status, absl::StrCat("row '", key.key, "'"));
+    slot->damage = Annotate(status, absl::StrCat(NameOf(key), " cannot be read, see doctor"));
+    return;
   }
   for (const model::Part& part : slot->parts) Saw(part.stamp);
   Refresh(*slot);
-  return absl::OkStatus();
 }
 
 absl::StatusOr<const Entity*> Rows::Get(const EntityKey& key) {
@@ -86,6 +145,7 @@ absl::StatusOr<const Entity*> Rows::Get(const EntityKey& key) {
     AIMEM_RETURN_IF_ERROR(Fetch({.keys = {key}}).status());
     found = base_.find(text);
   }
+  AIMEM_RETURN_IF_ERROR(found->second->damage);
   return found->second.get();
 }
 
@@ -106,13 +166,19 @@ absl::StatusOr<std::vector<std::string>> Rows::Owners(std::string_view namespace
   return owners;
 }
 
-absl::Status Rows::Draft(const EntityKey& key, std::vector<PartWrite> parts) {
+absl::Status Rows::MayDraft(const EntityKey& key) {
   if (closed_.contains(key)) {
     return MakeStatus(absl::StatusCode::kInvalidArgument,
                       absl::StrCat("batch changes '", key.key,
                                    "' after deleting or archiving it: use two batches"));
   }
-  AIMEM_RETURN_IF_ERROR(Get(key).status());
+  return Get(key).status();
+}
+
+absl::Status Rows::Draft(const EntityKey& key, std::vector<PartWrite> parts) {
+  AIMEM_RETURN_IF_ERROR(MayDraft(key));
+  AIMEM_ASSIGN_OR_RETURN(const Entity* seen, Get(key));
+  AIMEM_RETURN_IF_ERROR(CheckMetadata(*seen, parts));
   const Entity& base = *base_.find(KeyText(key))->second;
   DraftEntity& draft = drafts_[key];
   draft_bytes_ += key.key.size() + kChangeBytes;
@@ -154,8 +220,9 @@ void Rows::Replace(Entity& entity, std::string state) {
   changed_.insert(entity.key);
 }
 
-std::vector<log::Change> Rows::Seal(Stamp stamp) {
+absl::StatusOr<std::vector<log::Change>> Rows::Seal(Stamp stamp) {
   std::vector<log::Change> changes;
+  std::vector<std::string> states;  // the row that each change makes
   for (auto& [key, draft] : drafts_) {
     model::Parts written = draft.builder.Build();
     for (model::Part& part : written) {
@@ -163,13 +230,16 @@ std::vector<log::Change> Rows::Seal(Stamp stamp) {
     }
     // A put and a delete of one batch meet here: the join leaves what counts.
     const model::Parts body = merge::Join({}, written);
-    Entity& base = *base_.find(KeyText(key))->second;
+    const Entity& base = *base_.find(KeyText(key))->second;
     if (merge::Absorbs(base.parts, body)) continue;
     log::Change change;
     change.key = key;
-    change.body = log::EncodeState(body);
+    AIMEM_ASSIGN_OR_RETURN(change.body, Encoded(key, body));
+    AIMEM_ASSIGN_OR_RETURN(states.emplace_back(), Encoded(key, merge::Join(base.parts, body)));
     changes.push_back(std::move(change));
-    Replace(base, log::EncodeState(merge::Join(base.parts, body)));
+  }
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    Replace(*base_.find(KeyText(changes[i].key))->second, std::move(states[i]));
   }
   Saw(stamp);
   Discard();
@@ -187,7 +257,8 @@ absl::StatusOr<bool> Rows::Join(const EntityKey& key, std::span<const model::Par
   Entity& base = *base_.find(KeyText(key))->second;
   for (const model::Part& part : incoming) Saw(part.stamp);
   if (merge::Absorbs(base.parts, incoming)) return false;
-  Replace(base, log::EncodeState(merge::Join(base.parts, incoming)));
+  AIMEM_ASSIGN_OR_RETURN(std::string state, Encoded(key, merge::Join(base.parts, incoming)));
+  Replace(base, std::move(state));
   return true;
 }
 

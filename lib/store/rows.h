@@ -35,6 +35,7 @@ struct Entity {
   std::string state;
   model::Parts parts;
   model::MemoryView view;  ///< Of memories.
+  absl::Status damage;     ///< Not OK: `state` does not decode, and nothing is known of the entity.
 
   [[nodiscard]] bool live() const { return view.phase == model::Phase::kLive; }
 };
@@ -51,7 +52,7 @@ class Rows {
   absl::StatusOr<ReadResult> Fetch(const ReadSet& set);
 
   /// The entity under `key`, empty parts if there is none. Valid until the batch is sealed,
-  /// discarded, or changes this entity.
+  /// discarded, or changes this entity. kDataLoss, of this key alone: its row does not decode.
   absl::StatusOr<const Entity*> Get(const EntityKey& key);
   absl::StatusOr<const Entity*> Memory(std::string_view id) {
     return Get({Kind::kMemory, std::string(id)});
@@ -62,13 +63,17 @@ class Rows {
                                                   std::string_view title);
 
   /// The part names and values to write for `key`, with their stamps; nothing is seen by Get
-  /// before Draft returns. kInvalidArgument if the batch deleted or archived this entity before.
+  /// before Draft returns. kInvalidArgument if the batch deleted or archived this entity before,
+  /// or if its metadata would be over a limit; then nothing was drafted.
   struct PartWrite {
     std::string_view name;
     Stamp stamp;
     std::string value;
   };
   absl::Status Draft(const EntityKey& key, std::vector<PartWrite> parts);
+
+  /// What Draft would refuse of `key` whatever is written: it is closed, or cannot be read.
+  absl::Status MayDraft(const EntityKey& key);
 
   /// Forbid further drafts of `key` in this batch: it was deleted or archived.
   void CloseDraft(const EntityKey& key) { closed_.insert(key); }
@@ -78,14 +83,17 @@ class Rows {
   [[nodiscard]] std::uint64_t seen() const { return seen_; }
 
   /// Turn the drafts into the changes of a commit with `stamp`, and into rows. Drafts that change
-  /// nothing are left out.
-  std::vector<log::Change> Seal(Stamp stamp);
+  /// nothing are left out. kResourceExhausted: a row or body would be larger than what can be read
+  /// again; then nothing has changed, and the drafts are still there.
+  absl::StatusOr<std::vector<log::Change>> Seal(Stamp stamp);
   void Discard();
   [[nodiscard]] std::size_t drafts() const { return drafts_.size(); }
   /// About the bytes that the drafts add to a commit; never fewer.
   [[nodiscard]] std::size_t draft_bytes() const { return draft_bytes_; }
 
-  /// Join `state` into the row under `key`, outside of any batch. False: it changed nothing.
+  /// Join `incoming` into the row under `key`, outside of any batch. False: it changed nothing.
+  /// The row stays as it is with kDataLoss (it does not decode) and with kResourceExhausted (it
+  /// would be larger than what can be read again).
   absl::StatusOr<bool> Join(const EntityKey& key, std::span<const model::Part> incoming);
 
   /// All rows changed since the start, as the backend keeps them. Call once.
@@ -97,7 +105,7 @@ class Rows {
     std::unique_ptr<Entity> effective;
   };
 
-  absl::Status Keep(const EntityKey& key, std::string state);
+  void Keep(const EntityKey& key, std::string state);
   void Replace(Entity& entity, std::string state);
   void NoteName(const EntityKey& key, std::span<const model::Part> parts);
 

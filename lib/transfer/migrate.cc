@@ -190,12 +190,12 @@ class Migration {
     for (const std::string& bytes : page.commits) {
       AIMEM_ASSIGN_OR_RETURN(log::Commit commit, log::DecodeCommit(bytes));
       for (log::Change& change : commit.changes) {
-        if (change.withheld) continue;
+        if (change.withheld || change.unreadable) continue;
         const auto [found, added] = states.try_emplace(change.key, change.body);
         if (added) continue;
         AIMEM_ASSIGN_OR_RETURN(const model::Parts earlier, log::DecodeState(found->second));
         AIMEM_ASSIGN_OR_RETURN(const model::Parts later, log::DecodeState(change.body));
-        found->second = log::EncodeState(merge::Join(earlier, later));
+        AIMEM_ASSIGN_OR_RETURN(found->second, log::EncodeBounded(merge::Join(earlier, later)));
       }
     }
     for (auto& [key, state] : states) page.states.push_back({key, std::move(state)});

@@ -23,6 +23,10 @@ void Try(std::string_view bytes) {
   const bool verified = log::DecodeCommit(bytes).ok();
   absl::StatusOr<log::Commit> commit = log::DecodeCommit(bytes, /*verify=*/false);
   if (!commit.ok()) return Require(!verified, "the hashes hold, the form does not");
+  if (commit->opaque) {
+    return Require(!header.ok() && verified && log::PeekPosition(bytes).has_value(),
+                   "another version has a place, and no more");
+  }
   Require(header.ok() && header->content_hash == commit->header.content_hash,
           "the header alone reads differently");
   const std::string again = log::EncodeCommit(*commit);

@@ -161,16 +161,57 @@ TEST(Commit, UnknownKindsTravel) {
   EXPECT_EQ(static_cast<int>(decoded->changes[0].key.kind), 250);
 }
 
-TEST(Commit, BodyThatIsNoStateIsRefusedWithItsKey) {
+TEST(Commit, BodyThatIsNoStateIsKeptAndTheOthersApply) {
   SplitMix random(6);
   Commit commit = RandomCommit(random, 2);
   commit.changes[1].body = "no state";
   const std::string bytes = EncodeCommit(commit);
   for (const bool verify : {true, false}) {
-    const absl::Status status = DecodeCommit(bytes, verify).status();
-    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
-    EXPECT_THAT(Message(status), HasSubstr("the body of key 'key-1'"));
+    absl::StatusOr<Commit> decoded = DecodeCommit(bytes, verify);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_FALSE(decoded->opaque);
+    EXPECT_FALSE(decoded->changes[0].unreadable);
+    EXPECT_TRUE(decoded->changes[1].unreadable);
+    EXPECT_EQ(EncodeCommit(*decoded), bytes);
   }
+}
+
+TEST(Commit, BodyOverTheLimitOfAStateIsKept) {
+  SplitMix random(12);
+  Commit commit = RandomCommit(random, 1);
+  commit.changes[0].body.assign(kMaxStateBytes + 1, 'x');
+  const absl::StatusOr<Commit> decoded = DecodeCommit(EncodeCommit(commit));
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_TRUE(decoded->changes[0].unreadable);
+}
+
+TEST(Commit, OtherVersionIsOpaqueAndKeepsItsPlace) {
+  SplitMix random(13);
+  Commit commit = RandomCommit(random, 2);
+  std::string bytes = EncodeCommit(commit);
+  bytes[0] = 2;
+  EXPECT_THAT(Message(DecodeCommit(bytes).status()), HasSubstr("its first byte says another"))
+      << "one of version 1 whose first byte was damaged";
+  bytes += "what version 2 has at its end";
+  for (const bool verify : {true, false}) {
+    const absl::StatusOr<Commit> decoded = DecodeCommit(bytes, verify);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_TRUE(decoded->opaque);
+    EXPECT_TRUE(decoded->changes.empty());
+    EXPECT_EQ(decoded->header.stream, commit.header.stream);
+    EXPECT_EQ(decoded->header.seq, commit.header.seq);
+    EXPECT_EQ(decoded->header.hlc, commit.header.hlc);
+    EXPECT_EQ(decoded->header.operation, commit.header.operation);
+    EXPECT_EQ(decoded->header.prev_hash, commit.header.prev_hash);
+    EXPECT_EQ(decoded->header.content_hash, commit.header.content_hash);
+  }
+  ASSERT_TRUE(PeekPosition(bytes).has_value());
+  EXPECT_EQ(PeekPosition(bytes)->seq, commit.header.seq);
+  EXPECT_TRUE(PeekHead(bytes).has_value());
+  EXPECT_FALSE(DecodeCommitHeader(bytes).ok()) << "its results are not known";
+  bytes[0] = 0;
+  EXPECT_FALSE(DecodeCommit(bytes).ok());
+  EXPECT_FALSE(PeekPosition(bytes).has_value());
 }
 
 TEST(Commit, OneChangePerKey) {
@@ -218,7 +259,7 @@ TEST(Commit, HeaderRulesHold) {
   Commit commit = RandomCommit(random, 1);
   commit.header.request_hash.reset();
   std::string bytes = EncodeCommit(commit);
-  EXPECT_THAT(Message(DecodeCommit("\x02" + bytes.substr(1)).status()),
+  EXPECT_THAT(Message(DecodeCommitHeader("\x02" + bytes.substr(1)).status()),
               HasSubstr("version 2 is not known"));
   const std::size_t request_hash = 33 + 8 + (commit.header.seq < 128 ? 1 : 2) + 8 + 16 + 32;
   ASSERT_EQ(bytes[request_hash], 0);

@@ -144,7 +144,7 @@ TEST(Grammar, EachRuleIsNamedWithItsOffset) {
   refuse(
       "00"
       "ffff7f",
-      "parts are over the limit of 70000");
+      "parts are over the limit of 600000");
 }
 
 TEST(Grammar, LimitsHold) {
@@ -160,7 +160,7 @@ TEST(Grammar, LimitsHold) {
   };
   EXPECT_TRUE(DecodeState(state(kMaxParts)).ok());
   EXPECT_THAT(Message(DecodeState(state(kMaxParts + 1)).status()),
-              HasSubstr("70001 parts are over the limit of 70000"));
+              HasSubstr("600001 parts are over the limit of 600000"));
 
   const std::string longest(kMaxPartName, 'n');
   const std::string too_long(kMaxPartName + 1, 'n');
@@ -169,9 +169,18 @@ TEST(Grammar, LimitsHold) {
 
   const std::string large(kMaxStateBytes, 'x');
   const std::string over = EncodeState(Parts{{"n", {1, 1}, large}});
-  EXPECT_THAT(Message(DecodeState(over).status()), HasSubstr("over the limit of 8388608"));
+  EXPECT_THAT(Message(DecodeState(over).status()), HasSubstr("over the limit of 7340032"));
   const std::string_view fits = std::string_view(large).substr(30);
   EXPECT_TRUE(DecodeState(EncodeState(Parts{{"n", {1, 1}, fits}})).ok());
+
+  // What is to be kept is refused by the same limits before it is written.
+  EXPECT_EQ(*EncodeBounded(Parts{{"n", {1, 1}, fits}}), EncodeState(Parts{{"n", {1, 1}, fits}}));
+  for (const Parts& parts : {Parts{{"n", {1, 1}, large}}, Parts{{too_long, {1, 1}, "v"}},
+                             Parts(kMaxParts + 1, Part{"n", {1, 1}, ""})}) {
+    const absl::Status refused = EncodeBounded(parts).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_THAT(Message(refused), HasSubstr("over the limit of"));
+  }
 }
 
 TEST(Grammar, DecodingReusesItsVectorAndBorrowsItsBytes) {

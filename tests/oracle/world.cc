@@ -206,7 +206,7 @@ World::Result World::Upsert(Row row) {
     row.memory.tier = std::max(row.memory.tier, old.tier);
     if (row.memory.tier == Tier::kLong) {
       row.memory.expires_at.reset();
-    } else if (!row.memory.expires_at) {
+    } else if (!row.memory.expires_at && !row.endless) {
       row.memory.expires_at = old.expires_at;
     }
     if (!owner.agent_id.empty()) row.agent_id = owner.agent_id;
@@ -500,6 +500,10 @@ World::Result World::Do(const ConsolidateMemories& item) {
     memory.priority = std::max(memory.priority, source->memory.priority);
     memory.access_count = std::min(memory.access_count + source->memory.access_count, kMostUses);
   }
+  for (const Row* owner : Owners(item.namespace_, item.title)) {
+    if (!distinct.contains(owner->memory.id)) return Taken();
+  }
+  merged.endless = true;
   merged.metadata["derived_from"] = ArrayOf(item.ids);
   if (!agents.empty()) merged.metadata["consolidated_from_agents"] = ArrayOf(agents);
   merged.agent_id = batch_.options->agent_id;

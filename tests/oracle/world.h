@@ -1,7 +1,8 @@
 // World: memories, links and standards in plain lists, changed by one item after the other.
 //
-// It is written from the documentation of write_batch.h alone, knows neither parts nor stamps nor
-// backends, and shares no code with the store: where the two differ, one of them is wrong.
+// It is written from the documentation of write_batch.h and spec 01 alone, knows neither parts nor
+// stamps nor backends, and shares no code with the store: where the two differ, one of them is
+// wrong.
 #pragma once
 
 #include <map>
@@ -29,6 +30,7 @@ struct Row {
   Memory memory;
   std::map<std::string, std::string> metadata;  // key -> JSON text; without agent_id
   std::string agent_id;
+  bool endless = false;  // while it is stored: without an expiry, whatever it replaces
   Phase phase = Phase::kLive;
   absl::Time archived_at;
   ArchiveReason reason = ArchiveReason::kForget;
@@ -93,7 +95,7 @@ class World {
   Row* Find(std::string_view id);
   Row* FindLive(std::string_view id);
   std::vector<Row*> Owners(std::string_view namespace_, std::string_view title);
-  /// The rule of the upsert. `row.memory.expires_at` is what the request gives, if anything.
+  /// The rule of the upsert. `row.memory.expires_at` is that of a new memory, default included.
   Result Upsert(Row row);
   absl::Status CheckName(std::string_view namespace_, std::string_view title, std::string_view id);
   void Archive(Row& row, ArchiveReason reason, absl::Time at);

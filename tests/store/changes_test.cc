@@ -25,6 +25,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
 
 // Writes commits of several streams, each one memory, with the rows that they make.
 class History {
@@ -487,6 +488,54 @@ TEST_F(Changes, RowsThatAreNotTheFoldOfTheLogAreNamed) {
               ElementsAre(AllOf(HasSubstr("'a'"), HasSubstr("not what the commits")),
                           AllOf(HasSubstr("'c'"), HasSubstr("no commit")),
                           AllOf(HasSubstr("'d'"), HasSubstr("no row"))));
+}
+
+TEST_F(Changes, AFoldLargerThanItsMemoryTakesMorePasses) {
+  for (int i = 0; i < 40; ++i) {
+    history_.Commit(static_cast<std::uint64_t>(1 + i % 3), "m" + std::to_string(i % 20),
+                    std::string(200, 'c'));
+  }
+  for (const std::size_t fold_bytes : {std::size_t{1}, std::size_t{2'000}, std::size_t{1} << 20}) {
+    const absl::StatusOr<CheckReport> report = store::Check(*rows_.Read(), {}, fold_bytes);
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_THAT(report->problems, IsEmpty());
+    EXPECT_TRUE(report->folded);
+    EXPECT_EQ(report->rows, 20);
+    EXPECT_EQ(report->commits, 40);
+    EXPECT_EQ(report->root, Digest(*rows_.Read(), {})->sums[0].sum);
+  }
+  rows_.Put({MakeRow({.id = "m3", .content = "altered"}), MakeRow({.id = "m99"})});
+  WriteSet lost;
+  model::PartsBuilder put;
+  SetMemoryParts({.id = "m55", .title = "m55", .stamp = history_.NextStamp(1)}, put);
+  lost.log.push_back(history_.NextLogRow(1, {Kind::kMemory, "m55"}, log::EncodeState(put.Build())));
+  rows_.Put(lost);
+  for (const std::size_t fold_bytes : {std::size_t{1}, std::size_t{2'000}, std::size_t{1} << 20}) {
+    EXPECT_THAT(store::Check(*rows_.Read(), {}, fold_bytes)->problems,
+                UnorderedElementsAre(AllOf(HasSubstr("'m3'"), HasSubstr("not what the commits")),
+                                     AllOf(HasSubstr("'m55'"), HasSubstr("no row")),
+                                     AllOf(HasSubstr("'m99'"), HasSubstr("no commit"))))
+        << fold_bytes;
+  }
+}
+
+TEST_F(Changes, RowsThatDoNotDecodeAreLeftOutOfPages) {
+  history_.Commit(1, "a");
+  history_.Commit(1, "c");
+  rows_.Put({EntityRow{{Kind::kMemory, "b"}, std::nullopt, "junk"},
+             EntityRow{{Kind::kMemory, "d"}, std::nullopt, "junk"}});
+  for (const std::size_t items : {1u, 2u, 100u}) {
+    std::vector<std::string> ids;
+    ChangeCursor cursor = ChangeCursor::Everything();
+    for (bool end = false; !end;) {
+      const absl::StatusOr<ChangePage> page = ReadChanges(*rows_.Read(), cursor, {.items = items});
+      ASSERT_TRUE(page.ok()) << page.status();
+      for (const EntityState& state : page->states) ids.push_back(state.key.key);
+      cursor = page->next;
+      end = page->end;
+    }
+    EXPECT_THAT(ids, ElementsAre("a", "c"));
+  }
 }
 
 TEST_F(Changes, DamagedCommitsAreNamed) {
