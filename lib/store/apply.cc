@@ -1,5 +1,6 @@
 #include "lib/store/apply.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +23,18 @@ static_assert(kHeaderReserve + kChangeOverhead + log::kMaxKeyBytes + log::kMaxSt
 /// would be larger than what can be read again.
 bool IsOfOneRow(const absl::Status& status) {
   return absl::IsDataLoss(status) || absl::IsResourceExhausted(status);
+}
+
+// Half of all stamps, the year 6429: from there on one must follow what is known here already, by
+// no more than this. A member would have to make two thousand million commits to use up the rest.
+constexpr std::uint64_t kRoomEnds = std::uint64_t{1} << 63;
+constexpr std::uint64_t kStepMax = std::uint64_t{1} << 32;
+// A store that is being filled knows nothing to compare with.
+constexpr std::uint64_t kFilledMax = std::uint64_t{3} << 62;
+
+void Saw(std::uint64_t hlc, CheckedPage& page) {
+  page.greatest = std::max(page.greatest, hlc);
+  if (hlc < kRoomEnds) page.greatest_with_room = std::max(page.greatest_with_room, hlc);
 }
 
 void Refuse(const log::Commit& commit, absl::Status status, ApplyResult& result) {
@@ -66,13 +79,34 @@ absl::StatusOr<CheckedPage> CheckPage(ChangePage page) {
     if (absl::Status status = log::DecodeState(state.state, parts); !status.ok()) {
       return Annotate(status, absl::StrCat("state of '", state.key.key, "'"));
     }
+    for (const model::Part& part : parts) Saw(part.stamp.hlc, checked);
     checked.states.push_back({std::move(state.key), std::move(state.state)});
   }
   for (std::string& bytes : page.commits) {
     AIMEM_ASSIGN_OR_RETURN(log::Commit commit, log::DecodeCommit(bytes));
+    Saw(commit.header.hlc, checked);
+    for (const log::Change& change : commit.changes) {
+      if (change.withheld) continue;
+      AIMEM_RETURN_IF_ERROR(log::DecodeState(change.body, parts));
+      for (const model::Part& part : parts) Saw(part.stamp.hlc, checked);
+    }
     checked.commits.push_back({std::move(commit), std::move(bytes)});
   }
   return checked;
+}
+
+absl::Status CheckRoom(const CheckedPage& page, const StreamHeads& heads) {
+  if (page.greatest < kRoomEnds || (page.install && page.greatest < kFilledMax)) {
+    return absl::OkStatus();
+  }
+  std::uint64_t known = page.greatest_with_room;
+  for (const auto& [stream, head] : heads) known = std::max(known, head.hlc);
+  if (page.greatest <= known || page.greatest - known <= kStepMax) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrFormat("a stamp of %016x, far from the greatest one known here, %016x, would leave "
+                      "no room for later "
+                      "ones: its author's clock or software is broken, or means harm",
+                      page.greatest, known));
 }
 
 absl::Status ApplyStates(const CheckedPage& page, Rows& rows,

@@ -29,10 +29,17 @@ struct CheckedPage {
   bool install = false;
   bool end = false;
   ChangeCursor next;
+  std::uint64_t greatest = 0;  ///< Hlc that a stamp in it has; and of those that leave room.
+  std::uint64_t greatest_with_room = 0;
 };
 
 /// kDataLoss or kInvalidArgument: nothing of the page may be taken.
 absl::StatusOr<CheckedPage> CheckPage(ChangePage page);
+
+/// OK if the clock can go on after what `page` would make it see. A stamp is adopted whatever time
+/// it names, so that whoever has seen a version beats it; but a stamp near the end of the 64 bits,
+/// out of nowhere, would leave no greater one to anybody, for ever.
+absl::Status CheckRoom(const CheckedPage& page, const StreamHeads& heads);
 
 /// Join the states of `page` into the rows, without a commit.
 absl::Status InstallStates(const CheckedPage& page, Rows& rows, ApplyResult& result);

@@ -605,6 +605,10 @@ absl::Status LocalStore::ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log) 
         "as a new one: retry");
     return absl::OkStatus();
   }
+  if (absl::Status refused = CheckRoom(job.page, log.streams.heads); !refused.ok()) {
+    job.result.status = std::move(refused);
+    return absl::OkStatus();
+  }
   if (log.streams.installing || (job.page.install && log.streams.Vector().empty())) {
     return ExecuteInstall(job, rows, log);
   }

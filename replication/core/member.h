@@ -220,6 +220,7 @@ class Member {
     absl::Duration backoff;
     absl::Duration pause_until;  // it took nothing: no commits before
     absl::Duration pause;
+    VersionVector unproved;  // of our streams, what it said unasked since its last reply
     VersionVector to_learn;  // what it held when this member, without history, first heard it
     VersionVector given_up;  // of Bugs::abort_at_quorum
     std::set<std::uint64_t> strange;  // streams that its calls brought and no reply named
@@ -285,6 +286,8 @@ class Member {
   void Meet(const Now& now, Peer& peer, const Header& header, Actions& actions);
   void CompareRoots(std::size_t index, const std::optional<Root>& root, Actions& actions);
   Peer* PeerOf(const Id128& member);
+  /// Nobody has proved that it is who it says it is: nothing that is said unasked moves a position.
+  /// But what may be lost here is asked for first, and no stream is written of which there is more.
   void HearRequest(const Now& now, const Header& header, Actions& actions);
   AppendReply MakeReply(const Now& now);
   bool Admit(const Now& now, const Inbound& inbound, AppendReply& reply, Actions& actions);
@@ -308,7 +311,8 @@ class Member {
                                        const std::vector<DurableCommit>& commits);
   void GoneBack(std::uint64_t stream);
   [[nodiscard]] bool Own(std::uint64_t stream) const;
-  void Forsake(const Peer& peer, std::uint64_t stream, const std::string& why, Actions& actions);
+  void Forsake(const std::string& who, std::uint64_t stream, const std::string& why,
+               Actions& actions);
   void Differs(const Now& now, std::size_t index, std::uint64_t stream, const std::string& why,
                Actions& actions);
   /// Queue the errand, if it is for this member to give way.
@@ -342,8 +346,10 @@ class Member {
   bool began_empty_ = false;
   std::set<std::uint64_t> local_streams_;  // written by this member since it was opened
 
-  std::optional<std::uint64_t> forsaking_;                          // until the store has done so
-  absl::Duration forsake_at_ = absl::InfiniteDuration();            // again, after it failed
+  std::optional<std::uint64_t> forsaking_;                // until the store has done so
+  absl::Duration forsake_at_ = absl::InfiniteDuration();  // again, after it failed
+  absl::Duration forsake_unasked_at_;                     // not before, for what a request says
+  bool doubt_ = false;  // somebody who has not been reached so far said that it holds more
   std::deque<std::pair<std::size_t, std::uint64_t>> to_reconcile_;  // peer and stream
   bool reconciling_ = false;
   absl::Duration reconcile_at_;  // not before

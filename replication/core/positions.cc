@@ -93,6 +93,7 @@ void Member::BeginLife(Peer& peer) {
   peer.ahead.clear();
   peer.forked.clear();
   peer.apart.clear();
+  peer.unproved.clear();
   peer.given_up.clear();
   peer.fetching = false;
   const auto index = static_cast<std::size_t>(&peer - peers_.data());
@@ -115,6 +116,7 @@ void Member::TakePosition(const Now& now, std::size_t index, const Header& heade
   peer.heads = header.heads;
   peer.durable = std::move(vector);
   peer.owns = header.streams;
+  peer.unproved.clear();
   for (const auto& [stream, head] : peer.heads) {
     if (SeqOf(peer.confirmed, stream) < head.seq) Judge(now, index, stream, head, actions);
   }
@@ -129,7 +131,7 @@ void Member::Judge(const Now& now, std::size_t index, std::uint64_t stream, cons
     // The first one stays, so that a peer which always runs ahead is confirmed as we follow.
     peer.ahead.try_emplace(stream, head);
     if (stream == state_.stream) {
-      Forsake(peer, stream,
+      Forsake(peer.address, stream,
               absl::StrFormat("it holds commit %d of it, the last one here is %d", head.seq,
                               SeqOf(vector_, stream)),
               actions);
@@ -163,7 +165,7 @@ void Member::JudgeAgain(const Now& now, std::uint64_t stream, Actions& actions) 
 
 // -- Histories that break -------------------------------------------------------------------------
 
-void Member::Forsake(const Peer& peer, std::uint64_t stream, const std::string& why,
+void Member::Forsake(const std::string& who, std::uint64_t stream, const std::string& why,
                      Actions& actions) {
   if (forsaking_ || config_.bugs.keep_stream_when_behind) return;
   forsaking_ = stream;
@@ -175,7 +177,7 @@ void Member::Forsake(const Peer& peer, std::uint64_t stream, const std::string& 
            "%s knows more of our stream %016x than we do (%s): our data went back to an "
            "earlier state. We go on as a new stream, and take writes again when we hold "
            "what it holds",
-           peer.address, stream, why)});
+           who, stream, why)});
 }
 
 void Member::OnForsaken(const Now& now, const absl::StatusOr<StoreState>& state, Actions& actions) {
@@ -199,7 +201,7 @@ void Member::Differs(const Now& /*now*/, std::size_t index, std::uint64_t stream
       {LogLevel::kError, absl::StrFormat("%s holds another history of stream %016x: %s. It is not "
                                          "sent this stream any more",
                                          peer.address, stream, why)});
-  if (stream == state_.stream) Forsake(peer, stream, why, actions);
+  if (stream == state_.stream) Forsake(peer.address, stream, why, actions);
   GiveWay(index, stream);
 }
 
@@ -271,15 +273,17 @@ bool Member::Owes(const Peer& peer) const {
   if (!Covers(vector_, peer.to_learn)) return true;
   if (config_.bugs.keep_stream_when_behind) return false;
   return std::any_of(state_.lost.begin(), state_.lost.end(), [&](std::uint64_t stream) {
-    return SeqOf(peer.durable, stream) > SeqOf(vector_, stream) ||
+    return std::max(SeqOf(peer.durable, stream), SeqOf(peer.unproved, stream)) >
+               SeqOf(vector_, stream) ||
            (peer.forked.contains(stream) && !peer.apart.contains(stream));
   });
 }
 
 bool Member::learner() const {
   if (filling() || forsaking_) return true;
-  return std::any_of(peers_.begin(), peers_.end(),
-                     [&](const Peer& peer) { return (began_empty_ && !peer.tried) || Owes(peer); });
+  return std::any_of(peers_.begin(), peers_.end(), [&](const Peer& peer) {
+    return ((began_empty_ || doubt_) && !peer.tried) || Owes(peer);
+  });
 }
 
 void Member::ExcuseTeachers(const Now& now, Actions& actions) {

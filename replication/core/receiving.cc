@@ -171,13 +171,24 @@ void Member::Meet(const Now& now, Peer& peer, const Header& header, Actions& act
 
 void Member::HearRequest(const Now& now, const Header& header, Actions& actions) {
   Peer* const peer = PeerOf(header.member);
+  VersionVector more;  // of ours
+  for (const auto& [stream, head] : header.heads) {
+    if (Own(stream) && head.seq > SeqOf(vector_, stream)) more.emplace(stream, head.seq);
+  }
+  if (more.contains(state_.stream) && now.monotonic >= forsake_unasked_at_) {
+    forsake_unasked_at_ = now.monotonic + kTeacherPatience;
+    Forsake(peer == nullptr ? "member " + header.member.ToString() : peer->address, state_.stream,
+            "it says so unasked", actions);
+  }
   if (peer == nullptr) {
     // Perhaps one of those that we have not reached so far.
+    if (!more.empty() && !config_.bugs.keep_stream_when_behind) doubt_ = true;
     for (Peer& other : peers_) {
       if (!other.member && other.state == PeerState::kAway) other.retry_at = now.monotonic;
     }
     return;
   }
+  JoinInto(peer->unproved, more);
   if (peer->state == PeerState::kAway || peer->state == PeerState::kDenied) {
     // It lives: that it hears us too is for our own call to find out, at once.
     peer->retry_at = now.monotonic;
@@ -187,14 +198,10 @@ void Member::HearRequest(const Now& now, const Header& header, Actions& actions)
     TakePosition(now, static_cast<std::size_t>(peer - peers_.data()), header, actions);
     AnswerCovered(now, actions);
   }
-  // Nobody has proved that it is who it says it is: nothing that it says moves anything here. It
-  // may be worth asking, if somebody waits for the answer.
   const bool another_life = header.incarnation != peer->incarnation;
-  const bool more_of_ours = state_.stream != 0 && header.heads.contains(state_.stream) &&
-                            header.heads.at(state_.stream).seq > SeqOf(vector_, state_.stream);
   const bool news =
       (!waiting_.Empty() || learner()) && !Covers(peer->durable, VectorOf(header.heads));
-  if (another_life || more_of_ours || news) peer->next_heartbeat = now.monotonic;
+  if (another_life || !more.empty() || news) peer->next_heartbeat = now.monotonic;
 }
 
 // -- Appends --------------------------------------------------------------------------------------

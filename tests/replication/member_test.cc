@@ -633,6 +633,23 @@ TEST_F(RestoredMemberTest, WhoeverHoldsMoreOfOurStreamMakesUsForsakeItAndLearn) 
   EXPECT_EQ(member_->Report({{kOwn, 4}}).got(), 2);
 }
 
+TEST_F(RestoredMemberTest, WhatIsSaidUnaskedStopsTheStreamTooAndIsAskedFor) {
+  Restore();
+  Request(1, 'B', {{kOwn, 4}}, {});
+  EXPECT_EQ(actions_.forsake, kOwn);
+  ForsakeAsAsked();
+  EXPECT_TRUE(member_->learner()) << "B has not been heard";
+  for (const Actions::Send& hello : hellos_) {
+    Outcome(hello, hello.peer == 0 ? Reply('B', {{kOwn, 2}}) : Reply('C', {}));
+  }
+  EXPECT_FALSE(member_->learner()) << "somebody else said that in its name";
+  // It is said again: not more than one stream a minute is drawn for that.
+  state_.heads[kNew] = HeadOf(kNew, 1);
+  member_->OnDurable(Now(), state_, {}, actions_);
+  Request(2, 'B', {{kNew, 9}}, {});
+  EXPECT_EQ(actions_.forsake, std::nullopt);
+}
+
 TEST_F(RestoredMemberTest, TheBugWritesOnInTheOldStream) {
   config_.bugs.keep_stream_when_behind = true;
   Restore();

@@ -15,6 +15,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/mutex.h"
+#include "lib/log/commit.h"
 #include "tests/replication/cluster.h"
 
 namespace aimem::replication {
@@ -447,6 +448,32 @@ TEST(Node, TwoHistoriesThatWereBothAcknowledgedBecomeOneAndBothSurvive) {
   EXPECT_TRUE(Eventually([&] { return cluster.Equal(); }));
   for (const std::size_t member : {0, 1, 2}) EXPECT_EQ(Live(cluster, member), 14);
   EXPECT_EQ(cluster.Write(0, "after").outcome, WriteOutcome::kCommitted);
+}
+
+// -- Stamps that leave no room --------------------------------------------------------------------
+
+ChangePage PageOf(std::uint64_t stream, std::uint64_t hlc) {
+  log::Commit commit;
+  commit.header.stream = stream;
+  commit.header.seq = 1;
+  commit.header.hlc = hlc;
+  ChangePage page;
+  page.commits.push_back(log::EncodeCommit(commit));
+  return page;
+}
+
+TEST(Node, AStampAtTheEndOfAllStampsStopsNobody) {
+  Cluster cluster({.needed = 2});
+  ASSERT_NO_FATAL_FAILURE(WriteMany(cluster, 0, "before ", 1));
+  for (const std::uint64_t hlc : {~std::uint64_t{0}, std::uint64_t{1} << 63}) {
+    const ApplyResult refused = cluster.node(0).Apply(PageOf(7, hlc));
+    EXPECT_EQ(refused.status.code(), absl::StatusCode::kInvalidArgument) << hlc;
+  }
+  // The last one that is taken from nowhere: whoever sees it goes on from there.
+  ASSERT_TRUE(cluster.node(0).Apply(PageOf(8, (std::uint64_t{1} << 63) - 1)).status.ok());
+  ASSERT_NO_FATAL_FAILURE(WriteMany(cluster, 0, "after ", 3));
+  EXPECT_TRUE(Eventually([&] { return cluster.Equal(); }));
+  ASSERT_NO_FATAL_FAILURE(WriteMany(cluster, 1, "and after ", 3));
 }
 
 // -- Heavy work -----------------------------------------------------------------------------------
