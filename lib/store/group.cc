@@ -406,7 +406,9 @@ absl::Status LocalStore::Prepare(std::span<const Job> jobs, Rows& rows, GroupLog
     const auto* write = std::get_if<WriteJob>(&job);
     if (write == nullptr) continue;
     CollectReads(write->batch, reads);
-    if (write->request_hash) reads.operations.push_back(write->operation);
+    if (write->request_hash || write->options.operation) {
+      reads.operations.push_back(write->operation);
+    }
   }
   AIMEM_ASSIGN_OR_RETURN(ReadResult result, rows.Fetch(reads));
   for (const LogRow& row : result.operations) {
@@ -434,9 +436,13 @@ absl::Status LocalStore::PrepareStream(const ReadResult& found, GroupLog& log) {
 }
 
 bool LocalStore::ReplayIfKnown(WriteJob& job, const GroupLog& log) {
-  if (!job.request_hash) return false;
   const auto found = log.operations.find(job.operation);
   if (found == log.operations.end()) return false;
+  if (!job.request_hash) {
+    Reject(job, absl::AlreadyExistsError(absl::StrCat("operation ", job.operation.ToString(),
+                                                      " names another write: choose a new one")));
+    return true;
+  }
   const log::CommitHeader& header = found->second;
   if (header.request_hash != job.request_hash) {
     Reject(job, MakeStatus(
@@ -519,7 +525,7 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
   AppendCommit(header, std::move(changes), log);
   job.result.stream = log.streams.stream;
   job.result.seq = log.streams.heads[log.streams.stream].seq;
-  if (job.request_hash) {
+  if (job.request_hash || job.options.operation) {
     header.stream = job.result.stream;
     header.seq = job.result.seq;
     log.operations.emplace(job.operation, std::move(header));
