@@ -3,6 +3,8 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "aimem/environment.h"
 #include "gmock/gmock.h"
 #include "testing/support.h"
 
@@ -298,6 +300,24 @@ TEST_P(StoreConformance, OperationsDifferAndAbsentOnesAreNotFound) {
   const WriteResult refused = Write({Note("")});
   EXPECT_EQ(store().GetOperation(refused.operation, absl::ZeroDuration()).status().code(),
             absl::StatusCode::kNotFound);
+}
+
+TEST_P(StoreConformance, OperationMayBeChosenAndNamesOneWriteOnly) {
+  WriteOptions options;
+  options.operation = ChooseOperation(options, SystemRandom(), absl::Now());
+  const WriteResult first = Write({Note("a")}, options);
+  EXPECT_TRUE(first.status.ok()) << first.status;
+  EXPECT_EQ(first.operation, *options.operation);
+  EXPECT_TRUE(store().GetOperation(*options.operation, absl::ZeroDuration()).ok());
+  const WriteResult second = Write({Note("b")}, options);
+  EXPECT_EQ(second.outcome, WriteOutcome::kRejected);
+  EXPECT_EQ(second.status.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_TRUE(Write({Note("c")}).status.ok());
+  // A key names its write by itself, and what it will be called is known before.
+  options.request_id = "key";
+  const WriteResult keyed = Write({Note("d")}, options);
+  EXPECT_TRUE(keyed.status.ok()) << keyed.status;
+  EXPECT_EQ(keyed.operation, ChooseOperation(options, SystemRandom(), absl::Now()));
 }
 
 }  // namespace

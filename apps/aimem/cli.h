@@ -65,7 +65,8 @@ enum class Access {
 absl::StatusOr<Session> OpenDatabase(Context& context, Access access);
 
 /// Write one batch under the caller's identity. An error names what to do; an outcome that is
-/// not known yet is told on stderr, with the operation id.
+/// not known yet is told on stderr, with the operation id, and so is a database that does not
+/// answer.
 absl::StatusOr<WriteResult> Execute(Context& context, Store& store, std::vector<WriteItem> items,
                                     const std::string& request_id);
 /// The same for one item: its result.

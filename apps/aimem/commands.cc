@@ -422,7 +422,8 @@ class Commands {
     Integer(command, "--quorum-timeout-ms", o.quorum_timeout_ms,
             "Bounds the answer to a write, never its delivery [2000]");
     Text(command, "--replication-listen", o.replication_listen,
-         "HOST:PORT for the other members [the host, and the port plus 1000]");
+         "HOST:PORT for the other members [with peers or certificates the host, and the port plus "
+         "1000; else none]");
     Text(command, "--replication-advertise", o.replication_advertise,
          "HOST:PORT where the others reach it [where it listens]");
     Text(command, "--replication-ca", o.replication_ca, "Who signs the members' certificates, PEM");

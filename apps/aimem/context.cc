@@ -1,12 +1,58 @@
 // Opening the database, and writing to it under the caller's identity.
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_format.h"
 #include "apps/aimem/cli.h"
 #include "apps/aimem/config.h"
+#include "lib/base/mutex.h"
 #include "lib/base/status.h"
 
 namespace aimem::cli {
+namespace {
+
+constexpr absl::Duration kTellAfter = absl::Seconds(2);
+
+struct Awaited {
+  Mutex mutex;
+  CondVar arrived;
+  std::optional<WriteResult> result ABSL_GUARDED_BY(mutex);
+};
+
+// Whoever interrupts a write whose database does not answer must know what to ask for.
+WriteResult WriteAndTell(Context& context, Store& store, WriteBatch batch, WriteOptions options) {
+  options.operation = ChooseOperation(options, SystemRandom(), context.now);
+  // The store is closed, and has answered, before the command ends; not so its last step here.
+  const auto awaited = std::make_shared<Awaited>();
+  store.WriteAsync(std::move(batch), options, [awaited](WriteResult result) {
+    MutexLock lock(awaited->mutex);
+    awaited->result = std::move(result);
+    awaited->arrived.NotifyOne();
+  });
+  bool told = false;
+  const absl::Duration end = SystemClock().Monotonic() + kTellAfter;
+  MutexLock lock(awaited->mutex);
+  while (!awaited->result) {
+    if (told) {
+      awaited->arrived.Wait(awaited->mutex);
+      continue;
+    }
+    const absl::Duration left = end - SystemClock().Monotonic();
+    if (left > absl::ZeroDuration()) {
+      awaited->arrived.WaitFor(awaited->mutex, left);
+      continue;
+    }
+    told = true;
+    context.err << "aimem: the database does not answer; waiting. Whether this was written, \""
+                << context.program << " operation " << options.operation->ToString()
+                << "\" will tell\n"
+                << std::flush;
+  }
+  return *std::move(awaited->result);
+}
+
+}  // namespace
 
 Session::~Session() {
   if (store_ == nullptr) return;
@@ -36,7 +82,7 @@ absl::StatusOr<WriteResult> Execute(Context& context, Store& store, std::vector<
   WriteOptions options;
   AIMEM_ASSIGN_OR_RETURN(options.agent_id, AgentIdentity(context.agent_id));
   options.request_id = request_id;
-  WriteResult result = store.Write(WriteBatch{std::move(items)}, options);
+  WriteResult result = WriteAndTell(context, store, WriteBatch{std::move(items)}, options);
   const std::string operation = result.operation.ToString();
   switch (result.outcome) {
     case WriteOutcome::kCommitted:

@@ -290,11 +290,17 @@ absl::Status RunRecall(Context& context, const RecallCommand& command) {
         .Text("mode", "keyword")
         .Int("tokens_used", result.tokens_used);
     if (command.budget_tokens) object.Int("budget_tokens", *command.budget_tokens);
+    if (result.terms_left_out > 0) object.Int("terms_left_out", result.terms_left_out);
     context.out << object.Build() << '\n';
   } else if (count == 0) {
     context.err << "no memories found for: " << command.context << '\n';
   } else {
     for (const SearchHit& hit : result.hits) ShowHit(context, hit, command.explain);
+    if (command.explain && result.terms_left_out > 0) {
+      context.out << absl::StrFormat(
+          "%d frequent word(s) of the question left out: the rarest %d count\n",
+          result.terms_left_out, limits::kRecallTerms);
+    }
     context.out << absl::StrFormat("%d memory(ies) recalled [keyword]\n", count);
   }
   return absl::OkStatus();

@@ -1,4 +1,4 @@
-// serve: a member of a federation (of one, without peers) behind HTTP, until a signal ends it.
+// serve: a store behind HTTP, alone or as a member of a federation, until a signal ends it.
 #include <arpa/inet.h>
 #include <unistd.h>
 
@@ -20,6 +20,8 @@ namespace {
 
 constexpr absl::Duration kExpireEvery = absl::Seconds(1'800);
 constexpr int kReplicationPortOffset = 1'000;
+// What a member answers at its deadline says more than that its store did not.
+constexpr absl::Duration kAfterTheQuorum = absl::Milliseconds(250);
 
 // Warnings and errors to standard error, a line each, and with `verbose` what else there is.
 class ErrorLog final : public LogSink {
@@ -101,13 +103,6 @@ absl::StatusOr<std::optional<TlsFiles>> MakeTls(const ServeCommand& command) {
       "--replication-ca, --replication-cert and --replication-key belong together: give all three");
 }
 
-// Next to HTTP, and not further than plaintext may go.
-std::string DefaultListen(const ServeCommand& command, const ReplicationOptions& options) {
-  const bool open = options.tls.has_value() || options.insecure || !options.peers.empty();
-  const std::string host = open || IsLoopback(command.host) ? command.host : "127.0.0.1";
-  return HostAndPort(host, command.port == 0 ? 0 : command.port + kReplicationPortOffset);
-}
-
 absl::StatusOr<ReplicationOptions> MakeReplicationOptions(const ServeCommand& command) {
   ReplicationOptions options;
   options.peers = SplitList(command.quorum_peers);
@@ -121,51 +116,71 @@ absl::StatusOr<ReplicationOptions> MakeReplicationOptions(const ServeCommand& co
   options.max_clock_ahead = absl::Seconds(command.max_clock_ahead_seconds);
   options.insecure = Insecure(command);
   AIMEM_ASSIGN_OR_RETURN(options.tls, MakeTls(command));
-  options.listen = command.replication_listen.value_or(DefaultListen(command, options));
-  if (options.listen.empty()) {
+  // Nobody replicates who was not told to: the port gives everything to whoever reaches it.
+  if (options.peers.empty() && !options.tls && !command.replication_listen) {
+    options.listen.clear();
+    return options;
+  }
+  if (command.replication_listen == "") {
     return absl::InvalidArgumentError("--replication-listen must be HOST:PORT");
   }
-  options.advertise = command.replication_advertise;
-  return options;
-}
-
-absl::StatusOr<std::unique_ptr<ReplicatedStore>> OpenMember(const std::string& url,
-                                                            std::int64_t log_max_bytes,
-                                                            const ReplicationOptions& replication,
-                                                            LogSink& log) {
-  StoreOptions store;
-  store.log_max_bytes = log_max_bytes;
-  store.environment.log = &log;
-  AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, OpenBackend(url));
-  return OpenReplicatedStore(std::move(backend), store, replication);
-}
-
-// A port that nobody asked for and nobody is waiting at may be another one.
-absl::StatusOr<std::unique_ptr<ReplicatedStore>> OpenMember(const ServeCommand& command,
-                                                            const std::string& url,
-                                                            ReplicationOptions replication,
-                                                            LogSink& log) {
-  const bool flexible = !command.replication_listen && replication.peers.empty();
-  const bool impossible = command.port > 65'535 - kReplicationPortOffset;
-  if (!flexible && !command.replication_listen && impossible) {
+  if (!command.replication_listen && command.port > 65'535 - kReplicationPortOffset) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "the replication port would be %d (--port %d plus %d): give --replication-listen",
         command.port + kReplicationPortOffset, command.port, kReplicationPortOffset));
   }
-  if (!flexible || !impossible) {
-    auto member = OpenMember(url, command.log_max_bytes, replication, log);
-    if (member.ok() || !absl::IsUnavailable(member.status())) return member;
-    if (!flexible) {
-      return Annotate(member.status(), command.replication_listen
-                                           ? "--replication-listen"
-                                           : "replication (see --replication-listen)");
-    }
-    log.Log(LogLevel::kWarning, absl::StrFormat("replication: %s: taking a free port instead",
-                                                ToStd(member.status().message())));
+  // Next to HTTP.
+  options.listen = command.replication_listen.value_or(
+      HostAndPort(command.host, command.port == 0 ? 0 : command.port + kReplicationPortOffset));
+  options.advertise = command.replication_advertise;
+  return options;
+}
+
+// Whether they may stand side by side.
+absl::Status CheckBoth(const HttpOptions& http, const ReplicationOptions& replication) {
+  AIMEM_RETURN_IF_ERROR(Validate(http));
+  AIMEM_RETURN_IF_ERROR(Validate(replication));
+  if (replication.listen.empty() || replication.tls || http.api_key.empty()) {
+    return absl::OkStatus();
   }
-  const std::size_t colon = replication.listen.rfind(':');
-  replication.listen = replication.listen.substr(0, colon) + ":0";
-  return OpenMember(url, command.log_max_bytes, replication, log);
+  return absl::InvalidArgumentError(
+      "replication would be plaintext, and whoever reaches its port could read and write "
+      "everything without the API key: give --replication-ca, --replication-cert and "
+      "--replication-key (\"aimem cert\" makes them), or no --api-key-file");
+}
+
+// What is served, and where it replicates; 0: nowhere.
+struct Served {
+  std::unique_ptr<Store> store;
+  int replication_port = 0;
+};
+
+absl::StatusOr<Served> OpenAlone(const ServeCommand& command, const std::string& url,
+                                 LogSink& log) {
+  OpenOptions options;
+  options.store.log_max_bytes = command.log_max_bytes;
+  options.store.environment.log = &log;
+  options.store.quorum = 1;  // what it says is committed waits for nobody
+  AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Store> store, OpenStore(url, options));
+  return Served{std::move(store), 0};
+}
+
+absl::StatusOr<Served> OpenMember(const ServeCommand& command, const std::string& url,
+                                  const ReplicationOptions& replication, LogSink& log) {
+  StoreOptions options;
+  options.log_max_bytes = command.log_max_bytes;
+  options.environment.log = &log;
+  AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, OpenBackend(url));
+  absl::StatusOr<std::unique_ptr<ReplicatedStore>> member =
+      OpenReplicatedStore(std::move(backend), options, replication);
+  if (absl::IsUnavailable(member.status())) {
+    return Annotate(member.status(), command.replication_listen
+                                         ? "--replication-listen"
+                                         : "replication (see --replication-listen)");
+  }
+  if (!member.ok()) return member.status();
+  const int port = (*member)->port();
+  return Served{*std::move(member), port};
 }
 
 void ExpireInBackground(Store& store, LogSink& log) {
@@ -180,15 +195,21 @@ void ExpireInBackground(Store& store, LogSink& log) {
 }
 
 void TellReady(Context& context, const ServeCommand& command, const HttpServer& server,
-               ReplicatedStore& member, const ReplicationOptions& replication) {
-  const std::string host = replication.listen.substr(0, replication.listen.rfind(':'));
-  std::string text = absl::StrFormat("%s: listening on %s, replication on %s:%d", context.program,
-                                     HostAndPort(command.host, server.port()), host, member.port());
-  const absl::StatusOr<StoreInfo> info = member.Info();
+               const Served& served, const ReplicationOptions& replication) {
+  std::string text = absl::StrFormat("%s: listening on %s", context.program,
+                                     HostAndPort(command.host, server.port()));
+  const absl::StatusOr<StoreInfo> info = served.store->Info();
+  if (served.replication_port == 0) {
+    text += ", no replication";
+  } else {
+    text += absl::StrFormat(", replication on %s:%d, %s",
+                            replication.listen.substr(0, replication.listen.rfind(':')),
+                            served.replication_port, replication.tls ? "TLS" : "plaintext");
+  }
+  if (info.ok()) text += ", member " + info->member.ToString();
   if (info.ok() && info->federation) {
     const FederationInfo& federation = *info->federation;
-    text += absl::StrFormat(", member %s, W=%d of N=%d%s", federation.member.ToString(),
-                            federation.needed, federation.voters,
+    text += absl::StrFormat(", W=%d of N=%d%s", federation.needed, federation.voters,
                             federation.insecure ? ", INSECURE: plaintext" : "");
   }
   context.err << text << '\n' << std::flush;
@@ -201,30 +222,34 @@ absl::Status RunServe(Context& context, const ServeCommand& command) {
   // What goes wrong in gRPC comes back as a status; its own lines are for its developers.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   ErrorLog log(command.verbose);
-  AIMEM_ASSIGN_OR_RETURN(const HttpOptions http, MakeHttpOptions(command, log));
-  AIMEM_RETURN_IF_ERROR(Validate(http));
+  AIMEM_ASSIGN_OR_RETURN(HttpOptions http, MakeHttpOptions(command, log));
   AIMEM_ASSIGN_OR_RETURN(const ReplicationOptions replication, MakeReplicationOptions(command));
-  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<ReplicatedStore> member,
-                         OpenMember(command, DatabaseUrl(context.db), replication, log));
-  auto server = StartHttpServer(*member, http);
+  AIMEM_RETURN_IF_ERROR(CheckBoth(http, replication));
+  if (!replication.peers.empty()) http.write_timeout = replication.quorum_timeout + kAfterTheQuorum;
+  const std::string url = DatabaseUrl(context.db);
+  AIMEM_ASSIGN_OR_RETURN(const Served served, replication.listen.empty()
+                                                  ? OpenAlone(command, url, log)
+                                                  : OpenMember(command, url, replication, log));
+  Store& store = *served.store;
+  auto server = StartHttpServer(store, http);
   if (!server.ok()) {
-    const absl::Status closed = member->Close();
+    const absl::Status closed = store.Close();
     if (!closed.ok()) log.Log(LogLevel::kError, ToStd(closed.message()));
     return Annotate(server.status(), "--host and --port");
   }
   (*server)->SetReady(true);
-  TellReady(context, command, **server, *member, replication);
+  TellReady(context, command, **server, served, replication);
 
   absl::Duration next_expiry = SystemClock().Monotonic() + kExpireEvery;
   while (stop.Wait(next_expiry - SystemClock().Monotonic()) == 0) {
     if (SystemClock().Monotonic() < next_expiry) continue;
     next_expiry += kExpireEvery;
-    ExpireInBackground(*member, log);
+    ExpireInBackground(store, log);
   }
   stop.Release();
   log.Log(LogLevel::kInfo, "stopping");
   (*server)->Shutdown(replication.shutdown_grace);
-  const absl::Status closed = member->Close();
+  const absl::Status closed = store.Close();
   if (!closed.ok()) log.Log(LogLevel::kWarning, ToStd(closed.message()));
   log.Log(LogLevel::kInfo, "stopped");
   return absl::OkStatus();

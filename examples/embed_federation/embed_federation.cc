@@ -13,8 +13,11 @@
 #include "aimem/backends/sqlite.h"
 #include "aimem/replication/replicated_store.h"
 #include "notes.grpc.pb.h"
+#include "outcome.h"
 
 namespace {
+
+using embed_federation::StatusOf;
 
 // What the host offers. It is given a Store, and need not know that it is a federation's.
 class NotesService final : public notes::Notes::Service {
@@ -25,10 +28,7 @@ class NotesService final : public notes::Notes::Service {
                         notes::Remembered* remembered) override {
     const aimem::WriteResult result = store_.Write({{aimem::PutMemory{
         .namespace_ = "notes", .title = note->title(), .content = note->text()}}});
-    if (result.outcome == aimem::WriteOutcome::kRejected) {
-      return {grpc::StatusCode::FAILED_PRECONDITION, std::string(result.status.message())};
-    }
-    // Pending is no failure: it is durable here, and on its way to the others.
+    if (grpc::Status status = StatusOf(result); !status.ok()) return status;
     remembered->set_members(result.quorum ? result.quorum->got() : 1);
     return grpc::Status::OK;
   }

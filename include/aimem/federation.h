@@ -74,7 +74,9 @@ struct FederationInfo {
   int voters = 1;         ///< N.
   int reachable = 1;      ///< Voters heard lately, this one included.
   bool insecure = false;  ///< Plaintext beyond loopback was allowed.
-  bool learner = false;   ///< Being refilled: it does not count, and writes wait for the end.
+  bool plaintext =
+      false;  ///< Replication runs without certificates: whoever reaches its port takes part.
+  bool learner = false;  ///< Being refilled: it does not count, and writes wait for the end.
   std::vector<PeerInfo> peers;
 
   // -- Gauges -------------------------------------------------------------------------------------

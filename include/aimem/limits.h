@@ -32,5 +32,10 @@ inline constexpr std::size_t kBatchChanges = 1'000;
 inline constexpr std::size_t kBatchBytes = 8u << 20;
 /// Bytes of the message of one refused item; a longer one is cut.
 inline constexpr std::size_t kMessageBytes = 4'096;
+/// Bytes of a question; of its distinct terms, those that a recall evaluates, the rarest ones; and
+/// words that a search, which wants every one, may have.
+inline constexpr std::size_t kQuestionBytes = 65'536;
+inline constexpr std::size_t kRecallTerms = 64;
+inline constexpr std::size_t kSearchTerms = 256;
 
 }  // namespace aimem::limits

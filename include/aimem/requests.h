@@ -93,6 +93,7 @@ enum class Match : std::uint8_t {
 };
 
 struct SearchRequest {
+  /// At most limits::kQuestionBytes. Match::kAll: at most limits::kSearchTerms distinct words.
   std::string query;
   Match match = Match::kAny;
   Filter filter;
@@ -122,6 +123,9 @@ struct SearchHit {
 struct SearchResult {
   std::vector<SearchHit> hits;  ///< Best first; ties by updated_at descending, then id.
   std::int64_t tokens_used = 0;
+  /// Of Match::kAny: distinct words of the question that memories hold, and that count for nothing,
+  /// because limits::kRecallTerms others are rarer.
+  std::int64_t terms_left_out = 0;
 };
 
 /// What the log knows of a write.

@@ -20,6 +20,8 @@
 
 namespace aimem {
 
+class Random;
+
 /// Store a memory: a new one, or an update of the live one under the same namespace and title.
 ///
 /// On an update the id, created_at, agent_id and access count stay; content, tags, source and
@@ -276,6 +278,14 @@ struct WriteOptions {
   bool lazy = false;
   /// Refused items are skipped and named in the result; the others are committed.
   bool allow_partial = false;
+  /// Name of the write, from ChooseOperation: whoever chooses it can ask for the outcome before
+  /// there is an answer. kAlreadyExists if it names another write. Ignored with a `request_id`,
+  /// which names the write by itself. None: the store draws one.
+  std::optional<OperationId> operation;
 };
+
+/// The operation of a write with these options: that of its principal and request id, or without a
+/// request id a new one (a version 7 UUID).
+OperationId ChooseOperation(const WriteOptions& options, Random& random, absl::Time now);
 
 }  // namespace aimem

@@ -1,5 +1,8 @@
 // One pass counts and collects: of each memory that holds words of the question, numbers only.
 // The best are ranked, cut to the limit, then to the budget, and only they are read again.
+//
+// A recall that has more words than it evaluates takes a pass before that, which finds the rarest.
+// So what is kept of a memory has a bound, whatever the question.
 #include <algorithm>
 #include <cstdint>
 #include <numeric>
@@ -11,6 +14,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_format.h"
+#include "aimem/limits.h"
 #include "lib/base/status.h"
 #include "lib/recall/filter.h"
 #include "lib/recall/find.h"
@@ -25,11 +29,22 @@ using model::MemoryView;
 using model::Part;
 using model::Phase;
 
+// How often a memory holds one term of the question. Counts beyond 24 bits are cut: their weight is
+// the same to the last digit that is shown.
+struct TermCount {
+  std::uint32_t term : 8;
+  std::uint32_t count : 24;
+};
+constexpr std::uint32_t kCountMax = (1u << 24) - 1;
+static_assert(sizeof(TermCount) == 4);
+static_assert(limits::kSearchTerms <= 256 && limits::kRecallTerms <= 256);
+
 struct Candidate {
   std::string id;
   Features features;
   double proximity = 1;
   std::int64_t tokens = 0;
+  std::size_t counts_end = 0;  // of Collected::counts
 };
 
 // What one pass over the memories leaves.
@@ -37,57 +52,89 @@ struct Collected {
   Corpus corpus;
   std::vector<std::int64_t> memories_with_term;
   std::vector<Candidate> candidates;
-  std::vector<std::uint32_t> counts;  // one run of terms for each candidate
+  std::vector<TermCount> counts;  // those of each candidate, one after the other
 
-  [[nodiscard]] std::span<const std::uint32_t> CountsOf(std::size_t candidate) const {
-    const std::size_t terms = memories_with_term.size();
-    return std::span<const std::uint32_t>(counts).subspan(candidate * terms, terms);
+  // By term, in `dense`.
+  std::span<const std::uint32_t> CountsOf(std::size_t candidate,
+                                          std::vector<std::uint32_t>& dense) const {
+    dense.assign(memories_with_term.size(), 0);
+    const std::size_t begin = candidate == 0 ? 0 : candidates[candidate - 1].counts_end;
+    for (std::size_t i = begin; i < candidates[candidate].counts_end; ++i) {
+      dense[counts[i].term] = counts[i].count;
+    }
+    return dense;
   }
 };
 
-class Collector {
+/// How often a memory holds each term of a question, and how long it is.
+class TermCounter {
  public:
-  Collector(text::Analyzer& analyzer, std::span<const std::string> terms, Match match,
-            const MemoryFilter& filter)
-      : analyzer_(analyzer), match_(match), filter_(filter), counts_(terms.size()) {
+  TermCounter(text::Analyzer& analyzer, std::span<const std::string> terms)
+      : analyzer_(analyzer), counts_(terms.size()) {
     for (std::uint32_t i = 0; i < terms.size(); ++i) numbers_.emplace(terms[i], i);
-    collected_.memories_with_term.resize(terms.size());
   }
 
-  void Add(const std::string& id, const MemoryView& view, std::span<const Part> parts) {
-    if (view.phase != Phase::kLive || !filter_.InNamespace(view.namespace_)) return;
-    CountTerms(view);
-    ++collected_.corpus.memories;
-    collected_.corpus.total_length += length_;
-    std::size_t present = 0;
-    for (std::size_t term = 0; term < counts_.size(); ++term) {
-      if (counts_[term] == 0) continue;
-      ++collected_.memories_with_term[term];
-      ++present;
-    }
-    if (present < (match_ == Match::kAll ? counts_.size() : 1)) return;
-    if (!filter_.Matches(view, parts)) return;
-    collected_.candidates.push_back(MakeCandidate(id, view));
-    collected_.counts.insert(collected_.counts.end(), counts_.begin(), counts_.end());
-  }
-
-  Collected Take() { return std::move(collected_); }
-
- private:
   // Title, content and each tag are one text; NUL, which separates the tags, separates words.
-  void CountTerms(const MemoryView& view) {
-    std::fill(counts_.begin(), counts_.end(), 0);
+  void Count(const MemoryView& view) {
+    for (const std::uint32_t term : present_) counts_[term] = 0;
+    present_.clear();
     length_ = 0;
     const auto count = [this](std::string_view term) {
       ++length_;
       const auto found = numbers_.find(ToAbsl(term));
-      if (found != numbers_.end()) ++counts_[found->second];
+      if (found != numbers_.end() && ++counts_[found->second] == 1) {
+        present_.push_back(found->second);
+      }
     };
     for (const std::string_view text : {view.title, view.content, view.tags}) {
       analyzer_.Analyze(text, count);
     }
   }
 
+  // Of the memory that was counted last.
+  [[nodiscard]] std::span<const std::uint32_t> present() const { return present_; }
+  [[nodiscard]] std::uint32_t count(std::uint32_t term) const { return counts_[term]; }
+  [[nodiscard]] std::uint32_t length() const { return length_; }
+
+ private:
+  text::Analyzer& analyzer_;
+  absl::flat_hash_map<std::string, std::uint32_t> numbers_;
+  std::vector<std::uint32_t> counts_;   // by term
+  std::vector<std::uint32_t> present_;  // terms whose count is not 0
+  std::uint32_t length_ = 0;
+};
+
+bool IsCounted(const MemoryView& view, const MemoryFilter& filter) {
+  return view.phase == Phase::kLive && filter.InNamespace(view.namespace_);
+}
+
+class Collector {
+ public:
+  Collector(text::Analyzer& analyzer, std::span<const std::string> terms, Match match,
+            const MemoryFilter& filter)
+      : counter_(analyzer, terms),
+        filter_(filter),
+        needed_(match == Match::kAll ? terms.size() : 1) {
+    collected_.memories_with_term.resize(terms.size());
+  }
+
+  void Add(const std::string& id, const MemoryView& view, std::span<const Part> parts) {
+    if (!IsCounted(view, filter_)) return;
+    counter_.Count(view);
+    ++collected_.corpus.memories;
+    collected_.corpus.total_length += counter_.length();
+    for (const std::uint32_t term : counter_.present()) ++collected_.memories_with_term[term];
+    if (counter_.present().size() < needed_ || !filter_.Matches(view, parts)) return;
+    for (const std::uint32_t term : counter_.present()) {
+      collected_.counts.push_back(
+          {term & 0xff, std::min(counter_.count(term), kCountMax) & kCountMax});
+    }
+    collected_.candidates.push_back(MakeCandidate(id, view));
+  }
+
+  Collected Take() { return std::move(collected_); }
+
+ private:
   [[nodiscard]] Candidate MakeCandidate(const std::string& id, const MemoryView& view) const {
     return {.id = id,
             .features = {.tier = view.tier,
@@ -95,19 +142,49 @@ class Collector {
                          .confidence = view.confidence,
                          .updated_at = model::FromNanoseconds(view.updated_at),
                          .access_count = view.access_count,
-                         .length = length_},
+                         .length = counter_.length()},
             .proximity = filter_.Proximity(view.namespace_),
-            .tokens = TokenCost(view.title, view.content)};
+            .tokens = TokenCost(view.title, view.content),
+            .counts_end = collected_.counts.size()};
   }
 
-  text::Analyzer& analyzer_;
-  Match match_;
+  TermCounter counter_;
   const MemoryFilter& filter_;
-  absl::flat_hash_map<std::string, std::uint32_t> numbers_;
-  std::vector<std::uint32_t> counts_;  // of the memory at hand
-  std::uint32_t length_ = 0;
+  const std::size_t needed_;  // terms that a memory must hold
   Collected collected_;
 };
+
+// Of `terms`, keep the rarest that memories hold, in their order: how many others they hold.
+absl::StatusOr<std::int64_t> KeepRarest(Transaction& transaction, text::Analyzer& analyzer,
+                                        const MemoryFilter& filter,
+                                        std::vector<std::string>& terms) {
+  if (terms.size() <= limits::kRecallTerms) return 0;
+  TermCounter counter(analyzer, terms);
+  std::vector<std::int64_t> memories_with_term(terms.size());
+  AIMEM_RETURN_IF_ERROR(
+      ForEachRow(transaction, Kind::kMemory, [&](const EntityRow&, std::span<const Part> parts) {
+        const MemoryView view = model::ViewMemory(parts);
+        if (!IsCounted(view, filter)) return absl::OkStatus();
+        counter.Count(view);
+        for (const std::uint32_t term : counter.present()) ++memories_with_term[term];
+        return absl::OkStatus();
+      }));
+  std::vector<std::size_t> held;
+  for (std::size_t i = 0; i < terms.size(); ++i) {
+    if (memories_with_term[i] > 0) held.push_back(i);
+  }
+  const std::size_t kept = std::min(held.size(), limits::kRecallTerms);
+  std::stable_sort(held.begin(), held.end(), [&](std::size_t a, std::size_t b) {
+    return memories_with_term[a] < memories_with_term[b];
+  });
+  const auto left_out = static_cast<std::int64_t>(held.size() - kept);
+  held.resize(kept);
+  std::sort(held.begin(), held.end());
+  std::vector<std::string> rarest;
+  for (const std::size_t term : held) rarest.push_back(std::move(terms[term]));
+  terms = std::move(rarest);
+  return left_out;
+}
 
 struct Scored {
   std::size_t candidate = 0;
@@ -119,10 +196,11 @@ std::vector<Scored> Best(const Collected& collected, const Scorer& scorer,
                          const SearchRequest& request, std::int64_t& tokens_used) {
   std::vector<Scored> scored;
   scored.reserve(collected.candidates.size());
+  std::vector<std::uint32_t> dense;
   for (std::size_t i = 0; i < collected.candidates.size(); ++i) {
     const Candidate& candidate = collected.candidates[i];
     scored.push_back(
-        {i, scorer.Score(candidate.features, collected.CountsOf(i), candidate.proximity)});
+        {i, scorer.Score(candidate.features, collected.CountsOf(i, dense), candidate.proximity)});
   }
   const auto ranked = [&](const Scored& one) {
     const Candidate& candidate = collected.candidates[one.candidate];
@@ -185,7 +263,25 @@ absl::Status CheckRequest(const SearchRequest& request) {
     return absl::InvalidArgumentError(
         absl::StrFormat("budget_tokens must not be negative (got %d)", *request.budget_tokens));
   }
+  if (request.query.size() > limits::kQuestionBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("the question has %d bytes, more than %d: ask with fewer words",
+                        request.query.size(), limits::kQuestionBytes));
+  }
   return absl::OkStatus();
+}
+
+// The addends of the best ones' scores.
+void Explain(const Collected& collected, const Scorer& scorer, std::span<const std::string> terms,
+             std::span<const Scored> best, SearchResult& result) {
+  std::vector<std::uint32_t> dense;
+  for (std::size_t i = 0; i < best.size(); ++i) {
+    const Candidate& candidate = collected.candidates[best[i].candidate];
+    Explanation explanation;
+    scorer.Score(candidate.features, collected.CountsOf(best[i].candidate, dense),
+                 candidate.proximity, &explanation);
+    result.hits[i].reasons = Reasons(terms, explanation);
+  }
 }
 
 }  // namespace
@@ -196,11 +292,20 @@ absl::StatusOr<SearchResult> Search(Transaction& transaction, const SearchReques
   AIMEM_ASSIGN_OR_RETURN(const MemoryFilter filter,
                          MemoryFilter::Create(request.filter, request.with_ancestors, now));
   AIMEM_ASSIGN_OR_RETURN(text::Analyzer analyzer, text::Analyzer::Create());
-  const std::vector<std::string> terms = analyzer.AnalyzeQuestion(
-      request.query,
-      request.match == Match::kAll ? text::QuestionKind::kSearch : text::QuestionKind::kRecall);
+  const bool all = request.match == Match::kAll;
+  std::vector<std::string> terms = analyzer.AnalyzeQuestion(
+      request.query, all ? text::QuestionKind::kSearch : text::QuestionKind::kRecall);
+  if (all && terms.size() > limits::kSearchTerms) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("the query has %d different words, more than %d: a memory must hold all, "
+                        "so ask with fewer, or recall",
+                        terms.size(), limits::kSearchTerms));
+  }
   SearchResult result;
   if (terms.empty() || request.limit == 0) return result;
+  if (!all) {
+    AIMEM_ASSIGN_OR_RETURN(result.terms_left_out, KeepRarest(transaction, analyzer, filter, terms));
+  }
   Collector collector(analyzer, terms, request.match, filter);
   AIMEM_RETURN_IF_ERROR(ForEachRow(transaction, Kind::kMemory,
                                    [&](const EntityRow& row, std::span<const Part> parts) {
@@ -211,14 +316,7 @@ absl::StatusOr<SearchResult> Search(Transaction& transaction, const SearchReques
   const Scorer scorer(collected.corpus, collected.memories_with_term, now);
   const std::vector<Scored> best = Best(collected, scorer, request, result.tokens_used);
   AIMEM_RETURN_IF_ERROR(ReadHits(transaction, collected, best, result));
-  if (!request.explain) return result;
-  for (std::size_t i = 0; i < best.size(); ++i) {
-    const std::size_t candidate = best[i].candidate;
-    Explanation explanation;
-    scorer.Score(collected.candidates[candidate].features, collected.CountsOf(candidate),
-                 collected.candidates[candidate].proximity, &explanation);
-    result.hits[i].reasons = Reasons(terms, explanation);
-  }
+  if (request.explain) Explain(collected, scorer, terms, best, result);
   return result;
 }
 

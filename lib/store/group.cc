@@ -422,7 +422,9 @@ absl::Status LocalStore::Prepare(std::span<const Job> jobs, Rows& rows, GroupLog
     const auto* write = std::get_if<WriteJob>(&job);
     if (write == nullptr) continue;
     CollectReads(write->batch, reads);
-    if (write->request_hash) reads.operations.push_back(write->operation);
+    if (write->request_hash || write->options.operation) {
+      reads.operations.push_back(write->operation);
+    }
   }
   AIMEM_ASSIGN_OR_RETURN(ReadResult result, rows.Fetch(reads));
   for (const LogRow& row : result.operations) {
@@ -457,7 +459,6 @@ absl::Status LocalStore::PrepareStream(const ReadResult& found, GroupLog& log) {
 }
 
 bool LocalStore::ReplayIfKnown(WriteJob& job, const GroupLog& log) {
-  if (!job.request_hash) return false;
   if (log.unreadable.contains(job.operation)) {
     Reject(job, absl::DataLossError("this request id was used before, by a commit that cannot be "
                                     "read: run doctor, and use a new one"));
@@ -465,6 +466,11 @@ bool LocalStore::ReplayIfKnown(WriteJob& job, const GroupLog& log) {
   }
   const auto found = log.operations.find(job.operation);
   if (found == log.operations.end()) return false;
+  if (!job.request_hash) {
+    Reject(job, absl::AlreadyExistsError(absl::StrCat("operation ", job.operation.ToString(),
+                                                      " names another write: choose a new one")));
+    return true;
+  }
   const log::CommitHeader& header = found->second.header;
   if (header.request_hash != job.request_hash) {
     Reject(job, MakeStatus(
@@ -558,7 +564,7 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
   job.result.stream = log.streams.stream;
   job.result.seq = log.streams.heads[log.streams.stream].seq;
   job.result.rests_on = {{job.result.stream, job.result.seq}};
-  if (job.request_hash) {
+  if (job.request_hash || job.options.operation) {
     header.stream = job.result.stream;
     header.seq = job.result.seq;
     log.operations[job.operation] = {std::move(header), job.result.rests_on};

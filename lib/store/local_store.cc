@@ -229,11 +229,12 @@ void LocalStore::Submit(WriteBatch batch, const WriteOptions& options, WriteCall
                         Caller caller) {
   WriteJob job;
   job.options = options;
-  if (options.request_id.empty()) {
-    job.operation = FreshOperation(random_, Now());
-  } else {
-    job.operation = KeyedOperation(options.principal, options.request_id);
+  if (!options.request_id.empty()) {
+    job.operation = ChooseOperation(options, random_, Now());
     job.request_hash = RequestHash(batch, options.allow_partial);
+  } else {
+    job.operation =
+        options.operation ? *options.operation : ChooseOperation(options, random_, Now());
   }
   job.waiters.push_back({std::move(done), {}});
   if (absl::Status status = CheckRequest(batch, options); !status.ok()) {

@@ -11,7 +11,14 @@
 #include "lib/log/grammar.h"
 #include "lib/model/parts.h"
 
-namespace aimem::store {
+namespace aimem {
+
+OperationId ChooseOperation(const WriteOptions& options, Random& random, absl::Time now) {
+  return options.request_id.empty() ? store::FreshOperation(random, now)
+                                    : store::KeyedOperation(options.principal, options.request_id);
+}
+
+namespace store {
 namespace {
 
 // Encodes request structs field by field: every value has a fixed width or a length before it,
@@ -183,4 +190,5 @@ absl::StatusOr<Answer> DecodeAnswer(std::string_view bytes) {
   return answer;
 }
 
-}  // namespace aimem::store
+}  // namespace store
+}  // namespace aimem

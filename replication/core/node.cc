@@ -519,7 +519,22 @@ std::vector<absl::StatusOr<Memory>> Node::Get(std::span<const std::string> ids,
 absl::StatusOr<ListResult> Node::List(const ListRequest& request) { return local_->List(request); }
 
 absl::StatusOr<SearchResult> Node::Search(const SearchRequest& request) {
-  return local_->Search(request);
+  SearchRequest asked = request;
+  asked.touch = request.touch && MayTouch();
+  return local_->Search(asked);
+}
+
+bool Node::MayTouch() {
+  const absl::Status admitted = Admit(/*lazy=*/true);
+  bool told = false;
+  {
+    MutexLock lock(mutex_);
+    told = std::exchange(touches_refused_, !admitted.ok());
+  }
+  if (!admitted.ok() && !told) {
+    Log(LogLevel::kWarning, absl::StrCat("uses are not counted now: ", admitted.message()));
+  }
+  return admitted.ok();
 }
 
 absl::StatusOr<OperationInfo> Node::GetOperation(OperationId operation, absl::Duration wait) {

@@ -100,6 +100,8 @@ class Node final : public Store, public Service, private CommitListener {
 
   /// OK, and counted as being written; or why nothing may be written now.
   absl::Status Admit(bool lazy) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Whether a search may count the use of what it finds: a write as any other. Logs when not.
+  bool MayTouch() ABSL_LOCKS_EXCLUDED(mutex_);
   void WriteLocally(Held held);
   /// Let what is held go on, if the gate is open; or if it is `wanted`.
   void LetThrough(bool wanted = false) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -170,6 +172,7 @@ class Node final : public Store, public Service, private CommitListener {
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   int work_ ABSL_GUARDED_BY(mutex_) = 0;              // that is out, and refers to this
   std::int64_t writing_ ABSL_GUARDED_BY(mutex_) = 0;  // in the local store, not yet waiting
+  bool touches_refused_ ABSL_GUARDED_BY(mutex_) = false;  // and that has been said
   WriteGate gate_ ABSL_GUARDED_BY(mutex_);
   std::deque<Held> held_ ABSL_GUARDED_BY(mutex_);         // at the gate
   std::deque<Held> early_ ABSL_GUARDED_BY(mutex_);        // this member is a learner

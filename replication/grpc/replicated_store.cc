@@ -1,8 +1,10 @@
 #include "aimem/replication/replicated_store.h"
 
+#include <exception>
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "lib/base/callback.h"
 #include "lib/base/mutex.h"
 #include "lib/base/status.h"
 #include "replication/core/node.h"
@@ -153,14 +155,22 @@ absl::StatusOr<NodeOptions> ToNodeOptions(const ReplicationOptions& options) {
 class GrpcReplicatedStore final : public ReplicatedStore {
  public:
   GrpcReplicatedStore(std::unique_ptr<Node> node, TransportOptions transport,
-                      ReplicationOptions options)
-      : node_(std::move(node)), transport_options_(transport), options_(std::move(options)) {}
+                      ReplicationOptions options, LogSink* log)
+      : log_(log),
+        node_(std::move(node)),
+        transport_options_(std::move(transport)),
+        options_(std::move(options)) {}
   GrpcReplicatedStore(const GrpcReplicatedStore&) = delete;
   GrpcReplicatedStore& operator=(const GrpcReplicatedStore&) = delete;
 
   ~GrpcReplicatedStore() override {
     node_.reset();  // closes it, which shuts the transport down
-    transport_.reset();
+    if (transport_ == nullptr) return;
+    transport_->Shutdown(absl::ZeroDuration());
+    if (transport_->Retire(options_.shutdown_grace)) return;
+    Log("the host's server still runs after the store that is one of its services: shut it down "
+        "first; what it refers to is not freed");
+    static_cast<void>(transport_.release());
   }
 
   absl::Status Listen() {
@@ -187,6 +197,11 @@ class GrpcReplicatedStore final : public ReplicatedStore {
       return absl::FailedPreconditionError("register the service on a server first");
     }
     if (started_) return absl::FailedPreconditionError("the member was started before");
+    if (!transport_->built()) {
+      return absl::FailedPreconditionError(
+          "the server with the service does not run: call BuildAndStart of the builder that was "
+          "given to RegisterService, look at what it returns, and then Start");
+    }
     started_ = true;
     transport_->Start(node_.get());
     AIMEM_RETURN_IF_ERROR(node_->Start(transport_.get(), Advertised()));
@@ -200,11 +215,20 @@ class GrpcReplicatedStore final : public ReplicatedStore {
 
   // -- Store --------------------------------------------------------------------------------------
   void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) override {
-    node_->WriteAsync(std::move(batch), options, std::move(done));
+    node_->WriteAsync(std::move(batch), options, Guarded<WriteResult>(std::move(done)));
+  }
+  using Store::Write;
+  WriteResult Write(WriteBatch batch, const WriteOptions& options) override {
+    if (absl::Status status = CheckMayWait("Write", "WriteAsync"); !status.ok()) {
+      WriteResult refused;
+      refused.status = std::move(status);
+      return refused;
+    }
+    return Store::Write(std::move(batch), options);
   }
   using Store::Apply;
   void Apply(ChangePage page, ApplyCallback done) override {
-    node_->Apply(std::move(page), std::move(done));
+    node_->Apply(std::move(page), Guarded<ApplyResult>(std::move(done)));
   }
   using Store::Get;
   std::vector<absl::StatusOr<Memory>> Get(std::span<const std::string> ids,
@@ -218,6 +242,7 @@ class GrpcReplicatedStore final : public ReplicatedStore {
     return node_->Search(request);
   }
   absl::StatusOr<OperationInfo> GetOperation(OperationId operation, absl::Duration wait) override {
+    AIMEM_RETURN_IF_ERROR(CheckMayWait("GetOperation", "a thread of the host"));
     return node_->GetOperation(operation, wait);
   }
   absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor,
@@ -228,12 +253,15 @@ class GrpcReplicatedStore final : public ReplicatedStore {
     return node_->Digest(ranges);
   }
   absl::StatusOr<StoreInfo> Info(const InfoOptions& options) override {
-    return node_->Info(options);
+    absl::StatusOr<StoreInfo> info = node_->Info(options);
+    if (info.ok() && info->federation) info->federation->plaintext = !options_.tls;
+    return info;
   }
   absl::StatusOr<CheckReport> Check(const CheckOptions& options) override {
     return node_->Check(options);
   }
   absl::Status Close() override {
+    AIMEM_RETURN_IF_ERROR(CheckMayWait("Close", "a thread of the host"));
     const absl::Status status = node_->Close();
     // A member that was not started has not shut its transport down.
     MutexLock lock(mutex_);
@@ -242,6 +270,34 @@ class GrpcReplicatedStore final : public ReplicatedStore {
   }
 
  private:
+  /// What a caller gave to be called, once and on a thread of ours: none is called for nothing, and
+  /// what it throws ends with it.
+  template <typename Result>
+  absl::AnyInvocable<void(Result) &&> Guarded(absl::AnyInvocable<void(Result) &&> done) {
+    if (done == nullptr) return [](const Result&) {};
+    return [this, done = std::move(done)](Result result) mutable {
+      const CallbackScope scope(this);
+      try {
+        std::move(done)(std::move(result));
+      } catch (const std::exception& error) {
+        Log(absl::StrFormat("a callback of the host threw: %s", error.what()));
+      } catch (...) {
+        Log("a callback of the host threw");
+      }
+    };
+  }
+
+  /// Refuse a call that waits for the thread on which it is made.
+  absl::Status CheckMayWait(const char* call, const char* instead) const {
+    if (!CallbackScope::Within(this)) return absl::OkStatus();
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "%s in a callback of this store would wait for itself: use %s", call, instead));
+  }
+
+  void Log(std::string_view text) const {
+    if (log_ != nullptr) log_->Log(LogLevel::kError, text);
+  }
+
   [[nodiscard]] std::string Advertised() const {
     if (!options_.advertise.empty()) {
       return replication::ParsePeer("advertise", options_.advertise)->ToString();
@@ -252,6 +308,7 @@ class GrpcReplicatedStore final : public ReplicatedStore {
     return address.ToString();
   }
 
+  LogSink* const log_;
   std::unique_ptr<Node> node_;
   const TransportOptions transport_options_;
   const ReplicationOptions options_;
@@ -276,7 +333,8 @@ absl::StatusOr<std::unique_ptr<ReplicatedStore>> OpenReplicatedStore(
   if (replication.tls) AIMEM_RETURN_IF_ERROR(replication::CheckTlsFiles(*replication.tls));
   AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Node> node,
                          Node::Open(std::move(backend), store, node_options));
-  auto member = std::make_unique<GrpcReplicatedStore>(std::move(node), transport, replication);
+  auto member = std::make_unique<GrpcReplicatedStore>(std::move(node), transport, replication,
+                                                      store.environment.log);
   if (!replication.listen.empty()) {
     AIMEM_RETURN_IF_ERROR(member->Listen());
     AIMEM_RETURN_IF_ERROR(member->Start());

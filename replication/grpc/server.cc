@@ -86,6 +86,7 @@ class Server::AppendCall final : public Call, public Tag {
   grpc::ByteBuffer request_;
   grpc::ServerAsyncResponseWriter<grpc::ByteBuffer> writer_{&context_};
   bool arrived_ = false;
+  bool served_ = false;
   const std::shared_ptr<Slot> slot_ = std::make_shared<Slot>();
 };
 
@@ -109,12 +110,13 @@ class Server::Reply {
 
 void Server::AppendCall::Proceed(bool ok) {
   if (arrived_ || !ok) {
-    server_->calls_.Remove(this);
-    delete this;
+    server_->Ended(this, server_->calls_, served_);
     return;
   }
   arrived_ = true;
   server_->Arm<AppendCall>();
+  served_ = server_->served_.Begin();
+  if (!served_) return Abandon();
   absl::StatusOr<AppendRequest> request = DecodeAppendRequest(request_);
   request_.Clear();
   if (!request.ok()) {
@@ -153,7 +155,10 @@ class Server::FetchCall final : public Call, public Tag {
       case Step::kArmed:
         if (!ok) return Delete();
         server_->Arm<FetchCall>();
-        return Begin();
+        arrived_ = true;
+        ++server_->fetches_;
+        served_ = server_->served_.Begin();
+        return served_ ? Begin() : End(Closing());
       case Step::kWriting:
         // Not ok: the connection is gone. The call must be finished all the same.
         if (!ok || server_->closing_) return End(Closing());
@@ -167,8 +172,7 @@ class Server::FetchCall final : public Call, public Tag {
   enum class Step { kArmed, kWriting, kEnding };
 
   void Begin() {
-    arrived_ = true;
-    if (++server_->fetches_ > server_->options_.fetches_max) {
+    if (server_->fetches_ > server_->options_.fetches_max) {
       return End({grpc::StatusCode::RESOURCE_EXHAUSTED,
                   absl::StrFormat("%d streams of pages are open already: try again later",
                                   server_->options_.fetches_max)});
@@ -211,8 +215,7 @@ class Server::FetchCall final : public Call, public Tag {
 
   void Delete() {
     if (arrived_) --server_->fetches_;
-    server_->streams_.Remove(this);
-    delete this;
+    server_->Ended(this, server_->streams_, served_);
   }
 
   Server* const server_;
@@ -222,6 +225,7 @@ class Server::FetchCall final : public Call, public Tag {
   // One thread at a time: whoever has the tag, or the worker.
   Step step_ = Step::kArmed;
   std::atomic<bool> arrived_{false};
+  bool served_ = false;
   Caller caller_;
   FetchRequest request_;
 };
@@ -244,13 +248,15 @@ class Server::DigestCall final : public Call, public Tag {
   void Proceed(bool ok) override {
     if (arrived_ || !ok) {
       if (arrived_) --server_->digests_;
-      server_->calls_.Remove(this);
-      delete this;
+      server_->Ended(this, server_->calls_, served_);
       return;
     }
     arrived_ = true;
     server_->Arm<DigestCall>();
-    if (++server_->digests_ > server_->options_.digests_max) {
+    ++server_->digests_;
+    served_ = server_->served_.Begin();
+    if (!served_) return Fail(Closing());
+    if (server_->digests_ > server_->options_.digests_max) {
       return Fail({grpc::StatusCode::RESOURCE_EXHAUSTED, "too many digests: try again later"});
     }
     absl::StatusOr<DigestRequest> request = DecodeDigestRequest(bytes_);
@@ -277,6 +283,7 @@ class Server::DigestCall final : public Call, public Tag {
   grpc::ByteBuffer bytes_;
   grpc::ServerAsyncResponseWriter<grpc::ByteBuffer> writer_{&context_};
   bool arrived_ = false;
+  bool served_ = false;
   Caller caller_;
   DigestRequest request_;
 };
@@ -310,6 +317,13 @@ void Server::Arm() {
   if (set.Add(call.get())) call.release()->Arm();
 }
 
+template <typename Kind>
+void Server::Ended(Kind* call, CallSet& set, bool served) {
+  if (served) served_.Done();
+  set.Remove(call);
+  delete call;
+}
+
 void Server::Serve(Service* service) {
   service_ = service;
   for (int i = 0; i < AppendCall::kArmed; ++i) Arm<AppendCall>();
@@ -322,13 +336,18 @@ void Server::Close() {
   streams_.CutAll();
 }
 
-void Server::Finish() {
-  calls_.Close();
+void Server::Leave() {
+  closing_ = true;
+  served_.Close();
   calls_.CutAll();
-  calls_.AwaitEmpty(absl::InfiniteDuration());
-  streams_.Close();
   streams_.CutAll();
-  streams_.AwaitEmpty(absl::InfiniteDuration());
+  served_.AwaitZero();
+}
+
+bool Server::Finish(absl::Duration timeout) {
+  calls_.Close();
+  streams_.Close();
+  return calls_.AwaitEmpty(timeout) && streams_.AwaitEmpty(timeout);
 }
 
 }  // namespace aimem::replication

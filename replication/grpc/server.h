@@ -34,9 +34,11 @@ class Server {
 
   /// Streams of pages end now: whoever reads them goes on elsewhere, or later.
   void Close();
-  /// The grpc::Server is shut down: end the calls that the service did not answer, and wait for
-  /// all tags.
-  void Finish();
+  /// End the calls that the service has and did not answer, and wait until it has none and never
+  /// will. Calls that still come in are refused.
+  void Leave();
+  /// Wait for all tags, which come once the grpc::Server is shut down. False: not within `timeout`.
+  bool Finish(absl::Duration timeout);
 
  private:
   class AppendCall;
@@ -47,6 +49,9 @@ class Server {
 
   template <typename Kind>
   void Arm();
+  /// The last that a call does.
+  template <typename Kind>
+  void Ended(Kind* call, CallSet& set, bool served);
 
   const ServerOptions options_;
   grpc::ServerCompletionQueue* const queue_;
@@ -56,6 +61,7 @@ class Server {
   Service* service_ = nullptr;  // set before anything runs
   CallSet calls_;
   CallSet streams_;
+  TagCount served_;  // calls that the service has, or has had and that have not ended
   std::atomic<bool> closing_{false};
   std::atomic<int> fetches_{0};
   std::atomic<int> digests_{0};

@@ -6,6 +6,8 @@
 #include "absl/strings/str_format.h"
 #include "grpc/grpc.h"
 #include "grpcpp/alarm.h"
+#include "grpcpp/impl/server_builder_option.h"
+#include "grpcpp/impl/server_builder_plugin.h"
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/server_builder.h"
 #include "lib/base/status.h"
@@ -17,6 +19,33 @@ namespace {
 constexpr int kStreamsOfAConnectionMax = 256;
 constexpr std::size_t kServerMemoryMax = 256u << 20;
 constexpr int kHandshakeTimeoutMs = 5'000;
+// A host that has shut its server down has no more than that to wait for.
+constexpr absl::Duration kRetireTimeout = absl::Seconds(1);
+
+// Tells when BuildAndStart has succeeded: gRPC crashes if calls are asked for before.
+class BuiltPlugin final : public grpc::ServerBuilderPlugin {
+ public:
+  explicit BuiltPlugin(std::shared_ptr<std::atomic<bool>> built) : built_(std::move(built)) {}
+  std::string name() override { return "aimem.replication"; }
+  void InitServer(grpc::ServerInitializer*) override {}
+  void Finish(grpc::ServerInitializer*) override { *built_ = true; }
+  void ChangeArguments(const std::string&, void*) override {}
+
+ private:
+  const std::shared_ptr<std::atomic<bool>> built_;
+};
+
+class BuiltOption final : public grpc::ServerBuilderOption {
+ public:
+  explicit BuiltOption(std::shared_ptr<std::atomic<bool>> built) : built_(std::move(built)) {}
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    plugins->push_back(std::make_unique<BuiltPlugin>(built_));
+  }
+
+ private:
+  const std::shared_ptr<std::atomic<bool>> built_;
+};
 
 }  // namespace
 
@@ -54,6 +83,7 @@ absl::Status GrpcTransport::Prepare(grpc::ServerBuilder& builder) {
   server_ = std::make_unique<Server>(options_.server, queue_.get(), &worker_, &scanner_);
   Server::Configure(builder);
   server_->Register(builder);
+  builder.SetOption(std::make_unique<BuiltOption>(built_));
   return absl::OkStatus();
 }
 
@@ -92,7 +122,10 @@ absl::StatusOr<std::unique_ptr<GrpcTransport>> GrpcTransport::Lend(
   return transport;
 }
 
-GrpcTransport::~GrpcTransport() { Shutdown(absl::ZeroDuration()); }
+GrpcTransport::~GrpcTransport() {
+  Shutdown(absl::ZeroDuration());
+  Retire(absl::InfiniteDuration());
+}
 
 void GrpcTransport::Start(Service* service) {
   service_ = service;
@@ -187,8 +220,22 @@ void GrpcTransport::ShutDownNow(absl::Duration grace) {
   if (own_ != nullptr && poller_.joinable()) own_->Shutdown(After(grace));
   if (own_ != nullptr && !poller_.joinable()) own_->Shutdown();
   client_->Finish(std::max(absl::ZeroDuration(), end - clock_.Monotonic()));
-  if (serving) server_->Finish();
+  if (serving) server_->Leave();
   timers_.AwaitEmpty(absl::InfiniteDuration());
+  worker_.Drain();
+  const absl::Duration left = std::max(absl::ZeroDuration(), end - clock_.Monotonic());
+  Retire(own_ != nullptr ? absl::InfiniteDuration() : std::min(left, kRetireTimeout));
+}
+
+bool GrpcTransport::Retire(absl::Duration timeout) {
+  bool serving = false;
+  {
+    MutexLock lock(mutex_);
+    serving = serving_;
+  }
+  if (retired_ || queue_ == nullptr) return true;
+  if (serving && !server_->Finish(timeout)) return false;
+  retired_ = true;
   queue_->Shutdown();
   if (poller_.joinable()) poller_.join();
   void* tag = nullptr;
@@ -196,6 +243,7 @@ void GrpcTransport::ShutDownNow(absl::Duration grace) {
   while (queue_->Next(&tag, &ok)) static_cast<Tag*>(tag)->Proceed(ok);
   scanner_.Drain();
   worker_.Drain();
+  return true;
 }
 
 }  // namespace aimem::replication

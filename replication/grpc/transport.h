@@ -41,11 +41,15 @@ class GrpcTransport final : public Transport {
   /// Take `address` ("host:port", port 0: any). kUnavailable: it is taken, or not ours.
   static absl::StatusOr<std::unique_ptr<GrpcTransport>> Listen(const std::string& address,
                                                                const TransportOptions& options);
-  /// Put the service on a host's server. The host shuts its server down before Shutdown.
+  /// Put the service on a host's server. Until the host has shut that down calls still come in, and
+  /// are refused after Shutdown: Retire waits for it.
   static absl::StatusOr<std::unique_ptr<GrpcTransport>> Lend(grpc::ServerBuilder& builder,
                                                              const TransportOptions& options);
-  /// Shuts down, without grace, if that has not happened.
+  /// Shuts down, without grace, and retires, if that has not happened.
   ~GrpcTransport() override;
+
+  /// Whether the server with the service runs: after Lend, once the host's BuildAndStart has.
+  [[nodiscard]] bool built() const { return *built_; }
 
   /// Begin to deliver to `service`, which is borrowed: timers first; calls once Serve was called.
   void Start(Service* service);
@@ -63,6 +67,9 @@ class GrpcTransport final : public Transport {
     (kind == Kind::kScan ? scanner_ : worker_).Post(std::move(work));
   }
   void Shutdown(absl::Duration grace) override;
+  /// After Shutdown: end what only the end of the server can end. False: the host has not shut its
+  /// server down within `timeout`, and it still refers to this. One thread at a time.
+  bool Retire(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
   [[nodiscard]] std::int64_t cancelled() const override { return client_->cut(); }
 
  private:
@@ -87,6 +94,9 @@ class GrpcTransport final : public Transport {
   Service* service_ = nullptr;  // set by Start
   std::thread poller_;
   CallSet timers_;
+  // Set by the builder, which may outlive this.
+  const std::shared_ptr<std::atomic<bool>> built_ = std::make_shared<std::atomic<bool>>(false);
+  bool retired_ = false;  // by Shutdown, or later by Retire
 
   Mutex mutex_;
   CondVar changed_;

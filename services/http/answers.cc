@@ -25,7 +25,7 @@ struct Row {
   int status;
   bool retry;  // Retry-After is sent
 };
-constexpr std::array<Row, 10> kRows = {{
+constexpr std::array<Row, 11> kRows = {{
     {absl::StatusCode::kInvalidArgument, 400, false},
     {absl::StatusCode::kOutOfRange, 400, false},
     {absl::StatusCode::kPermissionDenied, 403, false},
@@ -35,6 +35,7 @@ constexpr std::array<Row, 10> kRows = {{
     {absl::StatusCode::kResourceExhausted, 429, true},
     {absl::StatusCode::kUnimplemented, 501, false},
     {absl::StatusCode::kUnavailable, 503, true},
+    {absl::StatusCode::kDeadlineExceeded, 503, true},
     {absl::StatusCode::kFailedPrecondition, 503, true},
 }};
 
@@ -156,6 +157,7 @@ Response OutcomeAnswer(const WriteResult& result, bool asynchronous) {
                                               .Text("error", "outcome_unknown")
                                               .Text("outcome", OutcomeText(result.outcome))
                                               .Text("operation_id", result.operation.ToString())
+                                              .Text("reason", ToStd(result.status.message()))
                                               .Build());
       response.headers.emplace_back("Retry-After", kRetryAfter);
       return response;

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "absl/time/time.h"
 #include "aimem/services/http.h"
 #include "aimem/store.h"
+#include "services/http/deadlines.h"
 #include "services/http/message.h"
 #include "services/http/metrics.h"
 
@@ -39,6 +41,7 @@ class Api {
     Request request;
     std::string id;  // from the path
     Respond respond;
+    absl::Duration deadline = absl::InfiniteDuration();  // of a write's answer
   };
   using Handler = void (Api::*)(Call);
 
@@ -49,6 +52,7 @@ class Api {
     Handler handler;
     Where where = Where::kHere;
     Body body = Body::kAny;
+    std::size_t body_bytes_max = std::numeric_limits<std::size_t>::max();
   };
   // A path: before and after an id, if it has one.
   struct Path {
@@ -85,12 +89,14 @@ class Api {
   /// Who asks: `claimed`, the header, or a name made up for this request.
   absl::StatusOr<std::string> Identity(const Request& request, const std::string& claimed = "");
   /// Write `items` as `agent_id`. `committed` runs on the network thread; every other end is
-  /// answered here.
+  /// answered here, and so is a store that does not answer by the deadline.
   void Write(Call call, std::vector<WriteItem> items, std::string agent_id, bool allow_partial,
              Committed committed);
   /// The same for one item of the caller named in the header.
   void WriteOne(Call call, WriteItem item, Committed committed);
-  /// Answer with what is stored under `id` now, made by `encode`, which gets null if it is gone.
+  void EndWrite(Call call, WriteResult result, Committed committed);
+  /// Answer with what is stored under `id` now, made by `encode`, which gets null if it is gone, or
+  /// cannot be read by the call's deadline.
   void AnswerStored(Call call, std::string id,
                     absl::AnyInvocable<Response(const Memory*) &&> encode);
 
@@ -113,6 +119,9 @@ class Api {
 
   // -- State (state_routes.cc) --------------------------------------------------------------------
   void Health(Call call);
+  struct HealthQuestion;
+  void AnswerHealth(HealthQuestion& question) ABSL_LOCKS_EXCLUDED(health_mutex_);
+  [[nodiscard]] Response HealthOf(const absl::StatusOr<StoreInfo>& info) const;
   void Federation(Call call);
   void Operation(Call call);
   void MetricsPage(Call call);
@@ -130,10 +139,15 @@ class Api {
   Clock& clock_;
   Random& random_;
   Metrics metrics_;
+  Deadlines deadlines_;
   std::map<std::string, Path, std::less<>> fixed_;  // paths without an id
   std::vector<Path> with_id_;
   std::atomic<bool> ready_{false};
   std::atomic<bool> draining_{false};
+  std::atomic<std::int64_t> overdue_writes_{0};  // answered as unknown, and not heard of since
+
+  Mutex health_mutex_;  // and what is in the question
+  std::weak_ptr<HealthQuestion> health_ ABSL_GUARDED_BY(health_mutex_);  // that is being asked
 };
 
 }  // namespace aimem::http

@@ -46,6 +46,8 @@ class Threads : public std::enable_shared_from_this<Threads> {
   virtual ~Threads() = default;
   /// On the network thread, soon. Work that is posted together costs one wake-up.
   virtual void Post(Work work) = 0;
+  /// The same, in a while. Not after the server's end.
+  virtual void PostLater(absl::Duration delay, Work work) = 0;
   /// On one of the threads that may block on the store.
   virtual void Read(Work work) = 0;
   /// The same, in a while.

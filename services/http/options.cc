@@ -34,7 +34,9 @@ absl::Status Validate(const HttpOptions& options) {
   for (const auto& [field, timeout] :
        {std::pair<std::string_view, absl::Duration>{"header_timeout", options.header_timeout},
         {"body_timeout", options.body_timeout},
-        {"idle_timeout", options.idle_timeout}}) {
+        {"idle_timeout", options.idle_timeout},
+        {"write_timeout", options.write_timeout},
+        {"health_timeout", options.health_timeout}}) {
     if (timeout < absl::Milliseconds(10) || timeout > absl::Hours(24)) {
       return OutOfRange(field, absl::FormatDuration(timeout), "[10 ms, 24 h]");
     }

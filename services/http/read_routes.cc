@@ -193,6 +193,7 @@ void Api::Recall(Call call, const RecallRequest& recall) {
       .Int("count", Count(hits))
       .Int("tokens_used", result->tokens_used);
   if (request.budget_tokens) body.Int("budget_tokens", *request.budget_tokens);
+  if (result->terms_left_out > 0) body.Int("terms_left_out", result->terms_left_out);
   std::move(call.respond)(JsonAnswer(200, body.Build()));
 }
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
+#include "aimem/limits.h"
 #include "lib/base/hash.h"
 #include "lib/base/status.h"
 #include "lib/model/validate.h"
@@ -45,14 +46,16 @@ Api::Api(Store& store, const HttpOptions& options, Threads& threads)
       options_(options),
       threads_(threads),
       clock_(options.environment.clock ? *options.environment.clock : SystemClock()),
-      random_(options.environment.random ? *options.environment.random : SystemRandom()) {
+      random_(options.environment.random ? *options.environment.random : SystemRandom()),
+      deadlines_(threads, clock_) {
   AddRoutes();
 }
 
 void Api::AddRoutes() {
   constexpr Where kReader = Where::kReader;
   constexpr Where kHere = Where::kHere;
-  Route(kHealth, {{"GET", &Api::Health, kReader}});
+  // Not on a reader: all of them may be waiting for the data.
+  Route(kHealth, {{"GET", &Api::Health, kHere}});
   Route("/metrics", {{"GET", &Api::MetricsPage, kReader}});
   Route("/api/v1/metrics", {{"GET", &Api::MetricsPage, kReader}});
   Route("/api/v1/federation", {{"GET", &Api::Federation, kReader}});
@@ -65,8 +68,9 @@ void Api::AddRoutes() {
                                   {"DELETE", &Api::Delete, kHere}});
   Route("/api/v1/memories/{id}/promote", {{"POST", &Api::Promote, kHere}});
   Route("/api/v1/search", {{"GET", &Api::Search, kReader}});
-  Route("/api/v1/recall", {{"GET", &Api::RecallByQuery, kReader},
-                           {"POST", &Api::RecallByBody, kReader, Body::kMustBeJson}});
+  Route("/api/v1/recall",
+        {{"GET", &Api::RecallByQuery, kReader},
+         {"POST", &Api::RecallByBody, kReader, Body::kMustBeJson, limits::kQuestionBytes}});
   Route("/api/v1/forget", {{"POST", &Api::Forget, kHere, Body::kMustBeJson}});
   Route("/api/v1/consolidate", {{"POST", &Api::Consolidate, kHere, Body::kMustBeJson}});
   Route("/api/v1/links", {{"POST", &Api::Link, kHere, Body::kMustBeJson}});
@@ -145,6 +149,11 @@ void Api::Dispatch(const Path& path, Call call) {
   if (method->body == Body::kMustBeJson && !IsJson(call.request.content_type)) {
     return std::move(call.respond)(
         TextAnswer(415, "Expected request with `Content-Type: application/json`"));
+  }
+  if (call.request.body.size() > method->body_bytes_max) {
+    return std::move(call.respond)(
+        TextAnswer(413, absl::StrFormat("the body of a question has %d bytes, more than %d",
+                                        call.request.body.size(), method->body_bytes_max)));
   }
   if (path.has_id) {
     std::optional<std::string> id = DecodeSegment(call.id);

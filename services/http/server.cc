@@ -103,6 +103,7 @@ class Core final : public Threads {
 
   // -- Threads: from any thread -------------------------------------------------------------------
   void Post(Work work) override;
+  void PostLater(absl::Duration delay, Work work) override;
   void Read(Work work) override;
   void ReadLater(absl::Duration delay, Work work) override;
 
@@ -137,6 +138,7 @@ class Core final : public Threads {
   tcp::acceptor acceptor_;
   asio::steady_timer sweep_;
   std::set<std::shared_ptr<Connection>> connections_;
+  std::set<std::shared_ptr<asio::steady_timer>> timers_;  // of PostLater
   std::chrono::nanoseconds sweep_every_{};
   bool draining_ = false;
 
@@ -507,13 +509,19 @@ void Core::Read(Work work) {
   read_ready_.NotifyOne();
 }
 
-void Core::ReadLater(absl::Duration delay, Work work) {
+void Core::PostLater(absl::Duration delay, Work work) {
   Post([this, delay, work = std::move(work)]() mutable {
     auto timer = std::make_shared<asio::steady_timer>(io_, ToChrono(delay));
-    timer->async_wait([this, timer, work = std::move(work)](const error_code&) mutable {
-      Read(std::move(work));
+    timers_.insert(timer);
+    timer->async_wait([this, timer, work = std::move(work)](const error_code& error) mutable {
+      timers_.erase(timer);
+      if (!error) std::move(work)();
     });
   });
+}
+
+void Core::ReadLater(absl::Duration delay, Work work) {
+  PostLater(delay, [this, work = std::move(work)]() mutable { Read(std::move(work)); });
 }
 
 void Core::RunReader() {
@@ -632,6 +640,7 @@ void Core::Shutdown(absl::Duration grace) {
   asio::post(io_, [this] {
     CloseAll();
     sweep_.cancel();
+    for (const auto& timer : timers_) timer->cancel();
     running_.reset();
   });
   network_.join();

@@ -45,6 +45,10 @@ std::string_view StateOf(const FederationInfo& federation) {
   return federation.reachable >= federation.needed ? "ready" : "below_quorum";
 }
 
+std::string_view TransportOf(const FederationInfo& federation) {
+  return federation.plaintext ? "plaintext" : "tls";
+}
+
 std::string CountsJson(const std::map<std::string, std::int64_t>& counts) {
   JsonObject object;
   for (const auto& [name, count] : counts) object.Int(name, count);
@@ -101,6 +105,7 @@ std::string FederationJson(const FederationInfo& federation) {
       .Int("voters", federation.voters)
       .Int("reachable", federation.reachable)
       .Bool("insecure", federation.insecure)
+      .Text("replication", TransportOf(federation))
       .Bool("learner", federation.learner)
       .Raw("peers", JsonArray(peers))
       .Int("waiting_writes", federation.waiting_writes)
@@ -141,18 +146,68 @@ std::string OperationJson(const OperationInfo& info) {
 
 }  // namespace
 
+// One question to the store at a time, however many ask: on data that hangs it takes one reader.
+struct Api::HealthQuestion {
+  absl::Duration asked;
+  std::vector<std::shared_ptr<Deadlines::Waiting>> waiting;
+};
+
 void Api::Health(Call call) {
+  const absl::Duration now = clock_.Monotonic();
+  const auto late = [this] {
+    return HealthOf(absl::DeadlineExceededError("the data does not answer"));
+  };
+  const std::shared_ptr<Deadlines::Waiting> waiting =
+      deadlines_.Add(std::move(call.respond), now + options_.health_timeout, late);
+  std::shared_ptr<HealthQuestion> question;
+  bool ask = false;
+  bool overdue = false;
+  {
+    MutexLock lock(health_mutex_);
+    question = health_.lock();
+    ask = question == nullptr;
+    if (ask) health_ = question = std::make_shared<HealthQuestion>(HealthQuestion{now, {}});
+    overdue = now - question->asked >= options_.health_timeout;
+    if (!overdue) question->waiting.push_back(waiting);
+  }
+  if (ask) {
+    threads_.Read([this, question = std::move(question)] { AnswerHealth(*question); });
+  }
+  if (!overdue) return;
+  std::optional<Respond> respond = deadlines_.Take(*waiting);
+  if (respond) std::move (*respond)(late());
+}
+
+void Api::AnswerHealth(HealthQuestion& question) {
   const absl::StatusOr<StoreInfo> info = store_.Info();
+  std::vector<std::shared_ptr<Deadlines::Waiting>> waiting;
+  {
+    MutexLock lock(health_mutex_);
+    health_.reset();
+    waiting.swap(question.waiting);
+  }
+  for (const auto& one : waiting) {
+    std::optional<Respond> respond = deadlines_.Take(*one);
+    if (respond) std::move (*respond)(HealthOf(info));
+  }
+}
+
+Response Api::HealthOf(const absl::StatusOr<StoreInfo>& info) const {
   const bool ready = ready_;
+  const std::int64_t overdue = overdue_writes_;
   std::string_view status = "ok";
   std::string reason;
   if (!info.ok()) {
     status = "error";
-    reason = "the data cannot be read";
+    reason = absl::IsDeadlineExceeded(info.status()) ? "the data does not answer"
+                                                     : "the data cannot be read";
     Log(LogLevel::kError, absl::StrFormat("http: health: %s", info.status().ToString()));
   } else if (!info->fenced.empty()) {
     status = "error";
     reason = "the store is fenced: " + info->fenced;
+  } else if (overdue > 0) {
+    status = "error";
+    reason = absl::StrFormat("%d writes were not answered by their deadline, nor since", overdue);
   } else if (!ready || (info->federation && info->federation->learner)) {
     status = "starting";
     reason = ready ? "this member is being refilled" : "the server is starting";
@@ -166,9 +221,10 @@ void Api::Health(Call call) {
         .Int("needed", federation.needed)
         .Int("voters", federation.voters)
         .Int("reachable", federation.reachable)
-        .Bool("insecure", federation.insecure);
+        .Bool("insecure", federation.insecure)
+        .Text("replication", TransportOf(federation));
   }
-  std::move(call.respond)(JsonAnswer(status == "ok" ? 200 : 503, body.Build()));
+  return JsonAnswer(status == "ok" ? 200 : 503, body.Build());
 }
 
 void Api::Federation(Call call) {

@@ -81,36 +81,60 @@ void Api::Write(Call call, std::vector<WriteItem> items, std::string agent_id, b
   options.agent_id = std::move(agent_id);
   options.request_id = call.request.request_id;
   options.allow_partial = allow_partial;
+  options.operation = ChooseOperation(options, random_, clock_.Now());
+  call.deadline = clock_.Monotonic() + options_.write_timeout;
+  auto waiting = deadlines_.Add(
+      std::move(call.respond), call.deadline, [this, operation = *options.operation] {
+        ++overdue_writes_;
+        metrics_.CountWrite(WriteOutcome::kUnknown);
+        WriteResult unknown;
+        unknown.operation = operation;
+        unknown.outcome = WriteOutcome::kUnknown;
+        unknown.status = absl::DeadlineExceededError(
+            absl::StrFormat("the store has not answered within %s: ask for the operation",
+                            absl::FormatDuration(options_.write_timeout)));
+        return OutcomeAnswer(unknown, false);
+      });
   auto done = [this, keep = threads_.shared_from_this(), call = std::move(call),
+               waiting = std::move(waiting),
                committed = std::move(committed)](WriteResult result) mutable {
     // The store's thread has better things to do than to write JSON.
     Separate(result);
-    keep->Post([this, call = std::move(call), committed = std::move(committed),
-                result = std::move(result)]() mutable {
-      metrics_.CountWrite(result.outcome);
-      if (result.replayed) {
-        call.respond = [respond = std::move(call.respond)](Response response) mutable {
-          response.headers.emplace_back("Idempotent-Replay", "true");
-          std::move(respond)(std::move(response));
-        };
+    keep->Post([this, call = std::move(call), waiting = std::move(waiting),
+                committed = std::move(committed), result = std::move(result)]() mutable {
+      std::optional<Respond> respond = deadlines_.Take(*waiting);
+      if (!respond) {
+        --overdue_writes_;
+        return;
       }
-      const absl::Status refusal =
-          result.outcome == WriteOutcome::kCommitted && result.items.empty()
-              ? absl::InternalError("the store gave no results")
-              : Refusal(result);
-      if (result.outcome == WriteOutcome::kCommitted && refusal.ok()) {
-        return std::move(committed)(std::move(call), std::move(result));
-      }
-      Response response = result.outcome == WriteOutcome::kCommitted
-                              ? StatusAnswer(refusal)
-                              : OutcomeAnswer(result, PrefersAsync(call.request.prefer));
-      if (response.status == 500) {
-        Log(LogLevel::kError, absl::StrFormat("http: a write failed: %s", refusal.ToString()));
-      }
-      std::move(call.respond)(std::move(response));
+      call.respond = *std::move(respond);
+      EndWrite(std::move(call), std::move(result), std::move(committed));
     });
   };
   store_.WriteAsync(WriteBatch{std::move(items)}, options, std::move(done));
+}
+
+void Api::EndWrite(Call call, WriteResult result, Committed committed) {
+  metrics_.CountWrite(result.outcome);
+  if (result.replayed) {
+    call.respond = [respond = std::move(call.respond)](Response response) mutable {
+      response.headers.emplace_back("Idempotent-Replay", "true");
+      std::move(respond)(std::move(response));
+    };
+  }
+  const absl::Status refusal = result.outcome == WriteOutcome::kCommitted && result.items.empty()
+                                   ? absl::InternalError("the store gave no results")
+                                   : Refusal(result);
+  if (result.outcome == WriteOutcome::kCommitted && refusal.ok()) {
+    return std::move(committed)(std::move(call), std::move(result));
+  }
+  Response response = result.outcome == WriteOutcome::kCommitted
+                          ? StatusAnswer(refusal)
+                          : OutcomeAnswer(result, PrefersAsync(call.request.prefer));
+  if (response.status == 500) {
+    Log(LogLevel::kError, absl::StrFormat("http: a write failed: %s", refusal.ToString()));
+  }
+  std::move(call.respond)(std::move(response));
 }
 
 void Api::WriteOne(Call call, WriteItem item, Committed committed) {
@@ -124,10 +148,14 @@ void Api::WriteOne(Call call, WriteItem item, Committed committed) {
 
 void Api::AnswerStored(Call call, std::string id,
                        absl::AnyInvocable<Response(const Memory*) &&> encode) {
+  auto encoder = std::make_shared<decltype(encode)>(std::move(encode));
+  auto waiting = deadlines_.Add(std::move(call.respond), call.deadline,
+                                [encoder] { return std::move(*encoder)(nullptr); });
   threads_.Read(
-      [this, call = std::move(call), id = std::move(id), encode = std::move(encode)]() mutable {
+      [this, id = std::move(id), encoder = std::move(encoder), waiting = std::move(waiting)] {
         const absl::StatusOr<Memory> memory = store_.Get(id);
-        std::move(call.respond)(std::move(encode)(memory.ok() ? &*memory : nullptr));
+        std::optional<Respond> respond = deadlines_.Take(*waiting);
+        if (respond) std::move (*respond)(std::move(*encoder)(memory.ok() ? &*memory : nullptr));
       });
 }
 

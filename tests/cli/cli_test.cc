@@ -268,6 +268,25 @@ TEST_F(Cli, OperationSaysWhatBecameOfAWrite) {
   EXPECT_THAT(Fail(1, {"operation", "nonsense"}), HasSubstr("'nonsense' is not an operation id"));
 }
 
+TEST_F(Cli, WriteThatWaitsForTheDatabaseTellsItsOperation) {
+  Store("one");
+  auto backend = OpenSqliteBackend((folder() / "ai-memory.db").string());
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  auto lock = (*backend)->BeginWrite();
+  ASSERT_TRUE(lock.ok()) << lock.status();
+  Child child(program(), {"store", "-T", "t", "-c", "c"}, Start{}, folder());
+  const std::string line = child.ReadErrorLine("does not answer");
+  lock->reset();
+  const std::size_t at = line.find(" operation ");
+  ASSERT_NE(at, std::string::npos) << line;
+  const std::string id = line.substr(at + 11, 36);
+  const Ran ran = child.Wait();
+  // A machine that was slow to give the lock back may have used up the patience for it.
+  const Ran asked = Run({"operation", id});
+  EXPECT_EQ(asked.code, ran.code) << ran.err << asked.err;
+  EXPECT_TRUE((*backend)->Close().ok());
+}
+
 TEST_F(Cli, DoctorTellsSoundFromDamaged) {
   for (const char* title : {"one", "two", "three"}) Store(title, std::string(2'000, 'x'));
   const json sound = Json({"doctor"});

@@ -259,6 +259,18 @@ TEST_F(Cli, RecallRanksExplainsAndCountsTheUse) {
   EXPECT_THAT(Fail(1, {"recall", " "}), HasSubstr("context cannot be empty"));
 }
 
+TEST_F(Cli, RecallSaysHowManyWordsItLeftOut) {
+  std::string words;
+  for (int i = 0; i < 100; ++i) words += "w" + std::to_string(i) + "x ";
+  Store("many", words);
+  EXPECT_EQ(Json({"recall", words})["terms_left_out"], 36);
+  EXPECT_FALSE(Json({"recall", "w1x"}).contains("terms_left_out"));
+  EXPECT_THAT(Succeed({"recall", words, "--explain"}).out,
+              HasSubstr("36 frequent word(s) of the question left out: the rarest 64 count\n"));
+  for (int i = 100; i < 257; ++i) words += "w" + std::to_string(i) + "x ";
+  EXPECT_THAT(Fail(1, {"search", words}), HasSubstr("257 different words, more than 256"));
+}
+
 TEST_F(Cli, RecallKeepsToItsBudgetAndItsNamespaces) {
   Succeed({"store", "-n", "org", "-T", "deploy rules", "-c", "of all"});
   Succeed({"store", "-n", "org/web", "-T", "deploy here", "-c", std::string(400, 'x')});

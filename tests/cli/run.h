@@ -69,6 +69,7 @@ class Child {
   /// Wait until it keeps this signal from ending it.
   void AwaitWatchFor(int signal) const;
   void Signal(int signal) const;
+  [[nodiscard]] pid_t pid() const { return pid_; }
   /// Read its standard error until a whole line has `part`: that line. Wait() returns it too.
   std::string ReadErrorLine(const std::string& part);
   /// Read to the end and wait for it.

@@ -1,10 +1,13 @@
 // serve as a process: what it says, what ends it, and who else sees what it writes.
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <memory>
+#include <set>
 #include <thread>
 
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "support/http/http_client.h"
@@ -60,13 +63,66 @@ class Serve : public Cli {
   int port_ = 0;
 };
 
-TEST_F(Serve, SaysWhereItListensAndWhoItIs) {
+// Sockets of a process at which somebody may call.
+int CountListeners(pid_t pid) {
+  const std::filesystem::path process = "/proc/" + std::to_string(pid);
+  std::set<std::string> sockets;
+  for (const auto& descriptor : std::filesystem::directory_iterator(process / "fd")) {
+    std::error_code gone;
+    const std::string target = std::filesystem::read_symlink(descriptor, gone);
+    if (target.starts_with("socket:[")) sockets.insert(target.substr(8, target.size() - 9));
+  }
+  int listeners = 0;
+  for (const char* table : {"net/tcp", "net/tcp6"}) {
+    std::ifstream in(process / table);
+    std::string line;
+    while (std::getline(in, line)) {
+      const std::vector<std::string> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
+      if (words.size() > 9 && words[3] == "0A" && sockets.contains(words[9])) ++listeners;
+    }
+  }
+  return listeners;
+}
+
+TEST_F(Serve, AloneItOpensNoPortButThatOfHttpAndSaysSo) {
   Begin();
-  EXPECT_THAT(line_, AllOf(HasSubstr("replication on 127.0.0.1:"), HasSubstr("member "),
-                           HasSubstr("W=1 of N=1")));
+  EXPECT_THAT(line_, AllOf(HasSubstr("no replication"), HasSubstr("member ")));
+  EXPECT_EQ(CountListeners(server_->pid()), 1);
+  EXPECT_EQ(Request("GET", "/api/v1/health", 200).value("status", ""), "ok");
+  EXPECT_TRUE(Request("GET", "/api/v1/federation", 200).at("federation").is_null());
+  EXPECT_EQ(End().code, 0);
+}
+
+TEST_F(Serve, ToldToReplicateItSaysWhereWhoItIsAndThatItIsPlaintext) {
+  Begin({"--replication-listen", "127.0.0.1:0"});
+  EXPECT_THAT(line_, AllOf(HasSubstr("replication on 127.0.0.1:"), HasSubstr("plaintext"),
+                           HasSubstr("member "), HasSubstr("W=1 of N=1")));
+  EXPECT_EQ(CountListeners(server_->pid()), 2);
   const nlohmann::json health = Request("GET", "/api/v1/health", 200);
-  EXPECT_EQ(health.value("status", ""), "ok");
   EXPECT_EQ(health.value("voters", 0), 1);
+  EXPECT_EQ(health.value("replication", ""), "plaintext");
+  EXPECT_EQ(Request("GET", "/api/v1/federation", 200).at("federation").value("replication", ""),
+            "plaintext");
+  EXPECT_EQ(End().code, 0);
+}
+
+TEST_F(Serve, PlaintextReplicationDoesNotStandBesideAKey) {
+  std::ofstream(folder() / "key") << "hush\n";
+  for (const std::vector<std::string>& more :
+       std::vector<std::vector<std::string>>{{"--replication-listen", "127.0.0.1:0"},
+                                             {"--quorum-peers", "127.0.0.1:1"},
+                                             {"--quorum-peers", "127.0.0.1:1", "--insecure"}}) {
+    std::vector<std::string> arguments = Arguments({"--api-key-file", "key"});
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    EXPECT_THAT(Fail(1, arguments), AllOf(HasSubstr("plaintext"), HasSubstr("--replication-ca"),
+                                          HasSubstr("--api-key-file")));
+  }
+  Succeed({"cert", "init", "certs"});
+  Succeed({"cert", "issue", "certs", "a"});
+  Begin({"--api-key-file", "key", "--replication-ca", "certs/ca.pem", "--replication-cert",
+         "certs/a.pem", "--replication-key", "certs/a.key"});
+  EXPECT_THAT(line_, HasSubstr(", TLS,"));
+  EXPECT_EQ(Request("GET", "/api/v1/health", 200).value("replication", ""), "tls");
   EXPECT_EQ(End().code, 0);
 }
 
@@ -117,34 +173,12 @@ TEST_F(Serve, TakenPortIsAnErrorThatNamesIt) {
   EXPECT_THAT(message, AllOf(HasSubstr("--port"), HasSubstr(std::to_string(port_))));
 }
 
-TEST_F(Serve, TakenReplicationPortIsAnErrorOnlyIfItWasAskedFor) {
-  Begin();
+TEST_F(Serve, TakenReplicationPortIsAnErrorThatNamesIt) {
+  Begin({"--replication-listen", "127.0.0.1:0"});
   const std::size_t at = line_.find("replication on ");
   const std::string listen = line_.substr(at + 15, line_.find(',', at) - at - 15);
   EXPECT_THAT(Fail(1, {"--db", "other.db", "serve", "--port", "0", "--replication-listen", listen}),
               AllOf(HasSubstr("--replication-listen"), HasSubstr(listen.substr(10))));
-}
-
-TEST_F(Serve, TakenReplicationPortThatNobodyAskedForIsAWarning) {
-  std::unique_ptr<Child> first;
-  std::string line = "--port";
-  int taken = 0;
-  // HTTP is 1000 below replication. Where somebody has that port, another pair is tried.
-  for (int attempt = 0; attempt < 20 && line.find("--port") != std::string::npos; ++attempt) {
-    Begin();
-    first = std::move(server_);
-    const std::size_t at = line_.find("replication on 127.0.0.1:");
-    taken = std::atoi(line_.c_str() + at + 25);
-    server_ = std::make_unique<Child>(
-        program(),
-        std::vector<std::string>{"--db", "n.db", "serve", "--port", std::to_string(taken - 1'000)},
-        Start{}, folder());
-    line = server_->ReadErrorLine(": ");
-  }
-  EXPECT_THAT(line, AllOf(HasSubstr("warning"), HasSubstr(std::to_string(taken))));
-  EXPECT_THAT(server_->ReadErrorLine("listening on "),
-              Not(HasSubstr("replication on 127.0.0.1:" + std::to_string(taken))));
-  EXPECT_EQ(End().code, 0);
 }
 
 TEST_F(Serve, PeersAndQuorumAreCheckedAtTheStart) {

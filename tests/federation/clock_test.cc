@@ -9,6 +9,7 @@
 #include "aimem/replication/replicated_store.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "lib/base/mutex.h"
 #include "tests/federation/federation.h"
 
 namespace aimem::federation {
@@ -25,6 +26,23 @@ class OffsetClock final : public Clock {
 
  private:
   std::atomic<std::int64_t> offset_ms_ = 0;
+};
+
+// Keeps lines.
+class Lines final : public LogSink {
+ public:
+  void Log(LogLevel, std::string_view message) override {
+    MutexLock lock(mutex_);
+    text_.append(message).append("\n");
+  }
+  std::string text() {
+    MutexLock lock(mutex_);
+    return text_;
+  }
+
+ private:
+  Mutex mutex_;
+  std::string text_ ABSL_GUARDED_BY(mutex_);
 };
 
 WriteBatch Put(const std::string& title, const std::string& content) {
@@ -47,6 +65,7 @@ class FederationClocks : public ::testing::Test {
     ASSERT_TRUE(backend.ok()) << backend.status();
     StoreOptions store;
     store.environment.clock = &clocks_[index];
+    store.environment.log = &lines_;
     auto opened =
         OpenReplicatedStore(std::move(*backend), store,
                             {.peers = peers,
@@ -163,6 +182,7 @@ class FederationClocks : public ::testing::Test {
   std::filesystem::path folder_ = MakeFolder();
   std::vector<support::ReservedPort> ports_ = *support::ReservePorts(3);
   OffsetClock clocks_[3];
+  Lines lines_;
   std::array<std::unique_ptr<ReplicatedStore>, 3> stores_;
 };
 
@@ -171,6 +191,31 @@ TEST_F(FederationClocks, MemberAnHourAheadRefusesToExecuteAndLocksNoRow) {
 }
 
 TEST_F(FederationClocks, MemberAYearAheadRefusesToExecuteAndLocksNoRow) { CheckWriterAhead(kYear); }
+
+TEST_F(FederationClocks, MemberFarAheadAnswersARecallAndCountsNoUse) {
+  OpenAll();
+  ASSERT_EQ(store(1).Write(Put("row", "asked for")).outcome, WriteOutcome::kCommitted);
+  ASSERT_TRUE(AwaitEqual());
+  clock(0).Set(absl::Hours(1));
+  ASSERT_TRUE(AwaitRefusal(0));
+  for (int i = 0; i < 2; ++i) {
+    const auto found = store(0).Search({.query = "asked", .touch = true});
+    ASSERT_TRUE(found.ok()) << found.status();
+    EXPECT_EQ(found->hits.size(), 1U);
+  }
+  const std::string said = lines_.text();
+  const std::size_t at = said.find("uses are not counted");
+  EXPECT_NE(at, std::string::npos) << said;
+  EXPECT_EQ(said.find("uses are not counted", at + 1), std::string::npos) << "once is enough";
+  // Closing writes what waited for company.
+  ASSERT_TRUE(store(0).Close().ok());
+  const auto alone = OpenStore((folder_ / "0.db").string(), {.read_only = true});
+  ASSERT_TRUE(alone.ok()) << alone.status();
+  const auto rows = (*alone)->List({});
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  for (const Memory& row : rows->memories) EXPECT_EQ(row.access_count, 0) << row.title;
+  EXPECT_TRUE((*alone)->Close().ok());
+}
 
 TEST_F(FederationClocks, StampOf2099LocksNoRow) { CheckWriterAhead(73 * kYear); }
 

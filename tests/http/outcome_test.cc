@@ -1,5 +1,6 @@
 // What a caller is told when a write is not simply committed.
 #include <atomic>
+#include <future>
 
 #include "gmock/gmock.h"
 #include "tests/http/support.h"
@@ -115,6 +116,64 @@ TEST_F(HttpOutcome, UnknownIs503AndNamesItsOperation) {
   EXPECT_EQ(answer.Text("operation_id"), "01890a5d-ac96-774b-bcce-b302099a8057");
 }
 
+TEST_F(HttpOutcome, WhatTheStoreDoesNotAnswerIsUnknownAtTheDeadline) {
+  options.write_timeout = absl::Milliseconds(50);
+  WriteResult committed = Result(WriteOutcome::kCommitted, absl::OkStatus());
+  committed.items = {ItemResult{.effect = ItemEffect::kDeleted, .id = "x", .count = 1}};
+  for (const support::HttpHeaders& headers :
+       {support::HttpHeaders{}, support::HttpHeaders{{"Idempotency-Key", "k"}}}) {
+    store.HoldWrites();
+    const Answer answer = Send("DELETE", "/api/v1/memories/x", nullptr, headers);
+    EXPECT_EQ(answer.status, 503);
+    EXPECT_EQ(answer.Text("error"), "outcome_unknown");
+    EXPECT_EQ(answer.Text("outcome"), "UNKNOWN");
+    EXPECT_EQ(answer.headers.at("retry-after"), "2");
+    WriteOptions asked = store.last_options();
+    ASSERT_TRUE(asked.operation.has_value());
+    EXPECT_EQ(answer.Text("operation_id"), asked.operation->ToString());
+    if (!headers.empty()) {
+      EXPECT_EQ(*asked.operation, ChooseOperation(asked, SystemRandom(), absl::InfiniteFuture()));
+    }
+    const Answer health = Get("/api/v1/health");
+    EXPECT_EQ(health.status, 503) << "a store that does not answer is not well";
+    EXPECT_THAT(health.Text("reason"), HasSubstr("1 writes"));
+    // The late answer is for nobody, and the connection goes on.
+    store.Release(committed);
+    EXPECT_TRUE(Eventually([&] { return Get("/api/v1/health").status == 200; }));
+  }
+  store.AnswerWrites(committed);
+  EXPECT_EQ(Send("DELETE", "/api/v1/memories/x").status, 200);
+}
+
+TEST_F(HttpOutcome, CommittedUpdateIsAnsweredInTimeAlthoughItsRowCannotBeRead) {
+  options.write_timeout = absl::Milliseconds(100);
+  WriteResult committed = Result(WriteOutcome::kCommitted, absl::OkStatus());
+  committed.items = {ItemResult{.effect = ItemEffect::kUpdated, .id = "the-id", .count = 1}};
+  store.AnswerWrites(committed);
+  std::promise<void> back;
+  store.fail_reads = [wait = back.get_future().share()] {
+    wait.wait();
+    return absl::UnavailableError("too late");
+  };
+  const Answer put = Send("PUT", "/api/v1/memories/the-id", {{"priority", 1}});
+  EXPECT_EQ(put.status, 200) << put.text;
+  EXPECT_EQ(put.Text("id"), "the-id");
+  const Answer post = Post("/api/v1/memories", kBody);
+  EXPECT_EQ(post.status, 201) << post.text;
+  EXPECT_EQ(post.Text("operation_id"), committed.operation.ToString());
+  back.set_value();
+}
+
+TEST_F(HttpOutcome, PendingReplayIsPendingAndMarked) {
+  WriteResult result = Pending(1);
+  result.replayed = true;
+  store.AnswerWrites(result);
+  const Answer answer = Post("/api/v1/memories", kBody, {{"Idempotency-Key", "k"}});
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_EQ(answer.Text("error"), "quorum_not_met");
+  EXPECT_EQ(answer.headers.at("idempotent-replay"), "true");
+}
+
 TEST_F(HttpOutcome, RejectedWithAReportIsHonestToo) {
   store.AnswerWrites(
       WithQuorum(Result(WriteOutcome::kRejected, absl::UnavailableError("hopeless")), 0));
@@ -141,6 +200,7 @@ TEST_F(HttpOutcome, RejectionsByTheirCode) {
            {absl::ResourceExhaustedError("the queue is full"), 429, "the queue is full", true},
            {absl::UnavailableError("the store is closed"), 503, "unavailable", true},
            {absl::FailedPreconditionError("our clock is ahead"), 503, "unavailable", true},
+           {absl::DeadlineExceededError("no lock within 5 s"), 503, "unavailable", true},
            {absl::UnimplementedError("no queue"), 501, "no queue", false},
            {absl::InternalError("at file.cc:12"), 500, "internal server error", false},
            {absl::AbortedError("request_id_conflict: used (stored_hash aa, request_hash bb): no"),

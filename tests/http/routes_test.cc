@@ -1,4 +1,5 @@
 // The shape of every route, and of what is wrong with a request.
+#include <future>
 #include <set>
 #include <utility>
 
@@ -54,6 +55,22 @@ TEST_F(HttpRoutes, HealthOfAFencedStoreIsAnError) {
   EXPECT_THAT(answer.Text("reason"), HasSubstr("the disk failed"));
 }
 
+TEST_F(HttpRoutes, HealthOfDataThatDoesNotAnswerIsAnErrorInTime) {
+  options.health_timeout = absl::Milliseconds(50);
+  options.reader_threads = 1;
+  std::promise<void> back;
+  store.change_info = [wait = back.get_future().share()](StoreInfo&) { wait.wait(); };
+  // The first takes the only reader along; nobody after it must wait for that.
+  for (int i = 0; i < 3; ++i) {
+    const Answer answer = Get("/api/v1/health");
+    EXPECT_EQ(answer.status, 503);
+    EXPECT_EQ(answer.Text("status"), "error");
+    EXPECT_EQ(answer.Text("reason"), "the data does not answer");
+  }
+  back.set_value();
+  EXPECT_TRUE(Eventually([&] { return Get("/api/v1/health").status == 200; }));
+}
+
 FederationInfo ThreeMembers() {
   FederationInfo federation;
   federation.member.bytes[0] = 1;
@@ -84,6 +101,7 @@ TEST_F(HttpRoutes, HealthAndFederationShowTheMembers) {
   EXPECT_EQ(health.body["voters"], 3);
   EXPECT_EQ(health.body["reachable"], 2);
   EXPECT_EQ(health.body["insecure"], false);
+  EXPECT_EQ(health.Text("replication"), "tls");
 
   Put("one");
   const Answer answer = Get("/api/v1/federation");
@@ -101,6 +119,15 @@ TEST_F(HttpRoutes, HealthAndFederationShowTheMembers) {
   EXPECT_EQ(federation["peers"][1]["member"], nullptr);
   EXPECT_EQ(federation["peers"][1]["last_reply_age_seconds"], nullptr);
   EXPECT_EQ(federation["write_quorum_seconds"]["counts"], json({1, 2}));
+}
+
+TEST_F(HttpRoutes, HealthAndFederationSayThatReplicationIsPlaintext) {
+  store.change_info = [](StoreInfo& info) {
+    info.federation = ThreeMembers();
+    info.federation->plaintext = true;
+  };
+  EXPECT_EQ(Get("/api/v1/health").Text("replication"), "plaintext");
+  EXPECT_EQ(Get("/api/v1/federation").body["federation"]["replication"], "plaintext");
 }
 
 TEST_F(HttpRoutes, HealthOfALearnerIsStarting) {
@@ -369,6 +396,23 @@ TEST_F(HttpRoutes, RecallRanksAndCountsItsTokens) {
   EXPECT_EQ(Post("/api/v1/recall", {{"context", " "}}).Text("error"), "context is required");
   EXPECT_EQ(Post("/api/v1/recall", {{"limit", 1}}).status, 422);
   EXPECT_EQ(Post("/api/v1/recall", {{"context", "x"}, {"limit", -1}}).status, 422);
+}
+
+TEST_F(HttpRoutes, QuestionsHaveTheirOwnLimits) {
+  std::string content;
+  std::string question;
+  for (int i = 0; i < 100; ++i) content += "w" + std::to_string(i) + "x ";
+  Put("alpha", {{"content", content}});
+  const Answer answer = Post("/api/v1/recall", {{"context", content}});
+  EXPECT_EQ(answer.status, 200) << answer.text;
+  EXPECT_EQ(answer.body["terms_left_out"], 36);
+  for (int i = 0; i < 257; ++i) question += "w" + std::to_string(i) + "x+";
+  const Answer search = Get("/api/v1/search?q=" + question);
+  EXPECT_EQ(search.status, 400);
+  EXPECT_THAT(search.Text("error"), HasSubstr("257"));
+  const Answer large = Post("/api/v1/recall", {{"context", std::string(65'536, 'a')}});
+  EXPECT_EQ(large.status, 413);
+  EXPECT_THAT(large.text, HasSubstr("65536"));
 }
 
 TEST_F(HttpRoutes, OnlyRecallByPostIsAUse) {

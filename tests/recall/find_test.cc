@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_format.h"
+#include "aimem/limits.h"
 #include "aimem/write_batch.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -16,6 +18,7 @@
 namespace aimem::recall {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -529,6 +532,72 @@ TEST_F(Find, SearchWantsEveryWordAndRecallAny) {
   EXPECT_THAT(SearchIds({.query = "and the"}), ElementsAre("3")) << "nothing else is left";
   EXPECT_THAT(SearchIds({.query = " ... "}), IsEmpty());
   EXPECT_THAT(SearchIds({.query = ""}), IsEmpty());
+}
+
+TEST_F(Find, RecallEvaluatesTheRarestWordsAndSaysHowManyItLeftOut) {
+  // Word i is in i + 1 memories, so that the first words are the rarest.
+  const auto word = [](int i) { return absl::StrFormat("w%03dx", i); };
+  std::vector<MemoryRow> many(100);
+  for (int m = 0; m < 100; ++m) {
+    MemoryRow& row = many[static_cast<std::size_t>(m)];
+    row = {.id = absl::StrFormat("m%03d", m), .title = "t", .content = "c"};
+    for (int i = m; i < 100; ++i) row.content += " " + word(i);
+  }
+  rows_.Put(many);
+  std::string all;
+  std::string rarest;
+  // The question begins with the frequent ones, and has words that no memory holds.
+  for (int i = 99; i >= 0; --i) {
+    all += word(i) + " absent" + std::to_string(i) + " ";
+    if (i < 64) rarest += word(i) + " ";
+  }
+  const SearchResult result = Search({.query = all, .limit = 200, .explain = true});
+  const SearchResult expected = Search({.query = rarest, .limit = 200, .explain = true});
+  EXPECT_EQ(result.terms_left_out, 36);
+  EXPECT_EQ(expected.terms_left_out, 0);
+  ASSERT_EQ(result.hits.size(), 64U);
+  ASSERT_EQ(expected.hits.size(), 64U);
+  for (std::size_t i = 0; i < result.hits.size(); ++i) {
+    EXPECT_EQ(result.hits[i].memory.id, expected.hits[i].memory.id);
+    EXPECT_EQ(result.hits[i].score, expected.hits[i].score) << "to the last bit";
+    ASSERT_EQ(result.hits[i].reasons.size(), expected.hits[i].reasons.size());
+    EXPECT_EQ(result.hits[i].reasons[0].name, word(63));
+  }
+}
+
+TEST_F(Find, WhatARecallKeepsOfAMemoryDoesNotGrowWithTheQuestion) {
+  // A counter for every word and memory would be 200 MB.
+  std::string question;
+  for (int i = 0; question.size() + 8 < limits::kQuestionBytes; ++i) {
+    question += absl::StrFormat("w%dx ", i);
+  }
+  std::vector<MemoryRow> many(5'000);
+  for (std::size_t m = 0; m < many.size(); ++m) {
+    many[m] = {.id = absl::StrFormat("m%05d", m),
+               .title = "t",
+               .content = absl::StrFormat("w%dx w%dx w%dx", m, m + 1, m % 7)};
+  }
+  rows_.Put(many);
+  const SearchResult result = Search({.query = question});
+  EXPECT_GT(result.terms_left_out, 4'000);
+  EXPECT_THAT(result.hits, SizeIs(10));
+}
+
+TEST_F(Find, QuestionsHaveLimitsThatTheRefusalNames) {
+  const auto refusal = [&](const SearchRequest& request) {
+    const absl::Status status = TrySearch(request).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    return std::string(status.message());
+  };
+  std::string words;
+  for (int i = 0; i < 256; ++i) words += absl::StrFormat("w%dx ", i);
+  rows_.Put(std::vector<MemoryRow>{{.id = "all", .content = words}});
+  EXPECT_THAT(SearchIds({.query = words, .match = Match::kAll}), ElementsAre("all"));
+  EXPECT_THAT(refusal({.query = words + "more", .match = Match::kAll}),
+              AllOf(HasSubstr("257"), HasSubstr("256")));
+  EXPECT_THAT(refusal({.query = std::string(limits::kQuestionBytes + 1, 'a')}),
+              AllOf(HasSubstr("65537"), HasSubstr("65536")));
+  EXPECT_THAT(SearchIds({.query = std::string(limits::kQuestionBytes, 'a')}), IsEmpty());
 }
 
 TEST_F(Find, SearchFiltersAndCountsTheNamespaceAsked) {

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <future>
+#include <stdexcept>
 #include <thread>
 
 #include "aimem/backends/sqlite.h"
@@ -197,6 +199,117 @@ TEST_F(ReplicatedStoreTest, AHostLendsItsServer) {
   server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(5));
   EXPECT_TRUE(guest->Close().ok());
   EXPECT_TRUE(caller->Close().ok());
+}
+
+TEST_F(ReplicatedStoreTest, ClosingBeforeTheHostsServerIsShutDownEndsAndRefusesCalls) {
+  ReplicationOptions lent;
+  lent.listen = "";
+  lent.shutdown_grace = absl::Seconds(1);
+  std::unique_ptr<ReplicatedStore> guest = Open("guest", lent);
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  ASSERT_TRUE(guest->RegisterService(builder).ok());
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  ASSERT_NE(server, nullptr);
+  ASSERT_TRUE(guest->Start().ok());
+  ReplicationOptions options;
+  options.peers = {"127.0.0.1:" + std::to_string(port)};
+  options.quorum_timeout = absl::Seconds(60);
+  options.shutdown_grace = absl::Seconds(1);
+  const std::unique_ptr<ReplicatedStore> caller = Open("caller", options);
+  ASSERT_EQ(Write(*caller, "first").outcome, WriteOutcome::kCommitted);
+
+  // It used to wait for calls that only the end of the server brings.
+  EXPECT_TRUE(guest->Close().ok());
+  WriteOptions soon;
+  soon.ack_timeout = absl::Milliseconds(500);
+  WriteBatch batch;
+  batch.items.emplace_back(MakeItem("second"));
+  EXPECT_EQ(caller->Write(std::move(batch), soon).outcome, WriteOutcome::kPending);
+  EXPECT_TRUE(caller->Close().ok());
+  server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(5));
+  guest.reset();
+}
+
+TEST_F(ReplicatedStoreTest, AStoreThatGoesBeforeTheHostsServerLeavesItInPeace) {
+  ReplicationOptions lent;
+  lent.listen = "";
+  lent.shutdown_grace = absl::Milliseconds(50);
+  std::unique_ptr<ReplicatedStore> guest = Open("guest", lent);
+  grpc::ServerBuilder builder;
+  ASSERT_TRUE(guest->RegisterService(builder).ok());
+  // For ever, as is what it refers to.
+  static const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  ASSERT_NE(server, nullptr);
+  ASSERT_TRUE(guest->Start().ok());
+  guest.reset();
+}
+
+TEST_F(ReplicatedStoreTest, StartingWithoutARunningServerIsRefusedAndMayBeRepeated) {
+  ReplicationOptions lent;
+  lent.listen = "";
+  const std::unique_ptr<ReplicatedStore> guest = Open("guest", lent);
+  grpc::ServerBuilder builder;
+  ASSERT_TRUE(guest->RegisterService(builder).ok());
+  const absl::Status status = guest->Start();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_THAT(TextOf(status), HasSubstr("BuildAndStart"));
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  ASSERT_NE(server, nullptr);
+  EXPECT_TRUE(guest->Start().ok());
+  EXPECT_EQ(Write(*guest, "row").outcome, WriteOutcome::kCommitted);
+  server->Shutdown();
+  EXPECT_TRUE(guest->Close().ok());
+}
+
+TEST_F(ReplicatedStoreTest, CallsInACallbackThatWouldWaitForItAreRefused) {
+  const std::unique_ptr<ReplicatedStore> member = Open("m", {});
+  struct Seen {
+    WriteResult written;
+    absl::Status closed;
+    absl::Status asked;
+  };
+  std::promise<Seen> promise;
+  WriteBatch batch;
+  batch.items.emplace_back(MakeItem("outer"));
+  member->WriteAsync(std::move(batch), {}, [&](const WriteResult& result) {
+    Seen seen;
+    seen.written = Write(*member, "inner");
+    seen.closed = member->Close();
+    seen.asked = member->GetOperation(result.operation, absl::Seconds(1)).status();
+    promise.set_value(std::move(seen));
+  });
+  const Seen seen = promise.get_future().get();
+  EXPECT_EQ(seen.written.outcome, WriteOutcome::kRejected);
+  for (const absl::Status& status : {seen.written.status, seen.closed, seen.asked}) {
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    EXPECT_THAT(TextOf(status), HasSubstr("in a callback"));
+  }
+  EXPECT_EQ(Write(*member, "after").outcome, WriteOutcome::kCommitted);
+  EXPECT_EQ(member->List({})->memories.size(), 2U);
+  EXPECT_TRUE(member->Close().ok());
+}
+
+TEST_F(ReplicatedStoreTest, ACallbackThatIsNoneOrThrowsHarmsNobody) {
+  const std::unique_ptr<ReplicatedStore> member = Open("m", {});
+  WriteBatch batch;
+  batch.items.emplace_back(MakeItem("untold"));
+  member->WriteAsync(std::move(batch), {}, nullptr);
+  WriteBatch other;
+  other.items.emplace_back(MakeItem("thrown at"));
+  member->WriteAsync(std::move(other), {},
+                     [](const WriteResult&) { throw std::runtime_error("the host's"); });
+  EXPECT_EQ(Write(*member, "after").outcome, WriteOutcome::kCommitted);
+  EXPECT_EQ(member->List({})->memories.size(), 3U);
+  member->Apply(ChangePage(), nullptr);
+  EXPECT_TRUE(member->Close().ok());
+}
+
+TEST_F(ReplicatedStoreTest, AMemberSaysThatItIsPlaintext) {
+  const std::unique_ptr<ReplicatedStore> member = Open("m", {});
+  EXPECT_TRUE(member->Info()->federation->plaintext);
+  EXPECT_TRUE(member->Close().ok());
 }
 
 TEST_F(ReplicatedStoreTest, AStoreThatIsNeverStartedCloses) {

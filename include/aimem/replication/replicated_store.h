@@ -84,14 +84,23 @@ absl::Status Validate(const ReplicationOptions& options);
 /// (kUnavailable).
 ///
 /// Close() refuses new writes, lets calls end within the grace, and closes the data.
+///
+/// In a callback of this store, Write, GetOperation and Close would wait for that callback: they
+/// answer kFailedPrecondition. A null callback is told nothing; what a callback throws is logged.
 class ReplicatedStore : public Store {
  public:
   /// Put the service on a server of the host's: before BuildAndStart, with `listen` empty, once.
   /// Call Start() when the server runs. At the end: server->Shutdown(deadline), then Close(),
   /// then destroy the server. The credentials are the host's; whoever it lets in may replicate.
+  ///
+  /// A host that calls Close() first is not kept waiting: peers that still call are refused until
+  /// its server is shut down. The store must not be destroyed before that; one that is waits for
+  /// `shutdown_grace`, and then leaves to the server what that refers to.
   virtual absl::Status RegisterService(grpc::ServerBuilder& builder) = 0;
 
   /// Serve, and begin to call the peers. OpenReplicatedStore has done it unless `listen` is empty.
+  /// kFailedPrecondition: the service is not registered, the host's BuildAndStart has not succeeded
+  /// (do it, and call Start again), or the member was started before.
   virtual absl::Status Start() = 0;
 
   /// Port of the server of its own; 0 without one.

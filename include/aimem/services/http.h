@@ -31,7 +31,13 @@ struct HttpOptions {
   absl::Duration header_timeout = absl::Seconds(10);  ///< From the first byte of a request.
   absl::Duration body_timeout = absl::Seconds(30);
   absl::Duration idle_timeout = absl::Seconds(75);  ///< Between requests of one connection.
-  int reader_threads = 0;                           ///< For requests that read; 0: one a core.
+  /// Bounds the answer to a write, never the write: what the store has not answered by then is
+  /// answered 503 "outcome_unknown" with the operation to ask for. In [10 ms, 24 h]. A member's
+  /// should be longer than its quorum_timeout, whose answer says more.
+  absl::Duration write_timeout = absl::Seconds(10);
+  /// Bounds the answer of /health: data that does not answer by then is an error. In [10 ms, 24 h].
+  absl::Duration health_timeout = absl::Seconds(2);
+  int reader_threads = 0;  ///< For requests that read; 0: one a core.
 
   // -- What it stands in --------------------------------------------------------------------------
   Environment environment;
