@@ -122,7 +122,12 @@ absl::Status CheckDurableIfMember(Backend& backend, const StoreOptions& options)
     AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.meta = true}));
     quorum = QuorumOf(found.meta);
   }
-  if (quorum <= 1) return absl::OkStatus();
+  if (quorum <= 1) {
+    // Who is alone may live with it, and is told.
+    LogSink* const log = options.environment.log;
+    if (log != nullptr) log->Log(LogLevel::kWarning, ToStd(durable.message()));
+    return absl::OkStatus();
+  }
   return MakeStatus(durable.code(), absl::StrFormat("this is the data of a member of a federation "
                                                     "whose writes wait for %d members: %s",
                                                     quorum, durable.message()));

@@ -514,6 +514,32 @@ TEST_F(PostgresBackendTest, SaysWhichSettingsAndTablesSpareTheDisk) {
   ASSERT_TRUE(Eventually([this] { return Sql("SHOW full_page_writes") == "on"; }));
 }
 
+class Lines : public LogSink {
+ public:
+  void Log(LogLevel /*level*/, std::string_view message) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    text_.append(message).append("\n");
+  }
+  std::string text() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return text_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::string text_;
+};
+
+TEST_F(PostgresBackendTest, ALoneStoreIsToldWhatSparesTheDiskAndAMemberIsRefused) {
+  Lines lines;
+  auto store = OpenPostgresStore(Server().Url(database_), {}, {.environment = {.log = &lines}});
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_THAT(lines.text(), HasSubstr("fsync = off"));
+  EXPECT_TRUE((*store)->Close().ok());
+  EXPECT_EQ(OpenPostgresStore(Server().Url(database_), {}, {.quorum = 2}).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
 // The tables show their rows only to sessions that are as they should be.
 TEST_F(PostgresBackendTest, WhatARoleSetsForItsSessionsDoesNotCount) {
   UseDatabase("strict");

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -221,6 +223,53 @@ TEST_F(PostgresStandbyTest, AFailoverToAStandbyThatLacksATailIsAnotherIdentity) 
   EXPECT_THAT(identity(), HasSubstr("timeline 00000002"));
   EXPECT_FALSE(HasOperation(*backend, 2));
   EXPECT_TRUE(PutAndCommit(*backend, WriteNumber(2)).ok());
+}
+
+class Lines : public LogSink {
+ public:
+  void Log(LogLevel /*level*/, std::string_view message) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    text_.append(message).append("\n");
+  }
+  std::string text() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return text_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::string text_;
+};
+
+// The places of the tail are not written a second time, and the log says what happened.
+TEST_F(PostgresStandbyTest, AStoreWhoseTailWasLostInAFailoverWritesAnotherStreamAndSaysSo) {
+  Lines lines;
+  auto store = OpenPostgresStore(Url(), kImpatient, {.environment = {.log = &lines}});
+  ASSERT_TRUE(store.ok()) << store.status();
+  const auto write = [&store](const std::string& title) {
+    return (*store)->Write({{PutMemory{.title = title, .content = "content"}}});
+  };
+  const WriteResult first = write("first");
+  ASSERT_EQ(first.outcome, WriteOutcome::kCommitted) << first.status;
+  ASSERT_TRUE(Eventually([this] {
+    return Ask(*standby_, "SELECT count(*) FROM pg_class WHERE relname = 'log'") == "1" &&
+           Ask(*standby_, "SELECT count(*) FROM aimem.log") == "1";
+  }));
+  ASSERT_TRUE(standby_->StopFast().ok());
+  const WriteResult lost = write("lost");
+  ASSERT_EQ(lost.outcome, WriteOutcome::kCommitted) << lost.status;
+  EXPECT_EQ(lost.stream, first.stream);
+  ASSERT_TRUE(primary_->StopImmediate().ok());
+  ASSERT_TRUE(standby_->Restart().ok());
+  ASSERT_TRUE(standby_->Promote().ok());
+  WriteResult after;
+  EXPECT_TRUE(Eventually([&] {
+    after = write("after");
+    return after.outcome == WriteOutcome::kCommitted;
+  })) << after.status;
+  EXPECT_NE(after.stream, first.stream);
+  EXPECT_THAT(lines.text(), HasSubstr("failed over"));
+  EXPECT_TRUE((*store)->Close().ok());
 }
 
 }  // namespace
