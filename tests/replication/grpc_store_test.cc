@@ -240,7 +240,7 @@ TEST_F(ReplicatedStoreTest, AStoreThatGoesBeforeTheHostsServerLeavesItInPeace) {
   grpc::ServerBuilder builder;
   ASSERT_TRUE(guest->RegisterService(builder).ok());
   // For ever, as is what it refers to.
-  static const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  static const grpc::Server* const server = builder.BuildAndStart().release();
   ASSERT_NE(server, nullptr);
   ASSERT_TRUE(guest->Start().ok());
   guest.reset();
