@@ -197,6 +197,11 @@ TEST_F(Serve, PeersAndQuorumAreCheckedAtTheStart) {
               AllOf(HasSubstr("66000"), HasSubstr("--replication-listen")));
 }
 
+TEST_F(Serve, BoundOfTheLogIsChecked) {
+  EXPECT_THAT(Fail(1, {"--db", "m.db", "serve", "--port", "0", "--log-max-bytes", "1000"}),
+              AllOf(HasSubstr("log_max_bytes"), HasSubstr("1000")));
+}
+
 TEST_F(Serve, OnlyWithAKeyBeyondThisMachine) {
   EXPECT_THAT(Fail(1, Arguments({"--host", "0.0.0.0"})),
               AllOf(HasSubstr("--api-key-file"), HasSubstr("--insecure")));

@@ -315,13 +315,14 @@ TEST(StoreLife, ChildOfAForkInTheMiddleOfAGroupDoesNotHang) {
 TEST(StoreLife, CloseWaitsForAReadInProgressAndRefusesTheNext) {
   Gate gate;
   std::atomic<bool> backend_closed = false;
-  auto store = OpenHooked({.scan = [&] { gate.Pass(); }, .close = [&] { backend_closed = true; }});
+  const auto scan = [&] {
+    gate.Pass();
+    EXPECT_FALSE(backend_closed) << "the read outlived the store";
+  };
+  auto store = OpenHooked({.scan = scan, .close = [&] { backend_closed = true; }});
   ASSERT_EQ(store->Write(OnePut("t")).outcome, WriteOutcome::kCommitted);
   gate.Shut();
-  std::thread reader([&] {
-    EXPECT_TRUE(store->List({}).ok());
-    EXPECT_FALSE(backend_closed) << "the read outlived the store";
-  });
+  std::thread reader([&] { EXPECT_TRUE(store->List({}).ok()); });
   gate.AwaitHeld();
   std::thread closer([&] { EXPECT_TRUE(store->Close().ok()); });
   EXPECT_TRUE(Eventually([&] { return absl::IsUnavailable(store->Info().status()); }))
@@ -358,13 +359,13 @@ TEST(StoreLife, AReadThatDoesNotEndDoesNotHoldCloseForEver) {
 TEST(StoreLife, ACheckIsAReadFromItsFirstToItsLastStep) {
   Gate gate;
   std::atomic<bool> backend_closed = false;
-  auto store =
-      OpenHooked({.verify = [&] { gate.Pass(); }, .close = [&] { backend_closed = true; }});
-  gate.Shut();
-  std::thread reader([&] {
-    EXPECT_TRUE(store->Check().ok());
+  const auto verify = [&] {
+    gate.Pass();
     EXPECT_FALSE(backend_closed) << "the check outlived the store";
-  });
+  };
+  auto store = OpenHooked({.verify = verify, .close = [&] { backend_closed = true; }});
+  gate.Shut();
+  std::thread reader([&] { EXPECT_TRUE(store->Check().ok()); });
   gate.AwaitHeld();
   std::thread closer([&] { EXPECT_TRUE(store->Close().ok()); });
   EXPECT_TRUE(Eventually([&] { return absl::IsUnavailable(store->Info().status()); }));

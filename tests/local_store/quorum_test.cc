@@ -3,15 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "aimem/backends/ephemeral.h"
 #include "aimem/backends/sqlite.h"
 #include "aimem/store.h"
-#include "aimem/testing/manual_clock.h"
 #include "tests/local_store/temp_dir.h"
 
 namespace aimem {
@@ -84,41 +81,6 @@ TEST(KeptQuorum, ChangeByFilterIsPendingWithItsTotal) {
     ASSERT_EQ(result.items.size(), 1u);
     EXPECT_EQ(result.items[0].count, 1500);
   }
-}
-
-TEST(KeptQuorum, LogIsCutOnlyWhereAllHoldIt) {
-  ManualClock clock(absl::FromUnixSeconds(1'750'000'000));
-  VersionVector held;
-  std::mutex mutex;
-  auto store = OpenEphemeralStore(std::make_shared<EphemeralDisk>(),
-                                  {.quorum = 2,
-                                   .held_by_all =
-                                       [&] {
-                                         const std::lock_guard<std::mutex> lock(mutex);
-                                         return held;
-                                       },
-                                   .environment = {.clock = &clock}});
-  ASSERT_TRUE(store.ok()) << store.status();
-  const auto put = [&](int i) { return (*store)->Write(OnePut(absl::StrCat("t", i))); };
-  const auto commits = [&] { return (*store)->Check()->commits; };
-  const std::uint64_t stream = put(0).stream;
-  for (int i = 1; i < 10; ++i) put(i);
-  {
-    const std::lock_guard<std::mutex> lock(mutex);
-    held = {{stream, 4}};
-  }
-  clock.Advance(absl::Hours(24 * 30));
-  put(10);
-  while (commits() == 11) std::this_thread::yield();
-  EXPECT_EQ(commits(), 7);
-  {
-    const std::lock_guard<std::mutex> lock(mutex);
-    held = {{stream, 11}};
-  }
-  clock.Advance(absl::Hours(2));
-  put(11);
-  while (commits() > 2) std::this_thread::yield();
-  EXPECT_EQ(commits(), 2);
 }
 
 TEST(KeptQuorum, NobodyWritesIntoAMembersDataWithoutTheDisk) {

@@ -217,10 +217,34 @@ TEST_F(LogRetention, TheLastCommitOfAStreamStaysHoweverOld) {
   EXPECT_TRUE((*other)->Close().ok());
 }
 
-TEST_F(LogRetention, WhatSomebodyLacksStaysUntilTheLogIsTooLarge) {
+TEST_F(LogRetention, OnlyWhatAllHoldGoes) {
+  Mutex mutex;
   VersionVector held;
-  StoreOptions options{.quorum = 1};
-  options.held_by_all = [&] { return held; };
+  const auto hold = [&](const VersionVector& vector) {
+    MutexLock lock(mutex);
+    held = vector;
+  };
+  StoreOptions options{.quorum = 2};
+  options.held_by_all = [&] {
+    MutexLock lock(mutex);
+    return held;
+  };
+  const std::unique_ptr<Store> store = Open(options);
+  for (int day = 0; day < 12; ++day) LiveADay(*store);
+  EXPECT_EQ(CommitsInLog(*store), 12);
+  const std::uint64_t stream = store->Info()->stream;
+  hold({{stream, 2}});
+  LiveADay(*store);
+  EXPECT_EQ(CommitsInLog(*store), 11);
+  hold({{stream, 13}});
+  LiveADay(*store);
+  EXPECT_EQ(CommitsInLog(*store), 8);
+  EXPECT_TRUE(store->Close().ok());
+}
+
+TEST_F(LogRetention, WhatSomebodyLacksStaysUntilTheLogIsTooLarge) {
+  StoreOptions options{.quorum = 2};
+  options.held_by_all = [] { return VersionVector(); };
   {
     const std::unique_ptr<Store> store = Open(options);
     for (int day = 0; day < 12; ++day) LiveADay(*store, 60'000);
