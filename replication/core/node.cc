@@ -484,7 +484,6 @@ void Node::OnWritten(WriteResult result, absl::Duration deadline, bool counted,
     return std::move(done)(std::move(result));
   }
   VersionVector position = result.rests_on;
-  if (result.seq > 0) position.emplace(result.stream, result.seq);
   AwaitQuorum(std::move(position), deadline, counted,
               [result = std::move(result), done = std::move(done)](bool committed,
                                                                    QuorumReport report) mutable {
@@ -564,12 +563,13 @@ absl::StatusOr<OperationInfo> Node::GetOperation(OperationId operation, absl::Du
     }
   }
   Rendezvous<Verdict> verdict;
-  AwaitQuorum({{info.stream, info.seq}}, clock_.Monotonic() + wait, false,
+  AwaitQuorum(info.rests_on, clock_.Monotonic() + wait, false,
               [verdict](bool committed, QuorumReport report) mutable {
                 verdict.Put({committed, std::move(report)});
               });
   Verdict found = verdict.Take();
-  if (!found.committed) info.outcome = WriteOutcome::kPending;
+  // Of what is still under way, or broke off, nobody may say that it is done.
+  if (!found.committed || info.incomplete) info.outcome = WriteOutcome::kPending;
   info.quorum = std::move(found.report);
   return info;
 }
