@@ -26,7 +26,8 @@ Member::Member(MemberConfig config) : config_(std::move(config)), dice_(config_.
 }
 
 void Member::Start(const Now& now, StoreState state, Actions& actions) {
-  TakeState(state, {});
+  // What became durable since it was read has been told already.
+  if (vector_.empty() || !Covers(vector_, VectorOf(state.heads))) TakeState(state, {});
   if (state_.stream != 0) local_streams_.insert(state_.stream);
   // What was here before is old enough for everybody.
   relay_ = vector_;

@@ -220,7 +220,6 @@ class Member {
     absl::Duration backoff;
     absl::Duration pause_until;  // it took nothing: no commits before
     absl::Duration pause;
-    VersionVector unproved;  // of our streams, what it said unasked since its last reply
     VersionVector to_learn;  // what it held when this member, without history, first heard it
     VersionVector given_up;  // of Bugs::abort_at_quorum
     std::set<std::uint64_t> strange;  // streams that its calls brought and no reply named
@@ -235,6 +234,11 @@ class Member {
     // Counters, as PeerInfo has them.
     std::int64_t commits_sent = 0;
     std::map<std::string, std::int64_t> ended, rejects, pending;
+  };
+  struct Unproved {  // what a member holds, as it says itself
+    VersionVector vector;
+    absl::Duration since;
+    bool over = false;  // it was waited for long enough
   };
   struct Inbound {  // a call that waits for what precedes it, or for its Apply
     AppendRequest request;
@@ -289,6 +293,8 @@ class Member {
   /// Nobody has proved that it is who it says it is: nothing that is said unasked moves a position.
   /// But what may be lost here is asked for first, and no stream is written of which there is more.
   void HearRequest(const Now& now, const Header& header, Actions& actions);
+  /// `more`: what it says that it holds of our streams and we do not.
+  void KeepUnproved(const Now& now, const Header& header, const VersionVector& more);
   AppendReply MakeReply(const Now& now);
   bool Admit(const Now& now, const Inbound& inbound, AppendReply& reply, Actions& actions);
   /// From whoever is configured and named by `header`, if it is known to hold what is lacking here.
@@ -349,7 +355,8 @@ class Member {
   std::optional<std::uint64_t> forsaking_;                // until the store has done so
   absl::Duration forsake_at_ = absl::InfiniteDuration();  // again, after it failed
   absl::Duration forsake_unasked_at_;                     // not before, for what a request says
-  bool doubt_ = false;  // somebody who has not been reached so far said that it holds more
+  /// Of those who said so unasked and have not been heard in a reply since.
+  std::map<Id128, Unproved> unproved_;
   std::deque<std::pair<std::size_t, std::uint64_t>> to_reconcile_;  // peer and stream
   bool reconciling_ = false;
   absl::Duration reconcile_at_;  // not before

@@ -1,6 +1,7 @@
 #include "replication/core/node.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -147,8 +148,8 @@ absl::Status Node::Close() {
     }
     closing_ = true;
   }
-  Happen([](Member&, const Member::Now&, Actions&) {});
   LetThrough();
+  Happen([](Member&, const Member::Now&, Actions&) {});
   {
     MutexLock lock(mutex_);
     AwaitCallers(end);
@@ -422,6 +423,7 @@ std::int64_t Node::Unanswered() const {
 void Node::LetThrough(bool wanted) {
   while (true) {
     std::deque<Held> group;
+    std::optional<absl::Duration> timer;
     {
       MutexLock lock(mutex_);
       // One thread at a time, so that they go on in the order in which they came.
@@ -429,10 +431,18 @@ void Node::LetThrough(bool wanted) {
       const absl::Duration now = clock_.Monotonic();
       const std::int64_t unanswered = Unanswered();
       if (!wanted && !gate_.Open(now, unanswered) && !closing_) return;
-      letting_through_ = true;
-      group.swap(held_);
+      letting_through_ = !member_->learner();
       gate_.LetThrough(now, unanswered);
+      if (letting_through_) {
+        group.swap(held_);
+      } else {  // it was none when they came
+        std::move(held_.begin(), held_.end(), std::back_inserter(early_));
+        held_.clear();
+        timer = NextTimer();
+      }
     }
+    if (timer) transport_->SetTimer(*timer);
+    if (group.empty()) return;
     for (Held& held : group) WriteLocally(std::move(held));
     MutexLock lock(mutex_);
     letting_through_ = false;
@@ -474,7 +484,6 @@ void Node::OnWritten(WriteResult result, absl::Duration deadline, bool counted,
     return std::move(done)(std::move(result));
   }
   VersionVector position = result.rests_on;
-  if (result.seq > 0) position.emplace(result.stream, result.seq);
   AwaitQuorum(std::move(position), deadline, counted,
               [result = std::move(result), done = std::move(done)](bool committed,
                                                                    QuorumReport report) mutable {
@@ -554,12 +563,13 @@ absl::StatusOr<OperationInfo> Node::GetOperation(OperationId operation, absl::Du
     }
   }
   Rendezvous<Verdict> verdict;
-  AwaitQuorum({{info.stream, info.seq}}, clock_.Monotonic() + wait, false,
+  AwaitQuorum(info.rests_on, clock_.Monotonic() + wait, false,
               [verdict](bool committed, QuorumReport report) mutable {
                 verdict.Put({committed, std::move(report)});
               });
   Verdict found = verdict.Take();
-  if (!found.committed) info.outcome = WriteOutcome::kPending;
+  // Of what is still under way, or broke off, nobody may say that it is done.
+  if (!found.committed || info.incomplete) info.outcome = WriteOutcome::kPending;
   info.quorum = std::move(found.report);
   return info;
 }

@@ -93,7 +93,6 @@ void Member::BeginLife(Peer& peer) {
   peer.ahead.clear();
   peer.forked.clear();
   peer.apart.clear();
-  peer.unproved.clear();
   peer.given_up.clear();
   peer.fetching = false;
   const auto index = static_cast<std::size_t>(&peer - peers_.data());
@@ -116,7 +115,7 @@ void Member::TakePosition(const Now& now, std::size_t index, const Header& heade
   peer.heads = header.heads;
   peer.durable = std::move(vector);
   peer.owns = header.streams;
-  peer.unproved.clear();
+  unproved_.erase(header.member);
   for (const auto& [stream, head] : peer.heads) {
     if (SeqOf(peer.confirmed, stream) < head.seq) Judge(now, index, stream, head, actions);
   }
@@ -273,20 +272,33 @@ bool Member::Owes(const Peer& peer) const {
   if (!Covers(vector_, peer.to_learn)) return true;
   if (config_.bugs.keep_stream_when_behind) return false;
   return std::any_of(state_.lost.begin(), state_.lost.end(), [&](std::uint64_t stream) {
-    return std::max(SeqOf(peer.durable, stream), SeqOf(peer.unproved, stream)) >
-               SeqOf(vector_, stream) ||
+    return SeqOf(peer.durable, stream) > SeqOf(vector_, stream) ||
            (peer.forked.contains(stream) && !peer.apart.contains(stream));
   });
 }
 
 bool Member::learner() const {
   if (filling() || forsaking_) return true;
-  return std::any_of(peers_.begin(), peers_.end(), [&](const Peer& peer) {
-    return ((began_empty_ || doubt_) && !peer.tried) || Owes(peer);
-  });
+  for (const auto& [member, said] : unproved_) {
+    if (!Covers(vector_, said.vector)) return true;
+  }
+  return std::any_of(peers_.begin(), peers_.end(),
+                     [&](const Peer& peer) { return (began_empty_ && !peer.tried) || Owes(peer); });
 }
 
 void Member::ExcuseTeachers(const Now& now, Actions& actions) {
+  for (auto& [member, said] : unproved_) {
+    if (said.over || now.monotonic - said.since < kTeacherPatience) continue;
+    said.over = true;
+    if (!Covers(vector_, said.vector)) {
+      actions.lines.push_back(
+          {LogLevel::kWarning,
+           absl::StrFormat("member %s said that it holds more than is here, and answers no call of "
+                           "ours since %s: it is not waited for any longer",
+                           member.ToString(), absl::FormatDuration(kTeacherPatience))});
+    }
+    said.vector.clear();
+  }
   for (Peer& peer : peers_) {
     const bool connected = peer.state != PeerState::kAway && peer.state != PeerState::kDenied;
     if (connected || now.monotonic - peer.state_since < kTeacherPatience || !Owes(peer)) continue;
@@ -301,6 +313,9 @@ void Member::ExcuseTeachers(const Now& now, Actions& actions) {
 
 absl::Duration Member::NextRepair() const {
   absl::Duration next = forsake_at_;
+  for (const auto& [member, said] : unproved_) {
+    if (!said.over) next = std::min(next, said.since + kTeacherPatience);
+  }
   for (const Peer& peer : peers_) {
     const bool connected = peer.state != PeerState::kAway && peer.state != PeerState::kDenied;
     if (!connected && Owes(peer)) next = std::min(next, peer.state_since + kTeacherPatience);

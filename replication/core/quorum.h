@@ -50,6 +50,8 @@ class WaitingWrites {
   [[nodiscard]] std::size_t size() const { return waiters_.size(); }
   /// The streams of which somebody waits for one commit.
   [[nodiscard]] std::vector<std::uint64_t> Streams() const;
+  /// Somebody waits for another position than one commit.
+  [[nodiscard]] bool AnyJoint() const { return !joint_.empty(); }
   /// InfiniteDuration if nobody waits.
   [[nodiscard]] absl::Duration NextDeadline() const;
 

@@ -180,15 +180,15 @@ void Member::HearRequest(const Now& now, const Header& header, Actions& actions)
     Forsake(peer == nullptr ? "member " + header.member.ToString() : peer->address, state_.stream,
             "it says so unasked", actions);
   }
+  if (config_.bugs.keep_stream_when_behind) more.clear();
+  KeepUnproved(now, header, more);
   if (peer == nullptr) {
     // Perhaps one of those that we have not reached so far.
-    if (!more.empty() && !config_.bugs.keep_stream_when_behind) doubt_ = true;
     for (Peer& other : peers_) {
       if (!other.member && other.state == PeerState::kAway) other.retry_at = now.monotonic;
     }
     return;
   }
-  JoinInto(peer->unproved, more);
   if (peer->state == PeerState::kAway || peer->state == PeerState::kDenied) {
     // It lives: that it hears us too is for our own call to find out, at once.
     peer->retry_at = now.monotonic;
@@ -199,9 +199,30 @@ void Member::HearRequest(const Now& now, const Header& header, Actions& actions)
     AnswerCovered(now, actions);
   }
   const bool another_life = header.incarnation != peer->incarnation;
-  const bool news =
-      (!waiting_.Empty() || learner()) && !Covers(peer->durable, VectorOf(header.heads));
+  bool news = (waiting_.AnyJoint() || learner()) && !Covers(peer->durable, VectorOf(header.heads));
+  for (const std::uint64_t stream : waiting_.Streams()) {
+    const auto head = header.heads.find(stream);
+    news |= head != header.heads.end() && head->second.seq > SeqOf(peer->durable, stream);
+  }
   if (another_life || !more.empty() || news) peer->next_heartbeat = now.monotonic;
+}
+
+void Member::KeepUnproved(const Now& now, const Header& header, const VersionVector& more) {
+  // A stranger while all that are configured are known is none of them.
+  const bool possible = std::any_of(peers_.begin(), peers_.end(), [&](const Peer& peer) {
+    return !peer.member || peer.member == header.member;
+  });
+  if (!possible) return;
+  // Of whoever has been reached, Peer::to_learn tells.
+  const bool learns = began_empty_ && local_streams_.empty() && PeerOf(header.member) == nullptr;
+  const VersionVector said = learns ? VectorOf(header.heads) : more;
+  const auto found = unproved_.find(header.member);
+  if (found == unproved_.end()) {
+    if (Covers(vector_, said) || unproved_.size() >= kUnprovedMax) return;
+    unproved_.emplace(header.member, Unproved{said, now.monotonic});
+  } else if (!found->second.over) {
+    JoinInto(found->second.vector, more);
+  }
 }
 
 // -- Appends --------------------------------------------------------------------------------------

@@ -222,6 +222,7 @@ void GrpcTransport::ShutDownNow(absl::Duration grace) {
   client_->Finish(std::max(absl::ZeroDuration(), end - clock_.Monotonic()));
   if (serving) server_->Leave();
   timers_.AwaitEmpty(absl::InfiniteDuration());
+  scanner_.Drain();
   worker_.Drain();
   const absl::Duration left = std::max(absl::ZeroDuration(), end - clock_.Monotonic());
   Retire(own_ != nullptr ? absl::InfiniteDuration() : std::min(left, kRetireTimeout));

@@ -1042,6 +1042,18 @@ TEST_F(MemberTest, AMemberWithoutHistoryHasToHearFromEveryPeerOrFail) {
   EXPECT_FALSE(member_->learner());
 }
 
+TEST_F(MemberTest, AMemberWithoutHistoryLearnsFromWhoeverItCannotCall) {
+  Begin();
+  for (const Actions::Send& hello : Sends()) Outcome(hello, Failure(CallError::kTimeout));
+  EXPECT_FALSE(member_->learner());
+  Request(1, 'B', {{kOther, 1}}, {});
+  EXPECT_TRUE(member_->learner());
+  Request(2, 'B', {{kOther, 2}}, {EncodedCommit(kOther, 1)});
+  Applied(2, {{kOther, 1}});
+  EXPECT_FALSE(member_->learner());
+  EXPECT_FALSE(actions_.replies.back().reply.header.learner) << "it counts for what comes now";
+}
+
 TEST_F(MemberTest, ATeacherThatIsAwayIsWaitedForAMinute) {
   Begin();
   const auto hellos = Sends();

@@ -377,7 +377,7 @@ void Federation::Observe(const SimulatedMessage& message) {
   switch (message.what) {
     case SimulatedMessage::What::kRequest:
       trace.Mix(message.request->commits.size());
-      Hear(message.from, message.to, message.request->header.vector);
+      Hear(message.from, message.to, VectorOf(message.request->header.heads));
       if (message.request->needs_resync) ++tally_.resyncs;
       commits_sent_ += static_cast<std::int64_t>(message.request->commits.size());
       if (trace.shown() && (!message.request->commits.empty() || message.request->needs_resync)) {
@@ -390,7 +390,7 @@ void Federation::Observe(const SimulatedMessage& message) {
       return;
     case SimulatedMessage::What::kReply:
       if (message.reply->refused != replication::Refusal::kNone) ++tally_.refusals;
-      Hear(message.from, message.to, message.reply->header.vector);
+      Hear(message.from, message.to, VectorOf(message.reply->header.heads));
       if (trace.shown()) {
         trace.Show(
             now, way,
