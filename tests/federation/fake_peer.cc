@@ -35,19 +35,6 @@ std::string Joined(const grpc::ByteBuffer& buffer) {
   return bytes;
 }
 
-proto::AppendReply ReplyOf(int number) {
-  proto::AppendReply reply;
-  proto::Header& header = *reply.mutable_header();
-  header.set_protocol_min(2);
-  header.set_protocol_max(2);
-  header.set_member(std::string(16, static_cast<char>(number)));
-  header.set_incarnation(1);
-  static std::atomic<std::uint64_t> sequence = 0;
-  header.set_sequence(++sequence);
-  header.set_wall_ms(absl::ToUnixMillis(absl::Now()));
-  return reply;
-}
-
 }  // namespace
 
 class FakePeer::Service final
@@ -65,7 +52,7 @@ class FakePeer::Service final
     return reactor;
   }
 
-  grpc::Status Fetch(grpc::ServerContext* context, const proto::FetchRequest* request,
+  grpc::Status Fetch(grpc::ServerContext* /*context*/, const proto::FetchRequest* /*request*/,
                      grpc::ServerWriter<proto::FetchPage>* writer) override {
     return peer_.AnswerFetch(*writer);
   }
@@ -124,9 +111,23 @@ std::string FakePeer::AnswerTo(const grpc::ByteBuffer& bytes) {
     MutexLock lock(mutex_);
     answer = answer_;
   }
-  std::string reply = answer(request, ReplyOf(number_));
+  proto::AppendReply draft;
+  *draft.mutable_header() = HeaderOf(number_);
+  std::string reply = answer(request, std::move(draft));
   if (request.commits_size() > 0) ++commits_received_;
   return reply;
+}
+
+proto::Header FakePeer::HeaderOf(int number) {
+  proto::Header header;
+  header.set_protocol_min(2);
+  header.set_protocol_max(2);
+  header.set_member(std::string(16, static_cast<char>(number)));
+  header.set_incarnation(1);
+  static std::atomic<std::uint64_t> sequence = 0;
+  header.set_sequence(++sequence);
+  header.set_wall_ms(absl::ToUnixMillis(absl::Now()));
+  return header;
 }
 
 std::string FakePeer::Honest(const proto::AppendRequest& request, proto::AppendReply reply) {

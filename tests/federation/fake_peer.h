@@ -42,6 +42,9 @@ class FakePeer {
   /// that of the sender.
   static std::string Honest(const proto::AppendRequest& request, proto::AppendReply reply);
 
+  /// What the member whose id consists of `number` says of itself; it holds nothing.
+  static proto::Header HeaderOf(int number);
+
   /// What a Fetch is answered with: one page, the last. Nothing (default): none, and an end.
   void ServePage(proto::ChangePage page);
   /// Whatever was asked of it so far, in whatever way.

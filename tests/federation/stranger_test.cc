@@ -11,6 +11,7 @@
 #include "aimem/replication/replicated_store.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "lib/log/commit.h"
 #include "tests/federation/fake_peer.h"
 #include "tests/federation/federation.h"
 
@@ -63,38 +64,56 @@ class FederationStranger : public ::testing::Test {
     std::filesystem::remove_all(folder_);
   }
 
-  /// The first peer's name, and our own stream at `seq`.
-  proto::AppendRequest InItsName(std::uint64_t seq) const {
+  /// In the first peer's name, with our own stream at `seq`. Whoever can call can read what we
+  /// hold: it knows the hash of our commit there.
+  proto::AppendRequest InItsName(std::uint64_t seq) {
     proto::AppendRequest request;
-    proto::Header& header = *request.mutable_header();
-    header.set_protocol_min(1);
-    header.set_protocol_max(1);
-    header.set_member(std::string(16, '\1'));
-    header.set_incarnation(1);
-    header.set_wall_ms(absl::ToUnixMillis(absl::Now()));
-    proto::Position& position = *header.add_vector();
+    *request.mutable_header() = FakePeer::HeaderOf(1);
+    proto::Position& position = *request.mutable_header()->add_vector();
     position.set_stream(stream_);
     position.set_seq(seq);
+    position.set_hlc(1);
+    position.set_hash(std::string(32, 'x'));
+    const auto page = store_->ReadChanges({}, {});
+    EXPECT_TRUE(page.ok()) << page.status();
+    for (const std::string& commit : page->commits) {
+      const auto head = log::PeekHead(commit);
+      if (!head || head->seq != seq) continue;
+      position.set_hlc(head->hlc);
+      position.set_hash(std::string(head->hash.begin(), head->hash.end()));
+    }
     return request;
   }
 
   /// In the first peer's name: come and fetch from `address` what you lack.
-  proto::AppendRequest Lure(const std::string& address) const {
+  proto::AppendRequest Lure(const std::string& address) {
     proto::AppendRequest request = InItsName(seq_);
     request.mutable_header()->set_address(address);
     proto::Position& unknown = *request.mutable_header()->add_vector();
     unknown.set_stream(stream_ + 1);
     unknown.set_seq(7);
+    unknown.set_hlc(1);
+    unknown.set_hash(std::string(32, 'y'));
     request.set_needs_resync(true);
     return request;
   }
 
   /// A page that is all there is, after which our own stream stands where it never was.
   proto::ChangePage OurStreamFarAhead() const {
+    log::Commit commit;
+    commit.header.stream = stream_;
+    commit.header.seq = kFar;
+    commit.header.hlc = 1;
+    commit.header.operation.bytes[0] = 1;
+    commit.header.prev_hash[0] = 1;
     proto::ChangePage page;
+    page.add_commits(log::EncodeCommit(commit));
     proto::Position& ours = *page.mutable_adopt()->add_positions();
     ours.set_stream(stream_);
     ours.set_seq(kFar);
+    ours.set_hlc(commit.header.hlc);
+    ours.set_hash(
+        std::string(commit.header.content_hash.begin(), commit.header.content_hash.end()));
     *page.mutable_next()->mutable_vector() = page.adopt().positions();
     page.set_end(true);
     return page;
@@ -202,7 +221,19 @@ TEST_F(FederationStranger, IsNotFetchedFrom) {
 TEST_F(FederationStranger, AdoptedPageDoesNotCutOurLog) {
   first_.ServePage(OurStreamFarAhead());
   second_.ServePage(OurStreamFarAhead());
-  Append(Lure(first_.address()));
+  // The peer itself says that it holds more: then it is fetched from.
+  const proto::AppendRequest lure = Lure(first_.address());
+  const auto more = [&](const proto::AppendRequest& request, proto::AppendReply reply) {
+    *reply.mutable_header()->mutable_vector() = request.header().vector();
+    *reply.mutable_header()->add_vector() = lure.header().vector(1);
+    return reply.SerializeAsString();
+  };
+  first_.Answer(more);
+  second_.Answer(more);
+  AwaitHeartbeats();
+  Append(lure);
+  EXPECT_TRUE(Eventually(kPatience, [&] { return first_.fetches() + second_.fetches() > 0; }))
+      << "nobody was fetched from: this test shows nothing";
   AwaitHeartbeats();
   ExpectNothingLost();
   const WriteResult result = store_->Write(Put("afterwards"), {.ack_timeout = kPatience});

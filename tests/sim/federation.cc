@@ -118,15 +118,16 @@ void Federation::Begin() {
 void Federation::OnDurable(Machine& machine, const std::vector<LogRow>& rows) {
   bool executed = false;
   for (const LogRow& row : rows) {
-    const bool made = !stage_.ledger.Knows(row);
+    const bool own = !stage_.ledger.Knows(row);
     const std::string wrong = stage_.ledger.Durable(machine.name, row);
     if (!wrong.empty()) stage_.Fail(wrong);
     stage_.Say(machine.name,
                absl::StrCat("holds ", stage_.ledger.NameOf(row.stream), ":", row.seq));
-    if (!made) continue;
+    if (!own) continue;
     machine.written.insert(row.stream);
+    if (!Ledger::IsExecution(row)) continue;
     if (!executed && machine.up()) CheckExecution(machine, row);
-    executed = true;
+    executed = machine.executed = true;
   }
 }
 
@@ -152,9 +153,10 @@ void Federation::CheckExecution(const Machine& machine, const LogRow& row) {
       }
       continue;
     }
+    // What the other one has lost since, nobody can teach.
+    if (heard->second.lost != other.past.size()) continue;
     const bool lacks_first = machine.born_empty && lacks(heard->second.first, false);
     if (!lacks_first && !lacks(heard->second.most, true)) continue;
-    // What the other one has lost since, nobody can teach.
     const VersionVector there = HeldOn(other).vector;
     if (lacks_first && Covers(there, heard->second.first)) {
       stage_.Fail(absl::StrCat(machine.name, " began empty, and executes a write without what ",
@@ -169,8 +171,11 @@ void Federation::CheckExecution(const Machine& machine, const LogRow& row) {
 
 void Federation::Hear(const std::string& from, const std::string& to, const VersionVector& vector) {
   Machine& machine = MachineAt(to);
+  const std::size_t lost = MachineAt(from).past.size();
   const auto [heard, first] = machine.heard.try_emplace(from);
-  if (first) heard->second.first = vector;
+  if (first && !machine.executed) heard->second.first = vector;
+  if (!first && heard->second.lost != lost) heard->second = {};
+  heard->second.lost = lost;
   for (const auto& [stream, seq] : vector) {
     std::uint64_t& most = heard->second.most[stream];
     most = std::max(most, seq);
@@ -187,6 +192,7 @@ Machine& Federation::MachineAt(const std::string& name) {
 void Federation::Start(Machine& machine) {
   ++machine.life;
   machine.born_empty = HeldOn(machine).vector.empty();
+  machine.executed = false;
   machine.heard.clear();
   machine.failed.clear();
   machine.process =
@@ -377,7 +383,6 @@ void Federation::Observe(const SimulatedMessage& message) {
   switch (message.what) {
     case SimulatedMessage::What::kRequest:
       trace.Mix(message.request->commits.size());
-      Hear(message.from, message.to, VectorOf(message.request->header.heads));
       if (message.request->needs_resync) ++tally_.resyncs;
       commits_sent_ += static_cast<std::int64_t>(message.request->commits.size());
       if (trace.shown() && (!message.request->commits.empty() || message.request->needs_resync)) {
@@ -465,6 +470,9 @@ void Federation::PutBack(Machine& machine) {
   CutPower(machine);
   machine.past.push_back(HeldOn(machine));
   machine.disk->Restore(image.image);
+  std::erase_if(machine.written, [&](std::uint64_t stream) {
+    return !image.held.vector.contains(stream);  // which it does not know to be its own
+  });
   stage_.ledger.PutBack(machine.name);
   ++machine.put_back;
   ++tally_.put_backs;

@@ -56,12 +56,15 @@ struct Machine {
   int put_back = 0;                 ///< How often it was.
   std::set<std::uint64_t> written;  ///< Streams, by what is on its disk.
 
-  // What its process knows of the others.
+  // What its process knows of the others: from their replies. A request proves nothing.
   struct Heard {
-    VersionVector first;  ///< Where the other one stood when it was first heard.
+    VersionVector
+        first;  ///< Where the other one stood when it was first heard; once it writes: no more.
     VersionVector most;
+    std::size_t lost = 0;  ///< How often it had lost something until then.
   };
   bool born_empty = false;  ///< It began without a history.
+  bool executed = false;    ///< It has written.
   std::map<std::string, Heard> heard;
   std::set<std::string> failed;  ///< Called in vain.
   std::shared_ptr<DiskBehaviour> behaviour;

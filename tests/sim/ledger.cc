@@ -70,6 +70,14 @@ bool Ledger::Knows(const LogRow& row) const {
   return head && commits_.contains({row.stream, row.seq, head->hash});
 }
 
+bool Ledger::IsExecution(const LogRow& row) {
+  const absl::StatusOr<log::Commit> commit = log::DecodeCommit(row.bytes, false);
+  if (!commit.ok()) return false;
+  const std::map<EntityKey, Stamp> writes = WritesOf(*commit);
+  return std::any_of(writes.begin(), writes.end(),
+                     [&](const auto& write) { return write.second == commit->header.stamp(); });
+}
+
 void Ledger::Chain(const CommitName& name, const Hash256& previous, Entry& entry) {
   const auto before = commits_.find({name.stream, name.seq - 1, previous});
   if (name.seq > 1 && before != commits_.end()) {

@@ -33,8 +33,11 @@ class Ledger {
  public:
   /// The disk of `machine` holds `row` durably. What contradicts what is known already; empty: ok.
   std::string Durable(const std::string& machine, const LogRow& row);
-  /// True if this was durable anywhere: if not, whoever holds it now has made it.
+  /// True if this was durable anywhere. If not, whoever holds it now has written it.
   [[nodiscard]] bool Knows(const LogRow& row) const;
+  /// True if this commit is the execution of a write: others say again what was said before, or
+  /// bring states, with the stamps that those have.
+  [[nodiscard]] static bool IsExecution(const LogRow& row);
   /// The disk of `machine` was put back: it may not know what it has said, and say it otherwise.
   void PutBack(const std::string& machine) { put_back_.insert(machine); }
 

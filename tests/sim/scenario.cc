@@ -10,9 +10,17 @@ namespace aimem::sim {
 namespace {
 
 constexpr BugName kBugs[] = {
-    {Bug::kAbortAtQuorum, "abort_at_quorum"},        {Bug::kAckOnAnyOk, "ack_on_any_ok"},
-    {Bug::kForgetDeletes, "forget_deletes"},         {Bug::kLoseDrawnStream, "lose_drawn_stream"},
-    {Bug::kAdoptAtScanStart, "adopt_at_scan_start"}, {Bug::kRelayNothing, "relay_nothing"},
+    {Bug::kAbortAtQuorum, "abort_at_quorum"},
+    {Bug::kAckOnAnyOk, "ack_on_any_ok"},
+    {Bug::kAckWithoutHash, "ack_without_hash"},
+    {Bug::kAckFromRequests, "ack_from_requests"},
+    {Bug::kKeepStreamWhenBehind, "keep_stream_when_behind"},
+    {Bug::kAwaitNothing, "await_nothing"},
+    {Bug::kBlinkingTeacher, "blinking_teacher"},
+    {Bug::kForgetDeletes, "forget_deletes"},
+    {Bug::kLoseDrawnStream, "lose_drawn_stream"},
+    {Bug::kAdoptAtScanStart, "adopt_at_scan_start"},
+    {Bug::kRelayNothing, "relay_nothing"},
 };
 
 }  // namespace
@@ -65,6 +73,11 @@ Scenario DrawScenario(std::uint64_t seed, Bug bug) {
   scenario.node.shutdown_grace = absl::ZeroDuration();
   scenario.node.bugs.abort_at_quorum = bug == Bug::kAbortAtQuorum;
   scenario.node.bugs.ack_on_any_ok = bug == Bug::kAckOnAnyOk;
+  scenario.node.bugs.ack_without_hash = bug == Bug::kAckWithoutHash;
+  scenario.node.bugs.ack_from_requests = bug == Bug::kAckFromRequests;
+  scenario.node.bugs.keep_stream_when_behind = bug == Bug::kKeepStreamWhenBehind;
+  scenario.node.bugs.await_nothing = bug == Bug::kAwaitNothing;
+  scenario.node.bugs.blinking_teacher = bug == Bug::kBlinkingTeacher;
   scenario.group_commit_max = pick({1, 256, 256});
   // As with wipes: what one member alone holds goes with its disk.
   scenario.put_backs = dice.Percent(30) && scenario.node.needed > 1;

@@ -20,6 +20,11 @@ enum class Bug : std::uint8_t {
   // Of the protocol (MemberConfig::Bugs).
   kAbortAtQuorum,
   kAckOnAnyOk,
+  kAckWithoutHash,
+  kAckFromRequests,
+  kKeepStreamWhenBehind,
+  kAwaitNothing,
+  kBlinkingTeacher,
   // Of what the simulation puts in between: the disk, the network.
   kForgetDeletes,     ///< A delete leaves no stamp.
   kLoseDrawnStream,   ///< A stream that was drawn because ours is lost is thrown away again.
