@@ -143,8 +143,8 @@ struct OperationInfo {
   /// The commits of the operation.
   VersionVector rests_on;
   /// True: a change by filter of which not all commits are here. It is still running, or its
-  /// process died in between: what is counted in `items` is done, and repeating the request with
-  /// its request id does the rest.
+  /// process died in between: `outcome` is kPending, what is counted in `items` is done, and
+  /// repeating the request with its request id does the rest.
   bool incomplete = false;
   /// As in WriteResult.
   std::optional<QuorumReport> quorum;

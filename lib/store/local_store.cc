@@ -551,6 +551,7 @@ absl::StatusOr<OperationInfo> LocalStore::FindOperation(Transaction& transaction
     return MakeStatus(absl::StatusCode::kNotFound,
                       absl::StrCat("operation not found: ", operation.ToString()));
   }
+  if (info.incomplete) info.outcome = WriteOutcome::kPending;
   return info;
 }
 

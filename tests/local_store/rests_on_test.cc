@@ -206,6 +206,7 @@ TEST_F(RestsOn, ChangeByFilterRestsOnAllItsCommitsAndIsFoundWithItsTotal) {
   const auto half = store_->GetOperation(forgotten.operation, absl::ZeroDuration());
   ASSERT_TRUE(half.ok()) << half.status();
   EXPECT_TRUE(half->incomplete);
+  EXPECT_EQ(half->outcome, WriteOutcome::kPending);
   EXPECT_EQ(half->items.at(0).count, 1'000);
   forget();
   ASSERT_EQ(forgotten.outcome, WriteOutcome::kCommitted) << forgotten.status;
