@@ -283,6 +283,8 @@ absl::Status Connection::Configure() {
 
 Connection::~Connection() {
   for (sqlite3_stmt* statement : statements_) sqlite3_finalize(statement);
+  // Once it is closed, log and index may be taken away.
+  log_files_.reset();
   sqlite3_close_v2(handle_);
 }
 

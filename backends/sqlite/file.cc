@@ -7,7 +7,6 @@
 
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -25,8 +24,6 @@ constexpr std::string_view kMagic("SQLite format 3\0", 16);
 constexpr std::string_view kJournalMagic("\xd9\xd5\x05\xf9\x20\xa1\x63\xd7", 8);
 /// Looks at a file that other processes are creating or writing, a millisecond apart.
 constexpr int kLooks = 200;
-/// Longer than two writes can be apart and leave a file the same time.
-constexpr std::chrono::milliseconds kTimeTick{20};
 
 std::uint32_t BigEndian32(std::string_view bytes, std::size_t offset) {
   std::uint32_t value = 0;

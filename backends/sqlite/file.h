@@ -1,6 +1,7 @@
 // What lies at a path, found out without changing a byte of it, and what the system says of it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -28,6 +29,9 @@ absl::StatusOr<Found> Inspect(const Place& place);
 
 /// `path` made absolute, links resolved. kInvalidArgument for what cannot name a file.
 absl::StatusOr<std::string> ResolvePath(const std::string& path);
+
+/// Longer than two writes can be apart and leave a file the same time.
+inline constexpr std::chrono::milliseconds kTimeTick{20};
 
 /// Says whether a file changed, as far as its size and times tell.
 struct FileStamp {

@@ -226,12 +226,19 @@ absl::Status SqliteBackend::Adopt() {
 
 absl::Status SqliteBackend::CheckNames(Connection* connection) {
   const std::string log_path = place_.path + "-wal";
+  const std::string index_path = place_.path + "-shm";
+  const bool has_log = connection != nullptr && connection->HasLogOpen();
+  std::weak_ptr<const LogFiles> before;
+  {
+    MutexLock lock(mutex_);
+    before = log_files_;
+  }
   AIMEM_ASSIGN_OR_RETURN(const std::optional<FileId> file, IdOf(place_.path));
   if (file != file_) return Fence(Moved(place_.path, place_.path));
+  if (!has_log && before.expired()) return absl::OkStatus();
   AIMEM_ASSIGN_OR_RETURN(const std::optional<FileId> log, IdOf(log_path));
-  AIMEM_ASSIGN_OR_RETURN(const std::optional<FileId> index, IdOf(place_.path + "-shm"));
+  AIMEM_ASSIGN_OR_RETURN(const std::optional<FileId> index, IdOf(index_path));
   std::shared_ptr<const LogFiles> opened;
-  const bool has_log = connection != nullptr && connection->HasLogOpen();
   {
     MutexLock lock(mutex_);
     opened = log_files_.lock();
@@ -239,12 +246,13 @@ absl::Status SqliteBackend::CheckNames(Connection* connection) {
       log_files_ = opened = std::make_shared<const LogFiles>(LogFiles{*log, index});
     }
   }
-  if (has_log) connection->set_log_files(opened);
-  if (opened == nullptr) return has_log ? Fence(Moved(log_path, place_.path)) : absl::OkStatus();
-  if (log != opened->log) return Fence(Moved(log_path, place_.path));
+  // If the last one that had them open has closed them meanwhile, they may go.
+  if (!has_log && (opened == nullptr || opened != before.lock())) return absl::OkStatus();
+  if (opened == nullptr || log != opened->log) return Fence(Moved(log_path, place_.path));
   if (opened->index.has_value() && index != opened->index) {
-    return Fence(Moved(place_.path + "-shm", place_.path));
+    return Fence(Moved(index_path, place_.path));
   }
+  if (has_log) connection->set_log_files(std::move(opened));
   return absl::OkStatus();
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <cstring>
 #include <limits>
 #include <set>
@@ -23,8 +22,6 @@ std::uint64_t FromStored(std::int64_t stream) { return std::bit_cast<std::uint64
 
 /// What a position in the log leaves for the sequence number: schema.cc says why.
 constexpr std::uint64_t kMaxSeq = (std::uint64_t{1} << 40) - 1;
-/// Longer than two writes can be apart and leave a file the same time.
-constexpr std::chrono::milliseconds kTimeTick{20};
 /// Greater than every kind.
 constexpr std::int64_t kAfterAllKinds = 256;
 
