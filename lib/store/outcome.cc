@@ -224,14 +224,14 @@ absl::Status LocalStore::LookUp(std::vector<Job>& group, GroupLog& log) {
   const bool durable = log.set.log.size() == written;
   const VersionVector vector = VectorOf(log.streams.heads);
   const absl::Status lost =
-      absl::UnavailableError("the disk failed while committing; nothing was written: retry");
+      absl::UnavailableError("the commit failed and nothing was written: retry");
   for (Job& job : group) {
     if (auto* apply = std::get_if<ApplyJob>(&job)) {
       // The log does not say whether a page of states without commits is there.
       if (!log.installed && Covers(vector, apply->result.durable)) continue;
       apply->result = ApplyResult{};
       apply->result.status = log.installed ? absl::UnavailableError(
-                                                 "the disk failed while filling the store: go on "
+                                                 "a commit failed while filling the store: go on "
                                                  "from StoreInfo::installing")
                                            : lost;
     } else if (auto& write = std::get<WriteJob>(job); write.state == JobState::kReplayed) {
@@ -271,7 +271,8 @@ absl::Status LocalStore::RecoverIfFenced() {
   if (reason.empty()) return absl::OkStatus();
   if (absl::Status status = Recover(); !status.ok()) {
     return absl::UnavailableError(
-        absl::StrCat("the store is fenced after a disk error (", reason, "): ", status.message()));
+        absl::StrCat("the store takes no writes since the outcome of a commit is unknown (", reason,
+                     "): ", status.message()));
   }
   return absl::OkStatus();
 }

@@ -27,6 +27,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // Wait until `condition` holds; false after a minute.
 bool Eventually(const std::function<bool()>& condition) {
@@ -165,7 +166,9 @@ TEST_F(PostgresStandbyTest, NothingIsAnsweredCommittedThatTheSynchronousStandbyL
   writer.join();
   EXPECT_EQ(result.outcome, WriteOutcome::kUnknown) << result.status;
   // Nor is what comes next.
-  EXPECT_NE(write("later").outcome, WriteOutcome::kCommitted);
+  const WriteResult later = write("later");
+  EXPECT_NE(later.outcome, WriteOutcome::kCommitted);
+  EXPECT_THAT(std::string(later.status.message()), Not(HasSubstr("disk")));
 
   ASSERT_TRUE(standby_->Restart().ok());
   AwaitStandby();
