@@ -87,12 +87,34 @@ TEST_F(Find, EveryRowIsVisitedOnceInKeyOrder) {
   EXPECT_THAT(seen, SizeIs(2'501));
 }
 
-TEST_F(Find, ARowThatDoesNotDecodeIsNamed) {
+TEST_F(Find, ARowThatDoesNotDecodeIsLeftOutAndCounted) {
+  rows_.Put(std::vector<MemoryRow>{{.id = "brother"}});
   rows_.Put({EntityRow{{Kind::kMemory, "broken"}, std::nullopt, "\xff"}});
-  const absl::Status status = TryList({}).status();
+  const absl::StatusOr<ListResult> list = TryList({});
+  ASSERT_TRUE(list.ok()) << list.status();
+  EXPECT_THAT(list->memories, SizeIs(1));
+  const absl::Status status = GetOne("broken").status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(status.message()), HasSubstr("'broken'"));
-  EXPECT_EQ(GetOne("broken").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(GetOne("bro")->id, "brother") << "a prefix means what can be read";
+  const absl::StatusOr<StoreCounts> counts = Count(*rows_.Read(), absl::UnixEpoch());
+  ASSERT_TRUE(counts.ok()) << counts.status();
+  EXPECT_EQ(counts->unreadable, 1);
+  EXPECT_EQ(counts->live, 1);
+}
+
+TEST_F(Find, APrefixOfVeryManyIdsIsRefusedWithoutLookingAtThemAll) {
+  std::vector<MemoryRow> many;
+  for (int i = 10'000; i < 13'000; ++i) {
+    const std::string id = "z" + std::to_string(i);
+    many.push_back({.id = id, .title = id});
+  }
+  rows_.Put(many);
+  const absl::Status refused = GetOne("z").status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(refused.message()),
+              HasSubstr("ambiguous ID prefix 'z': it begins 2000 ids or more"));
+  EXPECT_EQ(GetOne("z12999")->id, "z12999");
 }
 
 // -- Get ----------------------------------------------------------------------------------------
