@@ -165,7 +165,7 @@ INSTANTIATE_TEST_SUITE_P(Data, FederationPutBack,
                                            Case{Links::kItsCallsLeadNowhere, true},
                                            Case{Links::kItHearsNoReplies, true},
                                            Case{Links::kOneOfThemIsOutOfReach, true}),
-                         [](const auto& info) { return NameOf(info.param); });
+                         [](const auto& one) { return NameOf(one.param); });
 
 /// It need not be restarted by anybody: what its peers hold of it is heard by a member that has
 /// nothing to write.

@@ -78,10 +78,10 @@ std::vector<Bug> AllBugs() {
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(Bugs, PutBack, ::testing::ValuesIn(AllBugs()), [](const auto& info) {
+INSTANTIATE_TEST_SUITE_P(Bugs, PutBack, ::testing::ValuesIn(AllBugs()), [](const auto& bug) {
   std::string name;
   bool capital = true;
-  for (const char c : Bugs()[info.index].name) {
+  for (const char c : Bugs()[bug.index].name) {
     if (c != '_') name += capital ? absl::ascii_toupper(static_cast<unsigned char>(c)) : c;
     capital = c == '_';
   }
