@@ -1,10 +1,12 @@
 #include "tests/sim/disk.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "lib/log/grammar.h"
 #include "lib/model/parts.h"
+#include "lib/store/meta.h"
 
 namespace aimem::sim {
 namespace {
@@ -51,7 +53,11 @@ class SimulatedTransaction final : public Transaction {
     if (behaviour_->forgets_deletes) {
       for (EntityRow& row : spoiled.rows) row.state = WithoutDelete(row.state);
     }
-    if (behaviour_->loses_drawn_streams && set.log.empty()) spoiled.meta.clear();
+    const bool draws =
+        set.log.empty() && std::any_of(set.meta.begin(), set.meta.end(), [](const auto& entry) {
+          return entry.first == store::kMetaFormer;
+        });
+    if (behaviour_->loses_drawn_streams && draws) spoiled.meta.clear();
     return inner_->Put(spoiled);
   }
 

@@ -24,7 +24,7 @@ struct DiskBehaviour {
   bool dead = false;
   /// The bug: a delete leaves no stamp in its row, so that whoever holds the row revives it.
   bool forgets_deletes = false;
-  /// The bug: what a transaction says that writes neither rows nor commits is lost.
+  /// The bug: a transaction that does nothing but draw a new stream, and forsake ours, is lost.
   bool loses_drawn_streams = false;
 
   std::function<void()> on_power_failure;
