@@ -386,14 +386,29 @@ bool LocalStore::RestsOnWhatItSaw(const Job& job) {
   return write.state == JobState::kReplayed || write.state == JobState::kExecuted;
 }
 
+absl::Status LocalStore::MayExecute() const {
+  if (options_.may_execute == nullptr) return absl::OkStatus();
+  absl::Status may;
+  const absl::Status thrown = Contain([&] { may = options_.may_execute(); });
+  if (thrown.ok()) return may;
+  LogThrown("may_execute", thrown);
+  return thrown;
+}
+
 absl::Status LocalStore::ExecuteGroup(Group& group, Rows& rows, GroupLog& log) {
   do {
     const std::size_t first = group.jobs.size();
     TakeMore(group);
     const std::span<Job> jobs = std::span(group.jobs).subspan(first);
     AIMEM_RETURN_IF_ERROR(Prepare(jobs, rows, log));
+    // Asked under the write lock: a stream that was forsaken meanwhile is known to be.
+    const absl::Status may = MayExecute();
     for (std::size_t i = first; i < group.jobs.size(); ++i) {
       if (auto* write = std::get_if<WriteJob>(&group.jobs[i])) {
+        if (!may.ok()) {
+          Reject(*write, may);
+          continue;
+        }
         AIMEM_RETURN_IF_ERROR(ExecuteWrite(*write, rows, log));
       } else if (auto& apply = std::get<ApplyJob>(group.jobs[i]); Defer(apply, log.streams)) {
         PutBack(group, i);

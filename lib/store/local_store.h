@@ -282,6 +282,8 @@ class LocalStore final : public MemberStore {
   /// Take, read, execute and append; what is to be written is in `log.set`.
   /// True: its answer says what the transaction saw, and says it only if that is durable.
   static bool RestsOnWhatItSaw(const Job& job);
+  /// OK, or why what was queued is refused.
+  [[nodiscard]] absl::Status MayExecute() const ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status ExecuteGroup(Group& group, Rows& rows, GroupLog& log)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   absl::Status Prepare(std::span<const Job> jobs, Rows& rows, GroupLog& log)

@@ -117,9 +117,6 @@ absl::StatusOr<PutWriter::Target> PutWriter::FindTarget(std::string_view namespa
 absl::Status PutWriter::WriteRow(const std::string& id, const Row& row) {
   AIMEM_ASSIGN_OR_RETURN(const Entity* entity, rows_.Memory(id));
   const Tier tier = std::max(row.tier, model::MarkedTier(entity->parts));
-  // A marker that outlived the row before makes this one long, and no long row keeps the end that a
-  // shorter one was given.
-  const bool outlasts = tier == Tier::kLong && row.tier != Tier::kLong;
   std::vector<Rows::PartWrite> parts;
   parts.reserve(16 + row.metadata.size());
   const auto set = [&](std::string_view name, std::string value) {
@@ -136,7 +133,7 @@ absl::Status PutWriter::WriteRow(const std::string& id, const Row& row) {
   set(part::kCreatedAt, model::EncodeTime(row.created_at));
   set(part::kUpdatedAt, model::EncodeTime(row.updated_at));
   if (tier != Tier::kShort) set(tier == Tier::kLong ? part::kTierLong : part::kTierMid, "");
-  set(part::kExpiry, model::EncodeExpiry(tier, outlasts ? std::nullopt : row.expires_at));
+  set(part::kExpiry, model::EncodeExpiry(tier, row.expires_at));
   set(part::kUseCount, model::EncodeU64(static_cast<std::uint64_t>(row.access_count)));
   set(part::kUseLast, row.last_accessed_at ? model::EncodeTime(*row.last_accessed_at) : "");
   if (row.forgotten_ms) {

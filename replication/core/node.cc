@@ -88,6 +88,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(std::unique_ptr<Backend> backen
   store.quorum = options.needed;
   store.held_by_all = [raw = node.get()] { return raw->HeldByAll(); };
   store.more_until = [raw = node.get()] { return raw->MoreUntil(); };
+  store.may_execute = [raw = node.get()] { return raw->MayExecute(); };
   AIMEM_ASSIGN_OR_RETURN(node->local_, store::OpenMemberStore(std::move(backend), store));
   AIMEM_ASSIGN_OR_RETURN(const StoreInfo info, node->local_->Info());
   if (info.member == Id128()) {
@@ -453,6 +454,11 @@ absl::Duration Node::MoreUntil() {
   LetThrough(/*wanted=*/true);
   MutexLock lock(mutex_);
   return gate_.JoinsUntil();
+}
+
+absl::Status Node::MayExecute() {
+  MutexLock lock(mutex_);
+  return member_ != nullptr && member_->learner() ? StillLearning() : absl::OkStatus();
 }
 
 absl::Status Node::Admit(bool lazy) {

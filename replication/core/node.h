@@ -107,6 +107,8 @@ class Node final : public Store, public Service, private CommitListener {
   void LetThrough(bool wanted = false) ABSL_LOCKS_EXCLUDED(mutex_);
   /// For the store, which has executed all that went on: let what is held go on too.
   absl::Duration MoreUntil() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// For the store: what went on before this member knew that it has to learn is refused.
+  absl::Status MayExecute() ABSL_LOCKS_EXCLUDED(mutex_);
   /// Of those that came before this member had learnt what the others hold: all go to the gate once
   /// it has; until then those whose deadline has passed are refused.
   void Reconsider(Errands& errands) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

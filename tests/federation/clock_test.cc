@@ -178,11 +178,12 @@ class FederationClocks : public ::testing::Test {
     std::filesystem::remove_all(folder_);
   }
 
- private:
   std::filesystem::path folder_ = MakeFolder();
+  Lines lines_;
+
+ private:
   std::vector<support::ReservedPort> ports_ = *support::ReservePorts(3);
   OffsetClock clocks_[3];
-  Lines lines_;
   std::array<std::unique_ptr<ReplicatedStore>, 3> stores_;
 };
 
@@ -213,7 +214,7 @@ TEST_F(FederationClocks, MemberFarAheadAnswersARecallAndCountsNoUse) {
   ASSERT_TRUE(alone.ok()) << alone.status();
   const auto rows = (*alone)->List({});
   ASSERT_TRUE(rows.ok()) << rows.status();
-  for (const Memory& row : rows->memories) EXPECT_EQ(row.access_count, 0) << row.title;
+  for (const auto& row : rows->memories) EXPECT_EQ(row.access_count, 0) << row.title;
   EXPECT_TRUE((*alone)->Close().ok());
 }
 
