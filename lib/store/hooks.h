@@ -36,6 +36,9 @@ class MemberStore : public Store {
   /// operation, request hash and results that it has, and drop it from `stream`. Its effect stays,
   /// since states join. Implies ForsakeStream.
   ///
+  /// A `common` at 0 gives up the stream as a whole, as far back as the log holds it: nothing is
+  /// known to be common.
+  ///
   /// kFailedPrecondition: the log no longer holds all that would be given up, or `common` is not
   /// what is held at that position; nothing was written.
   virtual void YieldStream(std::uint64_t stream, const StreamHead& common, StreamCallback done) = 0;

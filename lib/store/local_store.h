@@ -309,6 +309,9 @@ class LocalStore final : public MemberStore {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status ExecuteStreamJob(const StreamJob& job, Rows& rows, GroupLog& log)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
+  /// What the first commit that the log holds of `stream` follows; `head` if it holds none.
+  static absl::StatusOr<StreamHead> BeforeLog(std::uint64_t stream, const StreamHead& head,
+                                              Rows& rows);
   absl::Status ExecuteYield(std::uint64_t stream, const StreamHead& common, Rows& rows,
                             GroupLog& log);
   /// Take heads over whose effect has come as states.

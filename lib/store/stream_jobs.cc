@@ -155,6 +155,16 @@ absl::Status LocalStore::ExecuteStreamJob(const StreamJob& job, Rows& rows, Grou
   return absl::OkStatus();
 }
 
+absl::StatusOr<StreamHead> LocalStore::BeforeLog(std::uint64_t stream, const StreamHead& head,
+                                                  Rows& rows) {
+  AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> first,
+                         rows.transaction().ReadLog(stream, 0, 1, 1));
+  if (first.empty()) return head;
+  AIMEM_ASSIGN_OR_RETURN(const log::CommitHeader header,
+                         log::DecodeCommitHeader(first.front().bytes));
+  return StreamHead{header.seq - 1, 0, header.prev_hash};
+}
+
 absl::Status LocalStore::ExecuteYield(std::uint64_t stream, const StreamHead& common, Rows& rows,
                                       GroupLog& log) {
   if (stream == log.streams.stream) {
@@ -166,12 +176,16 @@ absl::Status LocalStore::ExecuteYield(std::uint64_t stream, const StreamHead& co
                         absl::string_view(what.data(), what.size())));
   };
   const StreamHead head = log.streams.heads[stream];
+  StreamHead at = common;
+  if (common.seq == 0) {
+    AIMEM_ASSIGN_OR_RETURN(at, BeforeLog(stream, head, rows));
+    SetHead(stream, StreamHead(), log.set);
+  }
   if (head.seq < common.seq) return refuse("the log does not reach so far");
   if (head.seq == common.seq) {
     if (head.seq == 0) log.streams.heads.erase(stream);
     return head.hash == common.hash ? absl::OkStatus() : refuse("another commit stands there");
   }
-  StreamHead at = common;
   std::vector<log::Commit> again;
   while (at.seq < head.seq) {
     AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> found,

@@ -40,6 +40,7 @@ absl::Status AddAdopted(const Meta& meta, StreamHeads& heads, StreamHeads& adopt
       return absl::DataLossError(
           absl::StrCat("meta '", it->first, "' does not decode: run doctor"));
     }
+    if (head->seq == 0) continue;  // given up
     adopted[stream] = *head;
     if (head->seq > heads[stream].seq) heads[stream] = *head;
   }

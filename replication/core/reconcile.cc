@@ -132,12 +132,9 @@ void Node::Compare(std::shared_ptr<Comparing> comparing, const ChangePage& page,
 
 void Node::YieldAfterCommon(const std::shared_ptr<Comparing>& comparing, Work work) {
   const Actions::Reconcile& errand = comparing->errand;
-  if (comparing->unknown > comparing->common.seq) {
-    return EndReconciling(errand,
-                          absl::FailedPreconditionError(absl::StrFormat(
-                              "they part before commit %d, and one of the logs begins after it",
-                              comparing->differs)));
-  }
+  // They part where one of the logs has been cut: all that ours holds goes to the own stream, and
+  // the other history comes as states.
+  if (comparing->unknown > comparing->common.seq) comparing->common = StreamHead();
   if (std::min(errand.ours.seq, errand.theirs.seq) <= comparing->common.seq) {
     return EndReconciling(errand, absl::OkStatus());  // one is the beginning of the other
   }

@@ -14,9 +14,11 @@
 namespace aimem::sim {
 namespace {
 
-/// The changes of `commit` and whose they are, whatever stream they stand in.
+/// The changes of `commit`, with the stamps that make them its own, whatever stream and operation
+/// they stand in; of a commit that changes nothing, its operation.
 Hash256 EffectOf(const log::Commit& commit) {
-  std::string text = commit.header.operation.ToString();
+  if (commit.changes.empty()) return Sha256({commit.header.operation.ToString()});
+  std::string text;
   for (const log::Change& change : commit.changes) {
     absl::StrAppend(&text, "/", static_cast<int>(change.key.kind), ":", change.key.key, "=",
                     change.withheld ? "withheld" : change.body);
@@ -119,9 +121,14 @@ bool Ledger::Holds(const Held& held, const CommitName& commit) const {
   if (Covers(held, commit)) return true;
   const auto known = commits_.find(commit);
   if (known == commits_.end()) return false;
+  const auto covers = [&](const CommitName& other) { return Covers(held, other); };
   const std::vector<CommitName>& same = by_effect_.at(known->second.effect);
-  return std::any_of(same.begin(), same.end(),
-                     [&](const CommitName& other) { return Covers(held, other); });
+  if (std::any_of(same.begin(), same.end(), covers)) return true;
+  // A stream names an operation once: where another execution of it stands already, what changed
+  // nothing is that one.
+  if (!known->second.writes.empty()) return false;
+  const std::set<CommitName>& executions = by_operation_.at(known->second.row.operation);
+  return std::any_of(executions.begin(), executions.end(), covers);
 }
 
 bool Ledger::Agree(const std::vector<Held>& disks) const {

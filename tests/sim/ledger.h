@@ -75,7 +75,7 @@ class Ledger {
   struct Entry {
     LogRow row;
     std::size_t branch = 0;
-    Hash256 effect{};                   ///< Equal: the same changes for the same reason.
+    Hash256 effect{};                   ///< Equal: the same changes.
     std::map<EntityKey, Stamp> writes;  ///< The greatest stamp of each.
   };
   /// Commits that follow each other without a fork between them.
