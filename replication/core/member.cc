@@ -27,17 +27,21 @@ Member::Member(MemberConfig config) : config_(std::move(config)), dice_(config_.
 
 void Member::Start(const Now& now, StoreState state, Actions& actions) {
   // What became durable since it was read has been told already.
-  if (vector_.empty() || !Covers(vector_, VectorOf(state.heads))) TakeState(state, {});
-  if (state_.stream != 0) local_streams_.insert(state_.stream);
+  if (vector_.empty() || !Covers(vector_, VectorOf(state.heads)))
+    TakeState(now, state, {}, actions);
+  if (vector_.contains(state_.stream)) local_streams_.insert(state_.stream);
   // What was here before is old enough for everybody.
   relay_ = vector_;
   past_.clear();
-  began_empty_ = vector_.empty() && local_streams_.empty();
+  // Who has written nothing yet may have been stopped while it was learning.
+  began_empty_ = local_streams_.empty();
   changed_at_ = now.monotonic;
   for (Peer& peer : peers_) {
     peer.retry_at = now.monotonic;
     peer.state_since = now.monotonic;
   }
+  settling_ = config_.needed > 1;
+  settle_until_ = now.monotonic + kSettle;
   started_ = true;
   Tick(now, actions);
 }
@@ -46,7 +50,7 @@ void Member::Start(const Now& now, StoreState state, Actions& actions) {
 
 void Member::OnDurable(const Now& now, const StoreState& state, std::vector<DurableCommit> commits,
                        Actions& actions) {
-  const std::vector<std::uint64_t> changed = TakeState(state, commits);
+  const std::vector<std::uint64_t> changed = TakeState(now, state, commits, actions);
   changed_at_ = now.monotonic;
   Remember(now, std::move(commits));
   if (!started_) return;
@@ -291,6 +295,7 @@ void Member::Tick(const Now& now, Actions& actions) {
   for (const WaitingWrites::Waiter& waiter : waiting_.TakeExpired(now.monotonic)) {
     Answer(now, waiter, false, actions);
   }
+  if (now.monotonic >= settle_until_) settling_ = false;
   NotePast(now);
   DropParked(now, actions);
   ExcuseTeachers(now, actions);
@@ -333,6 +338,7 @@ absl::Duration Member::RootDueAt() const {
 absl::Duration Member::NextTick() const {
   if (!started_) return absl::InfiniteDuration();
   absl::Duration next = std::min({waiting_.NextDeadline(), RootDueAt(), NextRepair()});
+  if (settling_) next = std::min(next, settle_until_);
   if (!past_.empty()) next = std::min(next, past_.front().first + kRelayDelay);
   const VersionVector& newest = past_.empty() ? relay_ : past_.back().second;
   if (newest != vector_) {

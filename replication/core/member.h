@@ -77,6 +77,7 @@ struct Actions {
   /// the last commit that both hold, and yield what comes after it.
   struct Reconcile {
     std::size_t peer = 0;
+    std::uint64_t incarnation = 0;  ///< Of the peer, when this was asked for.
     std::uint64_t stream = 0;
     StreamHead ours, theirs;
     VersionVector others;  ///< The streams that either holds besides.
@@ -172,6 +173,9 @@ class Member {
   /// It neither counts nor executes: its data is being filled, or peers are known to hold what it
   /// has to hold first.
   [[nodiscard]] bool learner() const;
+  /// False: a learner, or one that has just begun and whom its peers may still tell that its data
+  /// went back. Writes wait.
+  [[nodiscard]] bool MayExecute() const;
   /// It has no position of its own yet: nobody can learn from it.
   [[nodiscard]] bool filling() const { return state_.installing || (fetching_ && vector_.empty()); }
   [[nodiscard]] QuorumReport Report(const VersionVector& position) const;
@@ -296,6 +300,8 @@ class Member {
   /// `more`: what it says that it holds of our streams and we do not.
   void KeepUnproved(const Now& now, const Header& header, const VersionVector& more);
   AppendReply MakeReply(const Now& now);
+  /// True: it brings more of the stream that we write than we hold, or any peer has said it has.
+  [[nodiscard]] bool AheadOfUs(const Inbound& inbound) const;
   bool Admit(const Now& now, const Inbound& inbound, AppendReply& reply, Actions& actions);
   /// From whoever is configured and named by `header`, if it is known to hold what is lacking here.
   void AskToFetch(const Now& now, const Header& header, Actions& actions);
@@ -313,15 +319,20 @@ class Member {
   /// The hash of our commit, if it is known.
   [[nodiscard]] std::optional<Hash256> HashAt(std::uint64_t stream, std::uint64_t seq) const;
   /// Take over where the store stands; the streams of which it holds something else than before.
-  std::vector<std::uint64_t> TakeState(const StoreState& state,
-                                       const std::vector<DurableCommit>& commits);
-  void GoneBack(std::uint64_t stream);
+  std::vector<std::uint64_t> TakeState(const Now& now, const StoreState& state,
+                                       const std::vector<DurableCommit>& commits, Actions& actions);
+  /// The streams of which `state` need not hold what was held until now.
+  [[nodiscard]] std::vector<std::uint64_t> BrokenBy(
+      const StoreState& state, const std::vector<DurableCommit>& commits) const;
+  void GoneBack(const Now& now, std::uint64_t stream, Actions& actions);
   [[nodiscard]] bool Own(std::uint64_t stream) const;
   void Forsake(const std::string& who, std::uint64_t stream, const std::string& why,
                Actions& actions);
   void Differs(const Now& now, std::size_t index, std::uint64_t stream, const std::string& why,
                Actions& actions);
   /// Queue the errand, if it is for this member to give way.
+  /// True: this member gives up its history of `stream` for the one that `peer` holds.
+  [[nodiscard]] bool Yields(const Peer& peer, std::uint64_t stream) const;
   void GiveWay(std::size_t index, std::uint64_t stream);
   void NextReconcile(const Now& now, Actions& actions);
   /// This member must not execute before it holds what this peer holds.
@@ -349,6 +360,8 @@ class Member {
   std::uint64_t hlc_ = 0;
   std::uint64_t sequence_ = 0;  // of the last header
 
+  bool settling_ = false;  // it has just begun
+  absl::Duration settle_until_;
   bool began_empty_ = false;
   std::set<std::uint64_t> local_streams_;  // written by this member since it was opened
 

@@ -247,7 +247,7 @@ void Node::Collect(Errands& errands) {
 
 void Node::Reconsider(Errands& errands) {
   const Member::Now now = Now();
-  const bool learner = member_->learner();
+  const bool ready = member_->MayExecute();
   // Whoever was not heard then is heard now.
   const absl::Status clock = member_->CheckClock(now);
   std::deque<Held> early;
@@ -255,7 +255,7 @@ void Node::Reconsider(Errands& errands) {
   for (Held& held : early) {
     if (!clock.ok()) {
       errands.refused.emplace_back(std::move(held), clock);
-    } else if (!learner) {
+    } else if (ready) {
       gate_.Hold(now.monotonic, ApproximateBytes(held.batch));
       held_.push_back(std::move(held));
       errands.let_through = true;
@@ -385,7 +385,7 @@ void Node::WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallba
   bool passes = options.lazy || options_.needed == 1;
   {
     MutexLock lock(mutex_);
-    if (member_->learner() && !options.lazy) {
+    if (!member_->MayExecute() && !options.lazy) {
       early_.push_back(std::move(held));
       passes = false;
     } else if (!passes) {
@@ -432,7 +432,7 @@ void Node::LetThrough(bool wanted) {
       const absl::Duration now = clock_.Monotonic();
       const std::int64_t unanswered = Unanswered();
       if (!wanted && !gate_.Open(now, unanswered) && !closing_) return;
-      letting_through_ = !member_->learner();
+      letting_through_ = member_->MayExecute();
       gate_.LetThrough(now, unanswered);
       if (letting_through_) {
         group.swap(held_);
@@ -458,7 +458,7 @@ absl::Duration Node::MoreUntil() {
 
 absl::Status Node::MayExecute() {
   MutexLock lock(mutex_);
-  return member_ != nullptr && member_->learner() ? StillLearning() : absl::OkStatus();
+  return member_ != nullptr && !member_->MayExecute() ? StillLearning() : absl::OkStatus();
 }
 
 absl::Status Node::Admit(bool lazy) {
@@ -473,7 +473,7 @@ absl::Status Node::Admit(bool lazy) {
   }
   AIMEM_RETURN_IF_ERROR(member_->CheckClock(Now()));
   // A use that is only counted is not worth waiting for.
-  if (lazy && member_->learner()) return StillLearning();
+  if (lazy && !member_->MayExecute()) return StillLearning();
   // The store bounds those that wait for company, and closing does not wait for them.
   if (!lazy) ++writing_;
   return absl::OkStatus();
@@ -574,6 +574,11 @@ absl::StatusOr<OperationInfo> Node::GetOperation(OperationId operation, absl::Du
                 verdict.Put({committed, std::move(report)});
               });
   Verdict found = verdict.Take();
+  if (found.committed) {
+    // A history may have been given up while it was waited for.
+    AIMEM_ASSIGN_OR_RETURN(const OperationInfo now, local_->GetOperation(operation, wait));
+    found.committed = now.rests_on == info.rests_on;
+  }
   // Of what is still under way, or broke off, nobody may say that it is done.
   if (!found.committed || info.incomplete) info.outcome = WriteOutcome::kPending;
   info.quorum = std::move(found.report);

@@ -172,8 +172,8 @@ class Node final : public Store, public Service, private CommitListener {
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;  // nobody can be waited for any more
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  int work_ ABSL_GUARDED_BY(mutex_) = 0;              // that is out, and refers to this
-  std::int64_t writing_ ABSL_GUARDED_BY(mutex_) = 0;  // in the local store, not yet waiting
+  int work_ ABSL_GUARDED_BY(mutex_) = 0;                  // that is out, and refers to this
+  std::int64_t writing_ ABSL_GUARDED_BY(mutex_) = 0;      // in the local store, not yet waiting
   bool touches_refused_ ABSL_GUARDED_BY(mutex_) = false;  // and that has been said
   WriteGate gate_ ABSL_GUARDED_BY(mutex_);
   std::deque<Held> held_ ABSL_GUARDED_BY(mutex_);         // at the gate

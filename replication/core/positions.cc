@@ -14,16 +14,31 @@ namespace aimem::replication {
 
 // -- Where this member stands ---------------------------------------------------------------------
 
-std::vector<std::uint64_t> Member::TakeState(const StoreState& state,
-                                             const std::vector<DurableCommit>& commits) {
-  std::vector<std::uint64_t> changed, broke;
+std::vector<std::uint64_t> Member::BrokenBy(const StoreState& state,
+                                            const std::vector<DurableCommit>& commits) const {
+  std::set<std::pair<std::uint64_t, std::uint64_t>> told;
+  for (const DurableCommit& commit : commits) told.emplace(commit.stream, commit.seq);
+  std::vector<std::uint64_t> broke;
   for (const auto& [stream, head] : state_.heads) {
     const auto now = state.heads.find(stream);
     if (now == state.heads.end() || now->second.seq < head.seq ||
         (now->second.seq == head.seq && now->second.hash != head.hash)) {
       broke.push_back(stream);
+      continue;
     }
+    // What this store does not write grows by commits that are told. Otherwise its head was
+    // adopted, and nothing says that it continues what was here.
+    const bool grew = now->second.seq > head.seq && stream != state.stream;
+    if (grew && !told.contains({stream, head.seq + 1})) broke.push_back(stream);
   }
+  return broke;
+}
+
+std::vector<std::uint64_t> Member::TakeState(const Now& now, const StoreState& state,
+                                             const std::vector<DurableCommit>& commits,
+                                             Actions& actions) {
+  std::vector<std::uint64_t> changed;
+  const std::vector<std::uint64_t> broke = BrokenBy(state, commits);
   for (const auto& [stream, head] : state.heads) {
     const auto before = state_.heads.find(stream);
     if (before != state_.heads.end() && before->second == head) continue;
@@ -36,7 +51,7 @@ std::vector<std::uint64_t> Member::TakeState(const StoreState& state,
   }
   state_ = state;
   vector_ = VectorOf(state_.heads);
-  for (const std::uint64_t stream : broke) GoneBack(stream);
+  for (const std::uint64_t stream : broke) GoneBack(now, stream, actions);
   for (const DurableCommit& commit : commits) {
     if (const auto head = log::PeekHead(*commit.bytes)) {
       known_.Add(commit.stream, commit.seq, head->hash);
@@ -46,7 +61,7 @@ std::vector<std::uint64_t> Member::TakeState(const StoreState& state,
   return changed;
 }
 
-void Member::GoneBack(std::uint64_t stream) {
+void Member::GoneBack(const Now& now, std::uint64_t stream, Actions& actions) {
   const std::uint64_t seq = SeqOf(vector_, stream);
   const auto back_to = [&](VersionVector& vector, std::uint64_t least) {
     const auto found = vector.find(stream);
@@ -59,6 +74,11 @@ void Member::GoneBack(std::uint64_t stream) {
     known_.DropAfter(stream, seq);
   } else {
     known_.Drop(stream);
+  }
+  // What was waited for stands elsewhere now, and is delivered from there: who asks for the
+  // operation again waits for that.
+  for (const WaitingWrites::Waiter& waiter : waiting_.TakeBeyond(stream, cut ? seq : 0)) {
+    Answer(now, waiter, false, actions);
   }
   for (Peer& peer : peers_) {
     // Whoever held what came after a commit that is still here held that one too.
@@ -130,6 +150,8 @@ void Member::Judge(const Now& now, std::size_t index, std::uint64_t stream, cons
     // The first one stays, so that a peer which always runs ahead is confirmed as we follow.
     peer.ahead.try_emplace(stream, head);
     if (stream == state_.stream) {
+      // Not of this stream alone: of all that it holds some may have been ours.
+      if (!config_.bugs.keep_stream_when_behind) JoinInto(peer.to_learn, peer.durable);
       Forsake(peer.address, stream,
               absl::StrFormat("it holds commit %d of it, the last one here is %d", head.seq,
                               SeqOf(vector_, stream)),
@@ -204,10 +226,13 @@ void Member::Differs(const Now& /*now*/, std::size_t index, std::uint64_t stream
   GiveWay(index, stream);
 }
 
+bool Member::Yields(const Peer& peer, std::uint64_t stream) const {
+  return Own(stream) || std::find(peer.owns.begin(), peer.owns.end(), stream) != peer.owns.end();
+}
+
 void Member::GiveWay(std::size_t index, std::uint64_t stream) {
   const Peer& peer = peers_[index];
-  const bool theirs = std::find(peer.owns.begin(), peer.owns.end(), stream) != peer.owns.end();
-  if ((!theirs && !Own(stream)) || peer.apart.contains(stream)) return;
+  if (!Yields(peer, stream) || peer.apart.contains(stream)) return;
   const std::pair entry(index, stream);
   if (std::find(to_reconcile_.begin(), to_reconcile_.end(), entry) == to_reconcile_.end()) {
     to_reconcile_.push_back(entry);
@@ -225,6 +250,7 @@ void Member::NextReconcile(const Now& now, Actions& actions) {
     };
     reconciling_ = true;
     actions.reconcile = Actions::Reconcile{.peer = index,
+                                           .incarnation = peer.incarnation,
                                            .stream = stream,
                                            .ours = head_in(state_.heads),
                                            .theirs = head_in(peer.heads),
@@ -242,6 +268,7 @@ void Member::OnReconciled(const Now& now, const Actions::Reconcile& errand,
   reconcile_at_ = now.monotonic + kReconcilePause;
   const std::pair entry(errand.peer, errand.stream);
   std::erase(to_reconcile_, entry);
+  if (peer.incarnation != errand.incarnation) return;  // found out of a life that is over
   if (status.ok()) {
     peer.forked.erase(errand.stream);
     actions.lines.push_back(
@@ -269,7 +296,14 @@ void Member::OnReconciled(const Now& now, const Actions::Reconcile& errand,
 bool Member::Owes(const Peer& peer) const {
   if (!peer.member || peer.own_id || peer.excused) return false;
   if (config_.bugs.blinking_teacher && peer.state == PeerState::kAway) return false;
-  if (!Covers(vector_, peer.to_learn)) return true;
+  const bool lacks =
+      std::any_of(peer.to_learn.begin(), peer.to_learn.end(), [&](const auto& entry) {
+        const auto& [stream, seq] = entry;
+        // Histories that do not become one teach nothing.
+        return SeqOf(vector_, stream) < seq && !peer.apart.contains(stream) &&
+               !(peer.forked.contains(stream) && !Yields(peer, stream));
+      });
+  if (lacks) return true;
   if (config_.bugs.keep_stream_when_behind) return false;
   return std::any_of(state_.lost.begin(), state_.lost.end(), [&](std::uint64_t stream) {
     return SeqOf(peer.durable, stream) > SeqOf(vector_, stream) ||
@@ -284,6 +318,12 @@ bool Member::learner() const {
   }
   return std::any_of(peers_.begin(), peers_.end(),
                      [&](const Peer& peer) { return (began_empty_ && !peer.tried) || Owes(peer); });
+}
+
+bool Member::MayExecute() const {
+  if (learner()) return false;
+  return !settling_ ||
+         std::all_of(peers_.begin(), peers_.end(), [](const Peer& peer) { return peer.tried; });
 }
 
 void Member::ExcuseTeachers(const Now& now, Actions& actions) {

@@ -87,6 +87,18 @@ std::vector<WaitingWrites::Waiter> WaitingWrites::TakeHeld(
   return taken;
 }
 
+std::vector<WaitingWrites::Waiter> WaitingWrites::TakeBeyond(std::uint64_t stream,
+                                                             std::uint64_t seq) {
+  std::vector<std::uint64_t> tickets;
+  for (const auto& [ticket, waiter] : waiters_) {
+    if (SeqOf(waiter.position, stream) > seq) tickets.push_back(ticket);
+  }
+  std::vector<Waiter> taken;
+  taken.reserve(tickets.size());
+  for (const std::uint64_t ticket : tickets) taken.push_back(Take(ticket));
+  return taken;
+}
+
 std::vector<WaitingWrites::Waiter> WaitingWrites::TakeExpired(absl::Duration now) {
   std::vector<Waiter> taken;
   while (!by_deadline_.empty() && by_deadline_.begin()->first <= now) {

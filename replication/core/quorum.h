@@ -42,6 +42,8 @@ class WaitingWrites {
   std::vector<Waiter> TakeCovered(std::uint64_t stream, std::uint64_t seq);
   /// Of those that wait for any other position, take the ones that are `held`, oldest first.
   std::vector<Waiter> TakeHeld(absl::FunctionRef<bool(const VersionVector&)> held);
+  /// Take those that wait for anything of `stream` after `seq`.
+  std::vector<Waiter> TakeBeyond(std::uint64_t stream, std::uint64_t seq);
   /// Take those whose deadline is not after `now`.
   std::vector<Waiter> TakeExpired(absl::Duration now);
   std::vector<Waiter> TakeAll();

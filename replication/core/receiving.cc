@@ -295,6 +295,15 @@ bool Member::AdmitStreams(const Inbound& inbound, AppendReply& reply) {
   return true;
 }
 
+bool Member::AheadOfUs(const Inbound& inbound) const {
+  const auto own = inbound.upto.find(state_.stream);
+  if (state_.stream == 0 || own == inbound.upto.end()) return false;
+  if (own->second <= SeqOf(vector_, state_.stream)) return false;
+  return std::none_of(peers_.begin(), peers_.end(), [&](const Peer& peer) {
+    return SeqOf(peer.durable, state_.stream) >= own->second;
+  });
+}
+
 bool Member::Admit(const Now& now, const Inbound& inbound, AppendReply& reply, Actions& actions) {
   const Header& header = inbound.request.header;
   if (filling()) {
@@ -304,6 +313,13 @@ bool Member::Admit(const Now& now, const Inbound& inbound, AppendReply& reply, A
     return false;
   }
   if (!AdmitStreams(inbound, reply)) return false;
+  if (AheadOfUs(inbound)) {
+    // That our data went back is to be heard in a reply to a call of ours, not from whoever calls.
+    if (Peer* const sender = PeerOf(header.member)) sender->next_heartbeat = now.monotonic;
+    reply.refused = Refusal::kOverloaded;
+    reply.message = "it is more of our own stream than we know of: we ask about that first";
+    return false;
+  }
   if (inbound.request.catch_up) {
     if (catch_up_from_ && *catch_up_from_ != header.member && now.monotonic < catch_up_until_) {
       reply.refused = Refusal::kOverloaded;
@@ -413,7 +429,15 @@ void Member::Arriving(const std::vector<std::string>& commits) {
 void Member::OnFetchEnded(const Now& now, const absl::Status& status, Actions& actions) {
   fetching_ = false;
   fetch_again_at_ = now.monotonic + kBackoffMin;
-  if (status.ok()) {
+  if (status.ok() && state_.installing) {
+    // A source told of commits that the others do not have: they come with it, or never.
+    actions.lines.push_back(
+        {LogLevel::kWarning,
+         "all states were fetched, and some of them may contain what no member in reach can send: "
+         "this member stays a learner. If the one that it was filled from first is lost for good, "
+         "remove this member's data and start it again"});
+    fetch_again_at_ = now.monotonic + kFetchAgain;
+  } else if (status.ok()) {
     actions.lines.push_back({LogLevel::kInfo, "all states were fetched"});
     AnswerCovered(now, actions);
     PumpAll(now, actions);

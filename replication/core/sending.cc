@@ -241,6 +241,11 @@ void Member::OnAppendOutcome(const Now& now, std::size_t index, std::uint64_t id
   const Call call = std::move(found->second);
   peer.calls.erase(found);
   peer.bytes_in_flight -= call.bytes;
+  if (outcome.error == CallError::kNone && outcome.reply.header.sequence == 0) {
+    // It does not serve: what it says of itself says nothing of its data.
+    outcome.error = CallError::kUnavailable;
+    outcome.message = std::move(outcome.reply.message);
+  }
   if (outcome.error != CallError::kNone) {
     if (call.straggler) ++counters_.stragglers_failed;
     ForgetSent(peer);

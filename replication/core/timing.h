@@ -40,6 +40,10 @@ inline constexpr std::size_t kHeldStreamsMax = 8'192;
 inline constexpr std::size_t kUnprovedMax = 64;
 /// What is kept of a peer's last error.
 inline constexpr std::size_t kErrorBytesMax = 4'096;
+/// A member that starts lets writes wait so long at most for each peer to be heard or to fail.
+inline constexpr absl::Duration kSettle = absl::Milliseconds(300);
+/// States are fetched again so late if some of what they contain is held by nobody in reach.
+inline constexpr absl::Duration kFetchAgain = absl::Seconds(10);
 /// One sender of bulk keeps its turn for so long after each of its calls.
 inline constexpr absl::Duration kCatchUpTurn = absl::Seconds(3);
 /// The root is computed once nothing was committed for so long.
