@@ -43,8 +43,10 @@ void Refuse(const log::Commit& commit, absl::Status status, ApplyResult& result)
 
 /// OK if the commit is known, or the next of its stream.
 absl::Status Follows(const log::CommitHeader& header, const StreamHead& head) {
+  // A last commit that cannot be read blocks its own place, not its stream.
+  const bool unknown = head.seq > 0 && head.hash == Hash256{};
   if (header.seq <= head.seq) {
-    if (header.seq < head.seq || header.content_hash == head.hash) {
+    if (header.seq < head.seq || unknown || header.content_hash == head.hash) {
       return absl::OkStatus();
     }
     return absl::DataLossError(
@@ -54,7 +56,7 @@ absl::Status Follows(const log::CommitHeader& header, const StreamHead& head) {
     return absl::OutOfRangeError(absl::StrFormat("gap in stream %016x: seq %d came, %d is next",
                                                  header.stream, header.seq, head.seq + 1));
   }
-  if (header.prev_hash != head.hash) {
+  if (!unknown && header.prev_hash != head.hash) {
     return absl::DataLossError(absl::StrFormat(
         "forked stream %016x: commit %d does not follow ours", header.stream, header.seq));
   }

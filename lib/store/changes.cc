@@ -161,7 +161,8 @@ class PageReader {
         return absl::DataLossError(
             absl::StrFormat("the log of stream %016x does not hold its commit %d", stream, seq));
       }
-      heads.emplace(stream, *head);
+      // A commit that cannot be read is nothing that another store could hold.
+      if (head->hash != Hash256{}) heads.emplace(stream, *head);
     }
     page.end = Covers(from.vector, heads_);
     page.adopt = std::move(heads);
@@ -180,7 +181,7 @@ class PageReader {
     AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> rows,
                            transaction_.ReadLog(stream, seq - 1, 1, 1));
     if (rows.empty() || rows.front().seq != seq) return std::nullopt;
-    return log::PeekHead(rows.front().bytes);
+    return log::PeekHead(rows.front().bytes).value_or(StreamHead{.seq = seq});
   }
 
   Transaction& transaction_;

@@ -367,6 +367,7 @@ void LocalStore::WriteTaken(Group& taken) {
   switch (committed.outcome) {
     case CommitOutcome::kDurable:
       taken.stage = Stage::kDurable;
+      member_ = log.streams.member;
       TellGroup(log);
       AnswerGroup(group, absl::OkStatus());
       if (absl::Status kept = backend_->Maintain(false); !kept.ok()) {
@@ -467,9 +468,20 @@ absl::Status LocalStore::PrepareStream(const ReadResult& found, GroupLog& log) {
   AIMEM_ASSIGN_OR_RETURN(const std::string identity, backend_->PhysicalIdentity());
   AIMEM_ASSIGN_OR_RETURN(const std::string moved,
                          ChooseStream(found.meta, identity, log.streams, random_, log.set));
-  if (moved.empty()) return absl::OkStatus();
+  if (!moved.empty()) {
+    log.must_commit = true;
+    Log(LogLevel::kWarning, moved);
+  }
+  const auto own = log.streams.heads.find(log.streams.stream);
+  if (own == log.streams.heads.end() || own->second.seq == 0 || own->second.hash != Hash256{}) {
+    return absl::OkStatus();
+  }
+  Log(LogLevel::kError,
+      absl::StrFormat("commit %d of stream %016x, the last one, cannot be read: this store goes on "
+                      "as a new stream; run doctor",
+                      own->second.seq, own->first));
+  store::ForsakeStream(own->first, log.streams, random_, log.set);
   log.must_commit = true;
-  Log(LogLevel::kWarning, moved);
   return absl::OkStatus();
 }
 

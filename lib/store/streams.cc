@@ -122,12 +122,9 @@ absl::StatusOr<Streams> StreamsOf(const ReadResult& read) {
   AIMEM_ASSIGN_OR_RETURN(streams.former, FormerOf(read.meta));
   AIMEM_ASSIGN_OR_RETURN(streams.installing, InstallingOf(read.meta));
   for (const LogRow& row : read.heads) {
+    // One that does not begin as a commit keeps its place: what it was, nobody knows any more.
     const std::optional<StreamHead> head = log::PeekHead(row.bytes);
-    if (!head) {
-      return absl::DataLossError(absl::StrFormat(
-          "the last commit of stream %016x does not begin as one: run doctor", row.stream));
-    }
-    streams.heads[row.stream] = *head;
+    streams.heads[row.stream] = head ? *head : StreamHead{.seq = row.seq};
   }
   AIMEM_RETURN_IF_ERROR(AddAdopted(read.meta, streams.heads, streams.adopted));
   return streams;

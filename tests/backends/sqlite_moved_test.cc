@@ -217,6 +217,7 @@ absl::Status ReadAgainAndAgain(const std::string& path, const std::function<bool
   options.read_only = true;
   while (!until()) {
     auto backend = OpenSqliteBackend(path, options);
+    if (absl::IsUnavailable(backend.status())) continue;
     if (!backend.ok()) return backend.status();
     const auto rows = ScanAll(**backend, 100);
     const auto sentences = (*backend)->Verify();

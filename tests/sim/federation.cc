@@ -300,6 +300,14 @@ void Federation::Heal() {
   }
 }
 
+void Federation::ReplaceUnfillable() {
+  for (Machine& machine : machines_) {
+    if (!machine.up()) continue;
+    const auto info = machine.node->Info({});
+    if (info.ok() && info->installing) Crash(machine, true);
+  }
+}
+
 // -- What is true ---------------------------------------------------------------------------------
 
 std::unique_ptr<Store> Federation::Inspect(const Machine& machine) const {

@@ -92,6 +92,9 @@ class Federation {
   void Tend();
   /// End all faults, bring everybody up.
   void Heal();
+  /// What an operator does with a member that says it cannot be filled, since what its states may
+  /// contain is held by nobody any more: start it again without its data.
+  void ReplaceUnfillable();
 
   std::vector<Machine>& machines() { return machines_; }
   /// What is durable on its disk, as a member would report it.

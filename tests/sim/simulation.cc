@@ -9,6 +9,7 @@ namespace aimem::sim {
 namespace {
 
 constexpr absl::Duration kConvergenceMax = absl::Seconds(60);
+constexpr absl::Duration kOperatorComes = absl::Seconds(25);
 constexpr absl::Duration kRest = absl::Seconds(8);
 // Per second and pair of members: heartbeats and timers, with room.
 constexpr std::uint64_t kEventsAtRestMax = 40;
@@ -32,9 +33,14 @@ class Simulation {
     const absl::Duration healed = stage_.events.now();
     Verdict verdict;
     std::string unequal = "not looked at";
+    bool replaced = false;
     while (Ok() && !unequal.empty()) {
       RunUntil(stage_.events.now() + absl::Milliseconds(250));
       unequal = federation_.Unequal();
+      if (!replaced && stage_.events.now() - healed > kOperatorComes) {
+        replaced = true;
+        federation_.ReplaceUnfillable();
+      }
       if (!unequal.empty() && stage_.events.now() - healed > kConvergenceMax) {
         stage_.Fail(absl::StrCat("not equal ", absl::FormatDuration(kConvergenceMax),
                                  " after healing: ", unequal));
