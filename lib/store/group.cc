@@ -367,6 +367,7 @@ void LocalStore::WriteTaken(Group& taken) {
   switch (committed.outcome) {
     case CommitOutcome::kDurable:
       taken.stage = Stage::kDurable;
+      member_ = log.streams.member;
       TellGroup(log);
       AnswerGroup(group, absl::OkStatus());
       if (absl::Status kept = backend_->Maintain(false); !kept.ok()) {
