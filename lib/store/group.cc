@@ -563,9 +563,10 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
   job.result.items = std::move(items);
   // Nothing to change may be due to an earlier write of this group.
   job.state = JobState::kExecuted;
-  // Nothing to change: no commit, unless a key has to remember the answer. The answer rests on all
-  // that was seen.
-  if (changes.empty() && !job.request_hash) {
+  // Nothing to change: no commit, unless a key has to remember the answer, or it is one of several
+  // that are found by each other. The answer rests on all that was seen.
+  const bool one_of_several = job.selection && !(job.selection->first && job.selection->last);
+  if (changes.empty() && !job.request_hash && !one_of_several) {
     job.result.rests_on = log.streams.Vector();
     return absl::OkStatus();
   }
