@@ -387,6 +387,10 @@ bool LocalStore::RestsOnWhatItSaw(const Job& job) {
   return write.state == JobState::kReplayed || write.state == JobState::kExecuted;
 }
 
+bool LocalStore::Tells(const GroupLog& log) const {
+  return quorum_ > 1 && options_.listener != nullptr && log.streams.State() != told_;
+}
+
 absl::Status LocalStore::MayExecute() const {
   if (options_.may_execute == nullptr) return absl::OkStatus();
   absl::Status may;
@@ -420,9 +424,8 @@ absl::Status LocalStore::ExecuteGroup(Group& group, Rows& rows, GroupLog& log) {
   } while (AwaitMore(group));
   log.set.rows = rows.TakeChanged();
   const bool writes = log.must_commit || !log.set.log.empty();
-  // So does what a member's listener is told of what others wrote.
-  const bool tells = quorum_ > 1 && options_.listener != nullptr && log.streams.State() != told_;
-  if (!writes && (tells || std::any_of(group.jobs.begin(), group.jobs.end(), RestsOnWhatItSaw))) {
+  if (!writes &&
+      (Tells(log) || std::any_of(group.jobs.begin(), group.jobs.end(), RestsOnWhatItSaw))) {
     Settle(random_, log.set);
     log.must_commit = true;
   }
@@ -638,6 +641,7 @@ absl::Status LocalStore::ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log) 
   AIMEM_RETURN_IF_ERROR(ApplyStates(job.page, rows, append, job.result));
   AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows, log.streams.heads, log.set, job.result));
   if (job.page.adopt) AIMEM_RETURN_IF_ERROR(Adopt(*job.page.adopt, rows, log, job.result));
+  if (!job.result.status.ok()) return absl::OkStatus();
   for (const ApplyRefusal& held : job.result.unapplied) {
     Log(LogLevel::kWarning,
         absl::StrFormat(
@@ -664,6 +668,7 @@ absl::Status LocalStore::ExecuteInstall(ApplyJob& job, Rows& rows, GroupLog& log
   AIMEM_RETURN_IF_ERROR(InstallStates(job.page, rows, job.result));
   AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows, log.streams.heads, log.set, job.result));
   if (job.page.adopt) AIMEM_RETURN_IF_ERROR(Adopt(*job.page.adopt, rows, log, job.result));
+  if (!job.result.status.ok()) return absl::OkStatus();
   log.installed = log.must_commit = true;
   // What came of a source that was lost is in the rows as well.
   ChangeCursor next = std::move(job.page.next);
