@@ -391,8 +391,13 @@ bool LocalStore::Tells(const GroupLog& log) const {
   return quorum_ > 1 && options_.listener != nullptr && log.streams.State() != told_;
 }
 
-absl::Status LocalStore::MayExecute() const {
+absl::Status LocalStore::MayExecute(const GroupLog& log) const {
   if (options_.may_execute == nullptr) return absl::OkStatus();
+  // Whoever would know learns of it when this group is durable.
+  if (log.moved && quorum_ > 1) {
+    return absl::UnavailableError(
+        "the data lies elsewhere than before, and others may hold more of it: retry");
+  }
   absl::Status may;
   const absl::Status thrown = Contain([&] { may = options_.may_execute(); });
   if (thrown.ok()) return may;
@@ -407,7 +412,7 @@ absl::Status LocalStore::ExecuteGroup(Group& group, Rows& rows, GroupLog& log) {
     const std::span<Job> jobs = std::span(group.jobs).subspan(first);
     AIMEM_RETURN_IF_ERROR(Prepare(jobs, rows, log));
     // Asked under the write lock: a stream that was forsaken meanwhile is known to be.
-    const absl::Status may = MayExecute();
+    const absl::Status may = MayExecute(log);
     for (std::size_t i = first; i < group.jobs.size(); ++i) {
       if (auto* write = std::get_if<WriteJob>(&group.jobs[i])) {
         if (!may.ok()) {
@@ -472,7 +477,7 @@ absl::Status LocalStore::PrepareStream(const ReadResult& found, GroupLog& log) {
   AIMEM_ASSIGN_OR_RETURN(const std::string moved,
                          ChooseStream(found.meta, identity, log.streams, random_, log.set));
   if (moved.empty()) return absl::OkStatus();
-  log.must_commit = true;
+  log.moved = log.must_commit = true;
   Log(LogLevel::kWarning, moved);
   return absl::OkStatus();
 }

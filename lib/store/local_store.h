@@ -142,6 +142,7 @@ class LocalStore final : public MemberStore {
     std::set<OperationId> unreadable;         // found, in commits that cannot be read
     bool installed = false;                   // the group has a page of an install
     bool prepared = false;                    // `streams` are what the store has
+    bool moved = false;                       // this group found the data elsewhere than before
     bool must_commit = false;                 // what is in `set` counts also without commits
 
     [[nodiscard]] bool Empty() const {
@@ -286,7 +287,8 @@ class LocalStore final : public MemberStore {
   /// True: a member's listener is to be told what others wrote, which has to be durable first.
   [[nodiscard]] bool Tells(const GroupLog& log) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   /// OK, or why what was queued is refused.
-  [[nodiscard]] absl::Status MayExecute() const ABSL_LOCKS_EXCLUDED(mutex_);
+  [[nodiscard]] absl::Status MayExecute(const GroupLog& log) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status ExecuteGroup(Group& group, Rows& rows, GroupLog& log)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   absl::Status Prepare(std::span<const Job> jobs, Rows& rows, GroupLog& log)

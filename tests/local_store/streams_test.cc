@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "aimem/backends/ephemeral.h"
+#include "aimem/limits.h"
 #include "aimem/store.h"
 #include "lib/log/commit.h"
 #include "lib/store/hooks.h"
@@ -76,15 +77,23 @@ class Placed final : public Backend {
   const std::shared_ptr<int> commits_;
 };
 
+/// What a member's listener was told last.
+struct Told final : CommitListener {
+  void OnDurable(const StoreState& state, std::vector<DurableCommit> /*commits*/) override {
+    told = state;
+  }
+  StoreState told;
+};
+
 /// A store on a disk that can be put back, run by hand.
 class Streams : public ::testing::Test {
  protected:
   void SetUp() override { Open(); }
   void TearDown() override { Close(); }
 
-  void Open() {
-    auto store = store::OpenMemberStore(std::make_unique<Placed>(disk_, place_, commits_),
-                                        {.environment = {.executor = &executor_}});
+  void Open(StoreOptions options = {}) {
+    options.environment.executor = &executor_;
+    auto store = store::OpenMemberStore(std::make_unique<Placed>(disk_, place_, commits_), options);
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
   }
@@ -302,6 +311,24 @@ TEST_F(Streams, MuchIsYieldedInSeveralTransactionsFromItsEnd) {
   ExpectSound();
 }
 
+TEST_F(Streams, LargeCommitsAreYieldedFewAtATime) {
+  constexpr std::size_t kBatch = 40;  // of 64 KiB each
+  for (int commit = 0; commit < 7; ++commit) {
+    WriteBatch batch;
+    for (std::size_t i = 0; i < kBatch; ++i) {
+      batch.items.emplace_back(PutMemory{.title = absl::StrCat("t", commit, "-", i),
+                                         .content = std::string(limits::kContentBytes, 'x')});
+    }
+    ASSERT_EQ(Write(std::move(batch)).outcome, WriteOutcome::kCommitted);
+  }
+  const int commits = *commits_;
+  const auto state = Yield(State().stream, {});
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_EQ(*commits_, commits + 3);  // three, three and one: 8 MiB at most
+  EXPECT_EQ(state->heads.at(state->stream).seq, 7u);
+  ExpectSound();
+}
+
 TEST_F(Streams, MuchIsGivenUpForAdoptedHeadsPageByPage) {
   WriteMany(2'500);
   const std::uint64_t stream = State().stream;
@@ -363,19 +390,11 @@ TEST_F(Streams, CommitOfAnotherVersionIsNotYielded) {
 
 TEST_F(Streams, WhatAStreamJobTellsOfOtherProcessesIsDurable) {
   Close();
-  struct : CommitListener {
-    void OnDurable(const StoreState& state, std::vector<DurableCommit> /*commits*/) override {
-      told = state;
-    }
-    StoreState told;
-  } listener;
+  Told listener;
   StoreOptions options;
-  options.environment.executor = &executor_;
   options.listener = &listener;
   options.quorum = 2;
-  auto opened = store::OpenMemberStore(std::make_unique<Placed>(disk_, place_, commits_), options);
-  ASSERT_TRUE(opened.ok()) << opened.status();
-  store_ = *std::move(opened);
+  Open(options);
   Write(OnePut("a"));
   {
     auto other = store::OpenMemberStore(
@@ -414,6 +433,28 @@ TEST_F(Streams, DataThatLiesElsewhereGoesOnAsANewStreamWithoutARestart) {
   EXPECT_EQ(State().lost, std::vector<std::uint64_t>{stream});
   EXPECT_EQ(Forsake(stream)->lost, std::vector<std::uint64_t>{stream});
   EXPECT_EQ(State().stream, result.stream);
+}
+
+TEST_F(Streams, MemberWhoseDataLiesElsewhereExecutesNothingBeforeItsListenerKnows) {
+  Close();
+  Told listener;
+  StoreOptions options;
+  options.listener = &listener;
+  options.quorum = 2;
+  options.may_execute = [&] {
+    return listener.told.lost.empty() ? absl::OkStatus() : absl::UnavailableError("has to learn");
+  };
+  Open(options);
+  const std::uint64_t stream = Write(OnePut("a")).stream;
+  *place_ = "there";
+  for (int i = 0; i < 2; ++i) {
+    const WriteResult refused = Write(OnePut("b"));
+    EXPECT_EQ(refused.outcome, WriteOutcome::kRejected);
+    EXPECT_EQ(refused.status.code(), absl::StatusCode::kUnavailable) << refused.status;
+    EXPECT_EQ(listener.told.lost, std::vector<std::uint64_t>{stream});
+  }
+  EXPECT_EQ(Log().size(), 1u);
+  Close();
 }
 
 TEST_F(Streams, AnotherStoresDataUnderARunningOneIsFenced) {
