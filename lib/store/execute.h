@@ -15,7 +15,8 @@ namespace aimem::store {
 /// Ids that a change by filter selected; its item is tested again on each row.
 struct Selection {
   std::vector<std::string> ids;
-  bool last = true;  ///< No further commit of the same request follows.
+  bool first = true;  ///< No commit of the same request came before.
+  bool last = true;   ///< No further one follows.
 };
 
 /// What a batch is executed in.

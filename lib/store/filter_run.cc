@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_format.h"
 #include "aimem/limits.h"
 #include "lib/base/status.h"
 #include "lib/log/commit.h"
@@ -45,7 +46,7 @@ void FilterRun::Fail(absl::Status status) {
   WriteResult failed;
   failed.operation = job_.operation;
   failed.status = std::move(status);
-  Finish(std::move(failed));
+  Finish(Unfinished(std::move(failed)));
 }
 
 void FilterRun::Begin() {
@@ -121,6 +122,7 @@ void FilterRun::WriteNext() {
   Selection selection;
   selection.ids.assign(ids_.begin() + static_cast<std::ptrdiff_t>(next_),
                        ids_.begin() + static_cast<std::ptrdiff_t>(end));
+  selection.first = commit_ == 0;
   selection.last = end == ids_.size();
   part.selection = std::move(selection);
   part.bytes = (end - next_) * 64;
@@ -137,8 +139,7 @@ void FilterRun::Committed(WriteResult result) {
   if (result.outcome == WriteOutcome::kPending) {
     undelivered_ = result.status;
   } else if (result.outcome != WriteOutcome::kCommitted) {
-    result.operation = job_.operation;
-    Finish(Total(std::move(result)));
+    Finish(Unfinished(std::move(result)));
     return;
   }
   for (const ItemResult& item : result.items) count_ += item.count;
@@ -157,6 +158,21 @@ WriteResult FilterRun::Delivered(WriteResult last) const {
   last.outcome = WriteOutcome::kPending;
   last.status = undelivered_;
   return last;
+}
+
+WriteResult FilterRun::Unfinished(WriteResult failed) const {
+  failed.operation = job_.operation;
+  failed.items.clear();
+  if (rests_on_.empty()) return failed;
+  // Nothing is durable of the commit that failed; of the request there is.
+  failed.outcome = WriteOutcome::kUnknown;
+  failed.rests_on = rests_on_;
+  failed.status = absl::DeadlineExceededError(absl::StrFormat(
+      "incomplete: %d memories are changed and stay so, then a commit failed (%s): repeat the "
+      "request%s, or ask for operation %s",
+      count_, failed.status.message(), job_.request_hash ? " with the same key" : "",
+      job_.operation.ToString()));
+  return failed;
 }
 
 WriteResult FilterRun::Total(WriteResult last) const {

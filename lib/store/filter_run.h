@@ -32,6 +32,8 @@ class FilterRun : public std::enable_shared_from_this<FilterRun> {
   void WriteNext();
   void Committed(WriteResult result);
   void Finish(WriteResult result);
+  /// The answer where `failed` is how it ended: unknown, if some of its commits are durable.
+  [[nodiscard]] WriteResult Unfinished(WriteResult failed) const;
   [[nodiscard]] WriteResult Total(WriteResult last) const;
   /// The last answer, pending if one of its commits is.
   [[nodiscard]] WriteResult Delivered(WriteResult last) const;

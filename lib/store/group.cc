@@ -387,8 +387,17 @@ bool LocalStore::RestsOnWhatItSaw(const Job& job) {
   return write.state == JobState::kReplayed || write.state == JobState::kExecuted;
 }
 
-absl::Status LocalStore::MayExecute() const {
+bool LocalStore::Tells(const GroupLog& log) const {
+  return quorum_ > 1 && options_.listener != nullptr && log.streams.State() != told_;
+}
+
+absl::Status LocalStore::MayExecute(const GroupLog& log) const {
   if (options_.may_execute == nullptr) return absl::OkStatus();
+  // Whoever would know learns of it when this group is durable.
+  if (log.moved && quorum_ > 1) {
+    return absl::UnavailableError(
+        "the data lies elsewhere than before, and others may hold more of it: retry");
+  }
   absl::Status may;
   const absl::Status thrown = Contain([&] { may = options_.may_execute(); });
   if (thrown.ok()) return may;
@@ -403,7 +412,7 @@ absl::Status LocalStore::ExecuteGroup(Group& group, Rows& rows, GroupLog& log) {
     const std::span<Job> jobs = std::span(group.jobs).subspan(first);
     AIMEM_RETURN_IF_ERROR(Prepare(jobs, rows, log));
     // Asked under the write lock: a stream that was forsaken meanwhile is known to be.
-    const absl::Status may = MayExecute();
+    const absl::Status may = MayExecute(log);
     for (std::size_t i = first; i < group.jobs.size(); ++i) {
       if (auto* write = std::get_if<WriteJob>(&group.jobs[i])) {
         if (!may.ok()) {
@@ -420,9 +429,8 @@ absl::Status LocalStore::ExecuteGroup(Group& group, Rows& rows, GroupLog& log) {
   } while (AwaitMore(group));
   log.set.rows = rows.TakeChanged();
   const bool writes = log.must_commit || !log.set.log.empty();
-  // So does what a member's listener is told of what others wrote.
-  const bool tells = quorum_ > 1 && options_.listener != nullptr && log.streams.State() != told_;
-  if (!writes && (tells || std::any_of(group.jobs.begin(), group.jobs.end(), RestsOnWhatItSaw))) {
+  if (!writes &&
+      (Tells(log) || std::any_of(group.jobs.begin(), group.jobs.end(), RestsOnWhatItSaw))) {
     Settle(random_, log.set);
     log.must_commit = true;
   }
@@ -469,7 +477,7 @@ absl::Status LocalStore::PrepareStream(const ReadResult& found, GroupLog& log) {
   AIMEM_ASSIGN_OR_RETURN(const std::string moved,
                          ChooseStream(found.meta, identity, log.streams, random_, log.set));
   if (!moved.empty()) {
-    log.must_commit = true;
+    log.moved = log.must_commit = true;
     Log(LogLevel::kWarning, moved);
   }
   const auto own = log.streams.heads.find(log.streams.stream);
@@ -574,9 +582,10 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
   job.result.items = std::move(items);
   // Nothing to change may be due to an earlier write of this group.
   job.state = JobState::kExecuted;
-  // Nothing to change: no commit, unless a key has to remember the answer. The answer rests on all
-  // that was seen.
-  if (changes.empty() && !job.request_hash) {
+  // Nothing to change: no commit, unless a key has to remember the answer, or it is one of several
+  // that are found by each other. The answer rests on all that was seen.
+  const bool one_of_several = job.selection && !(job.selection->first && job.selection->last);
+  if (changes.empty() && !job.request_hash && !one_of_several) {
     job.result.rests_on = log.streams.Vector();
     return absl::OkStatus();
   }
@@ -648,6 +657,7 @@ absl::Status LocalStore::ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log) 
   AIMEM_RETURN_IF_ERROR(ApplyStates(job.page, rows, append, job.result));
   AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows, log.streams.heads, log.set, job.result));
   if (job.page.adopt) AIMEM_RETURN_IF_ERROR(Adopt(*job.page.adopt, rows, log, job.result));
+  if (!job.result.status.ok()) return absl::OkStatus();
   for (const ApplyRefusal& held : job.result.unapplied) {
     Log(LogLevel::kWarning,
         absl::StrFormat(
@@ -674,6 +684,7 @@ absl::Status LocalStore::ExecuteInstall(ApplyJob& job, Rows& rows, GroupLog& log
   AIMEM_RETURN_IF_ERROR(InstallStates(job.page, rows, job.result));
   AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows, log.streams.heads, log.set, job.result));
   if (job.page.adopt) AIMEM_RETURN_IF_ERROR(Adopt(*job.page.adopt, rows, log, job.result));
+  if (!job.result.status.ok()) return absl::OkStatus();
   log.installed = log.must_commit = true;
   // What came of a source that was lost is in the rows as well.
   ChangeCursor next = std::move(job.page.next);

@@ -31,16 +31,19 @@ class MemberStore : public Store {
   /// written. `done` is called once, on the writer, after the listener has been told.
   virtual void ForsakeStream(std::uint64_t stream, StreamCallback done) = 0;
 
-  /// Give up what this store holds of `stream` after `common`, for a history that others hold: in
-  /// one transaction, append each of these commits to the own stream, with the changes, stamps,
-  /// operation, request hash and results that it has, and drop it from `stream`. Its effect stays,
-  /// since states join. Implies ForsakeStream.
+  /// Give up what this store holds of `stream` after `common`, for a history that others hold:
+  /// append each of these commits to the own stream, with the changes, stamps, operation, request
+  /// hash and results that it has, and drop it from `stream`, in one transaction. Its effect stays,
+  /// since states join. Where there is much of it, several transactions do so from its end back,
+  /// 1,000 commits or 8 MiB each; `done` is called after the last. Implies ForsakeStream.
   ///
   /// A `common` at 0 gives up the stream as a whole, as far back as the log holds it: nothing is
   /// known to be common.
   ///
-  /// kFailedPrecondition: the log no longer holds all that would be given up, or `common` is not
-  /// what is held at that position; nothing was written.
+  /// kFailedPrecondition: the log no longer holds all that would be given up, or holds a commit of
+  /// another version, which this one cannot append again. kAborted: `common` is not what is held at
+  /// that position, since the store went on; compare again. What an earlier transaction gave up
+  /// stays given up; else nothing was written.
   virtual void YieldStream(std::uint64_t stream, const StreamHead& common, StreamCallback done) = 0;
 };
 

@@ -114,6 +114,7 @@ class LocalStore final : public MemberStore {
     std::uint64_t stream = 0;
     std::optional<StreamHead> common;  // yield what comes after it; none: forsake
     StreamCallback done;
+    bool more = false;  // its last transaction left some of it to the next one
   };
   /// How far the transaction of a group has come, for whoever has to end it half-way.
   enum class Stage : std::uint8_t {
@@ -141,6 +142,7 @@ class LocalStore final : public MemberStore {
     std::set<OperationId> unreadable;         // found, in commits that cannot be read
     bool installed = false;                   // the group has a page of an install
     bool prepared = false;                    // `streams` are what the store has
+    bool moved = false;                       // this group found the data elsewhere than before
     bool must_commit = false;                 // what is in `set` counts also without commits
 
     [[nodiscard]] bool Empty() const {
@@ -282,8 +284,11 @@ class LocalStore final : public MemberStore {
   /// Take, read, execute and append; what is to be written is in `log.set`.
   /// True: its answer says what the transaction saw, and says it only if that is durable.
   static bool RestsOnWhatItSaw(const Job& job);
+  /// True: a member's listener is to be told what others wrote, which has to be durable first.
+  [[nodiscard]] bool Tells(const GroupLog& log) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   /// OK, or why what was queued is refused.
-  [[nodiscard]] absl::Status MayExecute() const ABSL_LOCKS_EXCLUDED(mutex_);
+  [[nodiscard]] absl::Status MayExecute(const GroupLog& log) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status ExecuteGroup(Group& group, Rows& rows, GroupLog& log)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   absl::Status Prepare(std::span<const Job> jobs, Rows& rows, GroupLog& log)
@@ -304,20 +309,23 @@ class LocalStore final : public MemberStore {
   void FailStreamJobs(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   void WriteStreamJob(StreamJob job, std::unique_ptr<Transaction> transaction)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::StatusOr<StoreState> CommitStreamJob(const StreamJob& job,
+  absl::StatusOr<StoreState> CommitStreamJob(StreamJob& job,
                                              std::unique_ptr<Transaction> transaction)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status ExecuteStreamJob(const StreamJob& job, Rows& rows, GroupLog& log)
+  absl::Status ExecuteStreamJob(StreamJob& job, Rows& rows, GroupLog& log)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   /// What the first commit that the log holds of `stream` follows; `head` if it holds none.
   static absl::StatusOr<StreamHead> BeforeLog(std::uint64_t stream, const StreamHead& head,
                                               Rows& rows);
-  absl::Status ExecuteYield(std::uint64_t stream, const StreamHead& common, Rows& rows,
-                            GroupLog& log);
-  /// Take heads over whose effect has come as states.
+  /// Give up what comes after `common`, from its end on, as much as one transaction may. True: all.
+  absl::StatusOr<bool> ExecuteYield(std::uint64_t stream, const StreamHead& common, Rows& rows,
+                                    GroupLog& log);
+  /// Take heads over whose effect has come as states. What is held of them may have to be given up
+  /// first, and be too much for one transaction: `result.status` then says so.
   absl::Status Adopt(const StreamHeads& heads, Rows& rows, GroupLog& log, ApplyResult& result);
-  /// Let what the log holds of a stream of our own go, for heads that are adopted.
-  absl::Status GiveUpHeld(std::uint64_t stream, Rows& rows, GroupLog& log);
+  /// Let what the log holds of a stream of our own go, for heads that are adopted, as
+  /// much as one transaction may. True: all.
+  absl::StatusOr<bool> GiveUpHeld(std::uint64_t stream, Rows& rows, GroupLog& log);
   /// True: `page` waits until a stream has been forsaken, in a transaction of its own.
   bool Defer(ApplyJob& job, const Streams& streams) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Append commits of another stream to the own one, with all that they say.

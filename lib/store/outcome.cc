@@ -228,7 +228,7 @@ absl::Status LocalStore::LookUp(std::vector<Job>& group, GroupLog& log) {
   for (Job& job : group) {
     if (auto* apply = std::get_if<ApplyJob>(&job)) {
       // The log does not say whether a page of states without commits is there.
-      if (!log.installed && Covers(vector, apply->result.durable)) continue;
+      if (!log.installed && durable && Covers(vector, apply->result.durable)) continue;
       apply->result = ApplyResult{};
       apply->result.status = log.installed ? absl::UnavailableError(
                                                  "a commit failed while filling the store: go on "

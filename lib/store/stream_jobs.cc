@@ -1,4 +1,7 @@
 // What is done to a stream: in a transaction of its own, before all that waits.
+#include <algorithm>
+#include <deque>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -14,6 +17,88 @@ namespace aimem::store {
 namespace {
 
 constexpr std::size_t kReadTogether = 4u << 20;
+/// So much of a stream is given up in one transaction: one commit at least.
+constexpr std::size_t kYieldCommits = 1'000;
+constexpr std::size_t kYieldBytes = 8u << 20;
+
+/// The store went on since `common` was found: whoever did may look again.
+absl::Status NotHeld(std::uint64_t stream, const StreamHead& common, std::string_view what) {
+  return absl::AbortedError(
+      absl::StrFormat("stream %016x cannot be yielded after commit %d: %s: compare again", stream,
+                      common.seq, absl::string_view(what.data(), what.size())));
+}
+
+absl::Status Cut(std::uint64_t stream, std::uint64_t seq) {
+  return absl::FailedPreconditionError(
+      absl::StrFormat("stream %016x cannot be yielded: the log no longer holds all that would be "
+                      "given up, commit %d is missing",
+                      stream, seq));
+}
+
+absl::Status DoesNotFollow(std::uint64_t stream, std::uint64_t seq) {
+  return absl::DataLossError(absl::StrFormat(
+      "commit %d of stream %016x does not follow the one before: run doctor", seq, stream));
+}
+
+/// A commit that is to be given up: whoever cannot read it cannot say it again.
+absl::StatusOr<log::Commit> DecodeToGiveUp(const LogRow& row) {
+  AIMEM_ASSIGN_OR_RETURN(log::Commit commit, log::DecodeCommit(row.bytes, false));
+  if (!commit.opaque) return commit;
+  return absl::FailedPreconditionError(
+      absl::StrFormat("stream %016x cannot be yielded: commit %d is of another version of aimem, "
+                      "and this one cannot append it again: update",
+                      row.stream, row.seq));
+}
+
+/// OK if the log holds the commit after `common`, and that follows it.
+absl::Status CheckFollowed(std::uint64_t stream, const StreamHead& common,
+                           Transaction& transaction) {
+  AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> next,
+                         transaction.ReadLog(stream, common.seq, 1, 1));
+  if (next.empty() || next.front().seq != common.seq + 1) return Cut(stream, common.seq + 1);
+  AIMEM_ASSIGN_OR_RETURN(const log::Commit commit, DecodeToGiveUp(next.front()));
+  if (commit.header.prev_hash == common.hash) return absl::OkStatus();
+  return NotHeld(stream, common, "another commit stands there");
+}
+
+/// The commit `seq` of `stream` as a head, if the log holds it.
+absl::StatusOr<std::optional<StreamHead>> FindHead(std::uint64_t stream, std::uint64_t seq,
+                                                   Transaction& transaction) {
+  if (seq == 0) return std::nullopt;
+  AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> found,
+                         transaction.ReadLog(stream, seq - 1, 1, 1));
+  if (found.empty() || found.front().seq != seq) return std::nullopt;
+  return log::PeekHead(found.front().bytes);
+}
+
+/// The last commits of `stream` up to `head`, none before `after` + 1, as far as one transaction
+/// gives them up.
+absl::StatusOr<std::vector<log::Commit>> ReadTail(std::uint64_t stream, std::uint64_t after,
+                                                  std::uint64_t head, Transaction& transaction) {
+  std::deque<std::pair<log::Commit, std::size_t>> tail;
+  std::size_t bytes = 0;
+  std::uint64_t at = head - std::min<std::uint64_t>(head - after, kYieldCommits);
+  while (at < head) {
+    AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> found,
+                           transaction.ReadLog(stream, at, head - at, kReadTogether));
+    if (found.empty()) return Cut(stream, at + 1);
+    for (const LogRow& row : found) {
+      if (row.seq != ++at) return Cut(stream, at);
+      AIMEM_ASSIGN_OR_RETURN(log::Commit commit, DecodeToGiveUp(row));
+      if (!tail.empty() && commit.header.prev_hash != tail.back().first.header.content_hash) {
+        return DoesNotFollow(stream, at);
+      }
+      tail.emplace_back(std::move(commit), row.bytes.size());
+      for (bytes += row.bytes.size(); bytes > kYieldBytes && tail.size() > 1; tail.pop_front()) {
+        bytes -= tail.front().second;
+      }
+    }
+  }
+  std::vector<log::Commit> commits;
+  commits.reserve(tail.size());
+  for (auto& [commit, size] : tail) commits.push_back(std::move(commit));
+  return commits;
+}
 
 }  // namespace
 
@@ -95,6 +180,7 @@ absl::Status LocalStore::CheckWhose(const Streams& streams) {
 
 void LocalStore::WriteStreamJob(StreamJob job, std::unique_ptr<Transaction> transaction) {
   absl::StatusOr<StoreState> state = absl::UnavailableError("not done");
+  job.more = false;
   try {
     state = CommitStreamJob(job, std::move(transaction));
   } catch (...) {
@@ -104,10 +190,16 @@ void LocalStore::WriteStreamJob(StreamJob job, std::unique_ptr<Transaction> tran
     Fence(thrown);
     state = absl::UnavailableError(absl::StrCat("outcome unknown (", thrown.message(), "): retry"));
   }
+  if (state.ok() && job.more) {
+    MutexLock lock(mutex_);
+    // Whoever has the turn takes it next, also while the store closes.
+    stream_jobs_.push_front(std::move(job));
+    return;
+  }
   Call(std::move(job.done), std::move(state));
 }
 
-absl::StatusOr<StoreState> LocalStore::CommitStreamJob(const StreamJob& job,
+absl::StatusOr<StoreState> LocalStore::CommitStreamJob(StreamJob& job,
                                                        std::unique_ptr<Transaction> transaction) {
   GroupLog log;
   absl::Status status;
@@ -129,12 +221,13 @@ absl::StatusOr<StoreState> LocalStore::CommitStreamJob(const StreamJob& job,
     status = committed.status;
   }
   if (!status.ok()) return status;
+  if (!log.Empty()) member_ = log.streams.member;
   StoreState state = log.streams.State();
   TellGroup(log);
   return state;
 }
 
-absl::Status LocalStore::ExecuteStreamJob(const StreamJob& job, Rows& rows, GroupLog& log) {
+absl::Status LocalStore::ExecuteStreamJob(StreamJob& job, Rows& rows, GroupLog& log) {
   AIMEM_RETURN_IF_ERROR(Prepare({}, rows, log));
   const std::uint64_t before = log.streams.stream;
   if (store::ForsakeStream(job.stream, log.streams, random_, log.set)) {
@@ -148,7 +241,12 @@ absl::Status LocalStore::ExecuteStreamJob(const StreamJob& job, Rows& rows, Grou
     log.must_commit = true;
   }
   if (job.common) {
-    AIMEM_RETURN_IF_ERROR(ExecuteYield(job.stream, *job.common, rows, log));
+    AIMEM_ASSIGN_OR_RETURN(const bool all, ExecuteYield(job.stream, *job.common, rows, log));
+    job.more = !all;
+  }
+  if (!log.must_commit && Tells(log)) {
+    Settle(random_, log.set);
+    log.must_commit = true;
   }
   // A store that has nothing yet draws its stream with its first commit.
   if (!log.must_commit) log.set.meta.clear();
@@ -156,62 +254,47 @@ absl::Status LocalStore::ExecuteStreamJob(const StreamJob& job, Rows& rows, Grou
 }
 
 absl::StatusOr<StreamHead> LocalStore::BeforeLog(std::uint64_t stream, const StreamHead& head,
-                                                  Rows& rows) {
+                                                 Rows& rows) {
   AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> first,
                          rows.transaction().ReadLog(stream, 0, 1, 1));
   if (first.empty()) return head;
-  AIMEM_ASSIGN_OR_RETURN(const log::CommitHeader header,
-                         log::DecodeCommitHeader(first.front().bytes));
-  return StreamHead{header.seq - 1, 0, header.prev_hash};
+  AIMEM_ASSIGN_OR_RETURN(const log::Commit commit, log::DecodeCommit(first.front().bytes, false));
+  return StreamHead{commit.header.seq - 1, 0, commit.header.prev_hash};
 }
 
-absl::Status LocalStore::ExecuteYield(std::uint64_t stream, const StreamHead& common, Rows& rows,
-                                      GroupLog& log) {
+absl::StatusOr<bool> LocalStore::ExecuteYield(std::uint64_t stream, const StreamHead& common,
+                                              Rows& rows, GroupLog& log) {
   if (stream == log.streams.stream) {
     return absl::FailedPreconditionError("a store yields no stream that it writes");
   }
-  const auto refuse = [&](std::string_view what) {
-    return absl::FailedPreconditionError(
-        absl::StrFormat("stream %016x cannot be yielded after commit %d: %s", stream, common.seq,
-                        absl::string_view(what.data(), what.size())));
-  };
   const StreamHead head = log.streams.heads[stream];
-  StreamHead at = common;
-  if (common.seq == 0) {
-    AIMEM_ASSIGN_OR_RETURN(at, BeforeLog(stream, head, rows));
-    SetHead(stream, StreamHead(), log.set);
-  }
-  if (head.seq < common.seq) return refuse("the log does not reach so far");
+  if (head.seq < common.seq) return NotHeld(stream, common, "the log does not reach so far");
   if (head.seq == common.seq) {
     if (head.seq == 0) log.streams.heads.erase(stream);
-    return head.hash == common.hash ? absl::OkStatus() : refuse("another commit stands there");
+    if (head.hash != common.hash) return NotHeld(stream, common, "another commit stands there");
+    return true;
   }
-  std::vector<log::Commit> again;
-  while (at.seq < head.seq) {
-    AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> found,
-                           rows.transaction().ReadLog(stream, at.seq, 1'000, kReadTogether));
-    if (found.empty()) return refuse("the log no longer holds all that would be given up");
-    for (const LogRow& row : found) {
-      AIMEM_ASSIGN_OR_RETURN(log::Commit commit, log::DecodeCommit(row.bytes, false));
-      if (row.seq != at.seq + 1) {
-        return refuse("the log no longer holds all that would be given up");
-      }
-      if (commit.header.prev_hash != at.hash) return refuse("another commit stands there");
-      at = {row.seq, commit.header.hlc, commit.header.content_hash};
-      again.push_back(std::move(commit));
-    }
-    AIMEM_RETURN_IF_ERROR(AppendAgain(std::exchange(again, {}), rows, log));
+  StreamHead bottom = common;
+  if (common.seq == 0) {
+    AIMEM_ASSIGN_OR_RETURN(bottom, BeforeLog(stream, head, rows));
   }
-  log.set.log_tails.emplace_back(stream, common.seq);
+  std::vector<log::Commit> tail;
+  if (bottom.seq < head.seq) {
+    AIMEM_RETURN_IF_ERROR(CheckFollowed(stream, bottom, rows.transaction()));
+    AIMEM_ASSIGN_OR_RETURN(tail, ReadTail(stream, bottom.seq, head.seq, rows.transaction()));
+  }
+  const bool all = tail.empty() || tail.front().header.seq == bottom.seq + 1;
+  const std::uint64_t last = all ? common.seq : tail.front().header.seq - 1;
+  AIMEM_ASSIGN_OR_RETURN(const std::optional<StreamHead> kept,
+                         FindHead(stream, last, rows.transaction()));
+  if (!all && !kept) return Cut(stream, last);
+  AIMEM_RETURN_IF_ERROR(AppendAgain(std::move(tail), rows, log));
+  log.set.log_tails.emplace_back(stream, last);
   log.must_commit = true;
-  log.streams.heads.erase(stream);
-  if (common.seq == 0) return absl::OkStatus();
-  AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> kept,
-                         rows.transaction().ReadLog(stream, common.seq - 1, 1, 1));
-  log.streams.heads[stream] = common;
-  if (!kept.empty() && kept.front().seq == common.seq) return absl::OkStatus();
-  SetHead(stream, common, log.set);
-  return absl::OkStatus();
+  if (!kept) SetHead(stream, common, log.set);
+  log.streams.heads[stream] = kept.value_or(common);
+  if (last == 0) log.streams.heads.erase(stream);
+  return all;
 }
 
 absl::Status LocalStore::Adopt(const StreamHeads& heads, Rows& rows, GroupLog& log,
@@ -230,7 +313,16 @@ absl::Status LocalStore::Adopt(const StreamHeads& heads, Rows& rows, GroupLog& l
       continue;
     }
     if (log.streams.Ours(stream)) {
-      AIMEM_RETURN_IF_ERROR(GiveUpHeld(stream, rows, log));
+      const absl::StatusOr<bool> all = GiveUpHeld(stream, rows, log);
+      // What cannot be given up is no fault of the others in the group.
+      if (absl::IsUnavailable(all.status()) || absl::IsInternal(all.status())) return all.status();
+      if (!all.ok() || !*all) {
+        result = ApplyResult{};
+        result.status = all.ok() ? absl::UnavailableError(absl::StrFormat(
+                                       "giving up what is held of stream %016x: again", stream))
+                                 : all.status();
+        return absl::OkStatus();
+      }
     } else if (ours.seq > 0) {
       log.set.log_cuts.emplace_back(stream, ours.seq + 1);
     }
@@ -242,16 +334,15 @@ absl::Status LocalStore::Adopt(const StreamHeads& heads, Rows& rows, GroupLog& l
   return absl::OkStatus();
 }
 
-absl::Status LocalStore::GiveUpHeld(std::uint64_t stream, Rows& rows, GroupLog& log) {
+absl::StatusOr<bool> LocalStore::GiveUpHeld(std::uint64_t stream, Rows& rows, GroupLog& log) {
   if (stream == log.streams.stream) {
     return absl::UnavailableError("this store has to go on as a new stream first: retry");
   }
   AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> first,
                          rows.transaction().ReadLog(stream, 0, 1, 1));
-  if (first.empty()) return absl::OkStatus();
-  AIMEM_ASSIGN_OR_RETURN(const log::CommitHeader header,
-                         log::DecodeCommitHeader(first.front().bytes));
-  return ExecuteYield(stream, {header.seq - 1, 0, header.prev_hash}, rows, log);
+  if (first.empty()) return true;
+  AIMEM_ASSIGN_OR_RETURN(const log::Commit commit, log::DecodeCommit(first.front().bytes, false));
+  return ExecuteYield(stream, {commit.header.seq - 1, 0, commit.header.prev_hash}, rows, log);
 }
 
 absl::Status LocalStore::AppendAgain(std::vector<log::Commit> commits, Rows& rows, GroupLog& log) {
@@ -259,14 +350,19 @@ absl::Status LocalStore::AppendAgain(std::vector<log::Commit> commits, Rows& row
   for (const log::Commit& commit : commits) reads.operations.push_back(commit.header.operation);
   AIMEM_ASSIGN_OR_RETURN(const ReadResult found, rows.transaction().Read(reads));
   std::set<OperationId> taken;
-  for (const LogRow& row : found.operations) {
-    if (row.stream == log.streams.stream) taken.insert(row.operation);
+  for (const std::vector<LogRow>* known : {&found.operations, &std::as_const(log.set.log)}) {
+    for (const LogRow& row : *known) {
+      if (row.stream == log.streams.stream) taken.insert(row.operation);
+    }
   }
   for (log::Commit& commit : commits) {
     log::CommitHeader header = std::move(commit.header);
     // A stream names an operation once; this one has its answer already.
     if (!taken.insert(header.operation).second) header.operation = FreshOperation(random_, Now());
     header.hlc = log::NextHlc(rows.seen(), absl::ToUnixMillis(Now()));
+    if (header.hlc <= rows.seen()) {
+      return absl::InternalError("the hybrid logical clock has reached its end: run doctor");
+    }
     rows.Saw({header.hlc, log.streams.stream});
     AppendCommit(std::move(header), std::move(commit.changes), log);
   }

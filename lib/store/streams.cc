@@ -75,10 +75,11 @@ void KeepFormer(Streams& streams, WriteSet& set) {
   SetMeta(set, kMetaFormer, std::move(bytes));
 }
 
-/// Go on as a new stream.
+/// Go on as a new stream. Others may hold more of the one that was written: whoever serves the
+/// store asks them before it executes anything on what may be old data.
 void Draw(Streams& streams, Random& random, WriteSet& set) {
   if (streams.stream != 0) {
-    streams.former.push_back({streams.stream, false});
+    streams.former.push_back({streams.stream, true});
     KeepFormer(streams, set);
   }
   do {
@@ -197,7 +198,10 @@ absl::StatusOr<std::string> ChooseStream(const Meta& meta, const std::string& id
 
 bool ForsakeStream(std::uint64_t stream, Streams& streams, Random& random, WriteSet& set) {
   if (stream == 0 || !streams.Ours(stream)) return false;
-  if (stream == streams.stream) Draw(streams, random, set);
+  if (stream == streams.stream) {
+    Draw(streams, random, set);
+    return true;
+  }
   const auto found = std::find_if(streams.former.begin(), streams.former.end(),
                                   [&](const FormerStream& one) { return one.stream == stream; });
   if (found->lost) return false;

@@ -27,7 +27,7 @@ inline constexpr std::size_t kFormerStreamsMax = 64;
 /// A stream that the store wrote before.
 struct FormerStream {
   std::uint64_t stream = 0;
-  bool lost = false;  ///< Others hold more of it, or something else.
+  bool lost = false;  ///< Others may hold more of it, or something else.
 };
 
 /// What a snapshot says of the streams.
@@ -66,8 +66,9 @@ void JoinInto(VersionVector& vector, const VersionVector& other);
 void SetHead(std::uint64_t stream, const StreamHead& head, WriteSet& set);
 
 /// Make the store write a stream that is its own on the data it lies on, drawing one if there is
-/// none or if `identity` is not the one that the stream was begun on. Returns what happened to the
-/// data, as a sentence; empty: nothing.
+/// none or if `identity` is not the one that the stream was begun on: then that one is lost, since
+/// the data may be older than what was written. Returns what happened to the data, as a sentence;
+/// empty: nothing.
 absl::StatusOr<std::string> ChooseStream(const Meta& meta, const std::string& identity,
                                          Streams& streams, Random& random, WriteSet& set);
 

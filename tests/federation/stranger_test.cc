@@ -74,7 +74,7 @@ class FederationStranger : public ::testing::Test {
     position.set_seq(seq);
     position.set_hlc(1);
     position.set_hash(std::string(32, 'x'));
-    const auto page = store_->ReadChanges(cursor, {});
+    const auto page = store_->ReadChanges({}, {});
     EXPECT_TRUE(page.ok()) << page.status();
     for (const std::string& commit : page->commits) {
       const auto head = log::PeekHead(commit);
@@ -161,7 +161,7 @@ class FederationStranger : public ::testing::Test {
     const auto rows = store_->List(question);
     ASSERT_TRUE(rows.ok()) << rows.status();
     EXPECT_GE(rows->memories.size(), static_cast<std::size_t>(kRows));
-    const auto page = store_->ReadChanges({}, {});
+    const auto page = store_->ReadChanges(cursor, {});
     ASSERT_TRUE(page.ok()) << page.status();
     EXPECT_GE(page->commits.size(), static_cast<std::size_t>(kRows)) << "the log was cut";
     const auto info = store_->Info();

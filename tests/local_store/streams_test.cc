@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "aimem/backends/ephemeral.h"
+#include "aimem/limits.h"
 #include "aimem/store.h"
 #include "lib/log/commit.h"
 #include "lib/store/hooks.h"
@@ -22,14 +23,44 @@ WriteBatch OnePut(const std::string& title, const std::string& content = "conten
   return {{PutMemory{.title = title, .content = content, .tier = Tier::kLong}}};
 }
 
+/// Counts the commits of a transaction that writes.
+class Counted final : public Transaction {
+ public:
+  Counted(std::unique_ptr<Transaction> inner, std::shared_ptr<int> commits)
+      : inner_(std::move(inner)), commits_(std::move(commits)) {}
+  absl::StatusOr<ReadResult> Read(const ReadSet& set) override { return inner_->Read(set); }
+  absl::StatusOr<std::vector<EntityRow>> Scan(const ScanRequest& request) override {
+    return inner_->Scan(request);
+  }
+  absl::StatusOr<std::vector<LogRow>> ReadLog(std::uint64_t stream, std::uint64_t after,
+                                              std::size_t max_rows,
+                                              std::size_t max_bytes) override {
+    return inner_->ReadLog(stream, after, max_rows, max_bytes);
+  }
+  absl::Status Put(const WriteSet& set) override { return inner_->Put(set); }
+  CommitResult Commit() override {
+    ++*commits_;
+    return inner_->Commit();
+  }
+
+ private:
+  const std::unique_ptr<Transaction> inner_;
+  const std::shared_ptr<int> commits_;
+};
+
 /// An ephemeral backend that lies where a test says.
 class Placed final : public Backend {
  public:
-  Placed(std::shared_ptr<EphemeralDisk> disk, std::shared_ptr<std::string> place)
-      : inner_(OpenEphemeralBackend(std::move(disk))), place_(std::move(place)) {}
+  Placed(std::shared_ptr<EphemeralDisk> disk, std::shared_ptr<std::string> place,
+         std::shared_ptr<int> commits)
+      : inner_(OpenEphemeralBackend(std::move(disk))),
+        place_(std::move(place)),
+        commits_(std::move(commits)) {}
   absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override { return inner_->BeginRead(); }
   absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override {
-    return inner_->BeginWrite();
+    auto begun = inner_->BeginWrite();
+    if (!begun.ok()) return begun.status();
+    return std::make_unique<Counted>(*std::move(begun), commits_);
   }
   absl::Status Recover() override { return inner_->Recover(); }
   absl::StatusOr<std::vector<std::string>> Verify() override { return inner_->Verify(); }
@@ -43,6 +74,15 @@ class Placed final : public Backend {
  private:
   const std::unique_ptr<Backend> inner_;
   const std::shared_ptr<std::string> place_;
+  const std::shared_ptr<int> commits_;
+};
+
+/// What a member's listener was told last.
+struct Told final : CommitListener {
+  void OnDurable(const StoreState& state, std::vector<DurableCommit> /*commits*/) override {
+    told = state;
+  }
+  StoreState told;
 };
 
 /// A store on a disk that can be put back, run by hand.
@@ -51,9 +91,9 @@ class Streams : public ::testing::Test {
   void SetUp() override { Open(); }
   void TearDown() override { Close(); }
 
-  void Open() {
-    auto store = store::OpenMemberStore(std::make_unique<Placed>(disk_, place_),
-                                        {.environment = {.executor = &executor_}});
+  void Open(StoreOptions options = {}) {
+    options.environment.executor = &executor_;
+    auto store = store::OpenMemberStore(std::make_unique<Placed>(disk_, place_, commits_), options);
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
   }
@@ -90,13 +130,30 @@ class Streams : public ::testing::Test {
     executor_.RunAll();
     return answer;
   }
+  /// So many commits of their own.
+  void WriteMany(int commits) {
+    int written = 0;
+    for (int i = 0; i < commits; ++i) {
+      store_->WriteAsync(OnePut(absl::StrCat("many", i)), {}, [&](const WriteResult& result) {
+        if (result.outcome == WriteOutcome::kCommitted) ++written;
+      });
+    }
+    executor_.RunAll();
+    ASSERT_EQ(written, commits);
+  }
   StoreState State() { return *store_->ReadState(); }
   /// All that the log holds, by operation.
   std::vector<log::Commit> Log(const VersionVector& after = {}) {
     std::vector<log::Commit> commits;
-    const auto page = store_->ReadChanges(ChangeCursor::After(after));
-    EXPECT_TRUE(page.ok() && page->end && !page->next.scanning) << page.status();
-    for (const std::string& bytes : page->commits) commits.push_back(*log::DecodeCommit(bytes));
+    ChangeCursor cursor = ChangeCursor::After(after);
+    for (bool end = false; !end;) {
+      const auto page = store_->ReadChanges(cursor);
+      EXPECT_TRUE(page.ok() && !page->next.scanning) << page.status();
+      if (!page.ok()) break;
+      for (const std::string& bytes : page->commits) commits.push_back(*log::DecodeCommit(bytes));
+      cursor = page->next;
+      end = page->end;
+    }
     return commits;
   }
   void ExpectSound() {
@@ -108,6 +165,7 @@ class Streams : public ::testing::Test {
   ManualExecutor executor_;
   std::shared_ptr<EphemeralDisk> disk_ = std::make_shared<EphemeralDisk>();
   std::shared_ptr<std::string> place_ = std::make_shared<std::string>("here");
+  std::shared_ptr<int> commits_ = std::make_shared<int>(0);
   std::unique_ptr<store::MemberStore> store_;
 };
 
@@ -204,8 +262,8 @@ TEST_F(Streams, TwoHistoriesBecomeOne) {
   // Not where another commit stands, nor after what is not here.
   StreamHead other = common;
   other.hash[0] ^= 1;
-  EXPECT_EQ(Yield(first.stream, other).status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(Yield(first.stream, {.seq = 9}).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Yield(first.stream, other).status().code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(Yield(first.stream, {.seq = 9}).status().code(), absl::StatusCode::kAborted);
   EXPECT_EQ(State().heads.at(first.stream).seq, 3u);
   const auto state = Yield(first.stream, common);
   ASSERT_TRUE(state.ok()) << state.status();
@@ -226,6 +284,134 @@ TEST_F(Streams, TwoHistoriesBecomeOne) {
   ExpectSound();
 }
 
+TEST_F(Streams, MuchIsYieldedInSeveralTransactionsFromItsEnd) {
+  WriteMany(2'500);
+  const StoreState before = State();
+  const std::uint64_t stream = before.stream;
+  const std::vector<log::Commit> all = Log();
+  const StreamHead tenth = log::PeekHead(store_->ReadChanges({})->commits.at(9)).value();
+  const auto digest = store_->Digest()->sums[0].sum;
+  const int commits = *commits_;
+  const auto state = Yield(stream, tenth);
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_EQ(*commits_, commits + 3);
+  EXPECT_EQ(state->heads.at(stream), tenth);
+  EXPECT_EQ(state->heads.at(state->stream).seq, all.size() - 10);
+  EXPECT_EQ(State(), *state);
+  EXPECT_EQ(store_->Digest()->sums[0].sum, digest);
+  std::uint64_t hlc = before.heads.at(stream).hlc;
+  std::set<OperationId> operations;
+  for (const log::Commit& commit : Log()) {
+    operations.insert(commit.header.operation);
+    if (commit.header.stream == stream) continue;
+    EXPECT_GT(commit.header.hlc, hlc);
+    hlc = commit.header.hlc;
+  }
+  EXPECT_EQ(operations.size(), all.size());
+  ExpectSound();
+}
+
+TEST_F(Streams, LargeCommitsAreYieldedFewAtATime) {
+  constexpr std::size_t kBatch = 40;  // of 64 KiB each
+  for (int commit = 0; commit < 7; ++commit) {
+    WriteBatch batch;
+    for (std::size_t i = 0; i < kBatch; ++i) {
+      batch.items.emplace_back(PutMemory{.title = absl::StrCat("t", commit, "-", i),
+                                         .content = std::string(limits::kContentBytes, 'x')});
+    }
+    ASSERT_EQ(Write(std::move(batch)).outcome, WriteOutcome::kCommitted);
+  }
+  const int commits = *commits_;
+  const auto state = Yield(State().stream, {});
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_EQ(*commits_, commits + 3);  // three, three and one: 8 MiB at most
+  EXPECT_EQ(state->heads.at(state->stream).seq, 7u);
+  ExpectSound();
+}
+
+TEST_F(Streams, MuchIsGivenUpForAdoptedHeadsPageByPage) {
+  WriteMany(2'500);
+  const std::uint64_t stream = State().stream;
+  const std::uint64_t held = State().heads.at(stream).seq;
+  ChangePage page;
+  page.adopt = StreamHeads{{stream, {.seq = 500'000, .hlc = 9, .hash = {1}}}};
+  page.next = ChangeCursor::After(VectorOf(*page.adopt));
+  page.end = true;
+  std::uint64_t given_up = 0;
+  for (const bool last : {false, false, true}) {
+    const ApplyResult applied = Apply(page);
+    EXPECT_EQ(applied.status.ok(), last) << applied.status;
+    EXPECT_EQ(absl::IsUnavailable(applied.status), !last) << applied.status;
+    const StoreState state = State();
+    given_up = state.heads.at(state.stream).seq;
+    EXPECT_EQ(state.heads.at(stream).seq, last ? 500'000 : held - given_up);
+    ExpectSound();
+  }
+  EXPECT_EQ(given_up, held);
+}
+
+TEST_F(Streams, CommitOfAnotherVersionIsNotYielded) {
+  const std::uint64_t stream = Write(OnePut("a")).stream;
+  Write(OnePut("b"));
+  const StreamHead first = log::PeekHead(store_->ReadChanges({})->commits.at(0)).value();
+  {
+    // As a later version wrote it.
+    const auto backend = OpenEphemeralBackend(disk_);
+    LogRow row = (*backend->BeginRead())->ReadLog(stream, 1, 1, 1)->at(0);
+    ++row.bytes[0];
+    row.bytes += "what it has at its end";
+    WriteSet set;
+    set.log_tails.emplace_back(stream, 1);
+    set.log.push_back(row);
+    auto write = *backend->BeginWrite();
+    ASSERT_TRUE(write->Put(set).ok());
+    ASSERT_TRUE(write->Commit().status.ok());
+  }
+  const StoreState before = State();
+  for (const StreamHead& common : {first, StreamHead()}) {
+    const auto refused = Yield(stream, common);
+    EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition) << refused.status();
+    EXPECT_NE(refused.status().message().find("commit 2"), std::string::npos) << refused.status();
+    EXPECT_EQ(State(), before);
+  }
+  // A page that would have it given up is refused, not what shares a transaction with it.
+  ChangePage page;
+  page.adopt = StreamHeads{{stream, {.seq = 500'000, .hlc = 9, .hash = {1}}}};
+  page.next = ChangeCursor::After(VectorOf(*page.adopt));
+  page.end = true;
+  ApplyResult applied;
+  WriteResult written;
+  store_->Apply(page, [&](ApplyResult result) { applied = std::move(result); });
+  store_->WriteAsync(OnePut("c"), {}, [&](WriteResult result) { written = std::move(result); });
+  executor_.RunAll();
+  EXPECT_EQ(applied.status.code(), absl::StatusCode::kFailedPrecondition) << applied.status;
+  EXPECT_EQ(written.outcome, WriteOutcome::kCommitted) << written.status;
+}
+
+TEST_F(Streams, WhatAStreamJobTellsOfOtherProcessesIsDurable) {
+  Close();
+  Told listener;
+  StoreOptions options;
+  options.listener = &listener;
+  options.quorum = 2;
+  Open(options);
+  Write(OnePut("a"));
+  {
+    auto other = store::OpenMemberStore(
+        std::make_unique<Placed>(disk_, place_, std::make_shared<int>()), {});
+    (*other)->Write(OnePut("b"), {});
+    ASSERT_TRUE((*other)->Close().ok());
+  }
+  const int commits = *commits_;
+  ASSERT_TRUE(Forsake(1234567).ok());
+  EXPECT_EQ(*commits_, commits + 1);
+  EXPECT_EQ(listener.told, State());
+  // Nothing new: nothing to make sure of.
+  ASSERT_TRUE(Forsake(1234567).ok());
+  EXPECT_EQ(*commits_, commits + 1);
+  Close();
+}
+
 TEST_F(Streams, YieldOfAWholeStreamLeavesNothingOfIt) {
   const std::uint64_t stream = Write(OnePut("a")).stream;
   const auto state = Yield(stream, {});
@@ -243,9 +429,32 @@ TEST_F(Streams, DataThatLiesElsewhereGoesOnAsANewStreamWithoutARestart) {
   EXPECT_EQ(result.outcome, WriteOutcome::kCommitted);
   EXPECT_NE(result.stream, stream);
   EXPECT_EQ(Write(OnePut("c")).stream, result.stream);
-  EXPECT_TRUE(State().lost.empty());
-  // Whoever holds more of what was written there makes it lost.
+  // It may be an older copy: others are asked what they hold of what was written there.
+  EXPECT_EQ(State().lost, std::vector<std::uint64_t>{stream});
   EXPECT_EQ(Forsake(stream)->lost, std::vector<std::uint64_t>{stream});
+  EXPECT_EQ(State().stream, result.stream);
+}
+
+TEST_F(Streams, MemberWhoseDataLiesElsewhereExecutesNothingBeforeItsListenerKnows) {
+  Close();
+  Told listener;
+  StoreOptions options;
+  options.listener = &listener;
+  options.quorum = 2;
+  options.may_execute = [&] {
+    return listener.told.lost.empty() ? absl::OkStatus() : absl::UnavailableError("has to learn");
+  };
+  Open(options);
+  const std::uint64_t stream = Write(OnePut("a")).stream;
+  *place_ = "there";
+  for (int i = 0; i < 2; ++i) {
+    const WriteResult refused = Write(OnePut("b"));
+    EXPECT_EQ(refused.outcome, WriteOutcome::kRejected);
+    EXPECT_EQ(refused.status.code(), absl::StatusCode::kUnavailable) << refused.status;
+    EXPECT_EQ(listener.told.lost, std::vector<std::uint64_t>{stream});
+  }
+  EXPECT_EQ(Log().size(), 1u);
+  Close();
 }
 
 TEST_F(Streams, AnotherStoresDataUnderARunningOneIsFenced) {
