@@ -61,9 +61,9 @@ struct StoreOptions {
   /// none, and what it writes into the data of a member with W > 1 is answered kPending: the
   /// process that serves the member delivers it. Default 0.
   int quorum = 0;
-  /// Asked by the writer before it executes what was queued: not OK, and the writes are refused with
-  /// this status, durable nowhere. What is applied from elsewhere is not asked for. Thread-safe;
-  /// called without locks. Null: all may execute.
+  /// Asked by the writer before it executes what was queued: not OK, and the writes are refused
+  /// with this status, durable nowhere. What is applied from elsewhere is not asked for.
+  /// Thread-safe; called without locks. Null: all may execute.
   std::function<absl::Status()> may_execute;
   /// Commits that not all voters hold are kept in the log beyond `log_retention`, up to
   /// `log_max_bytes`: asked before any is dropped. Thread-safe. Null: nobody else needs them.

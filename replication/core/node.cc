@@ -490,6 +490,7 @@ void Node::OnWritten(WriteResult result, absl::Duration deadline, bool counted,
     return std::move(done)(std::move(result));
   }
   VersionVector position = result.rests_on;
+  if (options_.bugs.await_nothing && result.seq == 0) position.clear();
   AwaitQuorum(std::move(position), deadline, counted,
               [result = std::move(result), done = std::move(done)](bool committed,
                                                                    QuorumReport report) mutable {

@@ -233,8 +233,6 @@ bool Member::Yields(const Peer& peer, std::uint64_t stream) const {
 void Member::GiveWay(std::size_t index, std::uint64_t stream) {
   const Peer& peer = peers_[index];
   if (!Yields(peer, stream) || peer.apart.contains(stream)) return;
-  // An author that has still to learn gives way itself: one of two is enough.
-  if (!Own(stream) && peer.learner) return;
   const std::pair entry(index, stream);
   if (std::find(to_reconcile_.begin(), to_reconcile_.end(), entry) == to_reconcile_.end()) {
     to_reconcile_.push_back(entry);

@@ -273,7 +273,6 @@ class SimulatedPages final : public replication::PageStream {
           absl::StatusOr<ChangePage> page = absl::UnavailableError("nobody listens");
           if (target != nullptr && target->service_ != nullptr) {
             page = target->service_->HandleFetch({.identity = "", .address = from}, state->request);
-            if (page.ok() && network.spoil_page_) network.spoil_page_(*page);
           }
           network.Carry(
               to, from,

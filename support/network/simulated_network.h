@@ -61,9 +61,6 @@ class SimulatedNetwork {
   /// A bug that is put back: what is sent is changed.
   using RequestSpoiler = std::function<void(const std::string& from, replication::AppendRequest&)>;
   void set_request_spoiler(RequestSpoiler spoiler) { spoil_request_ = std::move(spoiler); }
-  void set_page_spoiler(std::function<void(ChangePage&)> spoiler) {
-    spoil_page_ = std::move(spoiler);
-  }
 
  private:
   friend class SimulatedProcess;
@@ -85,7 +82,6 @@ class SimulatedNetwork {
   std::map<std::string, SimulatedProcess*> processes_;
   std::function<void(const SimulatedMessage&)> observer_;
   RequestSpoiler spoil_request_;
-  std::function<void(ChangePage&)> spoil_page_;
   std::uint64_t next_call_ = 1;
 };
 

@@ -241,8 +241,8 @@ TEST_F(FederationStranger, AdoptedPageThatNamesOurStreamLosesNoCommit) {
   EXPECT_TRUE(Eventually(kPatience, [&] { return first_.fetches() + second_.fetches() > 0; }))
       << "nobody was fetched from: this test shows nothing";
   AwaitHeartbeats();
-  // A configured peer may say that it knows more of our stream: then it is ours no more, and what we
-  // wrote stands in another one.
+  // A configured peer may say that it knows more of our stream: then it is ours no more, and what
+  // we wrote stands in another one.
   const ChangeCursor others = ChangeCursor::After({{stream_, kFar}});
   ExpectRowsAndCommitsAfter(others);
   const WriteResult result = store_->Write(Put("afterwards"), {.ack_timeout = kPatience});

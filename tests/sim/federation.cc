@@ -88,9 +88,6 @@ Federation::Federation(Stage* stage)
 }
 
 void Federation::SpoilMessages() {
-  if (stage_.bug == Bug::kAdoptAtScanStart) {
-    network_.set_page_spoiler([](ChangePage& page) { page.next.seen.clear(); });
-  }
   if (stage_.bug == Bug::kRelayNothing) {
     network_.set_request_spoiler([this](const std::string& from, replication::AppendRequest& sent) {
       std::erase_if(sent.commits, [&](const auto& commit) {
@@ -162,11 +159,28 @@ void Federation::CheckExecution(const Machine& machine, const LogRow& row) {
       stage_.Fail(absl::StrCat(machine.name, " began empty, and executes a write without what ",
                                other.name, " holds"));
     }
-    if (lacks(heard->second.most, true) && Covers(there, heard->second.most)) {
+    if (lacks(heard->second.most, true) && Covers(there, heard->second.most) &&
+        LacksEffects(machine, other, heard->second.most)) {
       stage_.Fail(absl::StrCat(machine.name, " executes a write, and knows that ", other.name,
                                " holds more of its history"));
     }
   }
+}
+
+bool Federation::LacksEffects(const Machine& machine, const Machine& other,
+                              const VersionVector& most) const {
+  const Held here = HeldOn(machine);
+  const Held there = HeldOn(other);
+  for (const auto& [stream, seq] : most) {
+    if (!machine.written.contains(stream)) continue;
+    const auto from = here.vector.find(stream);
+    for (std::uint64_t k = from == here.vector.end() ? 1 : from->second + 1; k <= seq; ++k) {
+      for (const CommitName& name : stage_.ledger.At(stream, k, OperationId())) {
+        if (stage_.ledger.Holds(there, name) && !stage_.ledger.Holds(here, name)) return true;
+      }
+    }
+  }
+  return false;
 }
 
 void Federation::Hear(const std::string& from, const std::string& to, const VersionVector& vector) {

@@ -124,6 +124,9 @@ class Federation {
   void Start(Machine& machine);
   void OnDurable(Machine& machine, const std::vector<LogRow>& rows);
   /// `machine` has executed a write, and `row` is its first commit: whether it might.
+  /// Of what `machine` wrote up to `most`, `other` holds something whose effect is not here: what a
+  /// member gave up stands in its own stream, and is not lacked.
+  bool LacksEffects(const Machine& machine, const Machine& other, const VersionVector& most) const;
   void CheckExecution(const Machine& machine, const LogRow& row);
   void Hear(const std::string& from, const std::string& to, const VersionVector& vector);
   void End(Machine& machine);

@@ -19,7 +19,6 @@ constexpr BugName kBugs[] = {
     {Bug::kBlinkingTeacher, "blinking_teacher"},
     {Bug::kForgetDeletes, "forget_deletes"},
     {Bug::kLoseDrawnStream, "lose_drawn_stream"},
-    {Bug::kAdoptAtScanStart, "adopt_at_scan_start"},
     {Bug::kRelayNothing, "relay_nothing"},
 };
 

@@ -26,10 +26,9 @@ enum class Bug : std::uint8_t {
   kAwaitNothing,
   kBlinkingTeacher,
   // Of what the simulation puts in between: the disk, the network.
-  kForgetDeletes,     ///< A delete leaves no stamp.
-  kLoseDrawnStream,   ///< A stream that was drawn because ours is lost is thrown away again.
-  kAdoptAtScanStart,  ///< Pages do not say what their states may contain already.
-  kRelayNothing,      ///< Members send only what they wrote themselves.
+  kForgetDeletes,    ///< A delete leaves no stamp.
+  kLoseDrawnStream,  ///< A stream that was drawn because ours is lost is thrown away again.
+  kRelayNothing,     ///< Members send only what they wrote themselves.
 };
 struct BugName {
   Bug bug = Bug::kNone;
