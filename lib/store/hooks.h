@@ -37,8 +37,7 @@ class MemberStore : public Store {
   /// since states join. Where there is much of it, several transactions do so from its end back,
   /// 1,000 commits or 8 MiB each; `done` is called after the last. Implies ForsakeStream.
   ///
-  /// A `common` at 0 gives up the stream as a whole, as far back as the log holds it: nothing is
-  /// known to be common.
+  /// A `common` at 0 gives up the stream as a whole: nothing is known to be common.
   ///
   /// kFailedPrecondition: the log no longer holds all that would be given up, or holds a commit of
   /// another version, which this one cannot append again. kAborted: `common` is not what is held at

@@ -277,6 +277,8 @@ absl::StatusOr<bool> LocalStore::ExecuteYield(std::uint64_t stream, const Stream
   StreamHead bottom = common;
   if (common.seq == 0) {
     AIMEM_ASSIGN_OR_RETURN(bottom, BeforeLog(stream, head, rows));
+    // What came as states stands in rows, and in no commit that could be appended again.
+    if (bottom.seq > 0) return Cut(stream, 0);
   }
   std::vector<log::Commit> tail;
   if (bottom.seq < head.seq) {
