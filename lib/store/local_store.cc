@@ -105,6 +105,7 @@ LocalStore::~LocalStore() {
   if (absl::Status status = CloseWithin(absl::InfiniteDuration()); !status.ok()) {
     Log(LogLevel::kError, absl::StrCat("closing the store: ", status.message()));
   }
+  *posted_for_ = nullptr;
 }
 
 void LocalStore::Log(LogLevel level, std::string_view message) const {
@@ -339,7 +340,9 @@ void LocalStore::Wake() {
     (busy_ ? more_ : work_).NotifyOne();
   } else if (!posted_) {
     posted_ = true;
-    options_.environment.executor->Post([this] { RunPosted(); });
+    options_.environment.executor->Post([store = posted_for_] {
+      if (*store != nullptr) (*store)->RunPosted();
+    });
   }
 }
 

@@ -437,6 +437,10 @@ class LocalStore final : public MemberStore {
   absl::Duration next_blind_look_ ABSL_GUARDED_BY(turn_);        // where the backend cannot tell
   bool look_failed_ ABSL_GUARDED_BY(turn_) = false;              // said once
 
+  /// For work that was posted to the executor and comes when this is gone: then null. An executor
+  /// runs nothing beside the destruction of the store.
+  std::shared_ptr<LocalStore*> posted_for_ = std::make_shared<LocalStore*>(this);
+
   Retention retention_;  // by whoever plans: selections_ and, when that has ended, Close
   // Two, so that what peers send does not wait for somebody's scan.
   std::unique_ptr<Background> selections_;
