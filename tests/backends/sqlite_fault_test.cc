@@ -139,7 +139,8 @@ void ExpectSound(Backend& backend, const Journal& journal) {
 
 std::string Name(const FaultVfs::Fault& fault) {
   constexpr const char* kOps[] = {"read", "write", "sync", "truncate", "open", "delete"};
-  constexpr const char* kEffects[] = {"EIO", "ENOSPC", "short write", "bit flip", "power cut"};
+  constexpr const char* kEffects[] = {"EIO",         "ENOSPC",   "EDQUOT",
+                                      "short write", "bit flip", "power cut"};
   return absl::StrFormat("%s %d of files '*%s': %s%s",
                          fault.any_op ? "operation" : kOps[static_cast<int>(fault.op)], fault.nth,
                          fault.suffix, kEffects[static_cast<int>(fault.effect)],
