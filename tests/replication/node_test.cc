@@ -479,6 +479,9 @@ TEST(Node, AStampAtTheEndOfAllStampsStopsNobody) {
 // -- Heavy work -----------------------------------------------------------------------------------
 
 TEST(Node, AScanThatDoesNotEndHoldsUpNeitherWritesNorCatchUp) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "the pace of roots follows what one took: instrumented, the next one is far away";
+#endif
   Cluster cluster({.needed = 2, .window_bytes_max = 1});  // all is read from the log
   for (const std::size_t member : {0, 1, 2}) cluster.gate(member).Shut();
   ASSERT_NO_FATAL_FAILURE(WriteMany(cluster, 0, "before ", 3));
