@@ -20,7 +20,7 @@ namespace {
 constexpr std::size_t kGroupBytes = 16u << 20;
 constexpr std::size_t kHeaderReserve = 4u << 10;  // of a commit, without its answer
 constexpr absl::Duration kIdleBeforeMaintenance = absl::Milliseconds(500);
-constexpr absl::Duration kPlanAgain = absl::Hours(1);  // where there is nothing to plan for now
+constexpr absl::Duration kPlanAgain = absl::Hours(1);  // after a look that found nothing to plan
 constexpr absl::Duration kLookInterval = absl::Milliseconds(20);
 
 }  // namespace
