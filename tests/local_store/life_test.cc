@@ -19,9 +19,9 @@
 #include "lib/base/mutex.h"
 #include "lib/base/rendezvous.h"
 #include "tests/local_store/eventually.h"
-#include "tests/local_store/gate.h"
-#include "tests/local_store/hooked_backend.h"
 #include "tests/local_store/temp_dir.h"
+#include "tests/support/gate.h"
+#include "tests/support/hooked_backend.h"
 
 namespace aimem {
 namespace {

@@ -9,9 +9,9 @@
 #include "aimem/backends/ephemeral.h"
 #include "aimem/store.h"
 #include "lib/base/rendezvous.h"
-#include "tests/local_store/gate.h"
-#include "tests/local_store/hooked_backend.h"
 #include "tests/local_store/manual_executor.h"
+#include "tests/support/gate.h"
+#include "tests/support/hooked_backend.h"
 
 namespace aimem {
 namespace {

@@ -13,6 +13,7 @@
 #include "aimem/backends/ephemeral.h"
 #include "aimem/store.h"
 #include "tests/local_store/manual_executor.h"
+#include "tests/support/forwarding_backend.h"
 
 namespace aimem {
 namespace {
@@ -30,25 +31,16 @@ struct Behaviour {
   std::function<void()> on_recover;
 };
 
-class Obedient final : public Transaction {
+class Obedient final : public testing::ForwardingTransaction {
  public:
   Obedient(std::unique_ptr<Transaction> inner, Behaviour& behaviour)
-      : inner_(std::move(inner)), behaviour_(behaviour) {}
+      : ForwardingTransaction(std::move(inner)), behaviour_(behaviour) {}
   absl::StatusOr<ReadResult> Read(const ReadSet& set) override {
     if (behaviour_.on_read) {
       if (absl::Status status = behaviour_.on_read(); !status.ok()) return status;
     }
     return inner_->Read(set);
   }
-  absl::StatusOr<std::vector<EntityRow>> Scan(const ScanRequest& request) override {
-    return inner_->Scan(request);
-  }
-  absl::StatusOr<std::vector<LogRow>> ReadLog(std::uint64_t stream, std::uint64_t after,
-                                              std::size_t max_rows,
-                                              std::size_t max_bytes) override {
-    return inner_->ReadLog(stream, after, max_rows, max_bytes);
-  }
-  absl::Status Put(const WriteSet& set) override { return inner_->Put(set); }
   CommitResult Commit() override {
     ++behaviour_.commits;
     const std::optional<CommitOutcome> outcome = std::exchange(behaviour_.outcome, std::nullopt);
@@ -59,15 +51,13 @@ class Obedient final : public Transaction {
   }
 
  private:
-  std::unique_ptr<Transaction> inner_;
   Behaviour& behaviour_;
 };
 
-class ObedientBackend final : public Backend {
+class ObedientBackend final : public testing::ForwardingBackend {
  public:
   ObedientBackend(std::shared_ptr<EphemeralDisk> disk, Behaviour& behaviour)
-      : inner_(OpenEphemeralBackend(std::move(disk))), behaviour_(behaviour) {}
-  absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override { return inner_->BeginRead(); }
+      : ForwardingBackend(OpenEphemeralBackend(std::move(disk))), behaviour_(behaviour) {}
   absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override {
     auto begun = inner_->BeginWrite();
     if (!begun.ok()) return begun.status();
@@ -77,16 +67,8 @@ class ObedientBackend final : public Backend {
     if (behaviour_.on_recover) behaviour_.on_recover();
     return inner_->Recover();
   }
-  absl::StatusOr<std::vector<std::string>> Verify() override { return inner_->Verify(); }
-  absl::Status Maintain(bool idle) override { return inner_->Maintain(idle); }
-  absl::Status CheckDurable() override { return absl::OkStatus(); }
-  absl::StatusOr<std::string> PhysicalIdentity() override { return inner_->PhysicalIdentity(); }
-  absl::StatusOr<std::int64_t> SizeBytes() override { return inner_->SizeBytes(); }
-  std::string Url() const override { return inner_->Url(); }
-  absl::Status Close() override { return inner_->Close(); }
 
  private:
-  const std::unique_ptr<Backend> inner_;
   Behaviour& behaviour_;
 };
 

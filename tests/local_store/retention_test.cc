@@ -12,7 +12,7 @@
 #include "aimem/store.h"
 #include "lib/base/mutex.h"
 #include "tests/local_store/eventually.h"
-#include "tests/local_store/hooked_backend.h"
+#include "tests/support/hooked_backend.h"
 
 namespace aimem {
 namespace {

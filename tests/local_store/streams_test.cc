@@ -15,6 +15,7 @@
 #include "lib/log/commit.h"
 #include "lib/store/hooks.h"
 #include "tests/local_store/manual_executor.h"
+#include "tests/support/forwarding_backend.h"
 
 namespace aimem {
 namespace {
@@ -24,55 +25,35 @@ WriteBatch OnePut(const std::string& title, const std::string& content = "conten
 }
 
 /// Counts the commits of a transaction that writes.
-class Counted final : public Transaction {
+class Counted final : public testing::ForwardingTransaction {
  public:
   Counted(std::unique_ptr<Transaction> inner, std::shared_ptr<int> commits)
-      : inner_(std::move(inner)), commits_(std::move(commits)) {}
-  absl::StatusOr<ReadResult> Read(const ReadSet& set) override { return inner_->Read(set); }
-  absl::StatusOr<std::vector<EntityRow>> Scan(const ScanRequest& request) override {
-    return inner_->Scan(request);
-  }
-  absl::StatusOr<std::vector<LogRow>> ReadLog(std::uint64_t stream, std::uint64_t after,
-                                              std::size_t max_rows,
-                                              std::size_t max_bytes) override {
-    return inner_->ReadLog(stream, after, max_rows, max_bytes);
-  }
-  absl::Status Put(const WriteSet& set) override { return inner_->Put(set); }
+      : ForwardingTransaction(std::move(inner)), commits_(std::move(commits)) {}
   CommitResult Commit() override {
     ++*commits_;
     return inner_->Commit();
   }
 
  private:
-  const std::unique_ptr<Transaction> inner_;
   const std::shared_ptr<int> commits_;
 };
 
 /// An ephemeral backend that lies where a test says.
-class Placed final : public Backend {
+class Placed final : public testing::ForwardingBackend {
  public:
   Placed(std::shared_ptr<EphemeralDisk> disk, std::shared_ptr<std::string> place,
          std::shared_ptr<int> commits)
-      : inner_(OpenEphemeralBackend(std::move(disk))),
+      : ForwardingBackend(OpenEphemeralBackend(std::move(disk))),
         place_(std::move(place)),
         commits_(std::move(commits)) {}
-  absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override { return inner_->BeginRead(); }
   absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override {
     auto begun = inner_->BeginWrite();
     if (!begun.ok()) return begun.status();
     return std::make_unique<Counted>(*std::move(begun), commits_);
   }
-  absl::Status Recover() override { return inner_->Recover(); }
-  absl::StatusOr<std::vector<std::string>> Verify() override { return inner_->Verify(); }
-  absl::Status Maintain(bool idle) override { return inner_->Maintain(idle); }
-  absl::Status CheckDurable() override { return absl::OkStatus(); }
   absl::StatusOr<std::string> PhysicalIdentity() override { return *place_; }
-  absl::StatusOr<std::int64_t> SizeBytes() override { return inner_->SizeBytes(); }
-  std::string Url() const override { return inner_->Url(); }
-  absl::Status Close() override { return inner_->Close(); }
 
  private:
-  const std::unique_ptr<Backend> inner_;
   const std::shared_ptr<std::string> place_;
   const std::shared_ptr<int> commits_;
 };

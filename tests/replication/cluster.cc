@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lib/base/mutex.h"
+#include "tests/support/hooked_backend.h"
 
 namespace aimem::replication {
 
@@ -48,9 +49,10 @@ void Cluster::Start(std::size_t index) {
   for (std::size_t i = 0; i < members_.size(); ++i) {
     if (i != index) options.peers.push_back(NameOf(i));
   }
-  auto node = Node::Open(
-      std::make_unique<testing::GatedBackend>(OpenEphemeralBackend(member.disk), member.gate.get()),
-      {}, options);
+  auto node = Node::Open(std::make_unique<testing::HookedBackend>(
+                             OpenEphemeralBackend(member.disk),
+                             testing::Hooks{.scan = [gate = member.gate.get()] { gate->Pass(); }}),
+                         {}, options);
   ASSERT_TRUE(node.ok()) << node.status();
   member.node = *std::move(node);
   member.transport = network_.Connect(NameOf(index));

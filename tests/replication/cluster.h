@@ -9,7 +9,7 @@
 #include "aimem/backends/ephemeral.h"
 #include "replication/core/node.h"
 #include "support/network/threaded_network.h"
-#include "tests/replication/gated_backend.h"
+#include "tests/support/gate.h"
 
 namespace aimem::replication {
 

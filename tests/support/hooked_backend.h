@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "aimem/backends/backend.h"
+#include "tests/support/forwarding_backend.h"
 
 namespace aimem::testing {
 
@@ -25,34 +26,29 @@ struct Hooks {
   std::function<void()> close;
 };
 
-class HookedBackend final : public Backend {
+class HookedBackend final : public ForwardingBackend {
  public:
   HookedBackend(std::unique_ptr<Backend> backend, Hooks hooks)
-      : backend_(std::move(backend)), hooks_(std::make_shared<const Hooks>(std::move(hooks))) {}
+      : ForwardingBackend(std::move(backend)),
+        hooks_(std::make_shared<const Hooks>(std::move(hooks))) {}
 
   absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override {
-    return Hooked(backend_->BeginRead(), false);
+    return Hooked(inner_->BeginRead(), false);
   }
   absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override {
     Run(hooks_->begin_write);
-    return Hooked(backend_->BeginWrite(), true);
+    return Hooked(inner_->BeginWrite(), true);
   }
-  absl::Status Recover() override { return backend_->Recover(); }
   absl::StatusOr<std::vector<std::string>> Verify() override {
     Run(hooks_->verify);
-    return backend_->Verify();
+    return inner_->Verify();
   }
-  absl::Status Maintain(bool idle) override { return backend_->Maintain(idle); }
   absl::StatusOr<std::optional<std::uint64_t>> ForeignCommits() override {
-    return backend_->ForeignCommits();
+    return inner_->ForeignCommits();
   }
-  absl::Status CheckDurable() override { return backend_->CheckDurable(); }
-  absl::StatusOr<std::string> PhysicalIdentity() override { return backend_->PhysicalIdentity(); }
-  absl::StatusOr<std::int64_t> SizeBytes() override { return backend_->SizeBytes(); }
-  std::string Url() const override { return backend_->Url(); }
   absl::Status Close() override {
     Run(hooks_->close);
-    return backend_->Close();
+    return inner_->Close();
   }
 
  private:
@@ -60,38 +56,34 @@ class HookedBackend final : public Backend {
     if (hook) hook();
   }
 
-  class HookedTransaction final : public Transaction {
+  class HookedTransaction final : public ForwardingTransaction {
    public:
     HookedTransaction(std::unique_ptr<Transaction> transaction, std::shared_ptr<const Hooks> hooks,
                       bool writes)
-        : transaction_(std::move(transaction)), hooks_(std::move(hooks)), writes_(writes) {}
+        : ForwardingTransaction(std::move(transaction)),
+          hooks_(std::move(hooks)),
+          writes_(writes) {}
     absl::StatusOr<ReadResult> Read(const ReadSet& set) override {
       Run(hooks_->read);
-      return transaction_->Read(set);
+      return inner_->Read(set);
     }
     absl::StatusOr<std::vector<EntityRow>> Scan(const ScanRequest& request) override {
       Run(hooks_->scan);
-      return transaction_->Scan(request);
-    }
-    absl::StatusOr<std::vector<LogRow>> ReadLog(std::uint64_t stream, std::uint64_t after,
-                                                std::size_t max_rows,
-                                                std::size_t max_bytes) override {
-      return transaction_->ReadLog(stream, after, max_rows, max_bytes);
+      return inner_->Scan(request);
     }
     absl::Status Put(const WriteSet& set) override {
       Run(hooks_->put);
-      return transaction_->Put(set);
+      return inner_->Put(set);
     }
     CommitResult Commit() override {
-      if (!writes_) return transaction_->Commit();
+      if (!writes_) return inner_->Commit();
       Run(hooks_->commit);
-      CommitResult result = transaction_->Commit();
+      CommitResult result = inner_->Commit();
       Run(hooks_->committed);
       return result;
     }
 
    private:
-    const std::unique_ptr<Transaction> transaction_;
     const std::shared_ptr<const Hooks> hooks_;
     const bool writes_;
   };
@@ -102,7 +94,6 @@ class HookedBackend final : public Backend {
     return std::make_unique<HookedTransaction>(*std::move(begun), hooks_, writes);
   }
 
-  const std::unique_ptr<Backend> backend_;
   const std::shared_ptr<const Hooks> hooks_;
 };
 

@@ -1,4 +1,4 @@
-// Gate: holds a thread where a test wants it.
+// Gate: holds a thread where a test wants it. Thread-safe.
 #pragma once
 
 #include "lib/base/mutex.h"
@@ -23,6 +23,11 @@ class Gate {
     MutexLock lock(mutex_);
     shut_ = false;
     changed_.NotifyAll();
+  }
+  /// Whoever passes it or is held.
+  [[nodiscard]] int waiting() {
+    MutexLock lock(mutex_);
+    return waiting_;
   }
   /// Until somebody is held.
   void AwaitHeld() {
