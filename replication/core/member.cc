@@ -279,6 +279,8 @@ void Member::CompareRoots(std::size_t index, const std::optional<Root>& root, Ac
   Peer& peer = peers_[index];
   if (!root || !root_ || root->vector != root_->vector || root->sum == root_->sum) return;
   if (peer.diverged_at == root->vector) return;  // told already
+  // Two histories of one stream, which is known and said: equal numbers mean other commits.
+  if (!peer.forked.empty() || !Covers(peer.confirmed, vector_)) return;
   peer.diverged_at = root->vector;
   ++counters_.divergences;
   actions.compare_with = index;
