@@ -176,6 +176,8 @@ class Member {
   /// False: a learner, or one that has just begun and whom its peers may still tell that its data
   /// went back. Writes wait.
   [[nodiscard]] bool MayExecute() const;
+  /// It has just begun, and each peer will have been heard or have failed before long.
+  [[nodiscard]] bool Settling() const;
   /// It has no position of its own yet: nobody can learn from it.
   [[nodiscard]] bool filling() const { return state_.installing || (fetching_ && vector_.empty()); }
   [[nodiscard]] QuorumReport Report(const VersionVector& position) const;

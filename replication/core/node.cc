@@ -259,7 +259,7 @@ void Node::Reconsider(Errands& errands) {
       gate_.Hold(now.monotonic, ApproximateBytes(held.batch));
       held_.push_back(std::move(held));
       errands.let_through = true;
-    } else if (closing_ || held.deadline <= now.monotonic) {
+    } else if ((closing_ && !member_->Settling()) || draining_ || held.deadline <= now.monotonic) {
       errands.refused.emplace_back(std::move(held), StillLearning());
     } else {
       early_.push_back(std::move(held));

@@ -320,11 +320,12 @@ bool Member::learner() const {
                      [&](const Peer& peer) { return (began_empty_ && !peer.tried) || Owes(peer); });
 }
 
-bool Member::MayExecute() const {
-  if (learner()) return false;
-  return !settling_ ||
-         std::all_of(peers_.begin(), peers_.end(), [](const Peer& peer) { return peer.tried; });
+bool Member::Settling() const {
+  return (settling_ || began_empty_) &&
+         std::any_of(peers_.begin(), peers_.end(), [](const Peer& peer) { return !peer.tried; });
 }
+
+bool Member::MayExecute() const { return !learner() && !Settling(); }
 
 void Member::ExcuseTeachers(const Now& now, Actions& actions) {
   for (auto& [member, said] : unproved_) {

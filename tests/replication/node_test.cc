@@ -528,6 +528,28 @@ TEST(Node, ClosingAnswersWhoeverWaitsAndLosesNothing) {
             WriteOutcome::kCommitted);
 }
 
+TEST(Node, ClosingFinishesWhatWasTakenBeforeTheOthersWereHeard) {
+  Cluster cluster({.needed = 2});
+  cluster.Stop(2);
+  cluster.Wipe(2);
+  // Slow enough to be closed before it has heard anybody, and to hear them before the grace ends.
+  for (const char* peer : {"A", "B"}) {
+    cluster.network().SetLink("C", peer, {.delay = absl::Milliseconds(100)});
+  }
+  cluster.Start(2);
+  std::vector<WriteResult> results;  // told by Stop's end
+  for (int i = 0; i < 5; ++i) {
+    cluster.node(2).WriteAsync(Cluster::Put(absl::StrCat("t", i)), {},
+                               [&](const WriteResult& result) { results.push_back(result); });
+  }
+  EXPECT_THAT(results, SizeIs(0));
+  cluster.Stop(2);
+  ASSERT_THAT(results, SizeIs(5));
+  for (const WriteResult& result : results) {
+    EXPECT_EQ(result.outcome, WriteOutcome::kCommitted) << result.status;
+  }
+}
+
 TEST(Node, ClosingWithAStalledPeerCancelsAfterTheGraceAndNotBefore) {
   Cluster cluster({.needed = 2, .shutdown_grace = absl::Milliseconds(300)});
   // A peer that is away has no call under way.

@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "aimem/local_store.h"
 #include "lib/log/commit.h"
+#include "lib/store/streams.h"
 
 namespace aimem::sim {
 
@@ -340,10 +341,13 @@ Held Federation::HeldOn(const Machine& machine) const {
   const std::unique_ptr<Backend> backend = OpenEphemeralBackend(machine.disk);
   const auto transaction = backend->BeginRead();
   if (!transaction.ok()) return held;
-  const auto read = (*transaction)->Read({.heads = true});
+  const auto read = (*transaction)->Read({.heads = true, .meta = true});
   if (!read.ok()) return held;
-  for (const LogRow& row : read->heads) {
-    if (const auto head = log::PeekHead(row.bytes)) held.heads[row.stream] = *head;
+  // Also those that were adopted: the commits before them are not here.
+  const auto streams = store::StreamsOf(*read);
+  if (!streams.ok()) return held;
+  for (const auto& [stream, head] : streams->heads) {
+    if (head.hash != Hash256{}) held.heads[stream] = head;
   }
   return held;
 }

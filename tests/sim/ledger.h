@@ -22,8 +22,8 @@ struct CommitName {
   friend auto operator<=>(const CommitName&, const CommitName&) = default;
 };
 
-/// How far a disk has come. `heads` has the hashes of those positions that its log still shows: a
-/// vector can be adopted without the commits behind it.
+/// How far a disk has come. `heads` has the hashes of those positions that are known: all, but for
+/// a vector that was adopted from whoever did not know them.
 struct Held {
   VersionVector vector;
   StreamHeads heads;
