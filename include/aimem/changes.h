@@ -117,6 +117,9 @@ struct StoreState {
   /// Streams that it wrote and of which others are known to hold more, or something else: it was
   /// put back to an earlier state. It writes them no more.
   std::vector<std::uint64_t> lost;
+  /// Those of `lost` of which it gave up its own end, or could not: as it holds them now, everybody
+  /// comes to hold them.
+  std::vector<std::uint64_t> yielded;
   bool installing = false;  ///< It is being filled with another's states.
 
   friend bool operator==(const StoreState&, const StoreState&) = default;

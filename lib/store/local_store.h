@@ -115,6 +115,7 @@ class LocalStore final : public MemberStore {
     std::optional<StreamHead> common;  // yield what comes after it; none: forsake
     StreamCallback done;
     bool more = false;  // its last transaction left some of it to the next one
+    absl::Status kept;  // why the end that was to be yielded stays; what it did is durable
   };
   /// How far the transaction of a group has come, for whoever has to end it half-way.
   enum class Stage : std::uint8_t {

@@ -18,7 +18,8 @@ namespace aimem::store {
 inline constexpr char kMetaMember[] = "member";      ///< 16 bytes.
 inline constexpr char kMetaStream[] = "stream";      ///< 8 bytes: the stream that is written now.
 inline constexpr char kMetaIdentity[] = "identity";  ///< Where the stream was begun.
-/// The streams that were written before, oldest first: 8 bytes each, and 1 if it is lost.
+/// The streams that were written before, oldest first: 8 bytes each, and one for what became of it
+/// (FormerStream).
 inline constexpr char kMetaFormer[] = "former";
 inline constexpr char kMetaQuorum[] = "quorum";  ///< 8 bytes: W of the federation.
 /// The cursor of an unfinished install; empty once it is finished, since a key is never removed.

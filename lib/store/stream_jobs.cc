@@ -224,6 +224,7 @@ absl::StatusOr<StoreState> LocalStore::CommitStreamJob(StreamJob& job,
   if (!log.Empty()) member_ = log.streams.member;
   StoreState state = log.streams.State();
   TellGroup(log);
+  AIMEM_RETURN_IF_ERROR(job.kept);
   return state;
 }
 
@@ -241,8 +242,15 @@ absl::Status LocalStore::ExecuteStreamJob(StreamJob& job, Rows& rows, GroupLog& 
     log.must_commit = true;
   }
   if (job.common) {
-    AIMEM_ASSIGN_OR_RETURN(const bool all, ExecuteYield(job.stream, *job.common, rows, log));
-    job.more = !all;
+    const absl::StatusOr<bool> all = ExecuteYield(job.stream, *job.common, rows, log);
+    if (absl::IsFailedPrecondition(all.status()) && log.streams.Ours(job.stream)) {
+      // Its end cannot be said again, and stays: whoever holds another one is to give way.
+      log.must_commit |= NoteYielded(job.stream, log.streams, log.set);
+      job.kept = all.status();
+    } else {
+      AIMEM_RETURN_IF_ERROR(all.status());
+      job.more = !*all;
+    }
   }
   if (!log.must_commit && Tells(log)) {
     Settle(random_, log.set);
@@ -296,6 +304,7 @@ absl::StatusOr<bool> LocalStore::ExecuteYield(std::uint64_t stream, const Stream
   if (!kept) SetHead(stream, common, log.set);
   log.streams.heads[stream] = kept.value_or(common);
   if (last == 0) log.streams.heads.erase(stream);
+  if (all) NoteYielded(stream, log.streams, log.set);
   return all;
 }
 

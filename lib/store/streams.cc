@@ -53,7 +53,9 @@ absl::StatusOr<std::vector<FormerStream>> FormerOf(const Meta& meta) {
   if (found == meta.end()) return former;
   std::string_view rest = found->second;
   for (; rest.size() >= kFormerBytes; rest.remove_prefix(kFormerBytes)) {
-    former.push_back({model::DecodeU64(rest.substr(0, 8)).value_or(0), rest[8] != '\0'});
+    const auto fate = static_cast<FormerStream::Fate>(rest[8]);
+    if (fate > FormerStream::Fate::kYielded) break;
+    former.push_back({model::DecodeU64(rest.substr(0, 8)).value_or(0), fate});
   }
   if (!rest.empty()) return absl::DataLossError("meta 'former' does not decode: run doctor");
   return former;
@@ -63,14 +65,14 @@ void KeepFormer(Streams& streams, WriteSet& set) {
   // Of those that are too many, what is not lost matters least.
   while (streams.former.size() > kFormerStreamsMax) {
     auto oldest = std::find_if(streams.former.begin(), streams.former.end(),
-                               [](const FormerStream& one) { return !one.lost; });
+                               [](const FormerStream& one) { return !one.lost(); });
     if (oldest == streams.former.end()) oldest = streams.former.begin();
     streams.former.erase(oldest);
   }
   std::string bytes;
   for (const FormerStream& one : streams.former) {
     bytes += model::EncodeU64(one.stream);
-    bytes += one.lost ? '\x01' : '\x00';
+    bytes += static_cast<char>(one.fate);
   }
   SetMeta(set, kMetaFormer, std::move(bytes));
 }
@@ -79,7 +81,7 @@ void KeepFormer(Streams& streams, WriteSet& set) {
 /// store asks them before it executes anything on what may be old data.
 void Draw(Streams& streams, Random& random, WriteSet& set) {
   if (streams.stream != 0) {
-    streams.former.push_back({streams.stream, true});
+    streams.former.push_back({streams.stream, FormerStream::Fate::kLost});
     KeepFormer(streams, set);
   }
   do {
@@ -98,7 +100,8 @@ StoreState Streams::State() const {
   StoreState state;
   state.stream = stream;
   for (const FormerStream& one : former) {
-    if (one.lost) state.lost.push_back(one.stream);
+    if (one.lost()) state.lost.push_back(one.stream);
+    if (one.fate == FormerStream::Fate::kYielded) state.yielded.push_back(one.stream);
   }
   state.installing = installing.has_value();
   if (!installing) state.heads = heads;
@@ -147,7 +150,7 @@ std::uint64_t FindStreamToForsake(const Streams& streams, const CheckedPage& pag
   const auto known_further = [&](std::uint64_t stream, std::uint64_t seq, const Hash256& hash) {
     const bool lost =
         std::any_of(streams.former.begin(), streams.former.end(),
-                    [&](const FormerStream& one) { return one.stream == stream && one.lost; });
+                    [&](const FormerStream& one) { return one.stream == stream && one.lost(); });
     if (lost || !streams.Ours(stream)) return false;
     const auto found = streams.heads.find(stream);
     const StreamHead ours = found == streams.heads.end() ? StreamHead() : found->second;
@@ -204,10 +207,20 @@ bool ForsakeStream(std::uint64_t stream, Streams& streams, Random& random, Write
   }
   const auto found = std::find_if(streams.former.begin(), streams.former.end(),
                                   [&](const FormerStream& one) { return one.stream == stream; });
-  if (found->lost) return false;
-  found->lost = true;
+  if (found->lost()) return false;
+  found->fate = FormerStream::Fate::kLost;
   KeepFormer(streams, set);
   return true;
+}
+
+bool NoteYielded(std::uint64_t stream, Streams& streams, WriteSet& set) {
+  for (FormerStream& one : streams.former) {
+    if (one.stream != stream || one.fate == FormerStream::Fate::kYielded) continue;
+    one.fate = FormerStream::Fate::kYielded;
+    KeepFormer(streams, set);
+    return true;
+  }
+  return false;
 }
 
 absl::Status CheckMember(const Streams& streams, const Id128& member) {

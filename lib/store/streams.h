@@ -26,8 +26,16 @@ inline constexpr std::size_t kFormerStreamsMax = 64;
 
 /// A stream that the store wrote before.
 struct FormerStream {
+  /// The numbers are kept: never change them.
+  enum class Fate : std::uint8_t {
+    kLeft = 0,
+    kLost = 1,     ///< Others may hold more of it, or something else.
+    kYielded = 2,  ///< Lost, and the own end of it is given up, or is there to stay.
+  };
   std::uint64_t stream = 0;
-  bool lost = false;  ///< Others may hold more of it, or something else.
+  Fate fate = Fate::kLeft;
+
+  [[nodiscard]] bool lost() const { return fate != Fate::kLeft; }
 };
 
 /// What a snapshot says of the streams.
@@ -75,6 +83,10 @@ absl::StatusOr<std::string> ChooseStream(const Meta& meta, const std::string& id
 /// Write `stream` no more: others hold another history of it. False: it is not ours, or lost
 /// already, and nothing is to be written.
 bool ForsakeStream(std::uint64_t stream, Streams& streams, Random& random, WriteSet& set);
+
+/// Note that the own end of `stream` is given up, or for good: others decide by it. False: this
+/// store did not write it before, or that was noted.
+bool NoteYielded(std::uint64_t stream, Streams& streams, WriteSet& set);
 
 /// kFailedPrecondition if `streams` are not those of `member`, the store that this process opened.
 absl::Status CheckMember(const Streams& streams, const Id128& member);

@@ -13,7 +13,10 @@
 
 namespace aimem::replication {
 
-Member::Member(MemberConfig config) : config_(std::move(config)), dice_(config_.incarnation | 1) {
+Member::Member(MemberConfig config)
+    : config_(std::move(config)),
+      incarnation_(config_.incarnation),
+      dice_(config_.incarnation | 1) {
   peers_.reserve(config_.peers.size());
   for (const std::string& address : config_.peers) {
     Peer peer;

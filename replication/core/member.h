@@ -207,19 +207,20 @@ class Member {
     bool tried = false;  // it was heard, or a call to it failed
     PeerState state = PeerState::kAway;
     absl::Duration state_since;
-    bool excused = false;             // away for too long to be learnt from
-    StreamHeads heads;                // as last heard
-    VersionVector durable;            // their vector: decides what it is sent
-    VersionVector confirmed;          // what counts: commits of which it named the hash
-    StreamHeads ahead;                // heads of it after ours, to be compared when we are there
-    std::vector<std::uint64_t> owns;  // Header::streams
-    VersionVector sent;               // durable, and what is in flight
+    bool excused = false;                // away for too long to be learnt from
+    StreamHeads heads;                   // as last heard
+    VersionVector durable;               // their vector: decides what it is sent
+    VersionVector confirmed;             // what counts: commits of which it named the hash
+    StreamHeads ahead;                   // heads of it after ours, to be compared when we are there
+    std::vector<std::uint64_t> yielded;  // Header::yielded
+    VersionVector sent;                  // durable, and what is in flight
     std::map<std::uint64_t, Call> calls;
     std::int64_t bytes_in_flight = 0;
     bool reading = false;            // a ReadLog is out
     bool behind_window = false;      // fed from the log
     bool fetching = false;           // it was told to fetch
     std::set<std::uint64_t> forked;  // streams of which it holds another history
+    std::set<std::uint64_t> told;    // of these, those that it has refused: it knows
     std::set<std::uint64_t> apart;   // of these, those that cannot become one
     std::size_t page_bytes = 64u << 10;
     absl::Duration retry_at;  // away: no call before
@@ -227,7 +228,9 @@ class Member {
     absl::Duration pause_until;  // it took nothing: no commits before
     absl::Duration pause;
     VersionVector to_learn;  // what it held when this member, without history, first heard it
-    VersionVector given_up;  // of Bugs::abort_at_quorum
+    bool gave_way =
+        false;  // it held another end of a lost stream of ours: its next position has it
+    VersionVector given_up;           // of Bugs::abort_at_quorum
     std::set<std::uint64_t> strange;  // streams that its calls brought and no reply named
     absl::Duration incarnation_since;
     std::optional<VersionVector> diverged_at;
@@ -355,6 +358,7 @@ class Member {
   [[nodiscard]] std::string ReasonOf(const Peer& peer, const VersionVector& position) const;
 
   const MemberConfig config_;
+  std::uint64_t incarnation_;  // see Header
   StoreState state_;
   VersionVector vector_;  // of its heads
   KnownCommits known_;
@@ -372,8 +376,10 @@ class Member {
   absl::Duration forsake_unasked_at_;                     // not before, for what a request says
   /// Of those who said so unasked and have not been heard in a reply since.
   std::map<Id128, Unproved> unproved_;
-  std::deque<std::pair<std::size_t, std::uint64_t>> to_reconcile_;  // peer and stream
-  bool reconciling_ = false;
+  std::deque<std::pair<std::size_t, std::uint64_t>> to_reconcile_;    // peer and stream
+  std::optional<std::pair<std::size_t, std::uint64_t>> reconciling_;  // under way
+  /// Streams of others of which commits came that do not follow what is here.
+  std::set<std::uint64_t> refused_;
   absl::Duration reconcile_at_;  // not before
 
   std::vector<Peer> peers_;

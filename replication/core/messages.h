@@ -19,8 +19,8 @@ namespace aimem::replication {
 inline constexpr std::uint32_t kProtocolMin = 2;
 inline constexpr std::uint32_t kProtocolMax = 2;
 
-/// A header names so many streams of its speaker at most: the one that it writes, and lost ones.
-inline constexpr std::size_t kOwnStreamsMax = 65;
+/// A header names so many streams at most that its speaker has yielded.
+inline constexpr std::size_t kYieldedStreamsMax = 65;
 
 /// The root of a member's state, and the vector that it stands for.
 struct Root {
@@ -35,7 +35,8 @@ struct Header {
   std::string cluster;      ///< Empty: a static federation.
   std::uint64_t epoch = 0;  ///< Of the membership record; 0: static.
   Id128 member;
-  /// Random, drawn whenever a member starts: what was heard before it is void.
+  /// Random, and another one whenever the member starts or holds less of a stream than it did, or
+  /// something else: what was heard before it is void.
   std::uint64_t incarnation = 0;
   /// Counts what the speaker says in this incarnation: of two headers the one with the greater
   /// number was said later, whatever came first.
@@ -43,9 +44,9 @@ struct Header {
   /// Durable at the speaker, each position with the hash of the commit there. In a reply this is
   /// the ack: it counts for those commits that have that hash at the asker too.
   StreamHeads heads;
-  /// The stream that the speaker writes, if any, and those that it wrote and lost
-  /// (StoreState::lost): of these, what it holds is what everybody comes to hold.
-  std::vector<std::uint64_t> streams;
+  /// Streams that the speaker wrote, and of which it gave up its own end (StoreState::yielded):
+  /// what it holds of these is what everybody comes to hold.
+  std::vector<std::uint64_t> yielded;
   std::uint64_t hlc = 0;     ///< The greatest it has seen.
   std::int64_t wall_ms = 0;  ///< Its wall clock, milliseconds since the Unix epoch.
   /// It is being filled: its acks do not count, and it takes no writes.

@@ -52,6 +52,8 @@ std::vector<std::uint64_t> Member::TakeState(const Now& now, const StoreState& s
   state_ = state;
   vector_ = VectorOf(state_.heads);
   for (const std::uint64_t stream : broke) GoneBack(now, stream, actions);
+  // What was said of this data is void: nobody may take an old position for one of the new history.
+  if (!broke.empty()) ++incarnation_;
   for (const DurableCommit& commit : commits) {
     if (const auto head = log::PeekHead(*commit.bytes)) {
       known_.Add(commit.stream, commit.seq, head->hash);
@@ -107,16 +109,17 @@ bool Member::Own(std::uint64_t stream) const {
 // -- What a peer says -----------------------------------------------------------------------------
 
 void Member::BeginLife(Peer& peer) {
+  peer.gave_way |= std::any_of(peer.forked.begin(), peer.forked.end(),
+                               [&](std::uint64_t stream) { return Own(stream); });
   peer.heads.clear();
   peer.durable.clear();
   peer.confirmed.clear();
   peer.ahead.clear();
   peer.forked.clear();
+  peer.told.clear();
   peer.apart.clear();
   peer.given_up.clear();
   peer.fetching = false;
-  const auto index = static_cast<std::size_t>(&peer - peers_.data());
-  std::erase_if(to_reconcile_, [&](const auto& entry) { return entry.first == index; });
 }
 
 void Member::TakePosition(const Now& now, std::size_t index, const Header& header,
@@ -134,12 +137,20 @@ void Member::TakePosition(const Now& now, std::size_t index, const Header& heade
   }
   peer.heads = header.heads;
   peer.durable = std::move(vector);
-  peer.owns = header.streams;
+  peer.yielded = header.yielded;
   unproved_.erase(header.member);
+  // What it gave up of a stream of ours stands in what it holds now.
+  if (std::exchange(peer.gave_way, false) && !config_.bugs.keep_stream_when_behind) {
+    JoinInto(peer.to_learn, peer.durable);
+  }
   for (const auto& [stream, head] : peer.heads) {
     if (SeqOf(peer.confirmed, stream) < head.seq) Judge(now, index, stream, head, actions);
   }
-  for (const std::uint64_t stream : peer.forked) GiveWay(index, stream);
+  for (const std::uint64_t stream : peer.forked) {
+    if (reconciling_ != std::pair(index, stream)) GiveWay(index, stream);
+  }
+  // Perhaps this is who decides.
+  for (const std::uint64_t stream : refused_) GiveWay(index, stream);
 }
 
 void Member::Judge(const Now& now, std::size_t index, std::uint64_t stream, const StreamHead& head,
@@ -220,14 +231,18 @@ void Member::Differs(const Now& /*now*/, std::size_t index, std::uint64_t stream
   ++counters_.forks;
   actions.lines.push_back(
       {LogLevel::kError, absl::StrFormat("%s holds another history of stream %016x: %s. It is not "
-                                         "sent this stream any more",
+                                         "sent this stream once it knows",
                                          peer.address, stream, why)});
   if (stream == state_.stream) Forsake(peer.address, stream, why, actions);
   GiveWay(index, stream);
 }
 
 bool Member::Yields(const Peer& peer, std::uint64_t stream) const {
-  return Own(stream) || std::find(peer.owns.begin(), peer.owns.end(), stream) != peer.owns.end();
+  const auto in = [stream](const std::vector<std::uint64_t>& streams) {
+    return std::find(streams.begin(), streams.end(), stream) != streams.end();
+  };
+  // Whoever wrote it gives way, once; then it decides, or two that differ would take turns.
+  return Own(stream) ? !in(state_.yielded) : in(peer.yielded);
 }
 
 void Member::GiveWay(std::size_t index, std::uint64_t stream) {
@@ -241,14 +256,18 @@ void Member::GiveWay(std::size_t index, std::uint64_t stream) {
 
 void Member::NextReconcile(const Now& now, Actions& actions) {
   if (reconciling_ || now.monotonic < reconcile_at_) return;
-  for (const auto& [index, stream] : to_reconcile_) {
+  for (auto entry = to_reconcile_.begin(); entry != to_reconcile_.end(); ++entry) {
+    const auto [index, stream] = *entry;
     const Peer& peer = peers_[index];
     if (peer.state == PeerState::kAway || peer.state == PeerState::kDenied) continue;
     const auto head_in = [stream = stream](const StreamHeads& heads) {
       const auto found = heads.find(stream);
       return found == heads.end() ? StreamHead() : found->second;
     };
-    reconciling_ = true;
+    // What is found out from now on is a reason to compare again.
+    reconciling_ = *entry;
+    refused_.erase(stream);
+    to_reconcile_.erase(entry);
     actions.reconcile = Actions::Reconcile{.peer = index,
                                            .incarnation = peer.incarnation,
                                            .stream = stream,
@@ -264,13 +283,13 @@ void Member::NextReconcile(const Now& now, Actions& actions) {
 void Member::OnReconciled(const Now& now, const Actions::Reconcile& errand,
                           const absl::Status& status, Actions& actions) {
   Peer& peer = peers_[errand.peer];
-  reconciling_ = false;
+  reconciling_.reset();
   reconcile_at_ = now.monotonic + kReconcilePause;
-  const std::pair entry(errand.peer, errand.stream);
-  std::erase(to_reconcile_, entry);
-  if (peer.incarnation != errand.incarnation) return;  // found out of a life that is over
+  // Found out of a life that is over.
+  if (peer.incarnation != errand.incarnation) return GiveWay(errand.peer, errand.stream);
   if (status.ok()) {
     peer.forked.erase(errand.stream);
+    peer.told.erase(errand.stream);
     actions.lines.push_back(
         {LogLevel::kInfo, absl::StrFormat("stream %016x has one history again, that of %s",
                                           errand.stream, peer.address)});
@@ -284,7 +303,7 @@ void Member::OnReconciled(const Now& now, const Actions::Reconcile& errand,
          absl::StrFormat("stream %016x stays in two histories, here and at %s: %s", errand.stream,
                          peer.address, status.message())});
   } else {
-    to_reconcile_.push_back(entry);
+    GiveWay(errand.peer, errand.stream);
     actions.lines.push_back(
         {LogLevel::kWarning, absl::StrFormat("comparing stream %016x with %s: %s", errand.stream,
                                              peer.address, status.message())});

@@ -395,9 +395,13 @@ void Member::OnApplied(const Now& now, std::uint64_t call, ApplyResult result, A
          std::string(refusal.status.message().data(), refusal.status.message().size())});
     ++counters_.forks;
     actions.lines.push_back({LogLevel::kError, reply.refusals.back().message});
-    // Whether the sender holds what it sent is for the errand to find out.
-    if (Peer* const peer = PeerOf(sender)) {
-      GiveWay(static_cast<std::size_t>(peer - peers_.data()), refusal.stream);
+    // Whether the sender holds another history, or whoever decides, is for the errand to find out.
+    const bool known = PeerOf(sender) != nullptr;
+    const bool own = Own(refusal.stream);
+    if (!own && refused_.size() < kHeldStreamsMax) refused_.insert(refusal.stream);
+    for (std::size_t i = 0; i < peers_.size(); ++i) {
+      const bool perhaps = known ? peers_[i].member == sender : !peers_[i].member;
+      if (perhaps || !own) GiveWay(i, refusal.stream);
     }
   }
   NextReconcile(now, actions);

@@ -51,13 +51,11 @@ absl::Duration Member::Jitter(absl::Duration around) {
 Header Member::MakeHeader(const Now& now) {
   Header header;
   header.member = config_.member;
-  header.incarnation = config_.incarnation;
+  header.incarnation = incarnation_;
   header.sequence = ++sequence_;
   if (!filling()) header.heads = state_.heads;
-  if (state_.stream != 0) header.streams.push_back(state_.stream);
-  for (const std::uint64_t stream : state_.lost) {
-    if (header.streams.size() < kOwnStreamsMax) header.streams.push_back(stream);
-  }
+  header.yielded = state_.yielded;
+  if (header.yielded.size() > kYieldedStreamsMax) header.yielded.resize(kYieldedStreamsMax);
   header.hlc = hlc_;
   header.wall_ms = now.wall_ms;
   header.learner = learner();
@@ -68,7 +66,7 @@ Header Member::MakeHeader(const Now& now) {
 VersionVector Member::Target(const Peer& peer) const {
   VersionVector target = relay_;
   for (const std::uint64_t stream : local_streams_) target[stream] = SeqOf(vector_, stream);
-  for (const std::uint64_t stream : peer.forked) target.erase(stream);
+  for (const std::uint64_t stream : peer.told) target.erase(stream);
   return target;
 }
 
@@ -295,6 +293,7 @@ void Member::Refused(const Now& now, std::size_t index, const AppendReply& reply
                                    refusal.stream, refusal.seq, refusal.message));
     peer.last_reason = absl::StrCat("rejected:", RefusalName(refusal.code));
     if (refusal.code == Refusal::kForkedStream && vector_.contains(refusal.stream)) {
+      peer.told.insert(refusal.stream);
       Differs(now, index, refusal.stream, peer.last_error, actions);
     }
   }

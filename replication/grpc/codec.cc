@@ -137,7 +137,7 @@ void Put(const Header& header, v1::Header& out) {
   out.set_incarnation(header.incarnation);
   out.set_sequence(header.sequence);
   Put(header.heads, *out.mutable_vector());
-  out.mutable_streams()->Assign(header.streams.begin(), header.streams.end());
+  out.mutable_yielded()->Assign(header.yielded.begin(), header.yielded.end());
   out.set_hlc(header.hlc);
   out.set_wall_ms(header.wall_ms);
   out.set_learner(header.learner);
@@ -160,10 +160,10 @@ absl::StatusOr<Header> Take(v1::Header& in) {
   header.incarnation = in.incarnation();
   header.sequence = in.sequence();
   AIMEM_ASSIGN_OR_RETURN(header.heads, TakeHeads("header.vector", in.vector()));
-  if (static_cast<std::size_t>(in.streams_size()) > kOwnStreamsMax) {
-    return TooMany("header.streams", in.streams_size(), kOwnStreamsMax);
+  if (static_cast<std::size_t>(in.yielded_size()) > kYieldedStreamsMax) {
+    return TooMany("header.yielded", in.yielded_size(), kYieldedStreamsMax);
   }
-  header.streams.assign(in.streams().begin(), in.streams().end());
+  header.yielded.assign(in.yielded().begin(), in.yielded().end());
   header.hlc = in.hlc();
   header.wall_ms = in.wall_ms();
   header.learner = in.learner();

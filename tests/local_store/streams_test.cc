@@ -252,6 +252,7 @@ TEST_F(Streams, TwoHistoriesBecomeOne) {
   EXPECT_EQ(state->heads.at(state->stream).seq, 2u);
   EXPECT_EQ(State(), *state);
   EXPECT_EQ(store_->Digest()->sums[0].sum, digest);  // its effect stays
+  EXPECT_EQ(state->yielded, std::vector<std::uint64_t>{first.stream});
   // The same once more finds it done.
   EXPECT_EQ(*Yield(first.stream, common), *state);
   ASSERT_TRUE(Apply(page).refusals.empty());
@@ -353,7 +354,10 @@ TEST_F(Streams, CommitOfAnotherVersionIsNotYielded) {
     const auto refused = Yield(stream, common);
     EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition) << refused.status();
     EXPECT_NE(refused.status().message().find("commit 2"), std::string::npos) << refused.status();
-    EXPECT_EQ(State(), before);
+    // It stays as it is; whoever holds something else is told to give way.
+    EXPECT_EQ(State().heads, before.heads);
+    EXPECT_EQ(State().lost, std::vector<std::uint64_t>{stream});
+    EXPECT_EQ(State().yielded, std::vector<std::uint64_t>{stream});
   }
   // A page that would have it given up is refused, not what shares a transaction with it.
   ChangePage page;

@@ -86,7 +86,7 @@ TEST(Codec, APageThatWasChangedOnTheWayIsNotTaken) {
 TEST(Codec, NoBytesAreFatal) {
   AppendRequest request;
   request.header.heads = {{1, {.seq = 2, .hlc = 9, .hash = {7}}}, {3, {.seq = 4}}};
-  request.header.streams = {1, 5};
+  request.header.yielded = {1, 5};
   request.before = {{1, 0}};
   request.commits = {std::make_shared<const std::string>(600, 'c')};
   const std::string whole = Bytes(Encode(request));
@@ -119,9 +119,9 @@ TEST(Codec, WhatIsBeyondALimitIsNamed) {
   status = DecodeAppendRequest(Encode(request)).status();
   EXPECT_EQ(status.message(), "header.vector has 10001 entries, more than 10000");
   request = {};
-  request.header.streams.resize(66);
+  request.header.yielded.resize(66);
   status = DecodeAppendRequest(Encode(request)).status();
-  EXPECT_EQ(status.message(), "header.streams has 66 entries, more than 65");
+  EXPECT_EQ(status.message(), "header.yielded has 66 entries, more than 65");
   DigestRequest digest;
   digest.ranges.resize(4'097);
   status = DecodeDigestRequest(Encode(digest)).status();

@@ -30,7 +30,7 @@ AppendRequest Request() {
   request.header.heads = {
       {1, {.seq = 2, .hlc = 3, .hash = {4, 5}}},
       {0xFFFF'FFFF'FFFF'FFFF, {.seq = 0xFFFF'FFFF'FFFF'FFFF, .hlc = 0xFFFF'FFFF'FFFF'FFFF}}};
-  request.header.streams = {1, 0xFFFF'FFFF'FFFF'FFFF};
+  request.header.yielded = {1, 0xFFFF'FFFF'FFFF'FFFF};
   request.header.wall_ms = -5;
   request.header.address = "127.0.0.1:1";
   request.before = {{1, 0}, {2, 7}};
@@ -54,7 +54,7 @@ TEST(GrpcTransport, AnAppendArrivesWholeAndItsReplyComesBackInBothDirections) {
     EXPECT_EQ(got.header.member, Request().header.member);
     EXPECT_EQ(got.header.incarnation, 77U);
     EXPECT_EQ(got.header.sequence, 78U);
-    EXPECT_EQ(got.header.streams, Request().header.streams);
+    EXPECT_EQ(got.header.yielded, Request().header.yielded);
     EXPECT_EQ(got.header.wall_ms, -5);
     EXPECT_EQ(got.before, Request().before);
     EXPECT_TRUE(got.catch_up);

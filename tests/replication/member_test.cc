@@ -624,7 +624,7 @@ TEST_F(RestoredMemberTest, WhoeverHoldsMoreOfOurStreamMakesUsForsakeItAndLearn) 
   EXPECT_THAT(actions_.answers, IsEmpty()) << "what it holds of ours acknowledges nothing";
   ForsakeAsAsked();
   EXPECT_TRUE(member_->learner()) << "B holds what we lost";
-  EXPECT_THAT(member_->MakeHeader(Now()).streams, ElementsAre(kNew, kOwn));
+  EXPECT_THAT(member_->MakeHeader(Now()).yielded, IsEmpty());
   Durable(false, kOwn, 3, EncodedCommit(kOwn, 3));
   EXPECT_TRUE(member_->learner());
   Durable(false, kOwn, 4, EncodedCommit(kOwn, 4));
@@ -690,6 +690,61 @@ TEST_F(RestoredMemberTest, WhatWasWrittenMeanwhileGivesWayToWhatTheOthersHold) {
   EXPECT_EQ(member_->Report({{kOwn, 3}}).got(), 2);
 }
 
+TEST_F(RestoredMemberTest, WhatItHoldsAfterItGaveWayItselfIsWhatTheOthersGiveWayTo) {
+  Restore();
+  Outcome(hellos_[1], Reply('C', {}));
+  Durable(true, kOwn, 3, EncodedCommit(kOwn, 3, 0, "written after the restore"));
+  Outcome(hellos_[0], Reply('B', {{kOwn, 3}}));
+  ForsakeAsAsked();
+  const Actions::Reconcile errand = *std::exchange(actions_.reconcile, std::nullopt);
+  const std::uint64_t incarnation = member_->MakeHeader(Now()).incarnation;
+  state_.heads = HeadsOf({{kOwn, 2}, {kNew, 1}});
+  state_.yielded = {kOwn};
+  member_->OnDurable(Now(), state_, {}, actions_);
+  member_->OnReconciled(Now(), errand, absl::OkStatus(), actions_);
+  const Header header = member_->MakeHeader(Now());
+  EXPECT_NE(header.incarnation, incarnation) << "its old positions are void";
+  EXPECT_THAT(header.yielded, ElementsAre(kOwn));
+  Durable(false, kOwn, 3, EncodedCommit(kOwn, 3));
+  EXPECT_FALSE(member_->learner());
+  // C holds a third one. It is for C to give way; what it gave up is learnt before anything is
+  // executed.
+  Header third = HeaderOf('C', {});
+  third.heads[kOwn] = HeadOf(kOwn, 3, 0, "C's");
+  Beat([&](std::size_t peer) { return peer == 0 ? Reply('B', {{kOwn, 3}}) : Reply(third); });
+  EXPECT_EQ(actions_.reconcile, std::nullopt);
+  EXPECT_TRUE(member_->learner());
+  Header gave_way = HeaderOf('C', {{kOwn, 3}, {kOther, 1}});
+  ++gave_way.incarnation;
+  Beat([&](std::size_t peer) { return peer == 0 ? Reply('B', {{kOwn, 3}}) : Reply(gave_way); });
+  EXPECT_TRUE(member_->learner()) << "C's end is in its own stream now, and not here";
+  Durable(false, kOther, 1, EncodedCommit(kOther, 1));
+  EXPECT_FALSE(member_->learner());
+}
+
+TEST_F(MemberTest, AStreamIsSentToWhoeverHoldsAnotherHistoryUntilItKnows) {
+  BeginConnected();
+  Write(1);
+  Write(2);
+  for (const Actions::Send& send : Sends()) {
+    Outcome(send, Reply(config_.peers[send.peer][0], {{kOwn, 2}}));
+  }
+  // B went back, and has another commit 1 now: the hash says so here, but nobody has told B.
+  Header other = HeaderOf('B', {});
+  ++other.incarnation;
+  other.heads[kOwn] = HeadOf(kOwn, 1, 0, "another one");
+  Beat([&](std::size_t peer) { return peer == 0 ? Reply(other) : Reply('C', {{kOwn, 2}}); });
+  const auto sends = SendsWithCommits();
+  ASSERT_THAT(sends, SizeIs(1));
+  EXPECT_EQ(sends[0].peer, 0u);
+  other.sequence += 1'000'000;
+  AppendOutcome refused = Reply(other);
+  refused.reply.refusals.push_back({kOwn, 2, Refusal::kForkedStream, "does not follow"});
+  Outcome(sends[0], std::move(refused));
+  Pass(kHeartbeat);
+  EXPECT_THAT(SendsWithCommits(), IsEmpty());
+}
+
 TEST_F(RestoredMemberTest, HistoriesThatCannotBecomeOneAreLeftApartWithAnAlarm) {
   Restore();
   Durable(true, kOwn, 3, EncodedCommit(kOwn, 3, 0, "written after the restore"));
@@ -713,7 +768,7 @@ TEST_F(MemberTest, AnotherMembersStreamGivesWayToWhatItsAuthorHolds) {
   Beat([&](std::size_t peer) { return peer == 0 ? Reply(author) : Reply('C', {}); });
   EXPECT_EQ(actions_.reconcile, std::nullopt) << "neither is its author";
   author = HeaderOf('B', {{kOther, 1}});
-  author.streams = {0xBB, kOther};  // it writes the first and lost the second
+  author.yielded = {kOther};
   Beat([&](std::size_t peer) { return peer == 0 ? Reply(author) : Reply('C', {}); });
   ASSERT_TRUE(actions_.reconcile.has_value());
   EXPECT_EQ(actions_.reconcile->stream, kOther);

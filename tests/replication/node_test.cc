@@ -450,6 +450,35 @@ TEST(Node, TwoHistoriesThatWereBothAcknowledgedBecomeOneAndBothSurvive) {
   EXPECT_EQ(cluster.Write(0, "after").outcome, WriteOutcome::kCommitted);
 }
 
+TEST(Node, WhoeverWroteAStreamAndHoldsNeitherOfItsTwoHistoriesDecides) {
+  Cluster cluster({.needed = 2});
+  ASSERT_NO_FATAL_FAILURE(WriteMany(cluster, 0, "kept ", 5));
+  ASSERT_TRUE(Eventually([&] { return cluster.Equal(); }));
+  cluster.Stop(0);
+  const auto image = cluster.Image(0);
+  // B holds what A wrote with it, C what A wrote with it, and A forgets both.
+  cluster.Stop(2);
+  cluster.Start(0);
+  ASSERT_NO_FATAL_FAILURE(WriteMany(cluster, 0, "with B ", 3));
+  cluster.Stop(0);
+  cluster.Stop(1);
+  cluster.PutBack(0, image);
+  cluster.Start(2);
+  cluster.Start(0);
+  ASSERT_NO_FATAL_FAILURE(WriteMany(cluster, 0, "with C ", 3));
+  cluster.Stop(0);
+  cluster.PutBack(0, image);
+  cluster.Start(0);
+  cluster.Start(1);
+  EXPECT_TRUE(Eventually([&] { return cluster.Equal(); }));
+  for (const std::size_t member : {0, 1, 2}) EXPECT_EQ(Live(cluster, member), 11);
+  EXPECT_EQ(cluster.Write(0, "after").outcome, WriteOutcome::kCommitted);
+  // Each history was said again once at most.
+  std::uint64_t commits = 0;
+  for (const auto& [stream, seq] : cluster.Vector(0)) commits += seq;
+  EXPECT_LE(commits, 5 + 3 + 2 * 3 + 1u);
+}
+
 // -- Stamps that leave no room --------------------------------------------------------------------
 
 ChangePage PageOf(std::uint64_t stream, std::uint64_t hlc) {

@@ -80,6 +80,7 @@ Federation::Federation(Stage* stage)
   for (int i = 0; i < stage_.scenario.members; ++i) {
     Machine machine;
     machine.name = std::string(1, static_cast<char>('A' + i));
+    machine.log = std::make_unique<ShownLog>(&stage_, machine.name);
     machine.disk = std::make_shared<EphemeralDisk>(false);
     machines_.push_back(std::move(machine));
   }
@@ -224,6 +225,7 @@ void Federation::Start(Machine& machine) {
   };
   StoreOptions store;
   store.environment = machine.process->environment();
+  if (stage_.trace.shown()) store.environment.log = machine.log.get();
   store.log_retention = kRetention;
   store.group_commit_max = stage_.scenario.group_commit_max;
   replication::NodeOptions options = stage_.scenario.node;

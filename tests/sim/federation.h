@@ -41,8 +41,22 @@ struct Stage {
   bool calm = false;  ///< Trouble is over: no fault and no request begins any more.
 };
 
+/// What a machine logs, for whoever reads the trace.
+class ShownLog final : public LogSink {
+ public:
+  ShownLog(Stage* stage, std::string name) : stage_(*stage), name_(std::move(name)) {}
+  void Log(LogLevel /*level*/, std::string_view message) override {
+    stage_.trace.Show(stage_.events.now(), name_, message);
+  }
+
+ private:
+  Stage& stage_;
+  const std::string name_;
+};
+
 struct Machine {
   std::string name;  ///< Its address too.
+  std::unique_ptr<ShownLog> log;
   testing::SimulatedWallClock wall;
   std::shared_ptr<EphemeralDisk> disk;
   std::vector<Held> past;  ///< What its disk held when it was lost or put back.
