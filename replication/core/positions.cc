@@ -86,6 +86,10 @@ void Member::GoneBack(const Now& now, std::uint64_t stream, Actions& actions) {
     // Whoever held what came after a commit that is still here held that one too.
     back_to(peer.confirmed, cut ? seq : 0);
     peer.ahead.erase(stream);
+    // Whether it differs from what is here now is to be found out anew.
+    peer.forked.erase(stream);
+    peer.told.erase(stream);
+    peer.apart.erase(stream);
   }
   back_to(relay_, seq);
   for (auto& [when, vector] : past_) back_to(vector, seq);
@@ -174,6 +178,9 @@ void Member::Judge(const Now& now, std::size_t index, std::uint64_t stream, cons
   if (!ours || head.hash == Hash256{}) return;
   if (*ours == head.hash) {
     JoinInto(peer.confirmed, {{stream, head.seq}});
+    // All that it holds of it is ours.
+    peer.forked.erase(stream);
+    peer.told.erase(stream);
   } else {
     Differs(now, index, stream, absl::StrFormat("commit %d of it is another one here", head.seq),
             actions);

@@ -292,7 +292,10 @@ void Member::Refused(const Now& now, std::size_t index, const AppendReply& reply
     SetError(peer, absl::StrFormat("%s: stream %016x, commit %d: %s", RefusalName(refusal.code),
                                    refusal.stream, refusal.seq, refusal.message));
     peer.last_reason = absl::StrCat("rejected:", RefusalName(refusal.code));
-    if (refusal.code == Refusal::kForkedStream && vector_.contains(refusal.stream)) {
+    // Not of what has been given up here meanwhile.
+    const bool current = SeqOf(vector_, refusal.stream) >= refusal.seq &&
+                         SeqOf(peer.confirmed, refusal.stream) < refusal.seq;
+    if (refusal.code == Refusal::kForkedStream && current) {
       peer.told.insert(refusal.stream);
       Differs(now, index, refusal.stream, peer.last_error, actions);
     }
