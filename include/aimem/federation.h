@@ -55,6 +55,9 @@ struct PeerInfo {
   absl::Duration clock_offset;  ///< Its wall clock minus ours.
   std::int64_t calls_in_flight = 0;
   std::int64_t bytes_in_flight = 0;
+  /// Streams of which it and this member hold two histories that cannot become one by themselves,
+  /// since the logs that told them apart have been cut: docs/operating.md says what to do.
+  std::int64_t streams_apart = 0;
   std::string last_error;  ///< Empty: none since it was last heard.
 
   // -- Counters, since the store was opened -------------------------------------------------------

@@ -258,6 +258,7 @@ FederationInfo Member::Info(const Now& now) const {
     out.clock_offset = absl::Milliseconds(peer.clock_offset_ms);
     out.calls_in_flight = static_cast<std::int64_t>(peer.calls.size());
     out.bytes_in_flight = peer.bytes_in_flight;
+    out.streams_apart = static_cast<std::int64_t>(peer.apart.size());
     out.last_error = peer.last_error;
     out.calls = peer.ended;
     out.commits_sent = peer.commits_sent;

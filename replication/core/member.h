@@ -23,7 +23,9 @@
 #include "aimem/types.h"
 #include "replication/core/known_commits.h"
 #include "replication/core/messages.h"
+#include "replication/core/quiet.h"
 #include "replication/core/quorum.h"
+#include "replication/core/timing.h"
 #include "replication/core/transport.h"
 
 namespace aimem::replication {
@@ -38,6 +40,7 @@ struct MemberConfig {
   absl::Duration max_clock_ahead = absl::Seconds(60);
   int calls_in_flight_max = 2;
   std::int64_t window_bytes_max = 16 << 20;
+  std::size_t heads_told_min = kHeadsToldMin;
   /// Bring a bug back, to see that the tests find it. None in a build that is installed.
   struct Bugs {
     bool abort_at_quorum = false;    ///< Forget a peer's commits once the caller is answered.
@@ -165,8 +168,8 @@ class Member {
   /// Answer everybody that waits, as pending: this member closes.
   void AnswerAll(const Now& now, Actions& actions);
 
-  /// How this member introduces itself.
-  [[nodiscard]] Header MakeHeader(const Now& now);
+  /// How this member introduces itself; `all`: with streams that are quiet, too.
+  [[nodiscard]] Header MakeHeader(const Now& now, bool all = false);
 
   // -- What is known ------------------------------------------------------------------------------
   [[nodiscard]] const VersionVector& vector() const { return vector_; }
@@ -209,6 +212,7 @@ class Member {
     absl::Duration state_since;
     bool excused = false;                // away for too long to be learnt from
     StreamHeads heads;                   // as last heard
+    bool all_heads = true;               // it is asked for all, and told all
     VersionVector durable;               // their vector: decides what it is sent
     VersionVector confirmed;             // what counts: commits of which it named the hash
     StreamHeads ahead;                   // heads of it after ours, to be compared when we are there
@@ -296,7 +300,8 @@ class Member {
   /// Empty, or why a peer with such a header is not spoken to; fills `reason`.
   std::string WhyDenied(const Peer& peer, const Header& header, const std::string& identity,
                         std::string& reason) const;
-  void Meet(const Now& now, Peer& peer, const Header& header, Actions& actions);
+  void Meet(const Now& now, Peer& peer, const Header& header, const StreamHeads& heads,
+            Actions& actions);
   void CompareRoots(std::size_t index, const std::optional<Root>& root, Actions& actions);
   Peer* PeerOf(const Id128& member);
   /// Nobody has proved that it is who it says it is: nothing that is said unasked moves a position.
@@ -304,12 +309,15 @@ class Member {
   void HearRequest(const Now& now, const Header& header, Actions& actions);
   /// `more`: what it says that it holds of our streams and we do not.
   void KeepUnproved(const Now& now, const Header& header, const VersionVector& more);
-  AppendReply MakeReply(const Now& now);
+  AppendReply MakeReply(const Now& now, bool all_heads);
   /// True: it brings more of the stream that we write than we hold, or any peer has said it has.
   [[nodiscard]] bool AheadOfUs(const Inbound& inbound) const;
   bool Admit(const Now& now, const Inbound& inbound, AppendReply& reply, Actions& actions);
   /// From whoever is configured and named by `header`, if it is known to hold what is lacking here.
   void AskToFetch(const Now& now, const Header& header, Actions& actions);
+  /// A peer in reach that decides what `inbound` holds of a stream, and will send it itself:
+  /// whoever else sends it may have another history. Null: there is none.
+  [[nodiscard]] const Peer* Decider(const Inbound& inbound) const;
   /// Streams that are new here are bounded: nobody may make our headers too large to be read.
   bool AdmitStreams(const Inbound& inbound, AppendReply& reply);
   void TakeReady(Actions& actions);
@@ -317,7 +325,9 @@ class Member {
 
   // Positions: what a head that a peer names is worth, and what to do if histories differ.
   void BeginLife(Peer& peer);
-  void TakePosition(const Now& now, std::size_t index, const Header& header, Actions& actions);
+  /// `heads`: all that `header` stands for.
+  void TakePosition(const Now& now, std::size_t index, const Header& header, StreamHeads heads,
+                    Actions& actions);
   void Judge(const Now& now, std::size_t index, std::uint64_t stream, const StreamHead& head,
              Actions& actions);
   void JudgeAgain(const Now& now, std::uint64_t stream, Actions& actions);
@@ -362,6 +372,7 @@ class Member {
   StoreState state_;
   VersionVector vector_;  // of its heads
   KnownCommits known_;
+  QuietStreams quiet_;
   bool started_ = false;
   std::uint64_t hlc_ = 0;
   std::uint64_t sequence_ = 0;  // of the last header

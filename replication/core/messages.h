@@ -44,6 +44,9 @@ struct Header {
   /// Durable at the speaker, each position with the hash of the commit there. In a reply this is
   /// the ack: it counts for those commits that have that hash at the asker too.
   StreamHeads heads;
+  /// Not 0: `heads` lacks the streams whose last commit has a stamp of at most this (quiet.h).
+  std::uint64_t quiet_until = 0;
+  Hash256 quiet{};  ///< Of those, QuietStreams::Digest.
   /// Streams that the speaker wrote, and of which it gave up its own end (StoreState::yielded):
   /// what it holds of these is what everybody comes to hold.
   std::vector<std::uint64_t> yielded;
@@ -87,6 +90,8 @@ struct AppendRequest {
   bool catch_up = false;
   /// The receiver lacks more than the sender's log holds: it should Fetch.
   bool needs_resync = false;
+  /// The reply is to name all streams: the asker does not know which ones were left out.
+  bool all_heads = false;
 };
 
 struct AppendReply {

@@ -105,6 +105,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(std::unique_ptr<Backend> backen
   config.max_clock_ahead = options.max_clock_ahead;
   config.calls_in_flight_max = options.calls_in_flight_max;
   config.window_bytes_max = options.window_bytes_max;
+  config.heads_told_min = options.heads_told_min;
   config.bugs = options.bugs;
   MutexLock lock(node->mutex_);
   node->config_ = std::move(config);

@@ -36,6 +36,7 @@ struct NodeOptions {
   std::int64_t waiting_max = 10'000;
   int calls_in_flight_max = 2;
   std::int64_t window_bytes_max = 16 << 20;
+  std::size_t heads_told_min = kHeadsToldMin;  ///< See quiet.h.
   bool insecure = false;
   MemberConfig::Bugs bugs;
 };

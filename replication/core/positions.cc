@@ -43,12 +43,14 @@ std::vector<std::uint64_t> Member::TakeState(const Now& now, const StoreState& s
     const auto before = state_.heads.find(stream);
     if (before != state_.heads.end() && before->second == head) continue;
     changed.push_back(stream);
+    quiet_.Changed(before == state_.heads.end() ? nullptr : &before->second, &head);
     hlc_ = std::max(hlc_, head.hlc);
     // The head that it was is what peers may name for a while.
     if (before != state_.heads.end() && !known_.Find(stream, before->second.seq)) {
       known_.Add(stream, before->second.seq, before->second.hash);
     }
   }
+  for (const std::uint64_t stream : broke) quiet_.Changed(&state_.heads.at(stream), nullptr);
   state_ = state;
   vector_ = VectorOf(state_.heads);
   for (const std::uint64_t stream : broke) GoneBack(now, stream, actions);
@@ -116,6 +118,7 @@ void Member::BeginLife(Peer& peer) {
   peer.gave_way |= std::any_of(peer.forked.begin(), peer.forked.end(),
                                [&](std::uint64_t stream) { return Own(stream); });
   peer.heads.clear();
+  peer.all_heads = true;
   peer.durable.clear();
   peer.confirmed.clear();
   peer.ahead.clear();
@@ -127,9 +130,9 @@ void Member::BeginLife(Peer& peer) {
 }
 
 void Member::TakePosition(const Now& now, std::size_t index, const Header& header,
-                          Actions& actions) {
+                          StreamHeads heads, Actions& actions) {
   Peer& peer = peers_[index];
-  VersionVector vector = VectorOf(header.heads);
+  VersionVector vector = VectorOf(heads);
   if (!Covers(vector, peer.durable)) {
     actions.lines.push_back(
         {LogLevel::kWarning, absl::StrCat(peer.address,
@@ -139,7 +142,8 @@ void Member::TakePosition(const Now& now, std::size_t index, const Header& heade
     // What it has lost it cannot teach any more.
     for (auto& [stream, seq] : peer.to_learn) seq = std::min(seq, SeqOf(vector, stream));
   }
-  peer.heads = header.heads;
+  peer.heads = std::move(heads);
+  peer.all_heads = false;
   peer.durable = std::move(vector);
   peer.yielded = header.yielded;
   unproved_.erase(header.member);

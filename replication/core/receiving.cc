@@ -120,7 +120,14 @@ bool Member::Heard(const Now& now, std::size_t index, const Header& header,
     peer.next_heartbeat = now.monotonic;
     return false;
   }
-  if (other_life) Meet(now, peer, header, actions);
+  std::optional<StreamHeads> heads = AllHeads(header, state_.heads, quiet_);
+  if (!heads) {
+    // It holds something else than we do of the streams that it does not name.
+    peer.all_heads = true;
+    peer.next_heartbeat = now.monotonic;
+    return false;
+  }
+  if (other_life) Meet(now, peer, header, *heads, actions);
   peer.identity = identity;
   peer.excused = false;
   // What was said earlier and comes later tells nothing new.
@@ -129,7 +136,7 @@ bool Member::Heard(const Now& now, std::size_t index, const Header& header,
     peer.learner = header.learner;
     peer.clock_offset_ms = header.wall_ms - now.wall_ms;
     hlc_ = std::max(hlc_, header.hlc);
-    TakePosition(now, index, header, actions);
+    TakePosition(now, index, header, *std::move(heads), actions);
   }
   if (peer.state == PeerState::kAway || peer.state == PeerState::kDenied) {
     actions.lines.push_back(
@@ -145,8 +152,9 @@ bool Member::Heard(const Now& now, std::size_t index, const Header& header,
   return true;
 }
 
-void Member::Meet(const Now& now, Peer& peer, const Header& header, Actions& actions) {
-  VersionVector vector = VectorOf(header.heads);
+void Member::Meet(const Now& now, Peer& peer, const Header& header, const StreamHeads& heads,
+                  Actions& actions) {
+  VersionVector vector = VectorOf(heads);
   if (peer.member != header.member) {
     if (peer.member) {
       actions.lines.push_back(
@@ -195,7 +203,8 @@ void Member::HearRequest(const Now& now, const Header& header, Actions& actions)
     return;
   }
   if (config_.bugs.ack_from_requests && header.incarnation == peer->incarnation) {
-    TakePosition(now, static_cast<std::size_t>(peer - peers_.data()), header, actions);
+    TakePosition(now, static_cast<std::size_t>(peer - peers_.data()), header, header.heads,
+                 actions);
     AnswerCovered(now, actions);
   }
   const bool another_life = header.incarnation != peer->incarnation;
@@ -227,9 +236,9 @@ void Member::KeepUnproved(const Now& now, const Header& header, const VersionVec
 
 // -- Appends --------------------------------------------------------------------------------------
 
-AppendReply Member::MakeReply(const Now& now) {
+AppendReply Member::MakeReply(const Now& now, bool all_heads) {
   AppendReply reply;
-  reply.header = MakeHeader(now);
+  reply.header = MakeHeader(now, all_heads);
   if (root_ && root_->vector == vector_) reply.root = root_;
   reply.credit_bytes = parked_bytes_ >= kParkedBytesMax ? 0 : kParkedBytesMax - parked_bytes_;
   reply.credit_commits = kCallCommits;
@@ -239,11 +248,12 @@ AppendReply Member::MakeReply(const Now& now) {
 void Member::OnAppendRequest(const Now& now, std::uint64_t call, const Caller& caller,
                              AppendRequest request, Actions& actions) {
   AppendReply reply;
+  const bool all_heads = request.all_heads;
   reply.refused = started_ ? CheckHeader(caller, request.header, &reply.message) : Refusal::kFenced;
   if (reply.refused == Refusal::kNone) {
     HearRequest(now, request.header, actions);
     if (request.needs_resync) AskToFetch(now, request.header, actions);
-    reply = MakeReply(now);
+    reply = MakeReply(now, all_heads);
     if (!request.commits.empty()) {
       Inbound inbound;
       for (const auto& commit : request.commits) {
@@ -268,7 +278,7 @@ void Member::OnAppendRequest(const Now& now, std::uint64_t call, const Caller& c
       }
     }
   }
-  if (reply.header.sequence == 0) reply.header = MakeHeader(now);
+  if (reply.header.sequence == 0) reply.header = MakeHeader(now, all_heads);
   actions.replies.push_back({call, std::move(reply)});
 }
 
@@ -304,6 +314,18 @@ bool Member::AheadOfUs(const Inbound& inbound) const {
   });
 }
 
+const Member::Peer* Member::Decider(const Inbound& inbound) const {
+  for (const Peer& peer : peers_) {
+    const bool connected = peer.state != PeerState::kAway && peer.state != PeerState::kDenied;
+    if (!connected || peer.member == inbound.request.header.member) continue;
+    for (const std::uint64_t stream : peer.yielded) {
+      const bool more = SeqOf(peer.durable, stream) > SeqOf(vector_, stream);
+      if (more && inbound.upto.contains(stream)) return &peer;
+    }
+  }
+  return nullptr;
+}
+
 bool Member::Admit(const Now& now, const Inbound& inbound, AppendReply& reply, Actions& actions) {
   const Header& header = inbound.request.header;
   if (filling()) {
@@ -318,6 +340,12 @@ bool Member::Admit(const Now& now, const Inbound& inbound, AppendReply& reply, A
     if (Peer* const sender = PeerOf(header.member)) sender->next_heartbeat = now.monotonic;
     reply.refused = Refusal::kOverloaded;
     reply.message = "it is more of our own stream than we know of: we ask about that first";
+    return false;
+  }
+  if (const Peer* const decides = Decider(inbound)) {
+    reply.refused = Refusal::kOverloaded;
+    reply.message = absl::StrCat("of a stream that was put back we take what ", decides->address,
+                                 " holds, which wrote it");
     return false;
   }
   if (inbound.request.catch_up) {
@@ -377,13 +405,14 @@ void Member::OnApplied(const Now& now, std::uint64_t call, ApplyResult result, A
   const auto found = inbound_.find(call);
   if (found == inbound_.end()) return;
   const Id128 sender = found->second.request.header.member;
+  const bool all_heads = found->second.request.all_heads;
   inbound_.erase(found);
   // What did not become durable is not arriving any more.
   arriving_ = vector_;
   for (const auto& [id, inbound] : inbound_) {
     if (inbound.applying) JoinInto(arriving_, inbound.upto);
   }
-  AppendReply reply = MakeReply(now);
+  AppendReply reply = MakeReply(now, all_heads);
   if (!result.status.ok()) {
     reply.refused = RefusalOf(result.status);
     reply.message = std::string(result.status.message().data(), result.status.message().size());
@@ -414,7 +443,7 @@ void Member::DropParked(const Now& now, Actions& actions) {
     const auto& [call, inbound] = entry;
     if (inbound.applying || now.monotonic - inbound.since < kParkedFor) return false;
     parked_bytes_ -= inbound.parked;
-    actions.replies.push_back({call, MakeReply(now)});
+    actions.replies.push_back({call, MakeReply(now, inbound.request.all_heads)});
     return true;
   });
 }

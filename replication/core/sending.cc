@@ -48,12 +48,15 @@ absl::Duration Member::Jitter(absl::Duration around) {
   return around * (0.75 + 0.5 * static_cast<double>(dice_ % 1024) / 1024);
 }
 
-Header Member::MakeHeader(const Now& now) {
+Header Member::MakeHeader(const Now& now, bool all) {
   Header header;
   header.member = config_.member;
   header.incarnation = incarnation_;
   header.sequence = ++sequence_;
   if (!filling()) header.heads = state_.heads;
+  if (!all && header.heads.size() > config_.heads_told_min) {
+    LeaveOutQuiet(QuietUntil(now.wall_ms), quiet_, header);
+  }
   header.yielded = state_.yielded;
   if (header.yielded.size() > kYieldedStreamsMax) header.yielded.resize(kYieldedStreamsMax);
   header.hlc = hlc_;
@@ -172,7 +175,8 @@ void Member::Transmit(const Now& now, std::size_t index, AppendRequest request, 
   call.commits = static_cast<std::int64_t>(request.commits.size());
   call.sent = now.monotonic;
   call.catch_up = request.catch_up;
-  request.header = MakeHeader(now);
+  request.all_heads = peer.all_heads;
+  request.header = MakeHeader(now, request.all_heads);
   JoinInto(peer.sent, call.upto);
   peer.bytes_in_flight += call.bytes;
   peer.commits_sent += call.commits;

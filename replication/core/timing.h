@@ -36,6 +36,8 @@ inline constexpr std::size_t kInboundMax = 512;
 /// all before another one is refused, so that every header of ours can be read (kStreamsMax).
 inline constexpr std::size_t kStrangeStreamsMax = 1'024;
 inline constexpr std::size_t kHeldStreamsMax = 8'192;
+/// So many streams are named in every header, however long they have been quiet.
+inline constexpr std::size_t kHeadsToldMin = 16;
 /// Members of which unproved words are kept.
 inline constexpr std::size_t kUnprovedMax = 64;
 /// What is kept of a peer's last error.

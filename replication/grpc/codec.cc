@@ -137,6 +137,10 @@ void Put(const Header& header, v1::Header& out) {
   out.set_incarnation(header.incarnation);
   out.set_sequence(header.sequence);
   Put(header.heads, *out.mutable_vector());
+  if (header.quiet_until != 0) {
+    out.set_quiet_until(header.quiet_until);
+    out.set_quiet(std::string(AsBytes(header.quiet)));
+  }
   out.mutable_yielded()->Assign(header.yielded.begin(), header.yielded.end());
   out.set_hlc(header.hlc);
   out.set_wall_ms(header.wall_ms);
@@ -160,6 +164,10 @@ absl::StatusOr<Header> Take(v1::Header& in) {
   header.incarnation = in.incarnation();
   header.sequence = in.sequence();
   AIMEM_ASSIGN_OR_RETURN(header.heads, TakeHeads("header.vector", in.vector()));
+  header.quiet_until = in.quiet_until();
+  if (header.quiet_until != 0) {
+    AIMEM_RETURN_IF_ERROR(Exactly("header.quiet", in.quiet(), header.quiet));
+  }
   if (static_cast<std::size_t>(in.yielded_size()) > kYieldedStreamsMax) {
     return TooMany("header.yielded", in.yielded_size(), kYieldedStreamsMax);
   }
@@ -250,6 +258,7 @@ grpc::ByteBuffer Encode(const AppendRequest& request) {
   Put(request.before, *out.mutable_before());
   out.set_catch_up(request.catch_up);
   out.set_needs_resync(request.needs_resync);
+  out.set_all_heads(request.all_heads);
   // Fields may follow in any order, so the commits are put after the rest, by reference.
   constexpr std::size_t kSmall = 512;
   std::vector<grpc::Slice> slices;
@@ -277,6 +286,7 @@ absl::StatusOr<AppendRequest> DecodeAppendRequest(const grpc::ByteBuffer& buffer
   }
   request.catch_up = in.catch_up();
   request.needs_resync = in.needs_resync();
+  request.all_heads = in.all_heads();
   return request;
 }
 

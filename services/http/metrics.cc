@@ -125,6 +125,9 @@ void AddPeers(Page& page, const FederationInfo& federation) {
              MetricType::Gauge, [](const PeerInfo& peer) { return peer.calls_in_flight; });
   AddPerPeer(page, federation, "aimem_replication_in_flight_bytes", "Bytes under way to a peer",
              MetricType::Gauge, [](const PeerInfo& peer) { return peer.bytes_in_flight; });
+  AddPerPeer(page, federation, "aimem_replication_streams_apart",
+             "Streams that stay in two histories, here and at a peer", MetricType::Gauge,
+             [](const PeerInfo& peer) { return peer.streams_apart; });
   AddPerPeer(page, federation, "aimem_replication_commits_sent_total", "Commits sent to a peer",
              MetricType::Counter, [](const PeerInfo& peer) { return peer.commits_sent; });
   AddCounts(page, federation, "aimem_replication_acks_total", "Calls to a peer by how they ended",

@@ -70,6 +70,7 @@ std::string PeerJson(const PeerInfo& peer) {
       .Number("clock_offset_seconds", absl::ToDoubleSeconds(peer.clock_offset))
       .Int("calls_in_flight", peer.calls_in_flight)
       .Int("bytes_in_flight", peer.bytes_in_flight)
+      .Int("streams_apart", peer.streams_apart)
       .Raw("last_error", TextOrNull(peer.last_error))
       .Int("commits_sent", peer.commits_sent)
       .Raw("calls", CountsJson(peer.calls))

@@ -86,6 +86,9 @@ TEST(Codec, APageThatWasChangedOnTheWayIsNotTaken) {
 TEST(Codec, NoBytesAreFatal) {
   AppendRequest request;
   request.header.heads = {{1, {.seq = 2, .hlc = 9, .hash = {7}}}, {3, {.seq = 4}}};
+  request.header.quiet_until = 77;
+  request.header.quiet = {9};
+  request.all_heads = true;
   request.header.yielded = {1, 5};
   request.before = {{1, 0}};
   request.commits = {std::make_shared<const std::string>(600, 'c')};

@@ -31,11 +31,14 @@ AppendRequest Request() {
       {1, {.seq = 2, .hlc = 3, .hash = {4, 5}}},
       {0xFFFF'FFFF'FFFF'FFFF, {.seq = 0xFFFF'FFFF'FFFF'FFFF, .hlc = 0xFFFF'FFFF'FFFF'FFFF}}};
   request.header.yielded = {1, 0xFFFF'FFFF'FFFF'FFFF};
+  request.header.quiet_until = 0xFFFF'FFFF'FFFF'FFFF;
+  request.header.quiet = {6, 7};
   request.header.wall_ms = -5;
   request.header.address = "127.0.0.1:1";
   request.before = {{1, 0}, {2, 7}};
   request.commits = {Bytes(1), Bytes(0), Bytes(1u << 20)};
   request.catch_up = true;
+  request.all_heads = true;
   return request;
 }
 
@@ -55,7 +58,10 @@ TEST(GrpcTransport, AnAppendArrivesWholeAndItsReplyComesBackInBothDirections) {
     EXPECT_EQ(got.header.incarnation, 77U);
     EXPECT_EQ(got.header.sequence, 78U);
     EXPECT_EQ(got.header.yielded, Request().header.yielded);
+    EXPECT_EQ(got.header.quiet_until, Request().header.quiet_until);
+    EXPECT_EQ(got.header.quiet, Request().header.quiet);
     EXPECT_EQ(got.header.wall_ms, -5);
+    EXPECT_TRUE(got.all_heads);
     EXPECT_EQ(got.before, Request().before);
     EXPECT_TRUE(got.catch_up);
     ASSERT_EQ(got.commits.size(), 3U);

@@ -775,6 +775,78 @@ TEST_F(MemberTest, AnotherMembersStreamGivesWayToWhatItsAuthorHolds) {
   EXPECT_FALSE(member_->learner());
 }
 
+TEST_F(MemberTest, StreamsThatHaveBeenQuietAreToldByOneHash) {
+  constexpr std::int64_t kDayMs = 24 * 60 * 60 * 1000;
+  wall_offset_ms_ = 100 * kDayMs;
+  for (std::uint8_t i = 0; i < 30; ++i) {
+    state_.heads[1000u + i] = {.seq = 5, .hlc = std::uint64_t{kDayMs} << 16, .hash = {i, 1}};
+  }
+  Begin(1);
+  auto hello = Sends();
+  ASSERT_THAT(hello, SizeIs(1));
+  EXPECT_TRUE(hello[0].request.all_heads);
+  EXPECT_THAT(hello[0].request.header.heads, SizeIs(30));
+  Header all = HeaderOf('B', {});
+  all.heads = state_.heads;
+  Outcome(hello[0], Reply(all));
+  Write(1);
+  const auto sends = SendsWithCommits();
+  ASSERT_THAT(sends, SizeIs(1));
+  const Header told = sends[0].request.header;
+  EXPECT_FALSE(sends[0].request.all_heads);
+  EXPECT_THAT(told.heads, IsEmpty()) << "stamps in tests are of 1970";
+  // Whoever holds the same ones has acknowledged them too.
+  Header same = HeaderOf('B', {{kOwn, 1}});
+  same.quiet_until = told.quiet_until;
+  same.quiet = told.quiet;
+  Outcome(sends[0], Reply(same));
+  EXPECT_EQ(member_->Report({{kOwn, 1}, {1007, 5}}).got(), 2);
+  // Of whoever holds others nothing is concluded until it has told all.
+  Header different = HeaderOf('B', {{kOwn, 1}});
+  different.quiet_until = told.quiet_until;
+  different.quiet = {1};
+  Beat([&](std::size_t) { return Reply(different); });
+  Tick(absl::ZeroDuration());
+  const auto asked = Sends();
+  ASSERT_THAT(asked, SizeIs(1));
+  EXPECT_TRUE(asked[0].request.all_heads);
+  EXPECT_THAT(asked[0].request.header.heads, SizeIs(31));
+  Header fewer = HeaderOf('B', {{kOwn, 1}});
+  Outcome(asked[0], Reply(fewer));
+  EXPECT_EQ(member_->Report({{kOwn, 1}}).got(), 2);
+  EXPECT_EQ(member_->Report({{1007, 5}}).got(), 1);
+}
+
+TEST_F(MemberTest, AFewStreamsAreAllTold) {
+  wall_offset_ms_ = std::int64_t{100} * 24 * 60 * 60 * 1000;
+  for (std::uint8_t i = 0; i < 16; ++i) {
+    state_.heads[1000u + i] = {.seq = 5, .hlc = 1, .hash = {i, 1}};
+  }
+  Begin(1);
+  EXPECT_THAT(member_->MakeHeader(Now()).heads, SizeIs(16));
+}
+
+TEST_F(MemberTest, AStreamThatIsWrittenAgainIsQuietNoMore) {
+  constexpr std::int64_t kDayMs = 24 * 60 * 60 * 1000;
+  wall_offset_ms_ = 100 * kDayMs;
+  for (std::uint8_t i = 0; i < 30; ++i) {
+    state_.heads[1000u + i] = {.seq = 5, .hlc = std::uint64_t{kDayMs} << 16, .hash = {i, 1}};
+  }
+  Begin(1);
+  const Header before = member_->MakeHeader(Now());
+  EXPECT_THAT(before.heads, IsEmpty());
+  Durable(false, 1007, 6, EncodedCommit(1007, 6));
+  state_.heads[1007].hlc = std::uint64_t{100 * kDayMs} << 16;
+  member_->OnDurable(Now(), state_, {}, actions_);
+  const Header after = member_->MakeHeader(Now());
+  EXPECT_THAT(after.heads, SizeIs(1));
+  EXPECT_NE(after.quiet, before.quiet);
+  // As if it had been computed for the first time.
+  member_ = std::make_unique<Member>(config_);
+  member_->Start(Now(), state_, actions_);
+  EXPECT_EQ(member_->MakeHeader(Now()).quiet, after.quiet);
+}
+
 // -- Delivery -------------------------------------------------------------------------------------
 
 TEST_F(MemberTest, WhatACallLostIsSentAgainWithoutNewWrites) {

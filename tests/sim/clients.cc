@@ -358,6 +358,19 @@ void Clients::CheckAnswered() {
   }
 }
 
+void Clients::CheckHeld() {
+  std::vector<Held> disks;
+  for (const Machine& machine : federation_.machines())
+    disks.push_back(federation_.HeldOn(machine));
+  for (const CommitName& name : acknowledged_) {
+    if (std::none_of(disks.begin(), disks.end(),
+                     [&](const Held& held) { return stage_.ledger.Holds(held, name); })) {
+      stage_.Fail(absl::StrFormat("%s:%d was acknowledged, and is on no disk",
+                                  stage_.ledger.NameOf(name.stream), name.seq));
+    }
+  }
+}
+
 void Clients::CheckOutcomes() {
   const Held held = federation_.HeldOn(federation_.machines().front());
   for (const CommitName& name : acknowledged_) {

@@ -21,6 +21,8 @@ class Clients {
   void Begin();
   /// After the end of trouble: nobody waits for an answer longer than it may take.
   void CheckAnswered();
+  /// What was said to be on W members is on one of them.
+  void CheckHeld();
   /// When all are equal and at rest: what was told is what is there.
   void CheckOutcomes();
   /// Commits that were said to be on W members.

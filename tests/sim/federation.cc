@@ -124,9 +124,10 @@ void Federation::OnDurable(Machine& machine, const std::vector<LogRow>& rows) {
                absl::StrCat("holds ", stage_.ledger.NameOf(row.stream), ":", row.seq));
     if (!own) continue;
     machine.written.insert(row.stream);
-    if (!Ledger::IsExecution(row)) continue;
-    if (!executed && machine.up()) CheckExecution(machine, row);
-    executed = machine.executed = true;
+    const bool execution = Ledger::IsExecution(row);
+    if (execution && !executed && machine.up()) CheckExecution(machine, row);
+    executed |= execution;
+    machine.executed = true;
   }
 }
 
@@ -369,6 +370,16 @@ int Federation::Holders(const std::vector<CommitName>& commits) const {
         }));
   }
   return static_cast<int>(fewest);
+}
+
+bool Federation::Apart() const {
+  if (tally_.put_backs == 0 || days_passed_ == 0) return false;
+  return std::any_of(machines_.begin(), machines_.end(), [](const Machine& machine) {
+    if (!machine.up()) return false;
+    const auto info = machine.node->Info({});
+    return info.ok() && std::any_of(info->federation->peers.begin(), info->federation->peers.end(),
+                                    [](const PeerInfo& peer) { return peer.streams_apart > 0; });
+  });
 }
 
 std::string Federation::Unequal() {

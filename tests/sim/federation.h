@@ -78,7 +78,7 @@ struct Machine {
     std::size_t lost = 0;  ///< How often it had lost something until then.
   };
   bool born_empty = false;  ///< It began without a history.
-  bool executed = false;    ///< It has written.
+  bool executed = false;    ///< It has a history of its own.
   std::map<std::string, Heard> heard;
   std::set<std::string> failed;  ///< Called in vain.
   std::shared_ptr<DiskBehaviour> behaviour;
@@ -116,6 +116,9 @@ class Federation {
   /// Machines whose disk holds a commit, or held it until it was lost or put back: of the one of
   /// `commits` that the fewest hold. All machines if there is none.
   int Holders(const std::vector<CommitName>& commits) const;
+  /// A member says that a stream stays in two histories: its logs were cut before it was put back.
+  /// They differ then, and an operator has been told.
+  bool Apart() const;
   /// Why they are not all equal and at rest; empty: they are.
   std::string Unequal();
   /// A store over the disk of `machine`, for looking only.

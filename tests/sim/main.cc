@@ -90,10 +90,11 @@ int Run(const Arguments& arguments) {
     absl::PrintF(
         "%d seeds, %d failed, %.1f s; %d requests (%d committed, of which %d changed "
         "nothing and %d were known; %d pending, %d rejected), %d commits, %d crashes, %d disks "
-        "lost, %d put back, %d failed calls, %d refusals, %d resyncs, %d pages\n",
+        "lost, %d put back, %d failed calls, %d refusals, %d resyncs, %d pages, %d seeds "
+        "that end with a stream in two histories, and say so\n",
         seeds, failures, took.count(), sum.requests, sum.committed, sum.unchanged, sum.replayed,
         sum.pending, sum.rejected, sum.commits, sum.crashes, sum.wipes, sum.put_backs,
-        sum.failed_calls, sum.refusals, sum.resyncs, sum.pages);
+        sum.failed_calls, sum.refusals, sum.resyncs, sum.pages, sum.seeds_apart);
   }
   return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -81,6 +81,8 @@ Scenario DrawScenario(std::uint64_t seed, Bug bug) {
   // As with wipes: what one member alone holds goes with its disk.
   scenario.put_backs = dice.Percent(30) && scenario.node.needed > 1;
   scenario.addresses_mislead = dice.Percent(25);
+  // After days, when some streams are quiet.
+  if (scenario.days_pass && dice.Percent(70)) scenario.node.heads_told_min = 0;
   return scenario;
 }
 

@@ -34,20 +34,27 @@ class Simulation {
     Verdict verdict;
     std::string unequal = "not looked at";
     bool replaced = false;
-    while (Ok() && !unequal.empty()) {
+    while (Ok() && !unequal.empty() && !verdict.apart) {
       RunUntil(stage_.events.now() + absl::Milliseconds(250));
       unequal = federation_.Unequal();
       if (!replaced && stage_.events.now() - healed > kOperatorComes) {
         replaced = true;
         federation_.ReplaceUnfillable();
       }
-      if (!unequal.empty() && stage_.events.now() - healed > kConvergenceMax) {
+      if (unequal.empty() || stage_.events.now() - healed <= kConvergenceMax) continue;
+      verdict.apart = federation_.Apart();
+      if (!verdict.apart) {
         stage_.Fail(absl::StrCat("not equal ", absl::FormatDuration(kConvergenceMax),
                                  " after healing: ", unequal));
       }
     }
     verdict.convergence = stage_.events.now() - healed;
-    if (Ok()) Rest();
+    if (Ok() && verdict.apart) {
+      clients_.CheckAnswered();
+      clients_.CheckHeld();
+    } else if (Ok()) {
+      Rest();
+    }
     verdict.failure = stage_.failure;
     verdict.hash = stage_.trace.hash();
     verdict.requests = clients_.requests();
@@ -137,6 +144,7 @@ void Verdict::Add(const Verdict& other) {
   refusals += other.refusals;
   resyncs += other.resyncs;
   failed_calls += other.failed_calls;
+  seeds_apart += other.apart ? 1 : 0;
 }
 
 Verdict Simulate(std::uint64_t seed, Bug bug, std::ostream* trace) {

@@ -16,6 +16,9 @@ struct Verdict {
   std::int64_t unchanged = 0, replayed = 0;  ///< Of those that were committed.
   std::int64_t crashes = 0, wipes = 0, put_backs = 0;
   std::int64_t pages = 0, refusals = 0, resyncs = 0, failed_calls = 0;
+  /// They ended with a stream in two histories, as a member says that only people can mend.
+  bool apart = false;
+  std::int64_t seeds_apart = 0;
   absl::Duration convergence;  ///< From healing until all were equal.
 
   /// Sum up the counts.
