@@ -315,9 +315,6 @@ class Member {
   bool Admit(const Now& now, const Inbound& inbound, AppendReply& reply, Actions& actions);
   /// From whoever is configured and named by `header`, if it is known to hold what is lacking here.
   void AskToFetch(const Now& now, const Header& header, Actions& actions);
-  /// A peer in reach that decides what `inbound` holds of a stream, and will send it itself:
-  /// whoever else sends it may have another history. Null: there is none.
-  [[nodiscard]] const Peer* Decider(const Inbound& inbound) const;
   /// Streams that are new here are bounded: nobody may make our headers too large to be read.
   bool AdmitStreams(const Inbound& inbound, AppendReply& reply);
   void TakeReady(Actions& actions);

@@ -314,18 +314,6 @@ bool Member::AheadOfUs(const Inbound& inbound) const {
   });
 }
 
-const Member::Peer* Member::Decider(const Inbound& inbound) const {
-  for (const Peer& peer : peers_) {
-    const bool connected = peer.state != PeerState::kAway && peer.state != PeerState::kDenied;
-    if (!connected || peer.member == inbound.request.header.member) continue;
-    for (const std::uint64_t stream : peer.yielded) {
-      const bool more = SeqOf(peer.durable, stream) > SeqOf(vector_, stream);
-      if (more && inbound.upto.contains(stream)) return &peer;
-    }
-  }
-  return nullptr;
-}
-
 bool Member::Admit(const Now& now, const Inbound& inbound, AppendReply& reply, Actions& actions) {
   const Header& header = inbound.request.header;
   if (filling()) {
@@ -340,12 +328,6 @@ bool Member::Admit(const Now& now, const Inbound& inbound, AppendReply& reply, A
     if (Peer* const sender = PeerOf(header.member)) sender->next_heartbeat = now.monotonic;
     reply.refused = Refusal::kOverloaded;
     reply.message = "it is more of our own stream than we know of: we ask about that first";
-    return false;
-  }
-  if (const Peer* const decides = Decider(inbound)) {
-    reply.refused = Refusal::kOverloaded;
-    reply.message = absl::StrCat("of a stream that was put back we take what ", decides->address,
-                                 " holds, which wrote it");
     return false;
   }
   if (inbound.request.catch_up) {

@@ -70,6 +70,13 @@ VersionVector Member::Target(const Peer& peer) const {
   VersionVector target = relay_;
   for (const std::uint64_t stream : local_streams_) target[stream] = SeqOf(vector_, stream);
   for (const std::uint64_t stream : peer.told) target.erase(stream);
+  // What we could not give up for whoever decides is nobody's business: others would take it, and
+  // give it up again.
+  for (const Peer& other : peers_) {
+    for (const std::uint64_t stream : other.apart) {
+      if (!Own(stream)) target.erase(stream);
+    }
+  }
   return target;
 }
 
