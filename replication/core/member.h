@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "aimem/changes.h"
@@ -51,6 +52,7 @@ struct MemberConfig {
     bool keep_stream_when_behind = false;
     bool await_nothing = false;     ///< What rests on no position is committed at once.
     bool blinking_teacher = false;  ///< Whoever is away need not be learnt from.
+    bool execute_unheard = false;   ///< Whoever was called in vain need not be heard.
   } bugs;
 };
 
@@ -176,9 +178,10 @@ class Member {
   /// It neither counts nor executes: its data is being filled, or peers are known to hold what it
   /// has to hold first.
   [[nodiscard]] bool learner() const;
-  /// False: a learner, or one that has just begun and whom its peers may still tell that its data
-  /// went back. Writes wait.
-  [[nodiscard]] bool MayExecute() const;
+  /// kUnavailable says why writes have to wait: it is a learner; or it has just begun, and its
+  /// peers may still tell it that its data went back; or it has not heard W - 1 others since it
+  /// began, so that what it executes could not be acknowledged, and might undo what was.
+  [[nodiscard]] absl::Status MayExecute() const;
   /// It has just begun, and each peer will have been heard or have failed before long.
   [[nodiscard]] bool Settling() const;
   /// It has no position of its own yet: nobody can learn from it.
@@ -347,6 +350,8 @@ class Member {
   [[nodiscard]] bool Yields(const Peer& peer, std::uint64_t stream) const;
   void GiveWay(std::size_t index, std::uint64_t stream);
   void NextReconcile(const Now& now, Actions& actions);
+  /// Other members that were heard since this one began.
+  [[nodiscard]] int Heard() const;
   /// This member must not execute before it holds what this peer holds.
   [[nodiscard]] bool Owes(const Peer& peer) const;
   void ExcuseTeachers(const Now& now, Actions& actions);

@@ -49,11 +49,6 @@ std::int64_t ApproximateBytes(const WriteBatch& batch) {
   return static_cast<std::int64_t>(bytes);
 }
 
-absl::Status StillLearning() {
-  return absl::UnavailableError(
-      "this member is being refilled from the others and takes no writes yet: retry");
-}
-
 WriteResult Refuse(absl::Status status) {
   WriteResult result;
   result.outcome = WriteOutcome::kRejected;
@@ -248,7 +243,7 @@ void Node::Collect(Errands& errands) {
 
 void Node::Reconsider(Errands& errands) {
   const Member::Now now = Now();
-  const bool ready = member_->MayExecute();
+  const absl::Status ready = member_->MayExecute();
   // Whoever was not heard then is heard now.
   const absl::Status clock = member_->CheckClock(now);
   std::deque<Held> early;
@@ -256,12 +251,12 @@ void Node::Reconsider(Errands& errands) {
   for (Held& held : early) {
     if (!clock.ok()) {
       errands.refused.emplace_back(std::move(held), clock);
-    } else if (ready) {
+    } else if (ready.ok()) {
       gate_.Hold(now.monotonic, ApproximateBytes(held.batch));
       held_.push_back(std::move(held));
       errands.let_through = true;
     } else if ((closing_ && !member_->Settling()) || draining_ || held.deadline <= now.monotonic) {
-      errands.refused.emplace_back(std::move(held), StillLearning());
+      errands.refused.emplace_back(std::move(held), ready);
     } else {
       early_.push_back(std::move(held));
     }
@@ -386,7 +381,7 @@ void Node::WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallba
   bool passes = options.lazy || options_.needed == 1;
   {
     MutexLock lock(mutex_);
-    if (!member_->MayExecute() && !options.lazy) {
+    if (!options.lazy && !member_->MayExecute().ok()) {
       early_.push_back(std::move(held));
       passes = false;
     } else if (!passes) {
@@ -433,7 +428,7 @@ void Node::LetThrough(bool wanted) {
       const absl::Duration now = clock_.Monotonic();
       const std::int64_t unanswered = Unanswered();
       if (!wanted && !gate_.Open(now, unanswered) && !closing_) return;
-      letting_through_ = member_->MayExecute();
+      letting_through_ = member_->MayExecute().ok();
       gate_.LetThrough(now, unanswered);
       if (letting_through_) {
         group.swap(held_);
@@ -459,7 +454,7 @@ absl::Duration Node::MoreUntil() {
 
 absl::Status Node::MayExecute() {
   MutexLock lock(mutex_);
-  return member_ != nullptr && !member_->MayExecute() ? StillLearning() : absl::OkStatus();
+  return member_ != nullptr ? member_->MayExecute() : absl::OkStatus();
 }
 
 absl::Status Node::Admit(bool lazy) {
@@ -474,7 +469,7 @@ absl::Status Node::Admit(bool lazy) {
   }
   AIMEM_RETURN_IF_ERROR(member_->CheckClock(Now()));
   // A use that is only counted is not worth waiting for.
-  if (lazy && !member_->MayExecute()) return StillLearning();
+  if (lazy) AIMEM_RETURN_IF_ERROR(member_->MayExecute());
   // The store bounds those that wait for company, and closing does not wait for them.
   if (!lazy) ++writing_;
   return absl::OkStatus();

@@ -329,9 +329,10 @@ bool Member::Owes(const Peer& peer) const {
   const bool lacks =
       std::any_of(peer.to_learn.begin(), peer.to_learn.end(), [&](const auto& entry) {
         const auto& [stream, seq] = entry;
-        // Histories that do not become one teach nothing.
+        // Histories that do not become one teach nothing: nobody decides which one stays.
+        const bool differs = peer.forked.contains(stream) || refused_.contains(stream);
         return SeqOf(vector_, stream) < seq && !peer.apart.contains(stream) &&
-               !(peer.forked.contains(stream) && !Yields(peer, stream));
+               !(differs && !Yields(peer, stream));
       });
   if (lacks) return true;
   if (config_.bugs.keep_stream_when_behind) return false;
@@ -355,7 +356,31 @@ bool Member::Settling() const {
          std::any_of(peers_.begin(), peers_.end(), [](const Peer& peer) { return !peer.tried; });
 }
 
-bool Member::MayExecute() const { return !learner() && !Settling(); }
+int Member::Heard() const {
+  std::set<Id128> heard;
+  for (const Peer& peer : peers_) {
+    if (peer.member && !peer.own_id) heard.insert(*peer.member);
+  }
+  return static_cast<int>(heard.size());
+}
+
+absl::Status Member::MayExecute() const {
+  if (learner()) {
+    return absl::UnavailableError(
+        "this member is being refilled from the others and takes no writes yet: retry");
+  }
+  if (Settling()) {
+    return absl::UnavailableError("this member has just started, and asks the others first: retry");
+  }
+  if (const int heard = Heard(); heard < config_.needed - 1 && !config_.bugs.execute_unheard) {
+    return absl::UnavailableError(absl::StrFormat(
+        "this member has heard %d of the others since it was started, and %d must hold a write "
+        "besides it: it takes none before it has heard so many, since they may know more than its "
+        "disk: retry",
+        heard, config_.needed - 1));
+  }
+  return absl::OkStatus();
+}
 
 void Member::ExcuseTeachers(const Now& now, Actions& actions) {
   for (auto& [member, said] : unproved_) {

@@ -81,7 +81,11 @@ std::string Member::WhyDenied(const Peer& peer, const Header& header, const std:
   }
   if (header.member == config_.member) {
     reason = "rejected:OWN_ID";
-    return "the address leads back to this member";
+    return header.address == config_.address
+               ? "the address leads back to this member"
+               : absl::StrCat("another process, at '", header.address,
+                              "', has this member's id: is "
+                              "its data a copy of ours? A member begins with no data");
   }
   // An id belongs to the name under which it was presented first, here or at another address.
   for (const Peer& known : peers_) {

@@ -67,7 +67,8 @@ Header Member::MakeHeader(const Now& now, bool all) {
 }
 
 VersionVector Member::Target(const Peer& peer) const {
-  VersionVector target = relay_;
+  // Whoever may not take writes before it has learnt is not kept waiting for it.
+  VersionVector target = peer.learner ? vector_ : relay_;
   for (const std::uint64_t stream : local_streams_) target[stream] = SeqOf(vector_, stream);
   for (const std::uint64_t stream : peer.told) target.erase(stream);
   // What we could not give up for whoever decides is nobody's business: others would take it, and

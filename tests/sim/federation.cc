@@ -132,6 +132,10 @@ void Federation::OnDurable(Machine& machine, const std::vector<LogRow>& rows) {
 }
 
 void Federation::CheckExecution(const Machine& machine, const LogRow& row) {
+  if (static_cast<int>(machine.heard.size()) < stage_.scenario.node.needed - 1) {
+    stage_.Fail(absl::StrCat(machine.name, " executes a write, and has heard ",
+                             machine.heard.size(), " others since it started"));
+  }
   if (!machine.born_empty && machine.put_back == 0) return;
   VersionVector held = HeldOn(machine).vector;
   held[row.stream] = row.seq - 1;

@@ -17,6 +17,7 @@ constexpr BugName kBugs[] = {
     {Bug::kKeepStreamWhenBehind, "keep_stream_when_behind"},
     {Bug::kAwaitNothing, "await_nothing"},
     {Bug::kBlinkingTeacher, "blinking_teacher"},
+    {Bug::kExecuteUnheard, "execute_unheard"},
     {Bug::kForgetDeletes, "forget_deletes"},
     {Bug::kLoseDrawnStream, "lose_drawn_stream"},
     {Bug::kRelayNothing, "relay_nothing"},
@@ -77,6 +78,7 @@ Scenario DrawScenario(std::uint64_t seed, Bug bug) {
   scenario.node.bugs.keep_stream_when_behind = bug == Bug::kKeepStreamWhenBehind;
   scenario.node.bugs.await_nothing = bug == Bug::kAwaitNothing;
   scenario.node.bugs.blinking_teacher = bug == Bug::kBlinkingTeacher;
+  scenario.node.bugs.execute_unheard = bug == Bug::kExecuteUnheard;
   scenario.group_commit_max = pick({1, 256, 256});
   // As with wipes: what one member alone holds goes with its disk.
   scenario.put_backs = dice.Percent(30) && scenario.node.needed > 1;

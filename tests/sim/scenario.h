@@ -25,6 +25,7 @@ enum class Bug : std::uint8_t {
   kKeepStreamWhenBehind,
   kAwaitNothing,
   kBlinkingTeacher,
+  kExecuteUnheard,
   // Of what the simulation puts in between: the disk, the network.
   kForgetDeletes,    ///< A delete leaves no stamp.
   kLoseDrawnStream,  ///< A stream that was drawn because ours is lost is thrown away again.
