@@ -14,8 +14,6 @@
 namespace aimem::postgres {
 namespace {
 
-// What a server's answer that the lock did not come may take longer than the wait for it.
-constexpr absl::Duration kGrace = absl::Seconds(2);
 // Between two attempts to connect to a server that has no connection left.
 constexpr absl::Duration kCrowdedRetry = absl::Milliseconds(20);
 
@@ -54,7 +52,7 @@ bool SessionPool::Open(Session& session, std::span<const Call> opening, absl::Du
   if (role_ == SessionRole::kWriter) {
     // The server bounds each of its waits for a lock by the timeout, and says so; in a crowd one
     // statement may wait several times.
-    session.set_patience(std::max(deadline - Now(), absl::ZeroDuration()) + kGrace);
+    session.set_patience(std::max(deadline - Now(), absl::ZeroDuration()) + kLockGrace);
   }
   answer = session.Run(opening);
   session.set_patience(settings_.answer_timeout);

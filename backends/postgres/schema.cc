@@ -1,13 +1,16 @@
 #include "backends/postgres/schema.h"
 
+#include <algorithm>
 #include <exception>
 #include <pqxx/pqxx>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "backends/postgres/errors.h"
 #include "backends/postgres/statements.h"
+#include "backends/postgres/watch.h"
 #include "lib/base/status.h"
 
 namespace aimem::postgres {
@@ -77,7 +80,7 @@ absl::Status WithoutExceptions(const ConnectionInfo& connection, const Work& wor
     return status(CodeOf(error), absl::StrFormat("%s%s", std::string(FirstLine(error.what())),
                                                  std::string(AdviceOn(error.sqlstate()))));
   } catch (const pqxx::broken_connection& error) {
-    return status(CodeOfConnectError(error.what()), error.what());
+    return connection.ConnectError(error.what());
   } catch (const pqxx::in_doubt_error& error) {
     return status(absl::StatusCode::kUnavailable, error.what());
   } catch (const std::exception& error) {
@@ -155,13 +158,17 @@ void CreateTables(pqxx::transaction_base& transaction, const std::string& schema
       kLockKey, absl::StrFormat("%d", kSchemaVersion));
 }
 
-absl::Status CheckOrCreate(pqxx::connection& connection, const SessionSettings& settings,
-                           bool create) {
+absl::Status CheckOrCreate(pqxx::connection& connection, Watch& watch,
+                           const SessionSettings& settings, bool create) {
   const std::string& schema = settings.schema;
+  const absl::Duration patience = settings.answer_timeout;
   {
     pqxx::read_transaction transaction(connection);
+    watch.Await("asking for the encoding of the database", patience);
     AIMEM_RETURN_IF_ERROR(CheckServer(connection, transaction));
+    watch.Await("looking for the tables", patience);
     if (const int tables = CountTables(transaction, schema); tables != 0) {
+      watch.Await("reading the version of the tables", patience);
       return CheckTables(transaction, schema, tables);
     }
   }
@@ -169,14 +176,21 @@ absl::Status CheckOrCreate(pqxx::connection& connection, const SessionSettings& 
     return absl::NotFoundError(absl::StrFormat("there is no store in schema '%s'", schema));
   }
   pqxx::work transaction(connection);
+  watch.Await("beginning to make the tables", patience);
   transaction.exec(absl::StrFormat(
       "SET LOCAL lock_timeout = %d",
       absl::ToInt64Milliseconds(absl::Ceil(settings.lock_timeout, absl::Milliseconds(1)))));
+  watch.Await("waiting for the right to make the tables",
+              std::max(patience, settings.lock_timeout + kLockGrace));
   transaction.exec(absl::StrFormat("SELECT pg_catalog.pg_advisory_xact_lock(%d)", kCreationLock));
+  watch.Await("looking for the tables", patience);
   if (const int tables = CountTables(transaction, schema); tables != 0) {
+    watch.Await("reading the version of the tables", patience);
     return CheckTables(transaction, schema, tables);
   }
+  watch.Await("making the tables", patience);
   CreateTables(transaction, schema);
+  watch.Await("committing the tables", patience);
   transaction.commit();
   return absl::OkStatus();
 }
@@ -184,16 +198,22 @@ absl::Status CheckOrCreate(pqxx::connection& connection, const SessionSettings& 
 }  // namespace
 
 absl::Status PrepareDatabase(const SessionSettings& settings, bool create) {
-  return WithoutExceptions(settings.connection, [&settings, create]() -> absl::Status {
+  std::string hung;
+  absl::Status status = WithoutExceptions(settings.connection, [&]() -> absl::Status {
     pqxx::connection connection(settings.connection.conninfo);
     const pqxx::quiet_errorhandler quiet(connection);
+    Watch watch(connection.sock(), hung);
     {
       pqxx::nontransaction setting(connection);
+      watch.Await("setting the session up", settings.answer_timeout);
       setting.exec(kNoTimeoutSql);
       setting.exec(kRoleSettingsSql);
     }
-    return CheckOrCreate(connection, settings, create);
+    return CheckOrCreate(connection, watch, settings, create);
   });
+  if (status.ok() || hung.empty()) return status;
+  // What libpqxx said is that its connection was gone.
+  return absl::UnavailableError(absl::StrCat("PostgreSQL: connection lost: ", hung));
 }
 
 }  // namespace aimem::postgres

@@ -8,6 +8,7 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "aimem/environment.h"
@@ -102,11 +103,14 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Connect(const SessionSettings&
   if (PQstatus(connection) != CONNECTION_OK) {
     const std::string text =
         connection == nullptr ? "out of memory" : std::string(PQerrorMessage(connection));
-    return MakeStatus(CodeOfConnectError(text),
-                      absl::StrFormat("PostgreSQL: %s", settings.connection.Scrub(text)));
+    return settings.connection.ConnectError(text);
   }
   PQsetNoticeReceiver(connection, HearNotice, session.get());
-  AIMEM_RETURN_IF_ERROR(session->SetUp(role));
+  if (absl::Status status = session->SetUp(role); !status.ok()) {
+    if (!session->silent_) return status;
+    return MakeStatus(status.code(),
+                      absl::StrCat(status.message(), " while a session was being set up"));
+  }
   return session;
 }
 

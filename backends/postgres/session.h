@@ -57,6 +57,9 @@ struct SessionSettings {
   absl::Duration answer_timeout;
 };
 
+/// What a server's answer that a lock did not come may take longer than the wait for it.
+inline constexpr absl::Duration kLockGrace = absl::Seconds(2);
+
 enum class SessionRole { kReader, kWriter };
 
 /// Not thread-safe.

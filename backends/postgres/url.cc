@@ -5,9 +5,11 @@
 #include <map>
 #include <memory>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "backends/postgres/errors.h"
 #include "lib/base/status.h"
 #include "libpq-fe.h"
 
@@ -76,6 +78,13 @@ std::map<std::string, std::string> Defaults(const PostgresOptions& options) {
   };
 }
 
+// What libpq makes of it. A text that is no number it refuses itself.
+absl::Duration ConnectTimeout(const std::string& value) {
+  int seconds = 0;
+  if (!absl::SimpleAtoi(value, &seconds) || seconds <= 0) return absl::ZeroDuration();
+  return absl::Seconds(std::max(seconds, 2));
+}
+
 struct FreeOptions {
   void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
 };
@@ -90,6 +99,16 @@ std::string ConnectionInfo::Scrub(std::string_view text) const {
   clean = absl::StrReplaceAll(clean, {{"\r", ""}, {"\n\t", " "}, {"\n", " "}, {"\t", " "}});
   while (clean.ends_with(' ')) clean.pop_back();
   return clean;
+}
+
+absl::Status ConnectionInfo::ConnectError(std::string_view text) const {
+  // libpq says that it has waited, and not how long.
+  const std::string waited =
+      absl::StrFormat("no answer for %s while connecting", absl::FormatDuration(connect_timeout));
+  return MakeStatus(
+      CodeOfConnectError(text),
+      absl::StrFormat("PostgreSQL: %s",
+                      absl::StrReplaceAll(Scrub(text), {{"timeout expired", waited}})));
 }
 
 std::string MaskUrl(std::string_view url) {
@@ -140,6 +159,7 @@ absl::StatusOr<ConnectionInfo> ParseUrl(const std::string& url, const PostgresOp
     }
   }
   values["client_encoding"] = "UTF8";
+  info.connect_timeout = ConnectTimeout(values["connect_timeout"]);
   for (const auto& [keyword, value] : values) {
     info.conninfo.append(keyword).append("=").append(Quoted(value)).append(" ");
   }

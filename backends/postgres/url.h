@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "aimem/backends/postgres.h"
 
 namespace aimem::postgres {
@@ -19,9 +20,15 @@ struct ConnectionInfo {
   std::string masked_url;
   /// What Scrub() removes: the passwords as written and as decoded.
   std::vector<std::string> secrets;
+  /// How long libpq waits for each host, as it understands what it is given: 2 s at least, 0 for
+  /// ever.
+  absl::Duration connect_timeout;
 
   /// `text` of libpq or the server without passwords, on one line.
   [[nodiscard]] std::string Scrub(std::string_view text) const;
+
+  /// Why no connection could be made, from what libpq says about that.
+  [[nodiscard]] absl::Status ConnectError(std::string_view text) const;
 };
 
 /// Take `url` apart and add this room's defaults to what it leaves open: timeouts, keepalives and

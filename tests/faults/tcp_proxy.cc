@@ -98,6 +98,13 @@ void TcpProxy::Stall() {
   Do([this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { mode_ = Mode::kStall; });
 }
 
+void TcpProxy::StallAfter(std::int64_t bytes_to_client) {
+  Do([this, bytes_to_client]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    stall_after_ = bytes_to_client;
+    if (bytes_to_client == 0) mode_ = Mode::kStall;
+  });
+}
+
 void TcpProxy::BlackHole(Direction direction) {
   Do([this, direction]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     drop_up_ = direction != Direction::kToClient;
@@ -128,6 +135,7 @@ void TcpProxy::Heal() {
     drop_up_ = drop_down_ = false;
     delay_ = absl::ZeroDuration();
     reset_after_ = 0;
+    stall_after_.reset();
     if (listener_ < 0) Listen();
     for (Connection& link : links_) link.broken |= link.lossy;
     Sweep();
@@ -187,7 +195,7 @@ void TcpProxy::Read(Connection& connection, Pipe& pipe) {
 
 void TcpProxy::Write(Connection& connection, Pipe& pipe, std::int64_t& total) {
   const absl::Duration now = SystemClock().Monotonic();
-  while (!pipe.pieces.empty() && pipe.pieces.front().due <= now) {
+  while (mode_ == Mode::kForward && !pipe.pieces.empty() && pipe.pieces.front().due <= now) {
     if (Drops(connection, pipe)) {
       connection.lossy = true;
       pipe.size -= pipe.pieces.front().bytes.size();
@@ -195,7 +203,10 @@ void TcpProxy::Write(Connection& connection, Pipe& pipe, std::int64_t& total) {
       continue;
     }
     std::string& bytes = pipe.pieces.front().bytes;
-    const ssize_t count = send(pipe.to, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const bool counted = stall_after_.has_value() && &pipe == &connection.down;
+    const std::size_t size =
+        counted ? std::min(bytes.size(), static_cast<std::size_t>(*stall_after_)) : bytes.size();
+    const ssize_t count = send(pipe.to, bytes.data(), size, MSG_NOSIGNAL);
     if (count < 0) {
       connection.broken |= errno != EAGAIN && errno != EINTR;
       return;
@@ -205,7 +216,9 @@ void TcpProxy::Write(Connection& connection, Pipe& pipe, std::int64_t& total) {
     pipe.size -= static_cast<std::size_t>(count);
     bytes.erase(0, static_cast<std::size_t>(count));
     if (bytes.empty()) pipe.pieces.pop_front();
+    if (counted && (*stall_after_ -= count) == 0) mode_ = Mode::kStall;
   }
+  if (mode_ != Mode::kForward) return;
   if (pipe.ended && pipe.pieces.empty() && !pipe.closed) {
     pipe.closed = true;
     shutdown(pipe.to, SHUT_WR);

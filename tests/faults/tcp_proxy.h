@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <list>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -37,6 +38,8 @@ class TcpProxy {
   /// Nothing moves in either direction. Connections stay, new ones are taken; all goes on when
   /// healed.
   void Stall();
+  /// Stall() as soon as so many more bytes have gone to clients, over all connections together.
+  void StallAfter(std::int64_t bytes_to_client);
   /// What is sent is taken and thrown away, to the server, to the client, or both. Connections
   /// that lost something are reset when healed.
   enum class Direction { kToServer, kToClient, kBoth };
@@ -106,7 +109,8 @@ class TcpProxy {
   bool drop_down_ ABSL_GUARDED_BY(mutex_) = false;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Duration delay_ ABSL_GUARDED_BY(mutex_);
-  std::int64_t reset_after_ ABSL_GUARDED_BY(mutex_) = 0;  // 0: never
+  std::int64_t reset_after_ ABSL_GUARDED_BY(mutex_) = 0;             // 0: never
+  std::optional<std::int64_t> stall_after_ ABSL_GUARDED_BY(mutex_);  // what may still pass
   std::list<Connection> links_ ABSL_GUARDED_BY(mutex_);
   Counts counts_ ABSL_GUARDED_BY(mutex_);
   CondVar done_;

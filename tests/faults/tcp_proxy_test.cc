@@ -120,6 +120,20 @@ TEST_F(TcpProxyTest, StallKeepsWhatWasSentUntilHealed) {
   EXPECT_EQ(server.Receive(kLongMs), "kept");
 }
 
+TEST_F(TcpProxyTest, StallAfterLetsSoMuchThroughAndKeepsTheRest) {
+  const Socket client = Connect();
+  const Socket server = Accept();
+  proxy_->StallAfter(4);
+  server.Send("abcdef");
+  EXPECT_EQ(client.Receive(kLongMs), "abcd");
+  EXPECT_EQ(client.Receive(kShortMs), "");
+  client.Send("kept");
+  EXPECT_EQ(server.Receive(kShortMs), "");
+  proxy_->Heal();
+  EXPECT_EQ(client.Receive(kLongMs), "ef");
+  EXPECT_EQ(server.Receive(kLongMs), "kept");
+}
+
 TEST_F(TcpProxyTest, BlackHoleLosesOneDirectionAndEndsTheConnectionWhenHealed) {
   const Socket client = Connect();
   const Socket server = Accept();

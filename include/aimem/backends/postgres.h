@@ -28,10 +28,12 @@ struct PostgresOptions {
   absl::Duration lock_timeout = absl::Seconds(30);
   /// Longest silence of a server that owes an answer, then the connection is given up: reads are
   /// kUnavailable, a commit is kUnknown. A second more for each MiB of a write. Verify() and cuts
-  /// of the log have more time. In [100 ms, 1 h]. Default 10 s.
+  /// of the log have more time. It bounds the opening too: setting sessions up, looking at the
+  /// tables and making them; only for the right to make them lock_timeout is waited. In [100 ms, 1
+  /// h]. Default 10 s.
   absl::Duration answer_timeout = absl::Seconds(10);
-  /// Longest wait for a connection to be made, for each host that the URL names. In [1 s, 10 min].
-  /// Default 10 s.
+  /// Longest wait for a connection to be made, for each host that the URL names; 1 s counts as 2,
+  /// and what the URL says as connect_timeout goes first. In [1 s, 10 min]. Default 10 s.
   absl::Duration connect_timeout = absl::Seconds(10);
   /// Connections for reading; one more is for writing. In [1, 64]. Default 4.
   int readers = 4;
