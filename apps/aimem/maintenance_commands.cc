@@ -37,6 +37,10 @@ void ShowStats(Context& context, const StoreInfo& info, const StoreCounts& count
   for (const NamespaceCount& count : counts.namespaces) {
     context.out << absl::StrFormat("  %s: %d\n", count.namespace_, count.count);
   }
+  if (counts.unreadable > 0) {
+    context.out << absl::StrFormat("\n%d %s cannot be read: run `aimem doctor`\n",
+                                   counts.unreadable, counts.unreadable == 1 ? "row" : "rows");
+  }
 }
 
 void ShowOperation(Context& context, const OperationInfo& info) {

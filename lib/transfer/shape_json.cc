@@ -62,14 +62,16 @@ std::string TierCountArray(const StoreCounts& counts) {
 
 std::string StatsJson(const StoreInfo& info) {
   const StoreCounts counts = info.counts.value_or(StoreCounts{});
-  return JsonObject()
-      .Int("total", counts.live)
+  JsonObject object;
+  object.Int("total", counts.live)
       .Raw("by_tier", TierCountArray(counts))
       .Raw("by_namespace", NamespaceCountArray(counts.namespaces))
       .Int("expiring_soon", counts.expiring_soon)
       .Int("links_count", counts.links)
-      .Int("db_size_bytes", info.size_bytes)
-      .Build();
+      .Int("db_size_bytes", info.size_bytes);
+  // Of a sound store the object is what clients know.
+  if (counts.unreadable > 0) object.Int("unreadable_rows", counts.unreadable);
+  return object.Build();
 }
 
 std::string ArchivedJson(const ArchivedMemory& archived) {

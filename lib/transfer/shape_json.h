@@ -17,7 +17,8 @@ std::string LinkJson(const Link& link);
 std::string LinkArray(const std::vector<Link>& links);
 std::string NamespaceCountArray(const std::vector<NamespaceCount>& counts);
 std::string TierCountArray(const StoreCounts& counts);
-/// total, by_tier, by_namespace, expiring_soon, links_count, db_size_bytes.
+/// total, by_tier, by_namespace, expiring_soon, links_count, db_size_bytes; unreadable_rows if
+/// there are any.
 std::string StatsJson(const StoreInfo& info);
 std::string ArchivedJson(const ArchivedMemory& archived);
 /// A memory with its score and, if `explain`, the addends of it.

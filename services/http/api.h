@@ -127,7 +127,7 @@ class Api {
   void MetricsPage(Call call);
 
   void AskOperation(std::shared_ptr<Call> call, OperationId operation, absl::Duration deadline);
-  void CountMemories();
+  void CountRows();
 
   void Log(LogLevel level, std::string_view message) const;
   /// StatusAnswer; what only the operator should know goes to the log.

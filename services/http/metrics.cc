@@ -194,18 +194,20 @@ void Metrics::CountRecall(absl::Duration taken) {
   recall_nanoseconds_.fetch_add(absl::ToInt64Nanoseconds(taken), std::memory_order_relaxed);
 }
 
-bool Metrics::ClaimMemories(absl::Duration now, absl::Duration age) {
+bool Metrics::ClaimCounts(absl::Duration now, absl::Duration age) {
   MutexLock lock(mutex_);
   if (counting_ || (counted_at_ && now - *counted_at_ < age)) return false;
   counting_ = true;
   return true;
 }
 
-void Metrics::SetMemories(absl::Duration now, std::optional<std::int64_t> memories) {
+void Metrics::SetCounts(absl::Duration now, const std::optional<StoreCounts>& counts) {
   MutexLock lock(mutex_);
   counting_ = false;
   counted_at_ = now;
-  if (memories) memories_ = memories;
+  if (!counts) return;
+  memories_ = counts->live;
+  unreadable_ = counts->unreadable;
 }
 
 std::string Metrics::Page(const StoreInfo& info) const {
@@ -234,6 +236,11 @@ std::string Metrics::Page(const StoreInfo& info) const {
     if (memories_) {
       page.Gauge("ai_memory_memories", "Live memories, expired ones included; counted now and then",
                  double(*memories_));
+    }
+    if (unreadable_) {
+      page.Gauge("aimem_store_unreadable_rows",
+                 "Rows that cannot be read and are left out, counted now and then: run doctor",
+                 double(*unreadable_));
     }
   }
   page.Begin("aimem_write_outcomes_total", "Writes over HTTP by outcome", MetricType::Counter);

@@ -21,11 +21,11 @@ class Metrics {
   void CountStore(Tier tier, bool ok);
   void CountRecall(absl::Duration taken);
 
-  /// The number of memories reads every row, so it is counted now and then: true if it is older
-  /// than `age` at `now` and nobody counts at the moment; whoever gets true must SetMemories.
-  bool ClaimMemories(absl::Duration now, absl::Duration age);
+  /// What takes reading every row is counted now and then: true if that is older than `age` at
+  /// `now` and nobody counts at the moment; whoever gets true must SetCounts.
+  bool ClaimCounts(absl::Duration now, absl::Duration age);
   /// nullopt: counting failed.
-  void SetMemories(absl::Duration now, std::optional<std::int64_t> memories);
+  void SetCounts(absl::Duration now, const std::optional<StoreCounts>& counts);
 
   /// Everything that is known, in the text format 0.0.4.
   [[nodiscard]] std::string Page(const StoreInfo& info) const;
@@ -42,7 +42,9 @@ class Metrics {
   mutable Mutex mutex_;
   bool counting_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<absl::Duration> counted_at_ ABSL_GUARDED_BY(mutex_);
+  /// Of the last time that counting succeeded.
   std::optional<std::int64_t> memories_ ABSL_GUARDED_BY(mutex_);
+  std::optional<std::int64_t> unreadable_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace aimem::http

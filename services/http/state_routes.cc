@@ -268,18 +268,16 @@ void Api::AskOperation(std::shared_ptr<Call> call, OperationId operation, absl::
 void Api::MetricsPage(Call call) {
   const absl::StatusOr<StoreInfo> info = store_.Info();
   if (!info.ok()) return std::move(call.respond)(Problem(info.status()));
-  if (metrics_.ClaimMemories(clock_.Monotonic(), kCountAgain)) {
-    threads_.Read([this] { CountMemories(); });
+  if (metrics_.ClaimCounts(clock_.Monotonic(), kCountAgain)) {
+    threads_.Read([this] { CountRows(); });
   }
   Response response{.status = 200, .content_type = kMetricsType, .body = metrics_.Page(*info)};
   std::move(call.respond)(std::move(response));
 }
 
-void Api::CountMemories() {
+void Api::CountRows() {
   const absl::StatusOr<StoreInfo> info = store_.Info({.counts = true});
-  std::optional<std::int64_t> memories;
-  if (info.ok() && info->counts) memories = info->counts->live;
-  metrics_.SetMemories(clock_.Monotonic(), memories);
+  metrics_.SetCounts(clock_.Monotonic(), info.ok() ? info->counts : std::nullopt);
 }
 
 }  // namespace aimem::http

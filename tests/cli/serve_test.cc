@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "aimem/backends/sqlite.h"
 #include "gmock/gmock.h"
 #include "support/http/http_client.h"
 #include "support/process/reserved_port.h"
@@ -90,6 +91,43 @@ TEST_F(Serve, AloneItOpensNoPortButThatOfHttpAndSaysSo) {
   EXPECT_EQ(CountListeners(server_->pid()), 1);
   EXPECT_EQ(Request("GET", "/api/v1/health", 200).value("status", ""), "ok");
   EXPECT_TRUE(Request("GET", "/api/v1/federation", 200).at("federation").is_null());
+  EXPECT_EQ(End().code, 0);
+}
+
+TEST_F(Serve, RowsThatCannotBeReadAreShownWhereOneLooks) {
+  Succeed({"--db", "m.db", "store", "-T", "sound", "-c", "content"});
+  EXPECT_THAT(Succeed({"--db", "m.db", "stats"}).out, Not(HasSubstr("cannot be read")));
+  {
+    auto backend = OpenSqliteBackend((folder() / "m.db").string());
+    ASSERT_TRUE(backend.ok()) << backend.status();
+    auto damage = (*backend)->BeginWrite();
+    ASSERT_TRUE(damage.ok()) << damage.status();
+    WriteSet set;
+    set.rows = {{{Kind::kMemory, "broken"}, std::nullopt, "\xff"},
+                {{Kind::kLink, "broken too"}, std::nullopt, "\xff"}};
+    ASSERT_TRUE((*damage)->Put(set).ok());
+    ASSERT_EQ((*damage)->Commit().outcome, CommitOutcome::kDurable);
+    damage->reset();
+    ASSERT_TRUE((*backend)->Close().ok());
+  }
+  EXPECT_THAT(Succeed({"--db", "m.db", "stats"}).out,
+              HasSubstr("\n2 rows cannot be read: run `aimem doctor`\n"));
+  EXPECT_EQ(Json({"--db", "m.db", "stats"}).value("unreadable_rows", 0), 2);
+  Begin();
+  const nlohmann::json stats = Request("GET", "/api/v1/stats", 200);
+  EXPECT_EQ(stats.value("total", 0), 1);
+  EXPECT_EQ(stats.value("unreadable_rows", 0), 2);
+  // Counting reads every row, so it happens beside the scrapes.
+  support::HttpClient client("127.0.0.1", port_);
+  std::string page;
+  const absl::Time deadline = absl::Now() + absl::Seconds(60);
+  while (page.find("aimem_store_unreadable_rows 2\n") == std::string::npos) {
+    ASSERT_LT(absl::Now(), deadline) << page;
+    const auto answer = client.Send("GET", "/metrics", "", {}, absl::Seconds(60));
+    ASSERT_TRUE(answer.ok()) << answer.status();
+    page = answer->body;
+  }
+  EXPECT_THAT(page, HasSubstr("# HELP aimem_store_unreadable_rows "));
   EXPECT_EQ(End().code, 0);
 }
 
