@@ -11,6 +11,7 @@
 #include "aimem/services/http.h"
 #include "apps/aimem/cli.h"
 #include "apps/aimem/config.h"
+#include "apps/aimem/error_log.h"
 #include "apps/aimem/output.h"
 #include "apps/aimem/signals.h"
 #include "lib/base/status.h"
@@ -22,39 +23,6 @@ constexpr absl::Duration kExpireEvery = absl::Seconds(1'800);
 constexpr int kReplicationPortOffset = 1'000;
 // What a member answers at its deadline says more than that its store did not.
 constexpr absl::Duration kAfterTheQuorum = absl::Milliseconds(250);
-
-// Warnings and errors to standard error, a line each, and with `verbose` what else there is.
-class ErrorLog final : public LogSink {
- public:
-  explicit ErrorLog(bool verbose) : least_(verbose ? LogLevel::kInfo : LogLevel::kWarning) {}
-
-  void Log(LogLevel level, std::string_view message) override {
-    if (level < least_) return;
-    const std::string line = absl::StrFormat(
-        "%s %s %s\n",
-        absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", SystemClock().Now(), absl::UTCTimeZone()),
-        Name(level), message);
-    // One call, so that lines of several threads do not mix. Nobody could be told of an error.
-    [[maybe_unused]] const ssize_t ignored = write(STDERR_FILENO, line.data(), line.size());
-  }
-
- private:
-  static std::string_view Name(LogLevel level) {
-    switch (level) {
-      case LogLevel::kDebug:
-        return "debug";
-      case LogLevel::kInfo:
-        return "info";
-      case LogLevel::kWarning:
-        return "warning";
-      case LogLevel::kError:
-        return "error";
-    }
-    return "error";
-  }
-
-  LogLevel least_;
-};
 
 bool IsLoopback(const std::string& host) {
   if (host == "localhost" || host == "::1") return true;
@@ -221,7 +189,7 @@ absl::Status RunServe(Context& context, const ServeCommand& command) {
   StopSignals stop;
   // What goes wrong in gRPC comes back as a status; its own lines are for its developers.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
-  ErrorLog log(command.verbose);
+  ErrorLog log(STDERR_FILENO, command.verbose);
   AIMEM_ASSIGN_OR_RETURN(HttpOptions http, MakeHttpOptions(command, log));
   AIMEM_ASSIGN_OR_RETURN(const ReplicationOptions replication, MakeReplicationOptions(command));
   AIMEM_RETURN_IF_ERROR(CheckBoth(http, replication));

@@ -350,7 +350,7 @@ class Member {
   [[nodiscard]] bool Yields(const Peer& peer, std::uint64_t stream) const;
   void GiveWay(std::size_t index, std::uint64_t stream);
   void NextReconcile(const Now& now, Actions& actions);
-  /// Other members that were heard since this one began.
+  /// Peers that were heard since this member began.
   [[nodiscard]] int Heard() const;
   /// This member must not execute before it holds what this peer holds.
   [[nodiscard]] bool Owes(const Peer& peer) const;

@@ -357,11 +357,8 @@ bool Member::Settling() const {
 }
 
 int Member::Heard() const {
-  std::set<Id128> heard;
-  for (const Peer& peer : peers_) {
-    if (peer.member && !peer.own_id) heard.insert(*peer.member);
-  }
-  return static_cast<int>(heard.size());
+  return static_cast<int>(std::count_if(
+      peers_.begin(), peers_.end(), [](const Peer& peer) { return peer.member && !peer.own_id; }));
 }
 
 absl::Status Member::MayExecute() const {
@@ -373,11 +370,15 @@ absl::Status Member::MayExecute() const {
     return absl::UnavailableError("this member has just started, and asks the others first: retry");
   }
   if (const int heard = Heard(); heard < config_.needed - 1 && !config_.bugs.execute_unheard) {
+    std::string unheard;
+    for (const Peer& peer : peers_) {
+      if (peer.member && !peer.own_id) continue;
+      absl::StrAppend(&unheard, unheard.empty() ? "" : ", ", peer.address, ": ", peer.last_reason);
+    }
     return absl::UnavailableError(absl::StrFormat(
         "this member has heard %d of the others since it was started, and %d must hold a write "
-        "besides it: it takes none before it has heard so many, since they may know more than its "
-        "disk: retry",
-        heard, config_.needed - 1));
+        "besides it (%s): it takes none before, since they may know more than its disk: retry",
+        heard, config_.needed - 1, unheard));
   }
   return absl::OkStatus();
 }

@@ -1,6 +1,12 @@
 // serve as a process: what it says, what ends it, and who else sees what it writes.
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -254,23 +260,31 @@ TEST_F(Serve, KeyIsReadFromItsFile) {
   EXPECT_THAT(End().err, Not(HasSubstr("hush")));
 }
 
-TEST_F(Serve, WithoutItsPeersAWriteIsPendingAndSaysSo) {
+TEST_F(Serve, BeforeItHasHeardItsPeersAWriteIsRefusedAndSaysSo) {
   Begin({"--quorum-peers", "127.0.0.1:1,127.0.0.1:2", "--quorum-timeout-ms", "100",
          "--replication-listen", "127.0.0.1:0"});
   EXPECT_THAT(line_, HasSubstr("W=2 of N=3"));
-  const nlohmann::json pending =
+  const nlohmann::json refused =
       Request("POST", "/api/v1/memories", 503, R"({"title":"t","content":"c"})");
-  EXPECT_EQ(pending.value("error", ""), "quorum_not_met");
-  EXPECT_EQ(pending.value("needed", 0), 2);
-  EXPECT_EQ(pending.value("durable_locally", false), true);
+  EXPECT_THAT(refused.value("reason", ""), HasSubstr("has heard 0 of the others"));
+  EXPECT_EQ(Request("GET", "/api/v1/memories", 200).value("count", -1), 0);
   EXPECT_EQ(Request("GET", "/api/v1/health", 200).value("state", ""), "below_quorum");
   EXPECT_EQ(End().code, 0);
 }
 
 TEST_F(Serve, SecondSignalEndsItAtOnce) {
-  Begin({"--quorum-peers", "127.0.0.1:1", "--quorum-timeout-ms", "60000", "--replication-listen",
+  // A write that waits for a peer which is frozen keeps the first signal's drain busy.
+  const auto port = support::ReservedPort::Any();
+  ASSERT_TRUE(port.ok()) << port.status();
+  const std::string address = "127.0.0.1:" + std::to_string(port->number());
+  Child peer(program(),
+             {"--db", "peer.db", "serve", "--port", "0", "--replication-listen", address}, Start{},
+             folder());
+  peer.ReadErrorLine("listening on ");
+  Begin({"--quorum-peers", address, "--quorum-timeout-ms", "60000", "--replication-listen",
          "127.0.0.1:0"});
-  // A write that waits for its quorum keeps the first signal's drain busy.
+  Request("POST", "/api/v1/memories", 201, R"({"title":"before","content":"c"})");
+  peer.Signal(SIGSTOP);
   std::thread writing([port = port_] {
     support::HttpClient client("127.0.0.1", port);
     EXPECT_FALSE(client
@@ -291,6 +305,45 @@ TEST_F(Serve, SecondSignalEndsItAtOnce) {
   EXPECT_EQ(server_->Wait().code, 128 + SIGTERM);
   writing.join();
   server_.reset();
+  peer.Signal(SIGKILL);
+  peer.Wait();
+}
+
+TEST_F(Serve, NobodyNeedsToReadItsLog) {
+  const auto port = support::ReservedPort::Any();
+  ASSERT_TRUE(port.ok()) << port.status();
+  const std::string address = "127.0.0.1:" + std::to_string(port->number());
+  Begin({"--verbose", "--quorum-peers", address, "--quorum-timeout-ms", "60000",
+         "--replication-listen", "127.0.0.1:0"});
+  // Its standard error is full from here on.
+  const int pipe = open(("/proc/" + std::to_string(server_->pid()) + "/fd/2").c_str(),
+                        O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_GE(pipe, 0) << std::strerror(errno);
+  const std::string line(999, '-');
+  while (write(pipe, (line + "\n").data(), line.size() + 1) > 0) {
+  }
+  EXPECT_EQ(errno, EAGAIN);
+  close(pipe);
+  // What it says of a peer that comes is said by those who answer writes.
+  Child peer(program(),
+             {"--db", "peer.db", "serve", "--port", "0", "--replication-listen", address}, Start{},
+             folder());
+  peer.ReadErrorLine("listening on ");
+  Request("POST", "/api/v1/memories", 201, R"({"title":"t","content":"c"})");
+  server_->Signal(SIGTERM);
+  // Ended before anybody reads what it said.
+  const absl::Time deadline = absl::Now() + absl::Seconds(60);
+  siginfo_t ended = {};
+  while (ended.si_pid == 0 && absl::Now() < deadline) {
+    ASSERT_EQ(waitid(P_PID, static_cast<id_t>(server_->pid()), &ended, WEXITED | WNOHANG | WNOWAIT),
+              0);
+  }
+  EXPECT_EQ(ended.si_pid, server_->pid()) << "it waits for a reader of its log";
+  if (ended.si_pid == 0) server_->Signal(SIGKILL);
+  EXPECT_EQ(server_->Wait().code, 0);
+  server_.reset();
+  peer.Signal(SIGTERM);
+  EXPECT_EQ(peer.Wait().code, 0);
 }
 
 }  // namespace

@@ -194,6 +194,22 @@ void Federation::StartAll() {
   }
 }
 
+void Federation::StartAlone(int member) {
+  StartAll();
+  for (int other = 0; other < size(); ++other) {
+    if (other != member) Kill(other);
+  }
+  Answer answer;
+  EXPECT_TRUE(Eventually(kPatience, [&] {
+    answer = Get(member, "/api/v1/federation");
+    if (answer.code != 200) return false;
+    const nlohmann::json& peers = answer.body.at("federation").at("peers");
+    return std::ranges::all_of(peers, [](const nlohmann::json& peer) {
+      return peer.at("last_error").dump().starts_with("\"refused");
+    });
+  })) << answer.ToString();
+}
+
 void Federation::StartConnected() {
   StartAll();
   EXPECT_TRUE(Eventually(kPatience, [&] { return Put(0, "warm").code == 201; }));

@@ -108,6 +108,8 @@ class Federation {
   void StartAll();
   /// StartAll, and one row ("warm") that all have: nobody is a learner.
   void StartConnected();
+  /// StartAll, and then only `member` runs, and knows that nobody listens any more.
+  void StartAlone(int member);
   void Start(int member);
   void Kill(int member);
   void KillAll();

@@ -24,7 +24,7 @@ std::string Operation(const Answer& answer) {
 
 TEST(FederationOutcome, PendingSaysWhatIsWhereAndBecomesCommittedByItself) {
   Federation federation({.quorum_timeout = absl::Milliseconds(300)});
-  federation.Start(0);
+  federation.StartAlone(0);
   const support::HttpHeaders key = {{"Idempotency-Key", "once"}};
   const Stopwatch watch;
   const Answer pending = federation.Put(0, "alone", "content", key);
@@ -70,7 +70,7 @@ TEST(FederationOutcome, PendingSaysWhatIsWhereAndBecomesCommittedByItself) {
 
 TEST(FederationOutcome, RetryOfAPendingWriteWaitsForItsQuorum) {
   Federation federation({.quorum_timeout = absl::Milliseconds(200)});
-  federation.Start(0);
+  federation.StartAlone(0);
   const support::HttpHeaders key = {{"Idempotency-Key", "once"}};
   const Answer pending = federation.Put(0, "alone", "content", key);
   ASSERT_EQ(pending.code, 503) << pending.ToString();
@@ -87,7 +87,7 @@ TEST(FederationOutcome, RetryOfAPendingWriteWaitsForItsQuorum) {
 
 TEST(FederationOutcome, ClientThatWillAskAgainIsAnsweredWith202) {
   Federation federation({.quorum_timeout = absl::Milliseconds(200)});
-  federation.Start(0);
+  federation.StartAlone(0);
   const Answer answer = federation.Put(0, "alone", "content", {{"Prefer", "respond-async"}});
   EXPECT_EQ(answer.code, 202) << answer.ToString();
   EXPECT_EQ(answer.headers.count("preference-applied"), 1u);
