@@ -24,6 +24,10 @@ class MemberStore : public Store {
   /// Where the store stands now, in one snapshot; what the listener is told from then on.
   virtual absl::StatusOr<StoreState> ReadState() = 0;
 
+  /// Recover from a commit whose outcome was not known, if there is one, and tell the listener all
+  /// that is durable here now. kUnavailable: not yet, come again.
+  virtual void Refresh(StreamCallback done) = 0;
+
   /// Somebody holds more of `stream` than this store does, or another history of it. If it is the
   /// stream that this store writes: go on as a new one, in a transaction of its own, before any
   /// write that has not begun is executed, and remember `stream` as lost (StoreState::lost). One

@@ -64,6 +64,7 @@ class LocalStore final : public MemberStore {
   absl::StatusOr<CheckReport> Check(const CheckOptions& options) override;
   absl::Status Close() override;
   absl::StatusOr<StoreState> ReadState() override;
+  void Refresh(StreamCallback done) override;
   void ForsakeStream(std::uint64_t stream, StreamCallback done) override;
   void YieldStream(std::uint64_t stream, const StreamHead& common, StreamCallback done) override;
 
@@ -111,7 +112,7 @@ class LocalStore final : public MemberStore {
   using Job = std::variant<WriteJob, ApplyJob>;
   /// What is done to a stream, in a transaction of its own and before all else that waits.
   struct StreamJob {
-    std::uint64_t stream = 0;
+    std::uint64_t stream = 0;          // 0: none, only begin a transaction, and tell
     std::optional<StreamHead> common;  // yield what comes after it; none: forsake
     StreamCallback done;
     bool more = false;  // its last transaction left some of it to the next one

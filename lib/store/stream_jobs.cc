@@ -102,6 +102,10 @@ absl::StatusOr<std::vector<log::Commit>> ReadTail(std::uint64_t stream, std::uin
 
 }  // namespace
 
+void LocalStore::Refresh(StreamCallback done) {
+  EnqueueStreamJob({0, std::nullopt, std::move(done)});
+}
+
 void LocalStore::ForsakeStream(std::uint64_t stream, StreamCallback done) {
   EnqueueStreamJob({stream, std::nullopt, std::move(done)});
 }

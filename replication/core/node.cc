@@ -266,6 +266,7 @@ void Node::Reconsider(Errands& errands) {
 std::optional<absl::Duration> Node::NextTimer() {
   absl::Duration next = std::min(member_->NextTick(), gate_.OpensAt(Unanswered()));
   for (const Held& held : early_) next = std::min(next, held.deadline);
+  next = std::min(next, refresh_at_);
   if (next >= timer_ || closed_) return std::nullopt;
   timer_ = next;
   return next;
@@ -291,6 +292,7 @@ void Node::Perform(Errands errands) {
   for (Actions::Apply& apply : actions.applies) {
     local_->Apply(std::move(apply.page),
                   [this, call = apply.call, work = take_work()](ApplyResult result) {
+                    if (!result.status.ok()) RefreshSoon();
                     Happen([&](Member& member, const Member::Now& now, Actions& then) {
                       member.OnApplied(now, call, std::move(result), then);
                     });
@@ -354,11 +356,35 @@ void Node::AnswerCallers() {
   }
 }
 
+void Node::RefreshSoon() {
+  std::optional<absl::Duration> timer;
+  {
+    MutexLock lock(mutex_);
+    if (member_ == nullptr || closing_) return;
+    refresh_at_ = std::min(refresh_at_, clock_.Monotonic() + kRefresh);
+    timer = NextTimer();
+  }
+  if (timer) transport_->SetTimer(*timer);
+}
+
+void Node::Refresh(Work work) {
+  local_->Refresh([this, work = std::move(work)](const absl::StatusOr<StoreState>& state) {
+    if (!state.ok()) RefreshSoon();
+  });
+}
+
 void Node::OnTimer() {
+  std::optional<Work> refresh;
   {
     MutexLock lock(mutex_);
     timer_ = absl::InfiniteDuration();
+    if (refresh_at_ <= clock_.Monotonic() && !closing_) {
+      refresh_at_ = absl::InfiniteDuration();
+      refresh.emplace(this);
+      ++work_;
+    }
   }
+  if (refresh) Refresh(*std::move(refresh));
   Happen(
       [](Member& member, const Member::Now& now, Actions& actions) { member.Tick(now, actions); });
   LetThrough();
@@ -477,6 +503,7 @@ absl::Status Node::Admit(bool lazy) {
 
 void Node::OnWritten(WriteResult result, absl::Duration deadline, bool counted,
                      WriteCallback done) {
+  if (result.outcome == WriteOutcome::kUnknown) RefreshSoon();
   if (result.outcome != WriteOutcome::kCommitted) {
     {
       MutexLock lock(mutex_);

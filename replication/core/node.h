@@ -145,6 +145,9 @@ class Node final : public Store, public Service, private CommitListener {
   void Fill(std::size_t peer, Work work);
   void FillOn(std::shared_ptr<Filling> filling, Work work);
   void EndFilling(const absl::Status& status);
+  /// What the store did may be durable, and nobody has been told: ask it soon.
+  void RefreshSoon() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Refresh(Work work);
   /// Draw a new stream; see Actions::forsake.
   void Forsake(std::uint64_t stream, Work work);
   /// Find the last commit that this member and a peer both hold of a stream, and yield ours after
@@ -189,6 +192,7 @@ class Node final : public Store, public Service, private CommitListener {
   std::map<std::uint64_t, ReplyCallback> inbound_ ABSL_GUARDED_BY(mutex_);
   std::optional<ChangeCursor> fill_from_ ABSL_GUARDED_BY(mutex_);
   bool fill_anew_ ABSL_GUARDED_BY(mutex_) = false;  // whatever the store remembers
+  absl::Duration refresh_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
   absl::Duration timer_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
 };
 

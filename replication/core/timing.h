@@ -18,6 +18,8 @@ inline constexpr absl::Duration kHelloTimeout = absl::Seconds(5);
 inline constexpr absl::Duration kTeacherPatience = absl::Seconds(60);
 /// Between tries to make two histories one.
 inline constexpr absl::Duration kReconcilePause = absl::Seconds(1);
+/// After a commit whose outcome is unknown, and between tries to find it out.
+inline constexpr absl::Duration kRefresh = absl::Seconds(1);
 /// Between tries to reach a peer that is away. The greater one bounds the time that a peer which
 /// is back has to wait for us.
 inline constexpr absl::Duration kBackoffMin = absl::Milliseconds(200);

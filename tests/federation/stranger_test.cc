@@ -229,9 +229,10 @@ TEST_F(FederationStranger, AdoptedPageThatNamesOurStreamLosesNoCommit) {
   second_.ServePage(OurStreamFarAhead());
   // The peer itself says that it holds more: then it is fetched from.
   const proto::AppendRequest lure = Lure(first_.address());
-  const auto more = [&](const proto::AppendRequest& request, proto::AppendReply reply) {
+  const proto::Position far = *lure.header().vector().rbegin();
+  const auto more = [far](const proto::AppendRequest& request, proto::AppendReply reply) {
     *reply.mutable_header()->mutable_vector() = request.header().vector();
-    *reply.mutable_header()->add_vector() = lure.header().vector(1);
+    *reply.mutable_header()->add_vector() = far;
     return reply.SerializeAsString();
   };
   first_.Answer(more);

@@ -137,14 +137,17 @@ void Federation::CheckExecution(const Machine& machine, const LogRow& row) {
                              machine.heard.size(), " others since it started"));
   }
   if (!machine.born_empty && machine.put_back == 0) return;
-  VersionVector held = HeldOn(machine).vector;
+  const Held here = HeldOn(machine);
+  VersionVector held = here.vector;
   held[row.stream] = row.seq - 1;
-  const auto lacks = [&](const VersionVector& vector, bool own) {
+  const auto lacks = [&](const VersionVector& vector, bool own, const Held& there) {
     return std::any_of(vector.begin(), vector.end(), [&](const auto& position) {
       const auto [stream, seq] = position;
       if (own && !machine.written.contains(stream)) return false;
-      const auto here = held.find(stream);
-      return seq > (here == held.end() ? 0 : here->second);
+      // Two histories of a stream that somebody else wrote: nobody can teach both.
+      if (!own && stage_.ledger.Differ(here, there, stream)) return false;
+      const auto found = held.find(stream);
+      return seq > (found == held.end() ? 0 : found->second);
     });
   };
   for (const Machine& other : machines_) {
@@ -159,14 +162,14 @@ void Federation::CheckExecution(const Machine& machine, const LogRow& row) {
     }
     // What the other one has lost since, nobody can teach.
     if (heard->second.lost != other.past.size()) continue;
-    const bool lacks_first = machine.born_empty && lacks(heard->second.first, false);
-    if (!lacks_first && !lacks(heard->second.most, true)) continue;
-    const VersionVector there = HeldOn(other).vector;
-    if (lacks_first && Covers(there, heard->second.first)) {
+    const Held there = HeldOn(other);
+    const bool lacks_first = machine.born_empty && lacks(heard->second.first, false, there);
+    const bool lacks_own = lacks(heard->second.most, true, there);
+    if (lacks_first && Covers(there.vector, heard->second.first)) {
       stage_.Fail(absl::StrCat(machine.name, " began empty, and executes a write without what ",
                                other.name, " holds"));
     }
-    if (lacks(heard->second.most, true) && Covers(there, heard->second.most) &&
+    if (lacks_own && Covers(there.vector, heard->second.most) &&
         LacksEffects(machine, other, heard->second.most)) {
       stage_.Fail(absl::StrCat(machine.name, " executes a write, and knows that ", other.name,
                                " holds more of its history"));

@@ -131,16 +131,22 @@ bool Ledger::Holds(const Held& held, const CommitName& commit) const {
   return std::any_of(executions.begin(), executions.end(), covers);
 }
 
+bool Ledger::Differ(const Held& one, const Held& other, std::uint64_t stream) const {
+  const auto here = one.heads.find(stream);
+  const auto there = other.heads.find(stream);
+  if (here == one.heads.end() || there == other.heads.end()) return false;
+  const CommitName a{stream, here->second.seq, here->second.hash};
+  const CommitName b{stream, there->second.seq, there->second.hash};
+  return a.seq > b.seq ? !Descends(a, b) : !Descends(b, a);
+}
+
 bool Ledger::Agree(const std::vector<Held>& disks) const {
   for (const Held& one : disks) {
     for (const auto& [stream, head] : one.heads) {
-      for (const Held& other : disks) {
-        const auto there = other.heads.find(stream);
-        if (there == other.heads.end() || there->second.seq < head.seq) continue;
-        if (!Descends({stream, there->second.seq, there->second.hash},
-                      {stream, head.seq, head.hash})) {
-          return false;
-        }
+      if (std::any_of(disks.begin(), disks.end(), [&, stream = stream](const Held& other) {
+            return Differ(one, other, stream);
+          })) {
+        return false;
       }
     }
   }

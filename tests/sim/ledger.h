@@ -44,6 +44,8 @@ class Ledger {
   /// True if `held` stands on this commit, or on one that says the same: a history that is given up
   /// for another one is said again, elsewhere.
   [[nodiscard]] bool Holds(const Held& held, const CommitName& commit) const;
+  /// True if these stand on different histories of `stream`.
+  [[nodiscard]] bool Differ(const Held& one, const Held& other, std::uint64_t stream) const;
   /// True if no two of these stand on different histories of one stream.
   [[nodiscard]] bool Agree(const std::vector<Held>& disks) const;
 
