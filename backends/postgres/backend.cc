@@ -51,7 +51,10 @@ class PostgresBackend : public Backend {
     return BeginWriting();
   }
 
+  absl::Status Damaged() const override { return settings_.damage->Get(); }
+
   absl::Status Recover() override {
+    AIMEM_RETURN_IF_ERROR(Damaged());
     readers_.Clear();
     writers_.Clear();
     if (read_only_) return absl::OkStatus();
@@ -113,6 +116,7 @@ absl::StatusOr<std::unique_ptr<PostgresTransaction>> PostgresBackend::BeginReadi
 
 absl::StatusOr<std::unique_ptr<PostgresTransaction>> PostgresBackend::BeginWriting() {
   if (closed_) return absl::FailedPreconditionError("the store is closed");
+  AIMEM_RETURN_IF_ERROR(Damaged());
   const std::array opening = {Call::Prepared(kBeginWrite), Call::Prepared(kLock)};
   Answer answer;
   absl::StatusOr<Lease> lease = writers_.Begin(opening, answer);
@@ -237,7 +241,8 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenPostgresBackend(const std::string& 
   postgres::SessionSettings settings{.connection = std::move(connection),
                                      .schema = options.schema,
                                      .lock_timeout = options.lock_timeout,
-                                     .answer_timeout = options.answer_timeout};
+                                     .answer_timeout = options.answer_timeout,
+                                     .damage = std::make_shared<Damage>()};
   const absl::Status prepared =
       postgres::PrepareDatabase(settings, options.create && !options.read_only);
   if (!prepared.ok()) {

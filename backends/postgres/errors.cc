@@ -25,8 +25,8 @@ constexpr Meaning kMeanings[] = {
     {"40", absl::StatusCode::kUnavailable},            // serialization failure, deadlock
     {"42501", absl::StatusCode::kPermissionDenied},
     {"42P01", absl::StatusCode::kFailedPrecondition},  // a table is gone
-    {"53300", absl::StatusCode::kUnavailable},         // too many connections: another time
-    {"53", absl::StatusCode::kResourceExhausted},      // disk full, out of memory
+    {"53100", absl::StatusCode::kResourceExhausted},   // disk full
+    {"53", absl::StatusCode::kUnavailable},            // out of memory, a limit that others reached
     {"54", absl::StatusCode::kInvalidArgument},        // a value over a limit of the server
     {"55P03", absl::StatusCode::kUnavailable},         // the lock did not come in time
     {"57", absl::StatusCode::kUnavailable},            // shutdown, cancellation, crash of another
@@ -61,6 +61,8 @@ absl::StatusCode CodeOfSqlState(std::string_view state) {
   }
   return absl::StatusCode::kInternal;
 }
+
+bool IsDamage(std::string_view state) { return state == "XX001" || state == "XX002"; }
 
 std::string_view AdviceOn(std::string_view state) {
   if (state != kStandby && state != kReadOnly) return "";

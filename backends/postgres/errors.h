@@ -13,6 +13,9 @@ absl::StatusCode CodeOfSqlState(std::string_view state);
 /// What to do about such an error, to be appended to its text; "" where that tells.
 std::string_view AdviceOn(std::string_view state);
 
+/// True if the server says that its own files are damaged.
+bool IsDamage(std::string_view state);
+
 /// True if another connection may do better: this one leads to a server that takes no writes (any
 /// more), or prepared its statements for tables that were changed since.
 bool IsOfThisConnection(std::string_view state);

@@ -87,6 +87,16 @@ absl::Status StatusOf(const PGresult* result, const ConnectionInfo& connection) 
                     absl::StrFormat("PostgreSQL: %s [%s]%s", text, state, AdviceOn(state)));
 }
 
+absl::Status ClosedToWriting(const absl::Status& found, const SessionSettings& settings) {
+  return absl::DataLossError(absl::StrFormat(
+      "%s. Nothing more is written to '%s' until this store is opened again: look at the server's "
+      "log "
+      "and disk, then restore the database from a backup, or, if it is a member's and its peers "
+      "are "
+      "well, drop schema '%s' and let them refill it",
+      std::string(ToStd(found.message())), settings.connection.masked_url, settings.schema));
+}
+
 // After FATAL and PANIC the server hangs up.
 bool HangsUp(const PGresult* result) {
   const char* severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
@@ -242,6 +252,9 @@ void Session::Receive(PGresult* result, Answer& answer) {
   if (!answer.status.ok()) return;
   answer.sqlstate = state;
   answer.status = StatusOf(result, settings_.connection);
+  if (IsDamage(state) && settings_.damage != nullptr) {
+    settings_.damage->Note(ClosedToWriting(answer.status, settings_));
+  }
   answer.refused = type == PGRES_FATAL_ERROR && !HangsUp(result);
 }
 

@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "backends/postgres/url.h"
 #include "backends/postgres/wire.h"
+#include "lib/base/damage.h"
 #include "libpq-fe.h"
 
 namespace aimem::postgres {
@@ -55,6 +56,8 @@ struct SessionSettings {
   std::string schema;
   absl::Duration lock_timeout;
   absl::Duration answer_timeout;
+  /// Told when the server says that its files are damaged. Null: nobody.
+  std::shared_ptr<Damage> damage;
 };
 
 /// What a server's answer that a lock did not come may take longer than the wait for it.
@@ -82,6 +85,11 @@ class Session {
 
   /// True if it was lost because the server, which did not hang up, owed an answer for too long.
   [[nodiscard]] bool silent() const { return silent_; }
+
+  /// What the server has said, to whatever session of this store, of damage to its files.
+  [[nodiscard]] absl::Status Damaged() const {
+    return settings_.damage == nullptr ? absl::OkStatus() : settings_.damage->Get();
+  }
 
   /// Look whether the server has hung up since the last Run(). Does not wait.
   bool NoticeLoss();

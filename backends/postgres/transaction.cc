@@ -240,6 +240,10 @@ CommitResult PostgresTransaction::CommitWrite() {
     return {CommitOutcome::kNotDone,
             absl::UnavailableError("PostgreSQL: the connection was lost before the commit")};
   }
+  if (absl::Status damaged = session().Damaged(); !damaged.ok()) {
+    End(/*roll_back=*/true);
+    return {CommitOutcome::kNotDone, std::move(damaged)};
+  }
   std::vector<Call> calls = std::exchange(unsent_, {});
   calls.push_back(Call::Prepared(kCommit));
   const Answer answer = (*session_)->Run(calls);

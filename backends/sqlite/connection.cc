@@ -90,6 +90,20 @@ int OpenFlags(Access access) {
   return kCommon;
 }
 
+bool IsDamage(int code) {
+  return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
+}
+
+absl::Status ClosedToWriting(const absl::Status& found, std::string_view path) {
+  return MakeStatus(
+      absl::StatusCode::kDataLoss,
+      absl::StrFormat(
+          "%s. Nothing more is written here until it is opened again: stop what has it open, copy "
+          "'%s' and '%s-wal' aside, then restore it from a backup, or, if it is a member's and its "
+          "peers are well, remove both and let them refill it",
+          std::string(ToStd(found.message())), path, path));
+}
+
 bool IsPermission(int system_error) {
   return system_error == EACCES || system_error == EPERM || system_error == EROFS;
 }
@@ -116,7 +130,7 @@ absl::Status SqliteError(int code, int system_error, std::string_view detail,
       advice = "free space on its disk, or raise its quota, and try again";
       break;
     case SQLITE_NOMEM:
-      status = absl::StatusCode::kResourceExhausted;
+      status = absl::StatusCode::kUnavailable;
       advice = "free memory and try again";
       break;
     case SQLITE_IOERR:
@@ -126,7 +140,9 @@ absl::Status SqliteError(int code, int system_error, std::string_view detail,
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       status = absl::StatusCode::kDataLoss;
-      advice = "the file is damaged: restore it from a backup";
+      advice =
+          "the file is damaged: restore it from a backup; if a '-wal' lies beside it that is not "
+          "its own, move that away first";
       break;
     case SQLITE_PERM:
     case SQLITE_READONLY:
@@ -145,6 +161,12 @@ absl::Status SqliteError(int code, int system_error, std::string_view detail,
       break;
     default:
       break;
+  }
+  if (code == SQLITE_IOERR_SHORT_READ) {
+    advice =
+        "there is less in it, or in its '-wal', than was written: one of the two was cut off, or "
+        "removed under a server that still has it open. The log of that one says which; before it "
+        "is stopped, copy what it has open from /proc/PID/fd";
   }
   if (code == SQLITE_READONLY_DBMOVED) {
     status = absl::StatusCode::kFailedPrecondition;
@@ -347,7 +369,12 @@ absl::Status Connection::Error(int code, std::string_view action) {
   const char* detail = here ? sqlite3_errmsg(handle_) : sqlite3_errstr(code);
   const bool from_system = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
   const int system_error = here && from_system ? sqlite3_system_errno(handle_) : 0;
-  return SqliteError(code, system_error, detail, action, place_.path);
+  absl::Status status = SqliteError(code, system_error, detail, action, place_.path);
+  // Without locks it may have been read while it was written.
+  if (IsDamage(code) && access_ != Access::kImmutable && place_.damage != nullptr) {
+    place_.damage->Note(ClosedToWriting(status, place_.path));
+  }
+  return status;
 }
 
 bool Connection::InTransaction() const { return sqlite3_get_autocommit(handle_) == 0; }

@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "backends/sqlite/log_vfs.h"
+#include "lib/base/damage.h"
 
 namespace aimem::sqlite {
 
@@ -58,6 +59,9 @@ struct Place {
   std::string vfs;   ///< Empty: SQLite's default.
   bool sync_writes = true;
   absl::Duration lock_timeout = absl::Seconds(30);
+  /// Told when SQLite says that the file is damaged, unless it was read without locks. Null:
+  /// nobody.
+  std::shared_ptr<Damage> damage;
 };
 
 struct LogFiles;

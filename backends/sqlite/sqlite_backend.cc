@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -23,16 +25,22 @@ namespace aimem {
 namespace sqlite {
 namespace {
 
+Place WithDamage(Place place) {
+  place.damage = std::make_shared<Damage>();
+  return place;
+}
+
 /// Connections for reading are lent from a pool; the one for writing is lent to one transaction
 /// at a time, or to a checkpoint. None is opened before it is needed, so that opening a store
 /// writes nothing. mutex_ guards who has what, and is never held across I/O.
 ///
 /// Once something is found that makes whatever is written from then on a loss, the store is fenced:
-/// all calls answer with that, for ever, and what is in the log is left there.
+/// all calls answer with that, for ever, and what is in the log is left there. Once SQLite says
+/// that the file is damaged, only what writes does.
 class SqliteBackend : public Backend, public Lender {
  public:
   SqliteBackend(Place place, const SqliteOptions& options)
-      : place_(std::move(place)), options_(options) {}
+      : place_(WithDamage(std::move(place))), options_(options) {}
   ~SqliteBackend() override { static_cast<void>(Close()); }
 
   /// From now on the file is the one that lies there now.
@@ -44,6 +52,7 @@ class SqliteBackend : public Backend, public Lender {
   absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override;
   absl::Status Recover() override;
   absl::StatusOr<std::vector<std::string>> Verify() override;
+  absl::Status Damaged() const override { return place_.damage->Get(); }
   absl::Status Maintain(bool idle) override;
   absl::StatusOr<std::optional<std::uint64_t>> ForeignCommits() override;
   absl::Status CheckDurable() override;
@@ -256,7 +265,10 @@ absl::Status SqliteBackend::CheckNames(Connection* connection) {
   return absl::OkStatus();
 }
 
-absl::Status SqliteBackend::CheckPlace(Connection& connection) { return CheckNames(&connection); }
+absl::Status SqliteBackend::CheckPlace(Connection& connection) {
+  AIMEM_RETURN_IF_ERROR(CheckNames(&connection));
+  return Damaged();
+}
 
 absl::StatusOr<std::unique_ptr<Connection>> SqliteBackend::OpenHere(Access access) {
   const auto check = [this] { return CheckNames(nullptr); };
@@ -348,9 +360,9 @@ absl::StatusOr<std::unique_ptr<Connection>> SqliteBackend::OpenWriter() {
   AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, OpenHere(Access::kWrite));
   if (connection->ReadOnly()) {
     return MakeStatus(absl::StatusCode::kPermissionDenied,
-                      absl::StrFormat("'%s' cannot be written: check the owner and mode of the "
-                                      "file and its folder",
-                                      place_.path));
+                      absl::StrFormat("'%s' cannot be written by user %d, whom this process runs "
+                                      "as: check the owner and mode of the file and its folder",
+                                      place_.path, geteuid()));
   }
   AIMEM_RETURN_IF_ERROR(PrepareForWriting(*connection, place_));
   return connection;
@@ -361,6 +373,7 @@ absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginWrite() {
     return MakeStatus(absl::StatusCode::kFailedPrecondition,
                       absl::StrFormat("the store '%s' is opened read-only", place_.path));
   }
+  AIMEM_RETURN_IF_ERROR(Damaged());
   AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, TakeWriter());
   absl::Status status;
   if (connection == nullptr) {
@@ -398,6 +411,7 @@ absl::Status SqliteBackend::Checkpoint(Connection& connection) const {
 }
 
 absl::Status SqliteBackend::Maintain(bool idle) {
+  if (!Damaged().ok()) return absl::OkStatus();
   std::unique_ptr<Connection> connection;
   {
     MutexLock lock(mutex_);
@@ -536,6 +550,7 @@ absl::Status SqliteBackend::CloseForRecovery() {
 }
 
 absl::Status SqliteBackend::Recover() {
+  AIMEM_RETURN_IF_ERROR(Damaged());
   AIMEM_RETURN_IF_ERROR(CloseForRecovery());
   if (!options_.read_only) {
     AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> connection, OpenWriter());
@@ -555,7 +570,7 @@ absl::Status SqliteBackend::Close() {
   {
     MutexLock lock(mutex_);
     if (closed_) return absl::OkStatus();
-    fenced = !fenced_.ok();
+    fenced = !fenced_.ok() || !Damaged().ok();
     if (Lent() > 0) {
       return MakeStatus(absl::StatusCode::kFailedPrecondition,
                         absl::StrFormat("%d transactions on '%s' are still open: end them first",

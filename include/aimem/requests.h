@@ -153,6 +153,9 @@ struct OperationInfo {
 struct InfoOptions {
   /// Count rows by tier and namespace as well: reads every row.
   bool counts = false;
+  /// Ask the data. False: only what the process knows (url, queue, fenced, unwritable, federation
+  /// and its member id), which needs no data that answers.
+  bool data = true;
 };
 
 struct StoreCounts {
@@ -174,7 +177,11 @@ struct StoreInfo {
   std::int64_t size_bytes = 0;  ///< Of file or database.
   std::int64_t queued_items = 0;
   std::int64_t queued_bytes = 0;
-  std::string fenced;  ///< Why it takes no writes; empty: it does.
+  /// Why it takes no writes: a commit whose outcome is not known, a full disk (both until a write
+  /// succeeds), or a file or database that is damaged (until it is opened again). Empty: it does.
+  std::string fenced;
+  /// Why it could not be written when it was opened, by who may only read it; empty since a write.
+  std::string unwritable;
   /// Set while the store is being filled with another's states (ChangePage::install): where to go
   /// on. It reports an empty vector until it has all.
   std::optional<ChangeCursor> installing;

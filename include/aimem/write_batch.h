@@ -242,9 +242,9 @@ struct WriteResult {
   WriteOutcome outcome = WriteOutcome::kRejected;
   /// OK if committed. kPending: kDeadlineExceeded (durable here; ask again, or retry with the same
   /// request id, which waits for the rest). kRejected: kInvalidArgument, kNotFound, kAlreadyExists,
-  /// kResourceExhausted (queue full or batch too large), kUnavailable (fenced, closing or locked:
-  /// retry), kAborted (the request id was used for another request), kDataLoss (a row that the
-  /// batch reads cannot be read: run Check; other writes go on). kUnknown: kDeadlineExceeded.
+  /// kResourceExhausted (queue or disk full, batch too big), kUnavailable (fenced, closing, locked:
+  /// retry), kAborted (the request id names another request), kDataLoss (a row that it reads cannot
+  /// be read: run Check; or the data is damaged: StoreInfo::fenced). kUnknown: kDeadlineExceeded.
   absl::Status status;
   /// One per item, in order. Empty if the batch was rejected as a whole: `status` then says
   /// which item was the reason.

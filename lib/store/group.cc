@@ -76,7 +76,7 @@ LocalStore::Task LocalStore::AwaitTurn() {
     }
     if (options_.listener != nullptr && now >= next_look_) {
       next_look_ = now + kLookInterval;
-      if (!busy_ && fenced_.empty()) {
+      if (!busy_ && fenced_.empty() && !damaged_) {
         busy_ = true;
         return Task::kLook;
       }
@@ -191,7 +191,7 @@ void LocalStore::WriteRetention() {
 absl::Status LocalStore::WriteRetention(const RetentionPlan& plan) {
   {
     MutexLock lock(mutex_);
-    if (!fenced_.empty()) return absl::OkStatus();  // later
+    if (!fenced_.empty() || damaged_) return absl::OkStatus();  // later
   }
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction, backend_->BeginWrite());
   AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction->Read({.meta = true}));
@@ -297,8 +297,11 @@ void LocalStore::TakeLazy(std::vector<Job>& group) {
 // -- One group ------------------------------------------------------------------------------------
 
 absl::StatusOr<std::unique_ptr<Transaction>> LocalStore::BeginGroup() {
+  AIMEM_RETURN_IF_ERROR(CheckDamage());
   AIMEM_RETURN_IF_ERROR(RecoverIfFenced());
-  return backend_->BeginWrite();
+  absl::StatusOr<std::unique_ptr<Transaction>> begun = backend_->BeginWrite();
+  if (!begun.ok()) return Explain(begun.status());
+  return begun;
 }
 
 void LocalStore::WriteGroup() {
@@ -348,7 +351,8 @@ void LocalStore::WriteTaken(Group& taken) {
   absl::Status status = ExecuteGroup(taken, rows, log);
   if (!status.ok()) {
     transaction.reset();
-    return AnswerGroup(group, status);
+    const absl::Status damaged = CheckDamage();
+    return AnswerGroup(group, damaged.ok() ? status : damaged);
   }
   if (log.Empty()) {
     transaction.reset();
@@ -359,7 +363,7 @@ void LocalStore::WriteTaken(Group& taken) {
   status = transaction->Put(log.set);
   if (!status.ok()) {
     transaction.reset();
-    return AnswerGroup(group, status);
+    return AnswerGroup(group, Explain(std::move(status)));
   }
   taken.stage = Stage::kCommitting;
   const CommitResult committed = transaction->Commit();
@@ -368,6 +372,7 @@ void LocalStore::WriteTaken(Group& taken) {
     case CommitOutcome::kDurable:
       taken.stage = Stage::kDurable;
       member_ = log.streams.member;
+      NoteWritten();
       TellGroup(log);
       AnswerGroup(group, absl::OkStatus());
       if (absl::Status kept = backend_->Maintain(false); !kept.ok()) {
@@ -375,7 +380,7 @@ void LocalStore::WriteTaken(Group& taken) {
       }
       return;
     case CommitOutcome::kNotDone:
-      return AnswerGroup(group, committed.status);
+      return AnswerGroup(group, Explain(committed.status));
     case CommitOutcome::kUnknown:
       return ResolveUnknown(group, log, committed.status);
   }

@@ -77,19 +77,20 @@ namespace store {
 absl::StatusOr<std::unique_ptr<MemberStore>> OpenMemberStore(std::unique_ptr<Backend> backend,
                                                              const StoreOptions& options) {
   AIMEM_RETURN_IF_ERROR(Validate(options));
-  AIMEM_ASSIGN_OR_RETURN(const Id128 member, PrepareMember(*backend, options));
-  return std::make_unique<LocalStore>(std::move(backend), options, member);
+  AIMEM_ASSIGN_OR_RETURN(PreparedMember prepared, PrepareMember(*backend, options));
+  return std::make_unique<LocalStore>(std::move(backend), options, std::move(prepared));
 }
 
 LocalStore::LocalStore(std::unique_ptr<Backend> backend, const StoreOptions& options,
-                       const Id128& member)
+                       PreparedMember prepared)
     : options_(options),
       clock_(options.environment.clock ? *options.environment.clock : SystemClock()),
       random_(options.environment.random ? *options.environment.random : SystemRandom()),
       process_(getpid()),
       backend_(std::move(backend)),
       next_plan_(clock_.Monotonic() + kFirstPlan),
-      member_(member),
+      unwritable_(std::move(prepared.unwritable)),
+      member_(prepared.member),
       retention_(options),
       selections_(std::make_unique<Background>(options.environment.executor)),
       pages_(std::make_unique<Background>(options.environment.executor)) {
@@ -454,6 +455,8 @@ auto LocalStore::WithRead(Read read) -> decltype(read(std::declval<Transaction&>
     absl::StatusOr<ReadGuard> guard = BeginRead(Reader::kCaller);
     if (!guard.ok()) return guard.status();
     auto result = read(**guard);
+    // A reader may be the first whom the engine tells.
+    if (absl::IsDataLoss(result.status())) CheckDamage().IgnoreError();
     if (attempt == kAttempts || !absl::IsUnavailable(result.status())) return result;
   }
 }
@@ -571,16 +574,23 @@ absl::StatusOr<DigestResult> LocalStore::Digest(std::span<const DigestRange> ran
 }
 
 absl::StatusOr<StoreInfo> LocalStore::Info(const InfoOptions& options) {
-  AIMEM_ASSIGN_OR_RETURN(const ReadPermit permit, PermitRead(Reader::kCaller));
-  absl::StatusOr<StoreInfo> info =
-      WithRead([&](Transaction& transaction) { return ReadInfo(transaction, options); });
-  if (!info.ok()) return info;
-  info->url = backend_->Url();
-  AIMEM_ASSIGN_OR_RETURN(info->size_bytes, backend_->SizeBytes());
+  StoreInfo info;
+  if (options.data) {
+    AIMEM_ASSIGN_OR_RETURN(const ReadPermit permit, PermitRead(Reader::kCaller));
+    absl::StatusOr<StoreInfo> read =
+        WithRead([&](Transaction& transaction) { return ReadInfo(transaction, options); });
+    if (absl::IsDataLoss(read.status())) AIMEM_RETURN_IF_ERROR(CheckDamage());
+    AIMEM_ASSIGN_OR_RETURN(info, std::move(read));
+    AIMEM_ASSIGN_OR_RETURN(info.size_bytes, backend_->SizeBytes());
+  }
+  info.url = backend_->Url();
+  const absl::Status damaged = CheckDamage();
   MutexLock lock(mutex_);
-  info->queued_items = queued_items_;
-  info->queued_bytes = queued_bytes_;
-  info->fenced = fenced_;
+  info.queued_items = queued_items_;
+  info.queued_bytes = queued_bytes_;
+  info.unwritable = unwritable_;
+  info.fenced = fenced_.empty() ? disk_full_ : fenced_;
+  if (!damaged.ok()) info.fenced = std::string(ToStd(damaged.message()));
   return info;
 }
 
@@ -708,6 +718,8 @@ void LocalStore::AbandonToParent() {
   leave(stream_jobs_);
   leave(lazy_);
   leave(fenced_);
+  leave(disk_full_);
+  leave(unwritable_);
   leave(lost_);
   leave(told_);
   leave(retention_);

@@ -25,6 +25,7 @@
 #include "lib/store/apply.h"
 #include "lib/store/execute.h"
 #include "lib/store/hooks.h"
+#include "lib/store/meta.h"
 #include "lib/store/request.h"
 #include "lib/store/retention.h"
 #include "lib/store/rows.h"
@@ -43,7 +44,8 @@ class FilterRun;
 class LocalStore final : public MemberStore {
  public:
   /// `member`: whose data it is; zero: of whoever it is found to be.
-  LocalStore(std::unique_ptr<Backend> backend, const StoreOptions& options, const Id128& member);
+  LocalStore(std::unique_ptr<Backend> backend, const StoreOptions& options,
+             PreparedMember prepared);
   ~LocalStore() override;
 
   void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) override;
@@ -379,6 +381,12 @@ class LocalStore final : public MemberStore {
   absl::Status LookUp(std::vector<Job>& group, GroupLog& log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   absl::Status Recover() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status RecoverIfFenced() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// What the backend says of its structures. Logged once; nothing lifts it.
+  absl::Status CheckDamage() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// What a transaction for writing failed with, as callers are told it (Trouble), and noted.
+  absl::Status Explain(absl::Status failure) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// A transaction was committed: what stood in the way of that does not any more.
+  void NoteWritten() ABSL_LOCKS_EXCLUDED(mutex_);
   void Log(LogLevel level, std::string_view message) const;
   absl::Time Now() const { return clock_.Now(); }
 
@@ -428,7 +436,10 @@ class LocalStore final : public MemberStore {
   absl::Duration next_plan_ ABSL_GUARDED_BY(mutex_);  // when to look at it again
   std::optional<RetentionPlan> retention_plan_ ABSL_GUARDED_BY(mutex_);
   std::string fenced_ ABSL_GUARDED_BY(mutex_);
-  absl::Status lost_ ABSL_GUARDED_BY(mutex_);  // what nobody has been told
+  std::string disk_full_ ABSL_GUARDED_BY(mutex_);   // what the last write was refused with
+  std::string unwritable_ ABSL_GUARDED_BY(mutex_);  // as StoreInfo says
+  bool damaged_ ABSL_GUARDED_BY(mutex_) = false;    // said once
+  absl::Status lost_ ABSL_GUARDED_BY(mutex_);       // what nobody has been told
 
   Id128 member_ ABSL_GUARDED_BY(turn_);              // whose data this is; zero: not known yet
   bool durable_ ABSL_GUARDED_BY(turn_) = false;      // the last group is

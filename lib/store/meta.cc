@@ -133,37 +133,59 @@ absl::Status CheckDurableIfMember(Backend& backend, const StoreOptions& options)
                                                     quorum, durable.message()));
 }
 
+/// What has to be written so that `meta` names a member and the federation's W.
+WriteSet MissingOf(const Meta& meta, const StoreOptions& options, Id128& member) {
+  const auto wanted = static_cast<std::uint64_t>(options.quorum);
+  WriteSet set;
+  member = MemberOf(meta);
+  if (member == Id128()) {
+    Random& random = options.environment.random ? *options.environment.random : SystemRandom();
+    random.Fill(member.bytes);
+    set.meta.emplace_back(kMetaMember, std::string(AsBytes(member)));
+  }
+  if (wanted != 0 && QuorumOf(meta) != wanted) {
+    set.meta.emplace_back(kMetaQuorum, model::EncodeU64(wanted));
+  }
+  return set;
+}
+
+absl::Status WriteMissing(Backend& backend, const StoreOptions& options, Id128& member) {
+  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> write, backend.BeginWrite());
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, write->Read({.meta = true}));
+  const WriteSet set = MissingOf(found.meta, options, member);
+  if (set.meta.empty()) return absl::OkStatus();
+  AIMEM_RETURN_IF_ERROR(write->Put(set));
+  return write->Commit().status;
+}
+
 }  // namespace
 
-absl::StatusOr<Id128> PrepareMember(Backend& backend, const StoreOptions& options) {
+absl::StatusOr<PreparedMember> PrepareMember(Backend& backend, const StoreOptions& options) {
   AIMEM_RETURN_IF_ERROR(CheckDurableIfMember(backend, options));
-  Id128 prepared;
+  PreparedMember prepared;
   if (options.listener == nullptr && options.quorum == 0) return prepared;
-  const auto missing = [&](const Meta& meta) {
-    const auto wanted = static_cast<std::uint64_t>(options.quorum);
-    WriteSet set;
-    prepared = MemberOf(meta);
-    if (prepared == Id128()) {
-      Random& random = options.environment.random ? *options.environment.random : SystemRandom();
-      random.Fill(prepared.bytes);
-      set.meta.emplace_back(kMetaMember, std::string(AsBytes(prepared)));
-    }
-    if (wanted != 0 && QuorumOf(meta) != wanted) {
-      set.meta.emplace_back(kMetaQuorum, model::EncodeU64(wanted));
-    }
-    return set;
-  };
+  bool complete = false;
   {
     AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> read, backend.BeginRead());
     AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.meta = true}));
-    if (missing(found.meta).meta.empty()) return prepared;
+    complete = MissingOf(found.meta, options, prepared.member).meta.empty();
   }
-  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> write, backend.BeginWrite());
-  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, write->Read({.meta = true}));
-  const WriteSet set = missing(found.meta);
-  if (set.meta.empty()) return prepared;
-  AIMEM_RETURN_IF_ERROR(write->Put(set));
-  AIMEM_RETURN_IF_ERROR(write->Commit().status);
+  // Also if nothing is missing: the write lock is had only by who may write.
+  const absl::Status written = WriteMissing(backend, options, prepared.member);
+  if (written.ok()) return prepared;
+  // It may be well in a moment.
+  const bool passing = absl::IsUnavailable(written) || absl::IsResourceExhausted(written);
+  if (complete && passing) return prepared;
+  if (options.listener != nullptr || options.quorum > 1) {
+    return Annotate(written, "a member of a federation must be able to write its data");
+  }
+  // Opened for reading, as it was asked for.
+  if (complete && absl::IsFailedPrecondition(written)) return prepared;
+  if (!complete || !absl::IsPermissionDenied(written)) return written;
+  prepared.unwritable = std::string(ToStd(written.message()));
+  if (LogSink* const log = options.environment.log; log != nullptr) {
+    log->Log(LogLevel::kWarning, "only reads are served: " + prepared.unwritable);
+  }
   return prepared;
 }
 

@@ -43,9 +43,16 @@ std::uint64_t QuorumOf(const Meta& meta);
 absl::StatusOr<std::optional<ChangeCursor>> InstallingOf(const Meta& meta);
 std::string EncodeCursor(const ChangeCursor& cursor);
 
-/// Give a store that a federation is to use its member id, which is returned, and note the
-/// federation's W. Writes nothing if both are there; looks at nothing, and returns zero, if
-/// `options` name no federation.
-absl::StatusOr<Id128> PrepareMember(Backend& backend, const StoreOptions& options);
+struct PreparedMember {
+  Id128 member;            ///< Zero: not known.
+  std::string unwritable;  ///< Why it cannot be written; empty: it can, or it was not tried.
+};
+
+/// Give a store that a federation is to use its member id and note the federation's W. Writes
+/// nothing if both are there; looks at nothing if `options` name no federation.
+///
+/// What a member cannot write is refused: peers would count on it. Whoever is alone may be read,
+/// and is told in a line of the log.
+absl::StatusOr<PreparedMember> PrepareMember(Backend& backend, const StoreOptions& options);
 
 }  // namespace aimem::store

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
+#include "lib/base/trouble.h"
 #include "lib/store/changes.h"
 #include "lib/store/local_store.h"
 #include "lib/store/meta.h"
@@ -170,6 +171,7 @@ void LocalStore::ResolveUnknown(std::vector<Job>& group, GroupLog& log,
   absl::Status status = Recover();
   if (status.ok()) status = LookUp(group, log);
   if (status.ok()) {
+    NoteWritten();
     TellGroup(log);
     return AnswerGroup(group, absl::OkStatus());
   }
@@ -260,6 +262,46 @@ absl::Status LocalStore::Recover() {
   if (status.ok()) fenced_.clear();
   readers_.NotifyAll();
   return status;
+}
+
+absl::Status LocalStore::CheckDamage() {
+  absl::Status damaged = backend_->Damaged();
+  if (damaged.ok()) return damaged;
+  bool told = true;
+  {
+    MutexLock lock(mutex_);
+    std::swap(told, damaged_);
+  }
+  if (!told) Log(LogLevel::kError, absl::StrCat("the store is damaged: ", damaged.message()));
+  return WithTrouble(std::move(damaged), Trouble::kDamaged);
+}
+
+absl::Status LocalStore::Explain(absl::Status failure) {
+  if (failure.ok()) return failure;
+  AIMEM_RETURN_IF_ERROR(CheckDamage());
+  if (!absl::IsResourceExhausted(failure)) return failure;
+  bool first = false;
+  {
+    MutexLock lock(mutex_);
+    first = disk_full_.empty();
+    disk_full_ = std::string(ToStd(failure.message()));
+  }
+  if (first) {
+    Log(LogLevel::kError,
+        absl::StrCat("the disk is full, writes are refused: ", failure.message()));
+  }
+  return WithTrouble(std::move(failure), Trouble::kDiskFull);
+}
+
+void LocalStore::NoteWritten() {
+  bool was_full = false;
+  {
+    MutexLock lock(mutex_);
+    was_full = !disk_full_.empty();
+    disk_full_.clear();
+    unwritable_.clear();
+  }
+  if (was_full) Log(LogLevel::kWarning, "the disk has room again, writes are taken");
 }
 
 absl::Status LocalStore::RecoverIfFenced() {

@@ -211,7 +211,8 @@ absl::StatusOr<StoreState> LocalStore::CommitStreamJob(StreamJob& job,
     Rows rows(*transaction);
     status = ExecuteStreamJob(job, rows, log);
   }
-  if (status.ok() && !log.Empty()) status = transaction->Put(log.set);
+  if (!status.ok()) AIMEM_RETURN_IF_ERROR(CheckDamage());
+  if (status.ok() && !log.Empty()) status = Explain(transaction->Put(log.set));
   CommitResult committed{CommitOutcome::kDurable, absl::OkStatus()};
   if (status.ok() && !log.Empty()) committed = transaction->Commit();
   transaction.reset();
@@ -222,10 +223,13 @@ absl::StatusOr<StoreState> LocalStore::CommitStreamJob(StreamJob& job,
     status = absl::UnavailableError(
         absl::StrCat("outcome unknown (", committed.status.message(), "): retry"));
   } else if (committed.outcome == CommitOutcome::kNotDone) {
-    status = committed.status;
+    status = Explain(committed.status);
   }
   if (!status.ok()) return status;
-  if (!log.Empty()) member_ = log.streams.member;
+  if (!log.Empty()) {
+    member_ = log.streams.member;
+    NoteWritten();
+  }
   StoreState state = log.streams.State();
   TellGroup(log);
   AIMEM_RETURN_IF_ERROR(job.kept);

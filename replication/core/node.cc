@@ -621,6 +621,7 @@ absl::StatusOr<DigestResult> Node::Digest(std::span<const DigestRange> ranges) {
 absl::StatusOr<StoreInfo> Node::Info(const InfoOptions& options) {
   AIMEM_ASSIGN_OR_RETURN(StoreInfo info, local_->Info(options));
   MutexLock lock(mutex_);
+  if (!options.data) info.member = config_.member;
   if (member_ == nullptr) return info;
   info.federation = member_->Info(Now());
   info.federation->insecure = options_.insecure;
@@ -688,13 +689,27 @@ void Node::ComputeRoot() {
   absl::StatusOr<DigestResult> digest = local_->Digest({});
   std::optional<Root> root;
   if (digest.ok()) {
+    MutexLock lock(mutex_);
+    root_failure_.clear();
+  }
+  if (digest.ok()) {
     root = Root{std::move(digest->vector), digest->sums.front().sum};
   } else {
-    Log(LogLevel::kWarning, absl::StrCat("computing the root: ", digest.status().message()));
+    LogRootFailure(digest.status());
   }
   Happen([&](Member& member, const Member::Now& now, Actions&) {
     member.OnRoot(now, std::move(root), now.monotonic - begun);
   });
+}
+
+void Node::LogRootFailure(const absl::Status& failure) {
+  std::string text(ToStd(failure.message()));
+  {
+    MutexLock lock(mutex_);
+    if (root_failure_ == text) return;
+    root_failure_ = text;
+  }
+  Log(LogLevel::kWarning, "computing the root: " + text);
 }
 
 void Node::CompareWith(std::size_t peer, Work work) {

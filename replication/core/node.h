@@ -138,6 +138,8 @@ class Node final : public Store, public Service, private CommitListener {
 
   // On threads that may block.
   void ComputeRoot();
+  /// Once, until it is another failure.
+  void LogRootFailure(const absl::Status& failure) ABSL_LOCKS_EXCLUDED(mutex_);
   void CompareWith(std::size_t peer, Work work);
   static std::string DescribeDivergence(const std::string& peer, const DigestResult& ours,
                                         const DigestResult& theirs);
@@ -193,6 +195,7 @@ class Node final : public Store, public Service, private CommitListener {
   std::optional<ChangeCursor> fill_from_ ABSL_GUARDED_BY(mutex_);
   bool fill_anew_ ABSL_GUARDED_BY(mutex_) = false;  // whatever the store remembers
   absl::Duration refresh_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
+  std::string root_failure_ ABSL_GUARDED_BY(mutex_);  // that was logged
   absl::Duration timer_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
 };
 

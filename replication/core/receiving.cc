@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "lib/base/trouble.h"
 #include "lib/log/commit.h"
 #include "replication/core/member.h"
 #include "replication/core/timing.h"
@@ -13,6 +14,14 @@ namespace aimem::replication {
 namespace {
 
 Refusal RefusalOf(const absl::Status& status) {
+  switch (TroubleOf(status)) {
+    case Trouble::kDiskFull:
+      return Refusal::kDiskFull;
+    case Trouble::kDamaged:
+      return Refusal::kFenced;
+    case Trouble::kNone:
+      break;
+  }
   switch (status.code()) {
     case absl::StatusCode::kResourceExhausted:
       return Refusal::kOverloaded;

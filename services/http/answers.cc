@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "lib/base/status.h"
+#include "lib/base/trouble.h"
 
 namespace aimem::http {
 namespace {
@@ -74,6 +75,10 @@ Response QuorumNotMet(const WriteResult& result) {
   return response;
 }
 
+Response Unavailable(std::string_view reason) {
+  return JsonAnswer(503, JsonObject().Text("error", "unavailable").Text("reason", reason).Build());
+}
+
 Response Accepted(const WriteResult& result) {
   const std::string operation = result.operation.ToString();
   JsonObject body;
@@ -108,6 +113,9 @@ Response ErrorAnswer(int status, std::string_view text) {
 }
 
 Response StatusAnswer(const absl::Status& status) {
+  const Trouble trouble = TroubleOf(status);
+  if (trouble == Trouble::kDiskFull) return ErrorAnswer(507, ToStd(status.message()));
+  if (trouble == Trouble::kDamaged) return Unavailable(ToStd(status.message()));
   const auto row = std::find_if(kRows.begin(), kRows.end(),
                                 [&](const Row& known) { return known.code == status.code(); });
   if (row == kRows.end()) return ErrorAnswer(500, "internal server error");
@@ -115,8 +123,7 @@ Response StatusAnswer(const absl::Status& status) {
   if (status.code() == absl::StatusCode::kAborted) return ConflictAnswer(message);
   Response response;
   if (row->status == 503) {
-    response =
-        JsonAnswer(503, JsonObject().Text("error", "unavailable").Text("reason", message).Build());
+    response = Unavailable(message);
   } else {
     response = ErrorAnswer(row->status, row->status == 404 ? "not found" : message);
   }

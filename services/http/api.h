@@ -119,10 +119,15 @@ class Api {
 
   // -- State (state_routes.cc) --------------------------------------------------------------------
   void Health(Call call);
-  struct HealthQuestion;
-  void AnswerHealth(HealthQuestion& question) ABSL_LOCKS_EXCLUDED(health_mutex_);
-  [[nodiscard]] Response HealthOf(const absl::StatusOr<StoreInfo>& info) const;
   void Federation(Call call);
+  [[nodiscard]] Response HealthOf(const absl::StatusOr<StoreInfo>& info) const;
+  [[nodiscard]] Response FederationOf(const absl::StatusOr<StoreInfo>& asked) const;
+  using InfoAnswer = Response (Api::*)(const absl::StatusOr<StoreInfo>&) const;
+  struct InfoQuestion;
+  /// Answer with what `answer` makes of Store::Info(), or, after health_timeout, of the error that
+  /// says so. Runs on any thread and does not wait.
+  void AskInfo(Call call, InfoAnswer answer) ABSL_LOCKS_EXCLUDED(info_mutex_);
+  void AnswerInfo(InfoQuestion& question) ABSL_LOCKS_EXCLUDED(info_mutex_);
   void Operation(Call call);
   void MetricsPage(Call call);
 
@@ -146,8 +151,8 @@ class Api {
   std::atomic<bool> draining_{false};
   std::atomic<std::int64_t> overdue_writes_{0};  // answered as unknown, and not heard of since
 
-  Mutex health_mutex_;  // and what is in the question
-  std::weak_ptr<HealthQuestion> health_ ABSL_GUARDED_BY(health_mutex_);  // that is being asked
+  Mutex info_mutex_;                                               // and what is in the question
+  std::weak_ptr<InfoQuestion> info_ ABSL_GUARDED_BY(info_mutex_);  // that is being asked
 };
 
 }  // namespace aimem::http

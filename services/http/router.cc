@@ -58,7 +58,7 @@ void Api::AddRoutes() {
   Route(kHealth, {{"GET", &Api::Health, kHere}});
   Route("/metrics", {{"GET", &Api::MetricsPage, kReader}});
   Route("/api/v1/metrics", {{"GET", &Api::MetricsPage, kReader}});
-  Route("/api/v1/federation", {{"GET", &Api::Federation, kReader}});
+  Route("/api/v1/federation", {{"GET", &Api::Federation, kHere}});
   Route("/api/v1/operations/{id}", {{"GET", &Api::Operation, kReader}});
   Route("/api/v1/memories",
         {{"GET", &Api::List, kReader}, {"POST", &Api::Create, kHere, Body::kMustBeJson}});

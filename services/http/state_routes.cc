@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "lib/base/status.h"
+#include "lib/base/trouble.h"
 #include "lib/transfer/shape_json.h"
 #include "services/http/answers.h"
 #include "services/http/api.h"
@@ -148,57 +150,64 @@ std::string OperationJson(const OperationInfo& info) {
 }  // namespace
 
 // One question to the store at a time, however many ask: on data that hangs it takes one reader.
-struct Api::HealthQuestion {
+struct Api::InfoQuestion {
   absl::Duration asked;
-  std::vector<std::shared_ptr<Deadlines::Waiting>> waiting;
+  std::vector<std::pair<std::shared_ptr<Deadlines::Waiting>, InfoAnswer>> waiting;
 };
 
-void Api::Health(Call call) {
+void Api::AskInfo(Call call, InfoAnswer answer) {
   const absl::Duration now = clock_.Monotonic();
-  const auto late = [this] {
-    return HealthOf(absl::DeadlineExceededError("the data does not answer"));
+  const auto late = [this, answer] {
+    return (this->*answer)(absl::DeadlineExceededError("the data does not answer"));
   };
   const std::shared_ptr<Deadlines::Waiting> waiting =
       deadlines_.Add(std::move(call.respond), now + options_.health_timeout, late);
-  std::shared_ptr<HealthQuestion> question;
+  std::shared_ptr<InfoQuestion> question;
   bool ask = false;
   bool overdue = false;
   {
-    MutexLock lock(health_mutex_);
-    question = health_.lock();
+    MutexLock lock(info_mutex_);
+    question = info_.lock();
     ask = question == nullptr;
-    if (ask) health_ = question = std::make_shared<HealthQuestion>(HealthQuestion{now, {}});
+    if (ask) info_ = question = std::make_shared<InfoQuestion>(InfoQuestion{now, {}});
     overdue = now - question->asked >= options_.health_timeout;
-    if (!overdue) question->waiting.push_back(waiting);
+    if (!overdue) question->waiting.emplace_back(waiting, answer);
   }
   if (ask) {
-    threads_.Read([this, question = std::move(question)] { AnswerHealth(*question); });
+    threads_.Read([this, question = std::move(question)] { AnswerInfo(*question); });
   }
   if (!overdue) return;
   std::optional<Respond> respond = deadlines_.Take(*waiting);
   if (respond) std::move (*respond)(late());
 }
 
-void Api::AnswerHealth(HealthQuestion& question) {
+void Api::AnswerInfo(InfoQuestion& question) {
   const absl::StatusOr<StoreInfo> info = store_.Info();
-  std::vector<std::shared_ptr<Deadlines::Waiting>> waiting;
+  std::vector<std::pair<std::shared_ptr<Deadlines::Waiting>, InfoAnswer>> waiting;
   {
-    MutexLock lock(health_mutex_);
-    health_.reset();
+    MutexLock lock(info_mutex_);
+    info_.reset();
     waiting.swap(question.waiting);
   }
-  for (const auto& one : waiting) {
+  for (const auto& [one, answer] : waiting) {
     std::optional<Respond> respond = deadlines_.Take(*one);
-    if (respond) std::move (*respond)(HealthOf(info));
+    if (respond) std::move (*respond)((this->*answer)(info));
   }
 }
+
+void Api::Health(Call call) { AskInfo(std::move(call), &Api::HealthOf); }
+
+void Api::Federation(Call call) { AskInfo(std::move(call), &Api::FederationOf); }
 
 Response Api::HealthOf(const absl::StatusOr<StoreInfo>& info) const {
   const bool ready = ready_;
   const std::int64_t overdue = overdue_writes_;
   std::string_view status = "ok";
   std::string reason;
-  if (!info.ok()) {
+  if (TroubleOf(info.status()) == Trouble::kDamaged) {
+    status = "error";
+    reason = "the store is fenced: " + std::string(ToStd(info.status().message()));
+  } else if (!info.ok()) {
     status = "error";
     reason = absl::IsDeadlineExceeded(info.status()) ? "the data does not answer"
                                                      : "the data cannot be read";
@@ -212,6 +221,8 @@ Response Api::HealthOf(const absl::StatusOr<StoreInfo>& info) const {
   } else if (!ready || (info->federation && info->federation->learner)) {
     status = "starting";
     reason = ready ? "this member is being refilled" : "the server is starting";
+  } else if (!info->unwritable.empty()) {
+    reason = "only reads are served: " + info->unwritable;
   }
   JsonObject body;
   body.Text("service", "ai-memory").Text("status", status).Text("aimem_version", options_.version);
@@ -228,17 +239,21 @@ Response Api::HealthOf(const absl::StatusOr<StoreInfo>& info) const {
   return JsonAnswer(status == "ok" ? 200 : 503, body.Build());
 }
 
-void Api::Federation(Call call) {
-  const absl::StatusOr<StoreInfo> info = store_.Info();
-  if (!info.ok()) return std::move(call.respond)(Problem(info.status()));
-  std::move(call.respond)(JsonAnswer(
-      200, JsonObject()
-               .Text("member", info->member.ToString())
-               .Text("stream", StreamText(info->stream))
-               .Raw("vector", VectorJson(info->vector))
-               .Raw("fenced", TextOrNull(info->fenced))
-               .Raw("federation", info->federation ? FederationJson(*info->federation) : "null")
-               .Build()));
+// What the members think of each other is known also while the data cannot be asked.
+Response Api::FederationOf(const absl::StatusOr<StoreInfo>& asked) const {
+  const absl::StatusOr<StoreInfo> info = asked.ok() ? asked : store_.Info({.data = false});
+  if (!info.ok()) return Problem(info.status());
+  JsonObject body;
+  body.Raw("member", IdOrNull(info->member));
+  if (asked.ok()) {
+    body.Text("stream", StreamText(info->stream)).Raw("vector", VectorJson(info->vector));
+  } else {
+    body.Raw("stream", "null").Raw("vector", "null");
+  }
+  body.Raw("fenced", TextOrNull(info->fenced))
+      .Raw("federation", info->federation ? FederationJson(*info->federation) : "null");
+  if (!asked.ok()) body.Text("error", ToStd(asked.status().message()));
+  return JsonAnswer(200, body.Build());
 }
 
 void Api::Operation(Call call) {

@@ -1033,6 +1033,25 @@ TEST_F(PostgresBackendTest, ARowOfTheWrongShapeIsDataLoss) {
   EXPECT_EQ(ReadOnce(*backend, {.heads = true}).status().code(), absl::StatusCode::kDataLoss);
 }
 
+TEST_F(PostgresBackendTest, AServerThatSaysItsFilesAreDamagedIsNotWrittenToUntilOpenedAgain) {
+  auto backend = Open();
+  ASSERT_TRUE(PutAndCommit(*backend, WriteNumber(1)).ok());
+  EXPECT_TRUE(backend->Damaged().ok());
+  Sql("CREATE FUNCTION aimem.broken() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION"
+      " 'invalid page in block 7' USING ERRCODE = 'XX001'; END$$");
+  Sql("CREATE TRIGGER broken BEFORE INSERT ON aimem.log EXECUTE FUNCTION aimem.broken()");
+  EXPECT_EQ(PutAndCommit(*backend, WriteNumber(2)).code(), absl::StatusCode::kDataLoss);
+  Sql("DROP FUNCTION aimem.broken() CASCADE");
+  const absl::Status damaged = backend->Damaged();
+  EXPECT_EQ(damaged.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(damaged.message()), HasSubstr("invalid page in block 7"));
+  EXPECT_THAT(std::string(damaged.message()), HasSubstr("Nothing more is written"));
+  EXPECT_EQ(PutAndCommit(*backend, WriteNumber(2)), damaged);
+  EXPECT_EQ(backend->Recover(), damaged);
+  EXPECT_TRUE(ReadOnce(*backend, {.heads = true}).ok());
+  EXPECT_TRUE(PutAndCommit(*Open(), WriteNumber(2)).ok());
+}
+
 TEST_F(PostgresBackendTest, AfterCloseNothingIsBegun) {
   auto backend = Open();
   ASSERT_TRUE(PutAndCommit(*backend, WriteNumber(1)).ok());

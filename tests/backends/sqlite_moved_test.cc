@@ -183,6 +183,15 @@ TEST_F(SqliteMovedTest, TheLastOneThatClosesTakesTheLogAwayAndThatIsNoMishap) {
   EXPECT_TRUE(PutAndCommit(**backend, OneRow("a", "9")).ok());
 }
 
+TEST_F(SqliteMovedTest, WhoLooksWhenTheLogWasRemovedUnderAServerIsToldSo) {
+  const auto server = Open(path());
+  ASSERT_TRUE(PutAndCommit(*server, OneRow("a", "1")).ok());
+  ASSERT_TRUE(fs::remove(path() + "-wal"));
+  absl::Status seen = OpenSqliteBackend(path()).status();
+  EXPECT_EQ(seen.code(), absl::StatusCode::kUnavailable) << seen;
+  EXPECT_THAT(std::string(seen.message()), HasSubstr("removed under a server"));
+}
+
 TEST_F(SqliteMovedTest, IdentityIsThatOfTheFileWhereverItIs) {
   auto backend = Open(path());
   ASSERT_TRUE(PutAndCommit(*backend, OneRow("a", "1")).ok());

@@ -3,6 +3,7 @@
 #include <future>
 
 #include "gmock/gmock.h"
+#include "lib/base/trouble.h"
 #include "tests/http/support.h"
 
 namespace aimem::testing {
@@ -198,6 +199,11 @@ TEST_F(HttpOutcome, RejectionsByTheirCode) {
            {absl::NotFoundError("not found: x"), 404, "not found", false},
            {absl::AlreadyExistsError("title taken"), 409, "title taken", false},
            {absl::ResourceExhaustedError("the queue is full"), 429, "the queue is full", true},
+           {WithTrouble(absl::ResourceExhaustedError("the disk is full"), Trouble::kDiskFull), 507,
+            "the disk is full", false},
+           {WithTrouble(absl::DataLossError("malformed"), Trouble::kDamaged), 503, "unavailable",
+            false},
+           {absl::DataLossError("one row"), 500, "internal server error", false},
            {absl::UnavailableError("the store is closed"), 503, "unavailable", true},
            {absl::FailedPreconditionError("our clock is ahead"), 503, "unavailable", true},
            {absl::DeadlineExceededError("no lock within 5 s"), 503, "unavailable", true},

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "gmock/gmock.h"
+#include "lib/base/trouble.h"
 #include "tests/http/support.h"
 
 namespace aimem::testing {
@@ -53,6 +54,24 @@ TEST_F(HttpRoutes, HealthOfAFencedStoreIsAnError) {
   EXPECT_EQ(answer.status, 503);
   EXPECT_EQ(answer.Text("status"), "error");
   EXPECT_THAT(answer.Text("reason"), HasSubstr("the disk failed"));
+}
+
+TEST_F(HttpRoutes, HealthOfADamagedStoreSaysSoAlsoWhereNothingCanBeRead) {
+  store.fail_info = [] {
+    return WithTrouble(absl::DataLossError("malformed: stop it"), Trouble::kDamaged);
+  };
+  const Answer answer = Get("/api/v1/health");
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_EQ(answer.Text("status"), "error");
+  EXPECT_THAT(answer.Text("reason"), HasSubstr("malformed: stop it"));
+}
+
+TEST_F(HttpRoutes, HealthOfAStoreThatOnlyServesReadsIsOkAndSaysWhy) {
+  store.change_info = [](StoreInfo& info) { info.unwritable = "no permission"; };
+  const Answer answer = Get("/api/v1/health");
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.Text("status"), "ok");
+  EXPECT_THAT(answer.Text("reason"), HasSubstr("no permission"));
 }
 
 TEST_F(HttpRoutes, HealthOfDataThatDoesNotAnswerIsAnErrorInTime) {
@@ -119,6 +138,39 @@ TEST_F(HttpRoutes, HealthAndFederationShowTheMembers) {
   EXPECT_EQ(federation["peers"][1]["member"], nullptr);
   EXPECT_EQ(federation["peers"][1]["last_reply_age_seconds"], nullptr);
   EXPECT_EQ(federation["write_quorum_seconds"]["counts"], json({1, 2}));
+}
+
+TEST_F(HttpRoutes, FederationIsToldAlsoWhenTheDataCannotBeRead) {
+  store.change_info = [](StoreInfo& info) { info.federation = ThreeMembers(); };
+  store.fail_info = [] { return absl::UnavailableError("the database is down"); };
+  const Answer answer = Get("/api/v1/federation");
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(Keys(answer.body),
+            Set({"member", "stream", "vector", "fenced", "federation", "error"}));
+  EXPECT_EQ(answer.Text("error"), "the database is down");
+  EXPECT_EQ(answer.body["vector"], nullptr);
+  EXPECT_EQ(answer.body["federation"]["peers"].size(), 2u);
+}
+
+TEST_F(HttpRoutes, FederationIsToldInTimeWhenTheDataDoesNotAnswer) {
+  options.health_timeout = absl::Milliseconds(50);
+  options.reader_threads = 1;
+  store.change_info = [](StoreInfo& info) { info.federation = ThreeMembers(); };
+  std::promise<void> back;
+  store.fail_info = [wait = back.get_future().share()] {
+    wait.wait();
+    return absl::OkStatus();
+  };
+  // The first takes the only reader along; nobody after it must wait for that.
+  for (int i = 0; i < 3; ++i) {
+    const Answer answer = Get("/api/v1/federation");
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.Text("error"), "the data does not answer");
+    EXPECT_EQ(answer.body["stream"], nullptr);
+    EXPECT_EQ(answer.body["federation"]["peers"].size(), 2u);
+  }
+  back.set_value();
+  EXPECT_TRUE(Eventually([&] { return !Get("/api/v1/federation").body.contains("error"); }));
 }
 
 TEST_F(HttpRoutes, HealthAndFederationSayThatReplicationIsPlaintext) {

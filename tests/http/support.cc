@@ -166,6 +166,9 @@ absl::StatusOr<DigestResult> FakeStore::Digest(std::span<const DigestRange> rang
 }
 
 absl::StatusOr<StoreInfo> FakeStore::Info(const InfoOptions& info_options) {
+  if (info_options.data && fail_info) {
+    if (absl::Status failed = fail_info(); !failed.ok()) return failed;
+  }
   absl::StatusOr<StoreInfo> info = inner_->Info(info_options);
   if (info.ok() && change_info) change_info(*info);
   return info;

@@ -69,6 +69,8 @@ class FakeStore final : public Store {
   WriteOptions last_options();
 
   std::function<void(StoreInfo&)> change_info;
+  /// What Info() fails with that asks the data.
+  std::function<absl::Status()> fail_info;
   std::function<absl::StatusOr<OperationInfo>(OperationId)> operation;
   std::function<absl::Status()> fail_reads;
   std::function<void(const SearchRequest&)> see_search;

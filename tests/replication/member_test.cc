@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "lib/base/trouble.h"
 #include "lib/log/commit.h"
 #include "replication/core/timing.h"
 
@@ -1024,6 +1025,30 @@ TEST_F(MemberTest, AFailedApplyIsNoAck) {
   ASSERT_THAT(actions_.replies, SizeIs(1));
   EXPECT_EQ(actions_.replies[0].reply.refused, Refusal::kFenced);
   EXPECT_TRUE(actions_.replies[0].reply.header.heads.empty());
+}
+
+TEST_F(MemberTest, AnApplyThatTheDiskRefusedIsCalledByItsName) {
+  BeginConnected();
+  struct Case {
+    absl::Status status;
+    Refusal refused;
+  };
+  const absl::Status full = absl::ResourceExhaustedError("no room");
+  const absl::Status damaged = absl::DataLossError("malformed");
+  std::uint64_t call = 5;
+  for (const Case& one : {Case{full, Refusal::kOverloaded},
+                          Case{WithTrouble(full, Trouble::kDiskFull), Refusal::kDiskFull},
+                          Case{damaged, Refusal::kMalformed},
+                          Case{WithTrouble(damaged, Trouble::kDamaged), Refusal::kFenced}}) {
+    actions_.replies.clear();
+    Request(call, 'B', {{kOther, 1}}, {EncodedCommit(kOther, 1)});
+    ApplyResult result;
+    result.status = one.status;
+    member_->OnApplied(Now(), call++, std::move(result), actions_);
+    ASSERT_THAT(actions_.replies, SizeIs(1));
+    EXPECT_EQ(actions_.replies[0].reply.refused, one.refused) << one.status;
+    EXPECT_TRUE(actions_.replies[0].reply.header.heads.empty());
+  }
 }
 
 TEST_F(MemberTest, CallsThatOvertookEachOtherAreAppliedInOrder) {

@@ -130,6 +130,7 @@ class SimulatedBackend final : public Backend {
   }
   absl::Status Recover() override { return behaviour_->dead ? Gone() : inner_->Recover(); }
   absl::StatusOr<std::vector<std::string>> Verify() override { return inner_->Verify(); }
+  absl::Status Damaged() const override { return inner_->Damaged(); }
   absl::Status Maintain(bool idle) override { return inner_->Maintain(idle); }
   absl::Status CheckDurable() override { return inner_->CheckDurable(); }
   absl::StatusOr<std::string> PhysicalIdentity() override { return inner_->PhysicalIdentity(); }

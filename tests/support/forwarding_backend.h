@@ -41,6 +41,7 @@ class ForwardingBackend : public Backend {
   }
   absl::Status Recover() override { return inner_->Recover(); }
   absl::StatusOr<std::vector<std::string>> Verify() override { return inner_->Verify(); }
+  absl::Status Damaged() const override { return inner_->Damaged(); }
   absl::Status Maintain(bool idle) override { return inner_->Maintain(idle); }
   absl::Status CheckDurable() override { return inner_->CheckDurable(); }
   absl::StatusOr<std::string> PhysicalIdentity() override { return inner_->PhysicalIdentity(); }

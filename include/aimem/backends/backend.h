@@ -131,7 +131,7 @@ class Backend {
 
   /// Take the write lock, waiting up to a bound that the backend's options set, and only then
   /// look at the data. kUnavailable if the lock did not come or the server is away;
-  /// kResourceExhausted if the disk is full.
+  /// kResourceExhausted if the disk is full, here and in Put and Commit, and for nothing else.
   virtual absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() = 0;
 
   /// After kUnknown: bring the store to a state in which what a read shows is durable (reopen,
@@ -140,6 +140,12 @@ class Backend {
 
   /// Integrity of file or tables, by the engine's own means: sentences, empty if sound.
   virtual absl::StatusOr<std::vector<std::string>> Verify() = 0;
+
+  /// OK until the engine has said that its own structures are damaged (not: a row that a store
+  /// cannot decode); then kDataLoss with what happened and what to do, until the backend is opened
+  /// again. From then on BeginWrite() and Recover() answer with it and no Commit() succeeds; reads
+  /// go on as far as they can. Cheap, and never waits.
+  virtual absl::Status Damaged() const { return absl::OkStatus(); }
 
   /// Work that may be done while no writes wait (checkpoint). Called by the writer, when a group
   /// is done and when it becomes idle.

@@ -35,7 +35,7 @@ struct HttpOptions {
   /// answered 503 "outcome_unknown" with the operation to ask for. In [10 ms, 24 h]. A member's
   /// should be longer than its quorum_timeout, whose answer says more.
   absl::Duration write_timeout = absl::Seconds(10);
-  /// Bounds the answer of /health: data that does not answer by then is an error. In [10 ms, 24 h].
+  /// Bounds /health (then an error) and /federation (then without the data). In [10 ms, 24 h].
   absl::Duration health_timeout = absl::Seconds(2);
   int reader_threads = 0;  ///< For requests that read; 0: one a core.
 

@@ -1,0 +1,32 @@
+// What a store's refusal means beyond its code: set where the store finds it, asked where it is
+// told to others. The text of a status is for people.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/cord.h"
+
+namespace aimem {
+
+enum class Trouble : std::uint8_t {
+  kNone,
+  kDiskFull,  ///< kResourceExhausted: there is no room for the data; nothing waits in a queue.
+  kDamaged,   ///< kDataLoss: the engine's own structures (Backend::Damaged), not one row.
+};
+
+inline constexpr char kTroublePayload[] = "aimem/trouble";
+
+inline absl::Status WithTrouble(absl::Status status, Trouble trouble) {
+  status.SetPayload(kTroublePayload, absl::Cord(trouble == Trouble::kDamaged ? "d" : "f"));
+  return status;
+}
+
+inline Trouble TroubleOf(const absl::Status& status) {
+  const auto payload = status.GetPayload(kTroublePayload);
+  if (!payload.has_value()) return Trouble::kNone;
+  return *payload == "d" ? Trouble::kDamaged : Trouble::kDiskFull;
+}
+
+}  // namespace aimem

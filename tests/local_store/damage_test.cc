@@ -1,0 +1,213 @@
+// What stands in the way of every write, and what the store says of it: a damaged file, a full
+// disk, a file that may only be read.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <future>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "aimem/backends/ephemeral.h"
+#include "aimem/backends/sqlite.h"
+#include "aimem/local_store.h"
+#include "aimem/store.h"
+#include "lib/base/mutex.h"
+#include "lib/base/trouble.h"
+#include "tests/local_store/temp_dir.h"
+#include "tests/support/fault_vfs.h"
+#include "tests/support/forwarding_backend.h"
+
+namespace aimem {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class Lines final : public LogSink {
+ public:
+  void Log(LogLevel level, std::string_view message) override {
+    const MutexLock lock(mutex_);
+    if (level >= LogLevel::kWarning) lines_.emplace_back(message);
+  }
+  /// Those that contain `text`.
+  std::vector<std::string> With(const std::string& text) {
+    const MutexLock lock(mutex_);
+    std::vector<std::string> found;
+    for (const std::string& line : lines_) {
+      if (line.find(text) != std::string::npos) found.push_back(line);
+    }
+    return found;
+  }
+
+ private:
+  Mutex mutex_;
+  std::vector<std::string> lines_ ABSL_GUARDED_BY(mutex_);
+};
+
+WriteBatch OnePut(const std::string& title, std::size_t bytes = 100) {
+  return {{PutMemory{.title = title, .content = std::string(bytes, 'x')}}};
+}
+
+ApplyResult ApplyOne(Store& store) {
+  std::promise<ApplyResult> done;
+  store.Apply(ChangePage{}, [&](ApplyResult result) { done.set_value(std::move(result)); });
+  return done.get_future().get();
+}
+
+class DamagedStore : public ::testing::Test {
+ protected:
+  /// A store of some 400 pages, closed by all.
+  void Fill() {
+    auto store = OpenSqliteStore(path_);
+    ASSERT_TRUE(store.ok()) << store.status();
+    for (int i = 0; i < 300; ++i) {
+      ASSERT_EQ((*store)->Write(OnePut(absl::StrCat("title ", i), 2'000)).outcome,
+                WriteOutcome::kCommitted);
+    }
+    ASSERT_TRUE((*store)->Close().ok());
+  }
+  /// Overwrite all but what opening a store reads.
+  void Spoil() {
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(0, std::ios::end);
+    const auto size = static_cast<std::size_t>(file.tellg());
+    constexpr std::size_t kKept = std::size_t{16} * 4096;
+    ASSERT_GT(size, 2 * kKept);
+    const std::string rubbish(size - kKept, '\xa5');
+    file.seekp(kKept);
+    file.write(rubbish.data(), static_cast<std::streamsize>(rubbish.size()));
+    ASSERT_TRUE(file.good());
+  }
+
+  const testing::TempDir dir_;
+  const std::string path_ = dir_.File("m.db");
+  Lines log_;
+};
+
+TEST_F(DamagedStore, TakesNoWritesUntilItIsOpenedAgainAndSaysWhatToDo) {
+  Fill();
+  Spoil();
+  auto store = OpenSqliteStore(path_, {}, {.environment = {.log = &log_}});
+  ASSERT_TRUE(store.ok()) << store.status();
+  // A reader is the first whom SQLite tells.
+  EXPECT_EQ((*store)->Digest({}).status().code(), absl::StatusCode::kDataLoss);
+  for (int i = 0; i < 3; ++i) {
+    const WriteResult refused = (*store)->Write(OnePut("after the damage"));
+    EXPECT_EQ(refused.outcome, WriteOutcome::kRejected);
+    EXPECT_EQ(refused.status.code(), absl::StatusCode::kDataLoss) << refused.status;
+    EXPECT_THAT(std::string(refused.status.message()), HasSubstr("Nothing more is written"));
+    EXPECT_THAT(std::string(refused.status.message()), HasSubstr(path_ + "-wal"));
+    EXPECT_THAT(std::string(refused.status.message()), HasSubstr("'-wal' lies beside it that is"));
+    EXPECT_EQ(TroubleOf(refused.status), Trouble::kDamaged);
+  }
+  EXPECT_EQ(TroubleOf(ApplyOne(**store).status), Trouble::kDamaged);
+  EXPECT_THAT((*store)->Info({.data = false})->fenced, HasSubstr("Nothing more is written"));
+  EXPECT_THAT(log_.With("is damaged"), SizeIs(1));
+  EXPECT_TRUE((*store)->Close().ok());
+}
+
+TEST_F(DamagedStore, ReadsThatStillWorkGoOn) {
+  Fill();
+  auto store = OpenSqliteStore(path_);
+  ASSERT_TRUE(store.ok());
+  const WriteResult kept = (*store)->Write(OnePut("in the log"));
+  ASSERT_EQ(kept.outcome, WriteOutcome::kCommitted);
+  Spoil();
+  EXPECT_EQ((*store)->Digest({}).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_FALSE((*store)->Write(OnePut("refused")).status.ok());
+  const absl::StatusOr<StoreInfo> info = (*store)->Info();
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_THAT(info->fenced, HasSubstr("Nothing more is written"));
+  EXPECT_TRUE((*store)->Close().ok());
+}
+
+TEST_F(DamagedStore, IsWellAgainWhenItsFileWasRestoredAndOpened) {
+  Fill();
+  std::ifstream before(path_, std::ios::binary);
+  const std::string sound((std::istreambuf_iterator<char>(before)), {});
+  Spoil();
+  {
+    auto store = OpenSqliteStore(path_);
+    ASSERT_TRUE(store.ok());
+    EXPECT_FALSE((*store)->Digest({}).ok());
+    ASSERT_EQ((*store)->Write(OnePut("refused")).outcome, WriteOutcome::kRejected);
+    // What lies there now is not what it has seen: only a new look may judge it.
+    std::ofstream(path_, std::ios::binary) << sound;
+    EXPECT_EQ((*store)->Write(OnePut("refused")).outcome, WriteOutcome::kRejected);
+  }
+  auto store = OpenSqliteStore(path_);
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_EQ((*store)->Write(OnePut("taken")).outcome, WriteOutcome::kCommitted);
+  EXPECT_TRUE((*store)->Check()->problems.empty());
+}
+
+TEST(FullDisk, IsSaidOnceAndForAsLongAsItLasts) {
+  FaultVfs vfs("aimem-full");
+  const testing::TempDir dir;
+  Lines log;
+  auto store =
+      OpenSqliteStore(dir.File("m.db"), {.vfs = vfs.name()}, {.environment = {.log = &log}});
+  ASSERT_TRUE(store.ok());
+  ASSERT_EQ((*store)->Write(OnePut("before")).outcome, WriteOutcome::kCommitted);
+  vfs.FailAt({.op = FaultVfs::Op::kWrite, .sticky = true, .effect = FaultVfs::Effect::kDiskFull});
+  for (int i = 0; i < 3; ++i) {
+    const WriteResult refused = (*store)->Write(OnePut("no room"));
+    EXPECT_EQ(refused.outcome, WriteOutcome::kRejected);
+    EXPECT_EQ(refused.status.code(), absl::StatusCode::kResourceExhausted) << refused.status;
+    EXPECT_EQ(TroubleOf(refused.status), Trouble::kDiskFull);
+  }
+  EXPECT_THAT((*store)->Info()->fenced, HasSubstr("full"));
+  EXPECT_THAT(log.With("the disk is full"), SizeIs(1));
+  vfs.Heal();
+  EXPECT_EQ((*store)->Write(OnePut("room again")).outcome, WriteOutcome::kCommitted);
+  EXPECT_THAT((*store)->Info()->fenced, IsEmpty());
+  EXPECT_THAT(log.With("the disk has room again"), SizeIs(1));
+  EXPECT_TRUE((*store)->Close().ok());
+}
+
+TEST(FullDisk, IsNotAQueueThatIsFull) {
+  auto store = OpenEphemeralStore();
+  ASSERT_TRUE(store.ok());
+  WriteBatch batch;
+  for (int i = 0; i < 20'000; ++i) batch.items.emplace_back(TouchMemory{.id = "none"});
+  const WriteResult refused = (*store)->Write(std::move(batch));
+  ASSERT_EQ(refused.status.code(), absl::StatusCode::kResourceExhausted) << refused.status;
+  EXPECT_EQ(TroubleOf(refused.status), Trouble::kNone);
+  EXPECT_THAT((*store)->Info()->fenced, IsEmpty());
+}
+
+/// Data that this process may only read.
+class ReadableBackend final : public testing::ForwardingBackend {
+ public:
+  using ForwardingBackend::ForwardingBackend;
+  absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override {
+    return absl::PermissionDeniedError("'m.db' cannot be written");
+  }
+};
+
+TEST(UnwritableStore, IsNoMembersAndWhoeverIsAloneIsTold) {
+  auto disk = std::make_shared<EphemeralDisk>();
+  for (const int quorum : {2, 1}) {
+    // All that a member needs is there: nothing would have to be written.
+    ASSERT_TRUE(OpenEphemeralStore(disk, {.quorum = quorum}).ok());
+    Lines log;
+    auto store = OpenLocalStore(std::make_unique<ReadableBackend>(OpenEphemeralBackend(disk)),
+                                {.quorum = quorum, .environment = {.log = &log}});
+    if (quorum > 1) {
+      EXPECT_EQ(store.status().code(), absl::StatusCode::kPermissionDenied);
+      EXPECT_THAT(std::string(store.status().message()), HasSubstr("'m.db' cannot be written"));
+      continue;
+    }
+    ASSERT_TRUE(store.ok()) << store.status();
+    EXPECT_THAT((*store)->Info()->unwritable, HasSubstr("'m.db' cannot be written"));
+    EXPECT_THAT((*store)->Info()->fenced, IsEmpty());
+    EXPECT_THAT(log.With("only reads are served"), SizeIs(1));
+  }
+}
+
+}  // namespace
+}  // namespace aimem
