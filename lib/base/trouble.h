@@ -19,6 +19,7 @@ enum class Trouble : std::uint8_t {
 inline constexpr char kTroublePayload[] = "aimem/trouble";
 
 inline absl::Status WithTrouble(absl::Status status, Trouble trouble) {
+  if (trouble == Trouble::kNone) return status;
   status.SetPayload(kTroublePayload, absl::Cord(trouble == Trouble::kDamaged ? "d" : "f"));
   return status;
 }

@@ -5,6 +5,7 @@
 #include "absl/strings/str_format.h"
 #include "aimem/transfer.h"
 #include "lib/base/status.h"
+#include "lib/base/trouble.h"
 #include "lib/base/utf8.h"
 #include "lib/model/validate.h"
 #include "services/http/answers.h"
@@ -65,7 +66,8 @@ absl::Status SetAuthors(std::vector<CreateBody>& bodies, std::string& author) {
 // Abseil: a result that goes to another thread takes texts of its own along.
 void Separate(WriteResult& result) {
   const auto own = [](absl::Status& status) {
-    if (!status.ok()) status = absl::Status(status.code(), status.message());
+    if (status.ok()) return;
+    status = WithTrouble(absl::Status(status.code(), status.message()), TroubleOf(status));
   };
   own(result.status);
   for (ItemResult& item : result.items) own(item.status);
