@@ -1,5 +1,7 @@
 #include "backends/sqlite/connection.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -174,8 +176,11 @@ absl::Status SqliteError(int code, int system_error, std::string_view detail,
   }
   const std::string system =
       system_error == 0 ? "" : absl::StrFormat(", system: %s", std::strerror(system_error));
-  return MakeStatus(status, absl::StrFormat("%s '%s': %s (SQLite %d%s); %s", action, path, detail,
-                                            code, system, advice));
+  const std::string user = status != absl::StatusCode::kPermissionDenied
+                               ? ""
+                               : absl::StrFormat("; this process runs as user %d", geteuid());
+  return MakeStatus(status, absl::StrFormat("%s '%s': %s (SQLite %d%s); %s%s", action, path, detail,
+                                            code, system, advice, user));
 }
 
 // -- Statement ------------------------------------------------------------------------------------
