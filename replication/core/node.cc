@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "lib/base/rendezvous.h"
 #include "lib/base/status.h"
+#include "lib/base/trouble.h"
 #include "replication/core/node_work.h"
 #include "replication/core/timing.h"
 
@@ -369,7 +370,8 @@ void Node::RefreshSoon() {
 
 void Node::Refresh(Work work) {
   local_->Refresh([this, work = std::move(work)](const absl::StatusOr<StoreState>& state) {
-    if (!state.ok()) RefreshSoon();
+    // What is damaged does not come back while it is open.
+    if (!state.ok() && TroubleOf(state.status()) != Trouble::kDamaged) RefreshSoon();
   });
 }
 
