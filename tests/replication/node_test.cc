@@ -423,6 +423,7 @@ TEST(Node, WhoeverHasHeardNobodySinceItStartedExecutesNothing) {
   EXPECT_EQ(alone.status.code(), absl::StatusCode::kUnavailable) << alone.status;
   for (const std::size_t member : {1, 2}) cluster.Start(member);
   ASSERT_TRUE(Eventually([&] { return cluster.Equal(); }));
+  keyed.ack_timeout = absl::Seconds(60);
   const WriteResult again = cluster.node(0).Write(put("first"), keyed);
   EXPECT_EQ(again.outcome, WriteOutcome::kCommitted) << again.status;
   EXPECT_TRUE(again.replayed);
