@@ -87,6 +87,8 @@ class SqliteBackend : public Backend, public Lender {
   /// Take a free place in the pool: its connection, or null if it must be opened.
   absl::StatusOr<Reader> TakeReader();
   absl::StatusOr<Reader> OpenReader();
+  /// Begin a read transaction on a reader, opened if it is not yet.
+  absl::Status BeginToRead(Reader& reader);
   /// Open the file that this store has been opened on, and no other that has its name now.
   absl::StatusOr<std::unique_ptr<Connection>> OpenHere(Access access);
   /// Begin, and see that the file, its log and its index are those that were opened.
@@ -311,18 +313,26 @@ absl::Status SqliteBackend::BeginOn(Connection& connection, Sql begin) {
   return here.ok() ? status : here;
 }
 
+absl::Status SqliteBackend::BeginToRead(Reader& reader) {
+  for (int look = 0;; ++look) {
+    if (reader.connection == nullptr) {
+      AIMEM_ASSIGN_OR_RETURN(reader, OpenReader());
+    }
+    absl::Status status = BeginOn(*reader.connection, Sql::kBeginRead);
+    if (!absl::IsPermissionDenied(status) || look == kLooks) return status;
+    // Somebody's log has just begun, and nobody but who writes may make its index.
+    reader.connection->Distrust();
+    CloseIfSuspect(reader.connection);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
 absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginRead() {
   AIMEM_ASSIGN_OR_RETURN(Reader reader, TakeReader());
-  absl::Status status;
   if (reader.stamp.has_value() && (reader.stamp != StampOf(place_.path) || HasLog(place_.path))) {
     reader.connection.reset();
   }
-  if (reader.connection == nullptr) {
-    absl::StatusOr<Reader> opened = OpenReader();
-    status = opened.status();
-    if (opened.ok()) reader = *std::move(opened);
-  }
-  if (status.ok()) status = BeginOn(*reader.connection, Sql::kBeginRead);
+  const absl::Status status = BeginToRead(reader);
   if (!status.ok()) {
     if (reader.connection != nullptr) reader.connection->Distrust();
     TakeBackReader(std::move(reader.connection), reader.stamp);
@@ -333,10 +343,11 @@ absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginRead() {
 }
 
 absl::Status SqliteBackend::CheckReadable() {
-  AIMEM_ASSIGN_OR_RETURN(Reader reader, OpenReader());
+  Reader reader;
+  const absl::Status begun = BeginToRead(reader);
   // If it is damaged, its log is left for whoever looks into it.
-  reader.connection->KeepLogOnClose(true);
-  AIMEM_RETURN_IF_ERROR(BeginOn(*reader.connection, Sql::kBeginRead));
+  if (reader.connection != nullptr) reader.connection->KeepLogOnClose(true);
+  AIMEM_RETURN_IF_ERROR(begun);
   absl::StatusOr<std::int64_t> tables = reader.connection->QueryInt(
       "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN"
       " ('entity', 'log', 'meta', 'stream')");
