@@ -198,8 +198,10 @@ absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, StreamHeads& head
       if (*changed) ++result.rows_changed;
     }
     if (item.commit.opaque) {
-      result.unapplied.push_back(
-          {header.stream, header.seq, {}, absl::UnimplementedError("its version is unknown")});
+      ApplyRefusal& unapplied = result.unapplied.emplace_back();
+      unapplied.stream = header.stream;
+      unapplied.seq = header.seq;
+      unapplied.status = absl::UnimplementedError("its version is unknown");
     }
     rows.Saw(header.stamp());
     head = {header.seq, header.hlc, header.content_hash};

@@ -323,12 +323,11 @@ absl::Status LocalStore::Adopt(const StreamHeads& heads, Rows& rows, GroupLog& l
     if (head.seq <= ours.seq) {
       if (ours.seq == 0) log.streams.heads.erase(stream);
       if (head.seq < ours.seq || head.hash == ours.hash) continue;
-      result.refusals.push_back(
-          {stream,
-           head.seq,
-           {},
-           absl::DataLossError(
-               absl::StrFormat("forked stream %016x: two commits with seq %d", stream, head.seq))});
+      ApplyRefusal& refusal = result.refusals.emplace_back();
+      refusal.stream = stream;
+      refusal.seq = head.seq;
+      refusal.status = absl::DataLossError(
+          absl::StrFormat("forked stream %016x: two commits with seq %d", stream, head.seq));
       continue;
     }
     if (log.streams.Ours(stream)) {

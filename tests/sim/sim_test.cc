@@ -61,6 +61,9 @@ TEST(Simulation, ASeedIsOneHistory) {
 class PutBack : public ::testing::TestWithParam<Bug> {};
 
 TEST_P(PutBack, IsFound) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "hundreds of seeds more show a sanitizer nothing that the others do not";
+#endif
   for (std::uint64_t seed = 1; seed <= 1'000; ++seed) {
     const Verdict verdict = Simulate(seed, GetParam());
     if (verdict.failure.empty()) continue;
