@@ -39,7 +39,8 @@ class ObservedWrite : public Transaction {
   absl::Status Put(const WriteSet& set) override {
     const Timed timed(seen_.put_s);
     seen_.rows += static_cast<std::int64_t>(set.rows.size());
-    if (seen_.record) seen_.sets.push_back(set);
+    // What the store writes for itself (how old its log is) is no rival's work.
+    if (seen_.record && !set.log.empty()) seen_.sets.push_back(set);
     return inner_->Put(set);
   }
   CommitResult Commit() override {
