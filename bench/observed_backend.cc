@@ -67,6 +67,7 @@ class ObservedBackend : public Backend {
     return std::make_unique<ObservedWrite>(*std::move(begun), *seen_);
   }
   absl::Status Recover() override { return inner_->Recover(); }
+  absl::Status Settle() override { return inner_->Settle(); }
   absl::StatusOr<std::vector<std::string>> Verify() override { return inner_->Verify(); }
   absl::Status Maintain(bool idle) override {
     const Timed timed(seen_->maintain_s);

@@ -1,11 +1,13 @@
 #include "apps/aimem/error_log.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -29,11 +31,17 @@ std::string_view NameOf(LogLevel level) {
   return "error";
 }
 
+/// What a pipe takes as a whole or not at all.
+constexpr std::size_t kLineMax = PIPE_BUF;
+
 std::string Line(LogLevel level, std::string_view message) {
-  return absl::StrFormat(
-      "%s %s %s\n",
+  std::string line = absl::StrFormat(
+      "%s %s %s",
       absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", SystemClock().Now(), absl::UTCTimeZone()),
       NameOf(level), message);
+  constexpr std::string_view kCut = " [...]";
+  if (line.size() >= kLineMax) line.replace(kLineMax - kCut.size() - 1, std::string::npos, kCut);
+  return line + "\n";
 }
 
 }  // namespace
@@ -43,6 +51,7 @@ ErrorLog::ErrorLog(int fd, bool verbose)
   struct stat status = {};
   if (fstat(fd_, &status) != 0) return;
   socket_ = S_ISSOCK(status.st_mode);
+  terminal_ = isatty(fd_) == 1;
   // Whether writing blocks belongs to the open file, which other processes share: not to be changed
   // there, but a pipe can be opened once more.
   if (S_ISFIFO(status.st_mode)) {
@@ -55,6 +64,11 @@ ErrorLog::~ErrorLog() {
 }
 
 bool ErrorLog::Write(std::string_view line) const {
+  if (terminal_) {
+    // Somebody may have stopped it (Ctrl-S).
+    pollfd ready{.fd = fd_, .events = POLLOUT, .revents = 0};
+    if (poll(&ready, 1, 0) < 1 || (ready.revents & POLLOUT) == 0) return false;
+  }
   // One call, so that lines of several threads do not mix.
   const ssize_t written = socket_ ? send(fd_, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
                                   : write(pipe_ >= 0 ? pipe_ : fd_, line.data(), line.size());

@@ -12,7 +12,8 @@ namespace aimem::cli {
 /// Warnings and errors, a line each, and with `verbose` what else there is. Thread-safe.
 ///
 /// It never waits: where standard error is a pipe or a socket that is full, since nobody reads it,
-/// lines are dropped, and the next one that goes through says how many.
+/// or a terminal that was stopped, lines are dropped, and the next one that goes through says how
+/// many. Lines are cut to 4 KiB.
 class ErrorLog final : public LogSink {
  public:
   /// `fd` is borrowed.
@@ -30,6 +31,7 @@ class ErrorLog final : public LogSink {
   const int fd_;
   const LogLevel least_;
   bool socket_ = false;
+  bool terminal_ = false;
   int pipe_ = -1;  ///< The pipe once more, as one that does not block; -1: it is none.
   std::atomic<std::int64_t> dropped_ = 0;
 };

@@ -45,9 +45,7 @@ class PostgresBackend : public Backend {
   absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override { return BeginReading(); }
 
   absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override {
-    if (read_only_) {
-      return absl::FailedPreconditionError("the store was opened read-only: it takes no writes");
-    }
+    if (read_only_) return ReadOnly();
     return BeginWriting();
   }
 
@@ -57,10 +55,14 @@ class PostgresBackend : public Backend {
     AIMEM_RETURN_IF_ERROR(Damaged());
     readers_.Clear();
     writers_.Clear();
-    if (read_only_) return absl::OkStatus();
     // The session of the commit in doubt holds the lock until that has ended, one way or the
-    // other, even if our connection to it is gone. What is visible then may still be on the
-    // primary alone, if its wait for a standby was cut short.
+    // other, even if our connection to it is gone.
+    return read_only_ ? absl::OkStatus() : Settle();
+  }
+
+  // What is visible may be on the primary alone, if a commit's wait for a standby was cut short.
+  absl::Status Settle() override {
+    if (read_only_) return ReadOnly();
     AIMEM_ASSIGN_OR_RETURN(const auto transaction, BeginWriting());
     return transaction->Settle();
   }
@@ -87,6 +89,9 @@ class PostgresBackend : public Backend {
   }
 
  private:
+  static absl::Status ReadOnly() {
+    return absl::FailedPreconditionError("the store was opened read-only: it takes no writes");
+  }
   absl::StatusOr<std::unique_ptr<PostgresTransaction>> BeginReading();
   absl::StatusOr<std::unique_ptr<PostgresTransaction>> BeginWriting();
   absl::Status CheckLock(const Rows& lock) const;

@@ -52,7 +52,7 @@ class SqliteBackend : public Backend, public Lender {
   absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override;
   absl::Status Recover() override;
   absl::StatusOr<std::vector<std::string>> Verify() override;
-  absl::Status Damaged() const override { return place_.damage->Get(); }
+  absl::Status Damaged() const override;
   absl::Status Maintain(bool idle) override;
   absl::StatusOr<std::optional<std::uint64_t>> ForeignCommits() override;
   absl::Status CheckDurable() override;
@@ -105,12 +105,14 @@ class SqliteBackend : public Backend, public Lender {
   }
   /// All connections that are not lent.
   std::vector<std::unique_ptr<Connection>> TakeAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// Close all connections, when those that are lent have come back.
   absl::Status CloseForRecovery();
+  absl::Status RecoverClosed();
 
   const Place place_;
   const SqliteOptions options_;
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   CondVar changed_;
   std::vector<Reader> readers_ ABSL_GUARDED_BY(mutex_);  ///< Those that nobody uses.
   int readers_lent_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -129,6 +131,7 @@ class SqliteBackend : public Backend, public Lender {
   std::string identity_ ABSL_GUARDED_BY(mutex_);  ///< Of file_. Empty: not asked for yet.
   absl::Status fenced_ ABSL_GUARDED_BY(mutex_);
   bool unknown_ ABSL_GUARDED_BY(mutex_) = false;
+  bool recovering_ ABSL_GUARDED_BY(mutex_) = false;  ///< Whoever wants a connection waits.
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
@@ -143,6 +146,12 @@ void CloseIfSuspect(std::unique_ptr<Connection>& connection) {
 }
 
 // -- Lending --------------------------------------------------------------------------------------
+
+// Of files that are not those that were opened nothing follows for those.
+absl::Status SqliteBackend::Damaged() const {
+  MutexLock lock(mutex_);
+  return fenced_.ok() ? place_.damage->Get() : absl::OkStatus();
+}
 
 absl::Status SqliteBackend::CheckUsable() const {
   if (closed_) {
@@ -162,8 +171,10 @@ template <typename Free>
 absl::Status SqliteBackend::WaitUntil(Free free, std::string_view what) {
   const absl::Duration deadline = SystemClock().Monotonic() + options_.lock_timeout;
   for (;;) {
-    AIMEM_RETURN_IF_ERROR(CheckUsable());
-    if (free()) return absl::OkStatus();
+    if (!recovering_) {
+      AIMEM_RETURN_IF_ERROR(CheckUsable());
+      if (free()) return absl::OkStatus();
+    }
     const absl::Duration left = deadline - SystemClock().Monotonic();
     if (left <= absl::ZeroDuration()) {
       return MakeStatus(
@@ -269,7 +280,8 @@ absl::Status SqliteBackend::CheckNames(Connection* connection) {
 
 absl::Status SqliteBackend::CheckPlace(Connection& connection) {
   AIMEM_RETURN_IF_ERROR(CheckNames(&connection));
-  return Damaged();
+  MutexLock lock(mutex_);
+  return fenced_.ok() ? place_.damage->Get() : fenced_;
 }
 
 absl::StatusOr<std::unique_ptr<Connection>> SqliteBackend::OpenHere(Access access) {
@@ -541,7 +553,7 @@ absl::Status SqliteBackend::CloseForRecovery() {
   {
     MutexLock lock(mutex_);
     if (closed_ || !fenced_.ok()) return CheckUsable();
-    unknown_ = true;
+    unknown_ = recovering_ = true;
     const absl::Duration deadline = SystemClock().Monotonic() + options_.lock_timeout;
     while (Lent() > 0) {
       const absl::Duration left = deadline - SystemClock().Monotonic();
@@ -560,19 +572,24 @@ absl::Status SqliteBackend::CloseForRecovery() {
   return absl::OkStatus();
 }
 
+absl::Status SqliteBackend::RecoverClosed() {
+  AIMEM_RETURN_IF_ERROR(CloseForRecovery());
+  if (options_.read_only) return absl::OkStatus();
+  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> connection, OpenWriter());
+  connection->KeepLogOnClose(true);
+  connection->StartWaiting();
+  AIMEM_RETURN_IF_ERROR(MakeDurable(*connection));
+  return CheckNames(connection.get());
+}
+
 absl::Status SqliteBackend::Recover() {
   AIMEM_RETURN_IF_ERROR(Damaged());
-  AIMEM_RETURN_IF_ERROR(CloseForRecovery());
-  if (!options_.read_only) {
-    AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> connection, OpenWriter());
-    connection->KeepLogOnClose(true);
-    connection->StartWaiting();
-    AIMEM_RETURN_IF_ERROR(MakeDurable(*connection));
-    AIMEM_RETURN_IF_ERROR(CheckNames(connection.get()));
-  }
+  absl::Status status = RecoverClosed();
   MutexLock lock(mutex_);
-  unknown_ = false;
-  return absl::OkStatus();
+  recovering_ = false;
+  if (status.ok()) unknown_ = false;
+  changed_.NotifyAll();
+  return status;
 }
 
 absl::Status SqliteBackend::Close() {
@@ -581,7 +598,7 @@ absl::Status SqliteBackend::Close() {
   {
     MutexLock lock(mutex_);
     if (closed_) return absl::OkStatus();
-    fenced = !fenced_.ok() || !Damaged().ok();
+    fenced = !fenced_.ok() || !place_.damage->Get().ok();
     if (Lent() > 0) {
       return MakeStatus(absl::StatusCode::kFailedPrecondition,
                         absl::StrFormat("%d transactions on '%s' are still open: end them first",

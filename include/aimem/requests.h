@@ -131,6 +131,8 @@ struct SearchResult {
 /// What the log knows of a write.
 struct OperationInfo {
   OperationId operation;
+  /// kUnknown: it is here, and whether that is durable could not be made sure (a server that waits
+  /// for its standbys, or one that is only read): ask again.
   WriteOutcome outcome = WriteOutcome::kUnknown;
   std::uint64_t stream = 0;
   std::uint64_t seq = 0;

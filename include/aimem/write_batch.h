@@ -206,7 +206,10 @@ struct WriteBatch {
 enum class WriteOutcome : std::uint8_t {
   kCommitted = 1,  ///< Durable on W members: survives the loss of any W - 1 of them.
   kPending = 2,    ///< Durable here, fewer than W acks by the deadline; still being delivered.
-  kRejected = 3,   ///< Durable nowhere. `status` says why.
+  /// This call wrote nothing, anywhere; `status` says why. Of a request id that was used before,
+  /// kUnavailable and kResourceExhausted do not tell what became of it then: they come before it is
+  /// looked up. Retry.
+  kRejected = 3,
   kUnknown = 4,    ///< The disk or server failed during the commit: ask with the operation id.
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -12,22 +13,24 @@ namespace aimem {
 
 enum class Trouble : std::uint8_t {
   kNone,
-  kDiskFull,  ///< kResourceExhausted: there is no room for the data; nothing waits in a queue.
-  kDamaged,   ///< kDataLoss: the engine's own structures (Backend::Damaged), not one row.
+  kDiskFull,       ///< kResourceExhausted: there is no room for the data; nothing waits in a queue.
+  kDamaged,        ///< kDataLoss: the engine's own structures (Backend::Damaged), not one row.
+  kKeyUnreadable,  ///< kDataLoss: what a request id was used for; a new one helps.
 };
 
 inline constexpr char kTroublePayload[] = "aimem/trouble";
 
 inline absl::Status WithTrouble(absl::Status status, Trouble trouble) {
   if (trouble == Trouble::kNone) return status;
-  status.SetPayload(kTroublePayload, absl::Cord(trouble == Trouble::kDamaged ? "d" : "f"));
+  status.SetPayload(kTroublePayload, absl::Cord(std::string(1, static_cast<char>(trouble))));
   return status;
 }
 
 inline Trouble TroubleOf(const absl::Status& status) {
   const auto payload = status.GetPayload(kTroublePayload);
   if (!payload.has_value()) return Trouble::kNone;
-  return *payload == "d" ? Trouble::kDamaged : Trouble::kDiskFull;
+  const std::string bytes(*payload);
+  return bytes.size() == 1 ? static_cast<Trouble>(bytes[0]) : Trouble::kNone;
 }
 
 }  // namespace aimem

@@ -10,6 +10,7 @@
 #include "lib/base/callback.h"
 #include "lib/base/hash.h"
 #include "lib/base/status.h"
+#include "lib/base/trouble.h"
 #include "lib/log/commit.h"
 #include "lib/store/local_store.h"
 #include "lib/store/meta.h"
@@ -43,6 +44,8 @@ void LocalStore::WriterLoop() {
         Maintain();
       } else if (task == Task::kRetain) {
         WriteRetention();
+      } else if (task == Task::kHeal) {
+        Heal();
       } else {
         Look();
       }
@@ -58,12 +61,13 @@ void LocalStore::WriterLoop() {
 LocalStore::Task LocalStore::AwaitTurn() {
   MutexLock lock(mutex_);
   while (true) {
-    if (!busy_ && retention_plan_) {
-      busy_ = true;
+    if (!busy_ && retention_plan_ && !(retained_last_ && HasWork())) {
+      busy_ = retained_last_ = true;
       return Task::kRetain;
     }
     if (!busy_ && HasWork()) {
       busy_ = true;
+      retained_last_ = false;
       return Task::kWrite;
     }
     if (!busy_ && closing_ && long_work_ == 0) return Task::kEnd;
@@ -81,7 +85,12 @@ LocalStore::Task LocalStore::AwaitTurn() {
         return Task::kLook;
       }
     }
+    if (!busy_ && Ails() && !closing_ && now >= next_heal_) {
+      busy_ = true;
+      return Task::kHeal;
+    }
     absl::Duration wait = busy_ ? absl::InfiniteDuration() : lazy_deadline_ - now;
+    if (!busy_ && Ails() && !closing_) wait = std::min(wait, next_heal_ - now);
     if (options_.listener != nullptr) wait = std::min(wait, next_look_ - now);
     if (dirty_) wait = std::min(wait, kIdleBeforeMaintenance);
     if (unmarked_ && !closing_) wait = std::min(wait, next_plan_ - now);
@@ -102,7 +111,7 @@ void LocalStore::ReturnTurn(bool wrote) {
     next_look_ = last_group_ + kLookInterval;
     // The first write after a rest: the writer thread has to look after it later.
     const bool plan = retention_plan_ || last_group_ >= next_plan_;
-    if (!dirty_ || plan) work_.NotifyOne();
+    if (!dirty_ || plan || Ails()) work_.NotifyOne();
     dirty_ = true;
     unmarked_ = unmarked_ || durable_;
   }
@@ -181,31 +190,37 @@ void LocalStore::WriteRetention() {
     plan.swap(retention_plan_);
   }
   if (!plan) return;
-  const absl::Status status = WriteRetention(*plan);
+  const absl::StatusOr<bool> last = WriteRetention(*plan);
   // Who may not write has no log to look after.
-  if (!status.ok() && !absl::IsFailedPrecondition(status) && !absl::IsPermissionDenied(status)) {
-    Log(LogLevel::kWarning, absl::StrCat("dropping old commits: ", status.message()));
+  if (!last.ok() && !absl::IsFailedPrecondition(last.status()) &&
+      !absl::IsPermissionDenied(last.status())) {
+    Log(LogLevel::kWarning, absl::StrCat("dropping old commits: ", last.status().message()));
   }
+  if (!last.ok() || *last) return;
+  MutexLock lock(mutex_);
+  if (!retention_plan_) retention_plan_ = std::move(plan);
 }
 
-absl::Status LocalStore::WriteRetention(const RetentionPlan& plan) {
+absl::StatusOr<bool> LocalStore::WriteRetention(const RetentionPlan& plan) {
   {
     MutexLock lock(mutex_);
-    if (!fenced_.empty() || damaged_) return absl::OkStatus();  // later
+    if (!fenced_.empty() || damaged_) return true;  // later
   }
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction, backend_->BeginWrite());
   AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction->Read({.meta = true}));
   const auto marks = found.meta.find(kMetaLogMarks);
   // Another process was quicker.
   if ((marks == found.meta.end() ? std::string() : marks->second) != plan.from) {
-    return absl::OkStatus();
+    return true;
   }
-  AIMEM_RETURN_IF_ERROR(transaction->Put(plan.set));
+  AIMEM_ASSIGN_OR_RETURN(const RetentionPart part, NextPart(plan, *transaction));
+  AIMEM_RETURN_IF_ERROR(transaction->Put(part.set));
   const CommitResult committed = transaction->Commit();
   // Whether the old commits are gone matters to nobody; that the disk failed does.
   if (committed.outcome == CommitOutcome::kUnknown) Fence(committed.status);
-  if (committed.status.ok() && !plan.warning.empty()) Log(LogLevel::kWarning, plan.warning);
-  return committed.status;
+  AIMEM_RETURN_IF_ERROR(committed.status);
+  if (part.last && !plan.warning.empty()) Log(LogLevel::kWarning, plan.warning);
+  return part.last;
 }
 
 void LocalStore::RunPosted() {
@@ -500,8 +515,9 @@ absl::Status LocalStore::PrepareStream(const ReadResult& found, GroupLog& log) {
 
 bool LocalStore::ReplayIfKnown(WriteJob& job, const GroupLog& log) {
   if (log.unreadable.contains(job.operation)) {
-    Reject(job, absl::DataLossError("this request id was used before, by a commit that cannot be "
-                                    "read: run doctor, and use a new one"));
+    Reject(job, WithTrouble(absl::DataLossError("this request id was used before, by a commit that "
+                                                "cannot be read: run doctor, and use a new one"),
+                            Trouble::kKeyUnreadable));
     return true;
   }
   const auto found = log.operations.find(job.operation);

@@ -21,6 +21,8 @@ namespace {
 
 /// Who writes for less long leaves the log to its Close().
 constexpr absl::Duration kFirstPlan = absl::Minutes(1);
+/// What takes longer to go from the log is left to whoever has it open next.
+constexpr absl::Duration kCutAtEnd = absl::Seconds(1);
 /// A page of so many bytes is decoded by whoever brings it: less than a millisecond.
 constexpr std::size_t kSmallPageBytes = 64u << 10;
 
@@ -425,11 +427,9 @@ void LocalStore::EndLongWork(LongWork kind) {
 absl::StatusOr<LocalStore::ReadPermit> LocalStore::PermitRead(Reader reader) {
   AIMEM_RETURN_IF_ERROR(CheckProcess());
   MutexLock lock(mutex_);
-  const auto refused = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return closed_ || (closing_ && reader == Reader::kCaller);
-  };
-  while (recovering_ && !refused()) readers_.Wait(mutex_);
-  if (refused()) return absl::UnavailableError("the store is closed");
+  if (closed_ || (closing_ && reader == Reader::kCaller)) {
+    return absl::UnavailableError("the store is closed");
+  }
   ++active_reads_;
   return ReadPermit(this);
 }
@@ -515,7 +515,20 @@ void LocalStore::TouchLater(const SearchResult& result) {
 }
 
 absl::StatusOr<OperationInfo> LocalStore::GetOperation(OperationId operation, absl::Duration) {
-  return WithRead([&](Transaction& transaction) { return FindOperation(transaction, operation); });
+  AIMEM_ASSIGN_OR_RETURN(OperationInfo info, WithRead([&](Transaction& transaction) {
+                           return FindOperation(transaction, operation);
+                         }));
+  // A member asks its peers, who are told of what is settled, and of nothing else.
+  if (info.outcome != WriteOutcome::kCommitted || options_.quorum > 1) return info;
+  AIMEM_ASSIGN_OR_RETURN(const ReadPermit permit, PermitRead(Reader::kCaller));
+  const absl::Status settled = backend_->Settle();
+  if (!settled.ok()) {
+    Log(LogLevel::kWarning,
+        absl::StrCat("operation ", operation.ToString(),
+                     " is here, and whether it is durable is not known: ", settled.message()));
+    info.outcome = WriteOutcome::kUnknown;
+  }
+  return info;
 }
 
 absl::StatusOr<OperationInfo> LocalStore::FindOperation(Transaction& transaction,
@@ -692,7 +705,7 @@ absl::Status LocalStore::Release() {
   {
     const TurnHolder turn(*this, false);
     const absl::Status thrown = unmarked ? Contain([this] { PlanRetention(); }) : absl::OkStatus();
-    if (thrown.ok()) WriteRetention();
+    if (thrown.ok()) CutLogAtEnd();
   }
   absl::Status status;
   const absl::Status thrown = Contain([&] { status = backend_->Close(); });
@@ -701,6 +714,16 @@ absl::Status LocalStore::Release() {
   readers_.NotifyAll();
   if (!lost_.ok()) return lost_;
   return thrown.ok() ? status : thrown;
+}
+
+void LocalStore::CutLogAtEnd() {
+  const absl::Duration until = clock_.Monotonic() + kCutAtEnd;
+  bool more = true;
+  while (more && clock_.Monotonic() < until) {
+    WriteRetention();
+    MutexLock lock(mutex_);
+    more = retention_plan_.has_value();
+  }
 }
 
 // Threads of the parent were in the middle of whatever this is made of, and are not here: nothing

@@ -155,7 +155,7 @@ class LocalStore final : public MemberStore {
     }
   };
 
-  /// Use of the backend outside the turn: recovery and Close wait for its end.
+  /// Use of the backend outside the turn: Close waits for its end.
   class ReadPermit {
    public:
     explicit ReadPermit(LocalStore* store) : store_(store) {}
@@ -242,6 +242,8 @@ class LocalStore final : public MemberStore {
   absl::Status StillInUse(absl::Duration grace) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Close what is used by nobody any more.
   absl::Status Release() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Do what is planned for the log, for a while.
+  void CutLogAtEnd() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
   void AbandonToParent() ABSL_NO_THREAD_SAFETY_ANALYSIS;
 
   // -- The writer (group.cc) ----------------------------------------------------------------------
@@ -264,7 +266,7 @@ class LocalStore final : public MemberStore {
   };
   void WriterLoop();
   /// What the turn is taken for.
-  enum class Task { kWrite, kMaintain, kRetain, kLook, kEnd };
+  enum class Task { kWrite, kMaintain, kRetain, kLook, kHeal, kEnd };
   /// Wait for something to do, and take the turn for it. kEnd: nothing will come.
   Task AwaitTurn() ABSL_LOCKS_EXCLUDED(mutex_);
   /// Take the turn if it is free and there is something to write.
@@ -347,9 +349,11 @@ class LocalStore final : public MemberStore {
   void PostRetention() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PlanRetention() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<RetentionPlan> MakeRetentionPlan() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// A part of the plan, as much as one turn may take.
   void WriteRetention() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status WriteRetention(const RetentionPlan& plan) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  /// True: that was the last of it.
+  absl::StatusOr<bool> WriteRetention(const RetentionPlan& plan)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // -- How a group ended (outcome.cc) -------------------------------------------------------------
   void AnswerGroup(std::vector<Job>& group, const absl::Status& failure)
@@ -380,6 +384,11 @@ class LocalStore final : public MemberStore {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   absl::Status LookUp(std::vector<Job>& group, GroupLog& log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   absl::Status Recover() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// What an idle writer does for a store that takes no writes: recover, and commit something.
+  void Heal() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
+  [[nodiscard]] bool Ails() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !damaged_ && (!fenced_.empty() || !disk_full_.empty());
+  }
   absl::Status RecoverIfFenced() ABSL_LOCKS_EXCLUDED(mutex_);
   /// What the backend says of its structures. Logged once; nothing lifts it.
   absl::Status CheckDamage() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -410,7 +419,7 @@ class LocalStore final : public MemberStore {
   mutable Mutex mutex_;
   CondVar& work_ = conditions_->work;        // for the writer thread: work, and the turn is free
   CondVar& more_ = conditions_->more;        // for whoever has the turn: something was queued
-  CondVar& readers_ = conditions_->readers;  // recovering_, or something that Close waits for
+  CondVar& readers_ = conditions_->readers;  // something that Close waits for
 
   std::deque<Job> queue_ ABSL_GUARDED_BY(mutex_);
   std::deque<StreamJob> stream_jobs_ ABSL_GUARDED_BY(mutex_);
@@ -429,17 +438,19 @@ class LocalStore final : public MemberStore {
   absl::Duration next_look_ ABSL_GUARDED_BY(mutex_);   // for commits of others
   bool posted_ ABSL_GUARDED_BY(mutex_) = false;        // executor mode: RunPosted is on its way
   int active_reads_ ABSL_GUARDED_BY(mutex_) = 0;
-  int long_work_ ABSL_GUARDED_BY(mutex_) = 0;  // changes by filter, and pages that are decoded
-  int decoding_ ABSL_GUARDED_BY(mutex_) = 0;   // of those, pages
-  bool recovering_ ABSL_GUARDED_BY(mutex_) = false;
-  bool unmarked_ ABSL_GUARDED_BY(mutex_) = false;     // written to since the log was looked at
+  int long_work_ ABSL_GUARDED_BY(mutex_) = 0;      // changes by filter, and pages that are decoded
+  int decoding_ ABSL_GUARDED_BY(mutex_) = 0;       // of those, pages
+  bool unmarked_ ABSL_GUARDED_BY(mutex_) = false;  // written to since the log was looked at
   absl::Duration next_plan_ ABSL_GUARDED_BY(mutex_);  // when to look at it again
   std::optional<RetentionPlan> retention_plan_ ABSL_GUARDED_BY(mutex_);
+  bool retained_last_ ABSL_GUARDED_BY(mutex_) = false;  // writes that wait come first now
   std::string fenced_ ABSL_GUARDED_BY(mutex_);
-  std::string disk_full_ ABSL_GUARDED_BY(mutex_);   // what the last write was refused with
-  std::string unwritable_ ABSL_GUARDED_BY(mutex_);  // as StoreInfo says
-  bool damaged_ ABSL_GUARDED_BY(mutex_) = false;    // said once
-  absl::Status lost_ ABSL_GUARDED_BY(mutex_);       // what nobody has been told
+  absl::Duration next_heal_ ABSL_GUARDED_BY(mutex_);
+  std::string disk_full_ ABSL_GUARDED_BY(mutex_);           // what the last write was refused with
+  absl::Duration disk_full_until_ ABSL_GUARDED_BY(mutex_);  // if no other one is
+  std::string unwritable_ ABSL_GUARDED_BY(mutex_);          // as StoreInfo says
+  bool damaged_ ABSL_GUARDED_BY(mutex_) = false;            // said once
+  absl::Status lost_ ABSL_GUARDED_BY(mutex_);               // what nobody has been told
 
   Id128 member_ ABSL_GUARDED_BY(turn_);              // whose data this is; zero: not known yet
   bool durable_ ABSL_GUARDED_BY(turn_) = false;      // the last group is

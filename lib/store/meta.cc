@@ -165,10 +165,12 @@ absl::StatusOr<PreparedMember> PrepareMember(Backend& backend, const StoreOption
   PreparedMember prepared;
   if (options.listener == nullptr && options.quorum == 0) return prepared;
   bool complete = false;
+  bool named = false;
   {
     AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> read, backend.BeginRead());
     AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.meta = true}));
     complete = MissingOf(found.meta, options, prepared.member).meta.empty();
+    named = MemberOf(found.meta) != Id128();
   }
   // Also if nothing is missing: the write lock is had only by who may write.
   const absl::Status written = WriteMissing(backend, options, prepared.member);
@@ -179,6 +181,8 @@ absl::StatusOr<PreparedMember> PrepareMember(Backend& backend, const StoreOption
   if (options.listener != nullptr || options.quorum > 1) {
     return Annotate(written, "a member of a federation must be able to write its data");
   }
+  // Who is alone serves reads: its W need not be written down where nobody can write.
+  complete = complete || named;
   // Opened for reading, as it was asked for.
   if (complete && absl::IsFailedPrecondition(written)) return prepared;
   if (!complete || !absl::IsPermissionDenied(written)) return written;

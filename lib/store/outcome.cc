@@ -16,6 +16,8 @@ namespace aimem::store {
 namespace {
 
 constexpr absl::Duration kBlindLookInterval = absl::Milliseconds(200);
+constexpr absl::Duration kHealInterval = absl::Seconds(1);
+constexpr absl::Duration kDiskFullStands = absl::Seconds(30);
 
 }  // namespace
 
@@ -218,6 +220,13 @@ absl::Status LocalStore::LookUp(std::vector<Job>& group, GroupLog& log) {
   // Of the group's commits, those that are there; and what is there now.
   std::set<std::pair<std::uint64_t, std::uint64_t>> places;
   for (const LogRow& row : found.operations) places.emplace(row.stream, row.seq);
+  // What the same transaction cut again is not looked for.
+  const auto cut = [&](const LogRow& row) {
+    return std::any_of(log.set.log_cuts.begin(), log.set.log_cuts.end(), [&](const auto& one) {
+      return one.first == row.stream && row.seq < one.second;
+    });
+  };
+  std::erase_if(log.set.log, cut);
   const std::size_t written = log.set.log.size();
   std::erase_if(log.set.log, [&](const LogRow& row) {
     return !places.contains({row.stream, row.seq});
@@ -251,17 +260,21 @@ absl::Status LocalStore::LookUp(std::vector<Job>& group, GroupLog& log) {
 }
 
 absl::Status LocalStore::Recover() {
-  {
-    MutexLock lock(mutex_);
-    recovering_ = true;
-    while (active_reads_ > 0) readers_.Wait(mutex_);
-  }
-  absl::Status status = backend_->Recover();
+  AIMEM_RETURN_IF_ERROR(backend_->Recover());
   MutexLock lock(mutex_);
-  recovering_ = false;
-  if (status.ok()) fenced_.clear();
-  readers_.NotifyAll();
-  return status;
+  fenced_.clear();
+  return absl::OkStatus();
+}
+
+void LocalStore::Heal() {
+  // Why it is fenced has been said; whoever writes meanwhile is told why it still is.
+  const absl::StatusOr<std::unique_ptr<Transaction>> begun = BeginGroup();
+  const bool written = begun.ok() && CommitSettled(**begun).ok();
+  MutexLock lock(mutex_);
+  next_heal_ = clock_.Monotonic() + kHealInterval;
+  // A full disk may have had room for this: it stands until a write of somebody's succeeds, or
+  // none has been tried for a while.
+  if (written && !disk_full_.empty() && clock_.Monotonic() >= disk_full_until_) disk_full_.clear();
 }
 
 absl::Status LocalStore::CheckDamage() {
@@ -285,6 +298,7 @@ absl::Status LocalStore::Explain(absl::Status failure) {
     MutexLock lock(mutex_);
     first = disk_full_.empty();
     disk_full_ = std::string(ToStd(failure.message()));
+    disk_full_until_ = clock_.Monotonic() + kDiskFullStands;
   }
   if (first) {
     Log(LogLevel::kError,

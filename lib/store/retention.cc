@@ -262,6 +262,23 @@ absl::StatusOr<std::size_t> Retention::CutByBytes(Transaction& transaction, cons
   return over;
 }
 
+absl::StatusOr<RetentionPart> NextPart(const RetentionPlan& plan, Transaction& transaction) {
+  RetentionPart part;
+  std::uint64_t left = kCutAtOnce;
+  for (const auto& [stream, keep] : plan.set.log_cuts) {
+    AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> first, transaction.ReadLog(stream, 0, 1, 1));
+    if (first.empty() || first.front().seq >= keep) continue;
+    if (left == 0) return part;
+    const std::uint64_t to = std::min(keep, first.front().seq + left);
+    part.set.log_cuts.emplace_back(stream, to);
+    left -= to - first.front().seq;
+    if (to < keep) return part;
+  }
+  part.set.meta = plan.set.meta;
+  part.last = true;
+  return part;
+}
+
 absl::StatusOr<VersionVector> FindLogFrom(Transaction& transaction, absl::Time from) {
   AIMEM_ASSIGN_OR_RETURN(const ReadResult read, transaction.Read({.heads = true, .meta = true}));
   const LogMarks marks = LogMarksOf(read.meta).value_or(LogMarks());

@@ -58,6 +58,15 @@ struct RetentionPlan {
   std::string warning;        ///< For a person; empty: none.
 };
 
+/// As much of a plan as one transaction may do, so that no write waits long for it.
+struct RetentionPart {
+  WriteSet set;
+  bool last = false;  ///< Nothing of the plan is left after it: it writes the marks.
+};
+inline constexpr std::uint64_t kCutAtOnce = 1'000;  ///< Commits.
+/// What is next, given what is left of the log in `transaction`.
+absl::StatusOr<RetentionPart> NextPart(const RetentionPlan& plan, Transaction& transaction);
+
 /// Decides what may go from the log. One thread at a time.
 class Retention {
  public:

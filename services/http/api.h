@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -134,6 +135,11 @@ class Api {
   void AskOperation(std::shared_ptr<Call> call, OperationId operation, absl::Duration deadline);
   void CountRows();
 
+  void NoteOverdue(OperationId operation) ABSL_LOCKS_EXCLUDED(overdue_mutex_);
+  void ForgetOverdue(OperationId operation) ABSL_LOCKS_EXCLUDED(overdue_mutex_);
+  [[nodiscard]] bool IsOverdue(OperationId operation) const ABSL_LOCKS_EXCLUDED(overdue_mutex_);
+  [[nodiscard]] std::size_t CountOverdue() const ABSL_LOCKS_EXCLUDED(overdue_mutex_);
+
   void Log(LogLevel level, std::string_view message) const;
   /// StatusAnswer; what only the operator should know goes to the log.
   Response Problem(const absl::Status& status) const;
@@ -149,7 +155,10 @@ class Api {
   std::vector<Path> with_id_;
   std::atomic<bool> ready_{false};
   std::atomic<bool> draining_{false};
-  std::atomic<std::int64_t> overdue_writes_{0};  // answered as unknown, and not heard of since
+
+  mutable Mutex overdue_mutex_;
+  // Answered as unknown, and not heard of since. A request and its retry have one operation.
+  std::multiset<OperationId> overdue_ ABSL_GUARDED_BY(overdue_mutex_);
 
   Mutex info_mutex_;                                               // and what is in the question
   std::weak_ptr<InfoQuestion> info_ ABSL_GUARDED_BY(info_mutex_);  // that is being asked

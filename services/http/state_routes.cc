@@ -201,7 +201,7 @@ void Api::Federation(Call call) { AskInfo(std::move(call), &Api::FederationOf); 
 
 Response Api::HealthOf(const absl::StatusOr<StoreInfo>& info) const {
   const bool ready = ready_;
-  const std::int64_t overdue = overdue_writes_;
+  const std::size_t overdue = CountOverdue();
   std::string_view status = "ok";
   std::string reason;
   if (TroubleOf(info.status()) == Trouble::kDamaged) {
@@ -270,14 +270,43 @@ void Api::Operation(Call call) {
 }
 
 void Api::AskOperation(std::shared_ptr<Call> call, OperationId operation, absl::Duration deadline) {
-  const absl::StatusOr<OperationInfo> info = store_.GetOperation(operation, absl::ZeroDuration());
+  // Asked first: what is not overdue any more is in the store, or was refused.
+  const bool overdue = IsOverdue(operation);
+  absl::StatusOr<OperationInfo> info = store_.GetOperation(operation, absl::ZeroDuration());
+  const bool waits = overdue && absl::IsNotFound(info.status());
+  if (waits) {
+    info = OperationInfo();
+    info->operation = operation;
+    info->outcome = WriteOutcome::kUnknown;
+  }
   if (!info.ok()) return std::move(call->respond)(Problem(info.status()));
-  if (info->outcome != WriteOutcome::kPending || clock_.Monotonic() >= deadline || draining_) {
+  const bool settled = !waits && info->outcome != WriteOutcome::kPending;
+  if (settled || clock_.Monotonic() >= deadline || draining_) {
     return std::move(call->respond)(JsonAnswer(200, OperationJson(*info)));
   }
   threads_.ReadLater(kAskAgain, [this, call = std::move(call), operation, deadline] {
     AskOperation(call, operation, deadline);
   });
+}
+
+void Api::NoteOverdue(OperationId operation) {
+  MutexLock lock(overdue_mutex_);
+  overdue_.insert(operation);
+}
+
+void Api::ForgetOverdue(OperationId operation) {
+  MutexLock lock(overdue_mutex_);
+  if (const auto found = overdue_.find(operation); found != overdue_.end()) overdue_.erase(found);
+}
+
+bool Api::IsOverdue(OperationId operation) const {
+  MutexLock lock(overdue_mutex_);
+  return overdue_.contains(operation);
+}
+
+std::size_t Api::CountOverdue() const {
+  MutexLock lock(overdue_mutex_);
+  return overdue_.size();
 }
 
 void Api::MetricsPage(Call call) {

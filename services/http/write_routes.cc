@@ -87,7 +87,7 @@ void Api::Write(Call call, std::vector<WriteItem> items, std::string agent_id, b
   call.deadline = clock_.Monotonic() + options_.write_timeout;
   auto waiting = deadlines_.Add(
       std::move(call.respond), call.deadline, [this, operation = *options.operation] {
-        ++overdue_writes_;
+        NoteOverdue(operation);
         metrics_.CountWrite(WriteOutcome::kUnknown);
         WriteResult unknown;
         unknown.operation = operation;
@@ -97,16 +97,16 @@ void Api::Write(Call call, std::vector<WriteItem> items, std::string agent_id, b
                             absl::FormatDuration(options_.write_timeout)));
         return OutcomeAnswer(unknown, false);
       });
-  auto done = [this, keep = threads_.shared_from_this(), call = std::move(call),
-               waiting = std::move(waiting),
+  auto done = [this, keep = threads_.shared_from_this(), operation = *options.operation,
+               call = std::move(call), waiting = std::move(waiting),
                committed = std::move(committed)](WriteResult result) mutable {
     // The store's thread has better things to do than to write JSON.
     Separate(result);
-    keep->Post([this, call = std::move(call), waiting = std::move(waiting),
+    keep->Post([this, operation, call = std::move(call), waiting = std::move(waiting),
                 committed = std::move(committed), result = std::move(result)]() mutable {
       std::optional<Respond> respond = deadlines_.Take(*waiting);
       if (!respond) {
-        --overdue_writes_;
+        ForgetOverdue(operation);
         return;
       }
       call.respond = *std::move(respond);

@@ -165,6 +165,23 @@ TEST_F(PostgresStandbyTest, NothingIsAnsweredCommittedThatTheSynchronousStandbyL
   EXPECT_TRUE(primary_->KillBackends().ok());
   writer.join();
   EXPECT_EQ(result.outcome, WriteOutcome::kUnknown) << result.status;
+  // Nor by whoever asks for it, here or elsewhere, though all can see it; and reads go on.
+  const auto outcome_at = [&](Store& asked) {
+    const auto info = asked.GetOperation(result.operation, absl::ZeroDuration());
+    return info.ok() ? info->outcome : WriteOutcome::kRejected;
+  };
+  EXPECT_EQ(outcome_at(**store), WriteOutcome::kUnknown);
+  {
+    auto other = OpenPostgresStore(Url(), kImpatient);
+    ASSERT_TRUE(other.ok()) << other.status();
+    EXPECT_EQ(outcome_at(**other), WriteOutcome::kUnknown);
+    EXPECT_TRUE((*other)->Close().ok());
+  }
+  for (int i = 0; i < 20; ++i) {
+    const absl::Time start = absl::Now();
+    EXPECT_EQ((*store)->List({})->memories.size(), 2u);
+    EXPECT_LT(absl::Now() - start, kImpatient.lock_timeout);
+  }
   // Nor is what comes next.
   const WriteResult later = write("later");
   EXPECT_NE(later.outcome, WriteOutcome::kCommitted);
@@ -173,7 +190,7 @@ TEST_F(PostgresStandbyTest, NothingIsAnsweredCommittedThatTheSynchronousStandbyL
   ASSERT_TRUE(standby_->Restart().ok());
   AwaitStandby();
   EXPECT_TRUE(Eventually([&] { return write("after").outcome == WriteOutcome::kCommitted; }));
-  EXPECT_TRUE((*store)->GetOperation(result.operation, absl::ZeroDuration()).ok());
+  EXPECT_EQ(outcome_at(**store), WriteOutcome::kCommitted);
   ASSERT_TRUE(primary_->StopImmediate().ok());
   ASSERT_TRUE(standby_->Promote().ok());
   EXPECT_TRUE((*store)->GetOperation(result.operation, absl::ZeroDuration()).ok());

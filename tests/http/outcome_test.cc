@@ -138,9 +138,18 @@ TEST_F(HttpOutcome, WhatTheStoreDoesNotAnswerIsUnknownAtTheDeadline) {
     const Answer health = Get("/api/v1/health");
     EXPECT_EQ(health.status, 503) << "a store that does not answer is not well";
     EXPECT_THAT(health.Text("reason"), HasSubstr("1 writes"));
+    // Nor is it nothing, as long as it may still be done.
+    const std::string operation = "/api/v1/operations/" + answer.Text("operation_id");
+    const Answer asked_again = Get(operation);
+    EXPECT_EQ(asked_again.status, 200);
+    EXPECT_EQ(asked_again.Text("outcome"), "UNKNOWN");
+    RawConnection waiting(port());
+    waiting.Send("GET " + operation + "?wait_ms=30000 HTTP/1.1\r\nHost: x\r\n\r\n");
     // The late answer is for nobody, and the connection goes on.
     store.Release(committed);
     EXPECT_TRUE(Eventually([&] { return Get("/api/v1/health").status == 200; }));
+    // The store knows best: here, that there is no such operation.
+    EXPECT_EQ(StatusOf(waiting.ReadUntil("\r\n\r\n")), 404);
   }
   store.AnswerWrites(committed);
   EXPECT_EQ(Send("DELETE", "/api/v1/memories/x").status, 200);
@@ -204,6 +213,8 @@ TEST_F(HttpOutcome, RejectionsByTheirCode) {
            {WithTrouble(absl::DataLossError("malformed"), Trouble::kDamaged), 503, "unavailable",
             false},
            {absl::DataLossError("one row"), 500, "internal server error", false},
+           {WithTrouble(absl::DataLossError("use a new key"), Trouble::kKeyUnreadable), 409,
+            "use a new key", false},
            {absl::UnavailableError("the store is closed"), 503, "unavailable", true},
            {absl::FailedPreconditionError("our clock is ahead"), 503, "unavailable", true},
            {absl::DeadlineExceededError("no lock within 5 s"), 503, "unavailable", true},

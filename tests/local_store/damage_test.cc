@@ -209,5 +209,19 @@ TEST(UnwritableStore, IsNoMembersAndWhoeverIsAloneIsTold) {
   }
 }
 
+TEST(UnwritableStore, IsServedToReadersThoughNobodyServedItBefore) {
+  auto disk = std::make_shared<EphemeralDisk>();
+  {
+    auto command = OpenEphemeralStore(disk);
+    ASSERT_TRUE(command.ok() &&
+                (*command)->Write({{PutMemory{.title = "t", .content = "c"}}}).status.ok());
+    EXPECT_TRUE((*command)->Close().ok());
+  }
+  auto store =
+      OpenLocalStore(std::make_unique<ReadableBackend>(OpenEphemeralBackend(disk)), {.quorum = 1});
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_THAT((*store)->Info()->unwritable, HasSubstr("'m.db' cannot be written"));
+}
+
 }  // namespace
 }  // namespace aimem

@@ -79,10 +79,11 @@ class LogRetention : public ::testing::Test {
   std::unique_ptr<Store> Open(StoreOptions options = {}) {
     options.environment = {.clock = &clock_, .log = &warnings_};
     transactions_ = 0;
-    auto store = OpenLocalStore(
-        std::make_unique<HookedBackend>(OpenEphemeralBackend(disk_),
-                                        testing::Hooks{.committed = [this] { ++transactions_; }}),
-        options);
+    auto store = OpenLocalStore(std::make_unique<HookedBackend>(
+                                    OpenEphemeralBackend(disk_),
+                                    testing::Hooks{.see_put = [this](const auto& set) { See(set); },
+                                                   .committed = [this] { ++transactions_; }}),
+                                options);
     EXPECT_TRUE(store.ok()) << store.status();
     return *std::move(store);
   }
@@ -99,6 +100,13 @@ class LogRetention : public ::testing::Test {
     Put(store, bytes);
     ASSERT_TRUE(Eventually([&] { return transactions_ == before + 2; }));
   }
+  void See(const WriteSet& set) {
+    const std::uint64_t oldest = disk_oldest_;
+    for (const auto& [stream, keep] : set.log_cuts) {
+      largest_cut_ = std::max(largest_cut_.load(), keep - oldest);
+      disk_oldest_ = keep;
+    }
+  }
   /// One command: a process that opens the store, writes once and ends.
   void RunCommand(StoreOptions options = {}) {
     const std::unique_ptr<Store> store = Open(options);
@@ -110,6 +118,8 @@ class LogRetention : public ::testing::Test {
   Warnings warnings_;
   std::shared_ptr<EphemeralDisk> disk_ = std::make_shared<EphemeralDisk>();
   std::atomic<int> transactions_ = 0;
+  std::atomic<std::uint64_t> largest_cut_ = 0;  // in one transaction, of the one stream
+  std::atomic<std::uint64_t> disk_oldest_ = 1;
   int puts_ = 0;
 };
 
@@ -194,6 +204,26 @@ TEST_F(LogRetention, AClockThatWasSetBackIsCountedAnew) {
     RunCommand();
   }
   EXPECT_EQ(CommitsInLog(*Open()), 33);
+}
+
+TEST_F(LogRetention, MuchThatIsOldGoesInPartsThatNoWriteWaitsForLong) {
+  const std::unique_ptr<Store> store = Open();
+  for (int i = 0; i < 3'500; ++i) Put(*store);
+  // The step in which they came is marked, and then old.
+  clock_.Pass(kDay);
+  int before = transactions_;
+  Put(*store);
+  ASSERT_TRUE(Eventually([&] { return transactions_ == before + 2; }));
+  for (int day = 0; day < 8; ++day) {
+    clock_.Pass(kDay);
+    before = transactions_;
+    Put(*store);
+    ASSERT_TRUE(Eventually([&] { return transactions_ >= before + 2; }));
+  }
+  // 3,500 at 1,000 a transaction.
+  EXPECT_TRUE(Eventually([&] { return CommitsInLog(*store) < 20; }));
+  EXPECT_EQ(largest_cut_, 1'000u);
+  EXPECT_TRUE(store->Close().ok());
 }
 
 TEST_F(LogRetention, TheLastCommitOfAStreamStaysHoweverOld) {

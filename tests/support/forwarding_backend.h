@@ -40,6 +40,7 @@ class ForwardingBackend : public Backend {
     return inner_->BeginWrite();
   }
   absl::Status Recover() override { return inner_->Recover(); }
+  absl::Status Settle() override { return inner_->Settle(); }
   absl::StatusOr<std::vector<std::string>> Verify() override { return inner_->Verify(); }
   absl::Status Damaged() const override { return inner_->Damaged(); }
   absl::Status Maintain(bool idle) override { return inner_->Maintain(idle); }

@@ -20,6 +20,7 @@ struct Hooks {
   std::function<void()> read;
   std::function<void()> scan;
   std::function<void()> put;
+  std::function<void(const WriteSet&)> see_put;
   std::function<void()> commit;     ///< Before the commit of a write transaction.
   std::function<void()> committed;  ///< After it.
   std::function<void()> verify;
@@ -73,6 +74,7 @@ class HookedBackend final : public ForwardingBackend {
     }
     absl::Status Put(const WriteSet& set) override {
       Run(hooks_->put);
+      if (hooks_->see_put) hooks_->see_put(set);
       return inner_->Put(set);
     }
     CommitResult Commit() override {

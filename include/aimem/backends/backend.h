@@ -121,7 +121,8 @@ class Transaction {
   virtual CommitResult Commit() = 0;
 };
 
-/// Thread-safe, except Recover() and Close(), during which nothing else may be called.
+/// Thread-safe, except Close(), during which nothing else may be called. Recover() and Settle() are
+/// called by one thread at a time, without a write transaction open.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -134,9 +135,18 @@ class Backend {
   /// kResourceExhausted if the disk is full, here and in Put and Commit, and for nothing else.
   virtual absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() = 0;
 
-  /// After kUnknown: bring the store to a state in which what a read shows is durable (reopen,
-  /// checkpoint, reconnect). Until it returns OK nothing may be concluded from what is seen.
+  /// After kUnknown: bring the store to a state in which all that is seen is durable (reopen,
+  /// checkpoint, reconnect, Settle). Until it returns OK nothing may be concluded from what is seen.
+  /// Reads may go on meanwhile, or wait, no longer than the backend's options let them, or fail
+  /// with kUnavailable. kUnavailable: not now (reads that it has to wait for do not end, the server
+  /// is away): call it again.
   virtual absl::Status Recover() = 0;
+
+  /// Make durable all that a read has shown so far: commit something, and wait for that, where
+  /// what is visible need not be durable yet (a server that waits for its standbys). May wait as
+  /// long as BeginWrite() and a commit do. kUnavailable: not now; kFailedPrecondition: this backend
+  /// may only read, so nobody can tell. Default: what is visible is durable.
+  virtual absl::Status Settle() { return absl::OkStatus(); }
 
   /// Integrity of file or tables, by the engine's own means: sentences, empty if sound.
   virtual absl::StatusOr<std::vector<std::string>> Verify() = 0;
