@@ -5,10 +5,10 @@
 #include "absl/strings/str_format.h"
 #include "aimem/limits.h"
 #include "lib/base/status.h"
+#include "lib/execute/put.h"
 #include "lib/log/commit.h"
 #include "lib/recall/find.h"
 #include "lib/store/meta.h"
-#include "lib/store/put.h"
 
 namespace aimem::store {
 
@@ -69,7 +69,7 @@ void FilterRun::Begin() {
 
 absl::StatusOr<bool> FilterRun::FindEarlier(Transaction& transaction) {
   while (job_.request_hash) {
-    const OperationId operation = DerivedOperation(job_.operation, commit_);
+    const OperationId operation = execute::DerivedOperation(job_.operation, commit_);
     AIMEM_ASSIGN_OR_RETURN(const ReadResult found,
                            transaction.Read({.operations = {operation}, .meta = true}));
     if (found.operations.empty()) return false;
@@ -77,7 +77,7 @@ absl::StatusOr<bool> FilterRun::FindEarlier(Transaction& transaction) {
                            log::DecodeCommitHeader(found.operations.front().bytes));
     // Another request under this key: executing the next commit finds it and says so.
     if (header.request_hash != job_.request_hash) return false;
-    AIMEM_ASSIGN_OR_RETURN(const Answer answer, DecodeAnswer(header.results));
+    AIMEM_ASSIGN_OR_RETURN(const execute::Answer answer, execute::DecodeAnswer(header.results));
     if (answer.last) return true;
     for (const ItemResult& item : answer.items) count_ += item.count;
     for (const LogRow& row : found.operations) JoinInto(rests_on_, {{row.stream, row.seq}});
@@ -100,7 +100,7 @@ absl::Status FilterRun::Select(Transaction& transaction) {
     });
   } else if (const auto* purge = std::get_if<PurgeArchive>(&item)) {
     ids = recall::SelectIds(transaction, [&](const model::MemoryView& view) {
-      return InPurgeRange(*purge, view, now_ns);
+      return execute::InPurgeRange(*purge, view, now_ns);
     });
   } else {
     ids = recall::SelectIds(transaction, [&](const model::MemoryView& view) {
@@ -116,10 +116,10 @@ void FilterRun::WriteNext() {
   LocalStore::WriteJob part;
   part.batch = job_.batch;
   part.options = job_.options;
-  part.operation = DerivedOperation(job_.operation, commit_);
+  part.operation = execute::DerivedOperation(job_.operation, commit_);
   part.request_hash = job_.request_hash;
   const std::size_t end = std::min(next_ + limits::kBatchChanges, ids_.size());
-  Selection selection;
+  execute::Selection selection;
   selection.ids.assign(ids_.begin() + static_cast<std::ptrdiff_t>(next_),
                        ids_.begin() + static_cast<std::ptrdiff_t>(end));
   selection.first = commit_ == 0;

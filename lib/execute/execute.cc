@@ -1,4 +1,4 @@
-#include "lib/store/execute.h"
+#include "lib/execute/execute.h"
 
 #include <algorithm>
 #include <map>
@@ -9,13 +9,13 @@
 #include "absl/strings/str_join.h"
 #include "aimem/limits.h"
 #include "lib/base/status.h"
+#include "lib/execute/put.h"
+#include "lib/execute/request.h"
 #include "lib/model/validate.h"
 #include "lib/model/view.h"
 #include "lib/recall/find.h"
-#include "lib/store/put.h"
-#include "lib/store/request.h"
 
-namespace aimem::store {
+namespace aimem::execute {
 namespace {
 
 namespace part = model::part;
@@ -35,7 +35,7 @@ class Batch {
       : context_(context),
         rows_(context.rows),
         now_ns_(model::ToNanoseconds(context.now)),
-        writer_(context.rows, context.options, context.write, context.now) {}
+        writer_(context.rows, context.lifetimes, context.write, context.now) {}
 
   absl::StatusOr<ItemResult> Run(const WriteItem& item) {
     return std::visit([this](const auto& alternative) { return Do(alternative); }, item);
@@ -244,8 +244,9 @@ class Batch {
     const std::int64_t last = std::max(now_ns_, view.last_accessed_at.value_or(now_ns_));
     parts.push_back({part::kUseLast, view.put, model::EncodeTime(last)});
     if (view.expires_at && view.tier != Tier::kLong) {
-      const absl::Duration extension = view.tier == Tier::kShort ? context_.options.short_extension
-                                                                 : context_.options.mid_extension;
+      const absl::Duration extension = view.tier == Tier::kShort
+                                           ? context_.lifetimes.short_extension
+                                           : context_.lifetimes.mid_extension;
       const std::int64_t until =
           std::max(model::ToNanoseconds(context_.now + extension), *view.expires_at);
       parts.push_back({part::kUseUntil, view.expiry_stamp, model::EncodeTime(until)});
@@ -476,4 +477,4 @@ absl::Status Execute(const WriteBatch& batch, const ExecuteContext& context,
   return BoundedMessage(execution.CheckRenames());
 }
 
-}  // namespace aimem::store
+}  // namespace aimem::execute

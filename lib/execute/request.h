@@ -15,7 +15,7 @@
 #include "aimem/types.h"
 #include "aimem/write_batch.h"
 
-namespace aimem::store {
+namespace aimem::execute {
 
 /// SHA-256 over an unambiguous encoding of the items and of allow_partial.
 Hash256 RequestHash(const WriteBatch& batch, bool allow_partial);
@@ -43,4 +43,4 @@ struct Answer {
 std::string EncodeAnswer(const Answer& answer);
 absl::StatusOr<Answer> DecodeAnswer(std::string_view bytes);
 
-}  // namespace aimem::store
+}  // namespace aimem::execute

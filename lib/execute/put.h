@@ -12,11 +12,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "aimem/local_store.h"
+#include "aimem/lifetimes.h"
 #include "aimem/write_batch.h"
-#include "lib/store/rows.h"
+#include "lib/execute/rows.h"
 
-namespace aimem::store {
+namespace aimem::execute {
 
 /// "title '{t}' already exists in namespace '{ns}' (memory {id})".
 absl::Status NameTaken(std::string_view namespace_, std::string_view title, std::string_view id);
@@ -30,7 +30,7 @@ bool InPurgeRange(const PurgeArchive& purge, const model::MemoryView& view, std:
 
 class PutWriter {
  public:
-  PutWriter(Rows& rows, const StoreOptions& options, const WriteOptions& write, absl::Time now);
+  PutWriter(Rows& rows, const Lifetimes& lifetimes, const WriteOptions& write, absl::Time now);
 
   absl::StatusOr<ItemResult> Put(const PutMemory& item);
   absl::StatusOr<ItemResult> Import(const ImportMemory& item);
@@ -81,10 +81,10 @@ class PutWriter {
   [[nodiscard]] static Row RowOf(const Entity& entity);
 
   Rows& rows_;
-  const StoreOptions& options_;
+  const Lifetimes& lifetimes_;
   const WriteOptions& write_;
   const absl::Time now_;
   const std::int64_t now_ns_;
 };
 
-}  // namespace aimem::store
+}  // namespace aimem::execute

@@ -1,4 +1,4 @@
-#include "lib/store/request.h"
+#include "lib/execute/request.h"
 
 #include <algorithm>
 #include <bit>
@@ -14,11 +14,12 @@
 namespace aimem {
 
 OperationId ChooseOperation(const WriteOptions& options, Random& random, absl::Time now) {
-  return options.request_id.empty() ? store::FreshOperation(random, now)
-                                    : store::KeyedOperation(options.principal, options.request_id);
+  return options.request_id.empty()
+             ? execute::FreshOperation(random, now)
+             : execute::KeyedOperation(options.principal, options.request_id);
 }
 
-namespace store {
+namespace execute {
 namespace {
 
 // Encodes request structs field by field: every value has a fixed width or a length before it,
@@ -190,5 +191,5 @@ absl::StatusOr<Answer> DecodeAnswer(std::string_view bytes) {
   return answer;
 }
 
-}  // namespace store
+}  // namespace execute
 }  // namespace aimem

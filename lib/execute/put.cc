@@ -1,4 +1,4 @@
-#include "lib/store/put.h"
+#include "lib/execute/put.h"
 
 #include <algorithm>
 #include <map>
@@ -10,7 +10,7 @@
 #include "lib/model/validate.h"
 #include "lib/model/view.h"
 
-namespace aimem::store {
+namespace aimem::execute {
 namespace {
 
 namespace part = model::part;
@@ -78,19 +78,19 @@ bool InPurgeRange(const PurgeArchive& purge, const model::MemoryView& view, std:
   return model::FromNanoseconds(view.archived_at) < limit;
 }
 
-PutWriter::PutWriter(Rows& rows, const StoreOptions& options, const WriteOptions& write,
+PutWriter::PutWriter(Rows& rows, const Lifetimes& lifetimes, const WriteOptions& write,
                      absl::Time now)
     : rows_(rows),
-      options_(options),
+      lifetimes_(lifetimes),
       write_(write),
       now_(now),
       now_ns_(model::ToNanoseconds(now)) {}
 
 std::optional<std::int64_t> PutWriter::DefaultExpiry(Tier tier) const {
   constexpr absl::Duration kLongest = absl::Seconds(315'360'000);
-  const std::optional<absl::Duration>& ttl = tier == Tier::kShort ? options_.short_ttl
-                                             : tier == Tier::kMid ? options_.mid_ttl
-                                                                  : options_.long_ttl;
+  const std::optional<absl::Duration>& ttl = tier == Tier::kShort ? lifetimes_.short_ttl
+                                             : tier == Tier::kMid ? lifetimes_.mid_ttl
+                                                                  : lifetimes_.long_ttl;
   if (!ttl || *ttl <= absl::ZeroDuration()) return std::nullopt;
   return model::ToNanoseconds(now_ + std::min(*ttl, kLongest));
 }
@@ -489,4 +489,4 @@ absl::StatusOr<ItemResult> PutWriter::Register(const RegisterAgent& item) {
   return Upsert(std::move(row));
 }
 
-}  // namespace aimem::store
+}  // namespace aimem::execute

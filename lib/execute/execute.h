@@ -6,11 +6,11 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "aimem/local_store.h"
+#include "aimem/lifetimes.h"
 #include "aimem/write_batch.h"
-#include "lib/store/rows.h"
+#include "lib/execute/rows.h"
 
-namespace aimem::store {
+namespace aimem::execute {
 
 /// Ids that a change by filter selected; its item is tested again on each row.
 struct Selection {
@@ -22,7 +22,7 @@ struct Selection {
 /// What a batch is executed in.
 struct ExecuteContext {
   Rows& rows;
-  const StoreOptions& options;
+  const Lifetimes& lifetimes;
   const WriteOptions& write;
   absl::Time now;
   const Selection* selection = nullptr;  ///< For the items that select by filter.
@@ -39,4 +39,4 @@ bool SelectsByFilter(const WriteItem& item);
 absl::Status Execute(const WriteBatch& batch, const ExecuteContext& context,
                      std::vector<ItemResult>& results);
 
-}  // namespace aimem::store
+}  // namespace aimem::execute
