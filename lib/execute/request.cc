@@ -1,15 +1,16 @@
 #include "lib/execute/request.h"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
+#include <variant>
 
 #include "aimem/limits.h"
 #include "lib/base/hash.h"
 #include "lib/base/status.h"
+#include "lib/execute/fields.h"
+#include "lib/execute/kinds.h"
 #include "lib/log/commit.h"
 #include "lib/log/grammar.h"
-#include "lib/model/parts.h"
 
 namespace aimem {
 
@@ -22,76 +23,9 @@ OperationId ChooseOperation(const WriteOptions& options, Random& random, absl::T
 namespace execute {
 namespace {
 
-// Encodes request structs field by field: every value has a fixed width or a length before it,
-// and every optional a presence byte, so that two different requests never share their bytes.
-class Encoder {
- public:
-  std::string out;
-
-  void Add(std::string_view text) { log::AppendBytes(text, out); }
-  void Add(const std::string& text) { log::AppendBytes(text, out); }
-  void Add(std::int64_t value) { log::AppendU64(static_cast<std::uint64_t>(value), out); }
-  void Add(double value) { log::AppendU64(std::bit_cast<std::uint64_t>(value), out); }
-  void Add(bool value) { out.push_back(value ? '\x01' : '\x00'); }
-  void Add(Tier value) { out.push_back(static_cast<char>(value)); }
-  void Add(absl::Time value) { Add(model::ToNanoseconds(value)); }
-  void Add(const std::vector<std::string>& values) {
-    log::AppendVarint(values.size(), out);
-    for (const std::string& value : values) Add(value);
-  }
-  template <typename T>
-  void Add(const std::optional<T>& value) {
-    Add(value.has_value());
-    if (value) Add(*value);
-  }
-  void Add(const Memory& m) {
-    All(m.id, m.tier, m.namespace_, m.title, m.content, m.tags, std::int64_t{m.priority},
-        m.confidence, m.source, m.access_count, m.created_at, m.updated_at, m.last_accessed_at,
-        m.expires_at, m.metadata);
-  }
-  template <typename... Ts>
-  void All(const Ts&... values) {
-    (Add(values), ...);
-  }
-
-  void operator()(const PutMemory& i) {
-    All(i.namespace_, i.title, i.content, i.tier, i.tags, i.priority, i.confidence, i.source,
-        i.expires_at, i.ttl_seconds, i.metadata, i.scope);
-  }
-  void operator()(const ImportMemory& i) { All(i.memory, i.archived_at); }
-  void operator()(const PatchMemory& i) {
-    All(i.id, i.title, i.content, i.tier, i.namespace_, i.tags, i.priority, i.confidence,
-        i.expires_at, i.metadata);
-  }
-  void operator()(const DeleteMemory& i) { All(i.id); }
-  void operator()(const PromoteMemory& i) { All(i.id, i.to_namespace); }
-  void operator()(const AddLink& i) { All(i.source_id, i.target_id, i.relation, i.created_at); }
-  void operator()(const RemoveLink& i) { All(i.source_id, i.target_id, i.relation); }
-  void operator()(const TouchMemory& i) { All(i.id); }
-  void operator()(const ForgetMemories& i) { All(i.namespace_, i.pattern, i.tier); }
-  void operator()(const ExpireMemories& i) { All(i.archive); }
-  void operator()(const RestoreMemory& i) { All(i.id); }
-  void operator()(const PurgeArchive& i) { All(i.older_than_days); }
-  void operator()(const ConsolidateMemories& i) {
-    All(i.ids, i.title, i.summary, i.namespace_, i.tier, i.source);
-  }
-  void operator()(const SetStandard& i) { All(i.namespace_, i.memory_id, i.parent, i.policy); }
-  void operator()(const ClearStandard& i) { All(i.namespace_); }
-  void operator()(const RegisterAgent& i) { All(i.agent_id, i.agent_type, i.capabilities); }
-  void operator()(const QueuePending& i) {
-    All(i.action_type, i.memory_id, i.namespace_, i.payload);
-  }
-  void operator()(const DecidePending& i) { All(i.action_id, i.approve); }
-};
-
-std::string EncodeBatch(const WriteBatch& batch) {
-  Encoder encoder;
-  for (const WriteItem& item : batch.items) {
-    encoder.out.push_back(static_cast<char>(item.index()));
-    std::visit(encoder, item);
-  }
-  return std::move(encoder.out);
-}
+// In the place of the number of a kind: what is asked for of the batch as a whole.
+constexpr std::uint8_t kOfTheBatch = 0;
+constexpr std::uint8_t kAllowPartial = 1;
 
 constexpr std::uint8_t kAnswerVersion = 1;
 // What a commit can hold: earlier versions did not bound messages.
@@ -99,23 +33,37 @@ constexpr std::size_t kMaxText = log::kMaxCommitBytes;
 
 }  // namespace
 
+std::string EncodeRequest(const WriteBatch& batch, bool allow_partial) {
+  std::string out;
+  std::string fields;
+  const auto append = [&](std::uint8_t number) {
+    log::AppendVarint(number, out);
+    log::AppendBytes(fields, out);
+    fields.clear();
+  };
+  AppendField(kAllowPartial, allow_partial, false, fields);
+  if (!fields.empty()) append(kOfTheBatch);
+  for (const WriteItem& item : batch.items) {
+    std::visit(
+        [&]<typename Item>(const Item& one) {
+          AppendFields(one, Home<Item>::kFields, fields);
+          append(Home<Item>::kNumber);
+        },
+        item);
+  }
+  return out;
+}
+
 Hash256 RequestHash(const WriteBatch& batch, bool allow_partial) {
-  return Sha256({allow_partial ? "partial" : "whole", EncodeBatch(batch)});
+  return Sha256({EncodeRequest(batch, allow_partial)});
 }
 
 std::size_t ApproximateBytes(const WriteBatch& batch) {
-  std::size_t bytes = 0;
+  std::size_t bytes = batch.items.size() * sizeof(WriteItem);
   for (const WriteItem& item : batch.items) {
-    bytes += sizeof(WriteItem);
-    if (const auto* put = std::get_if<PutMemory>(&item)) {
-      bytes += put->content.size() + put->title.size() + put->metadata.size();
-    } else if (const auto* imported = std::get_if<ImportMemory>(&item)) {
-      bytes += imported->memory.content.size() + imported->memory.metadata.size();
-    } else if (const auto* patch = std::get_if<PatchMemory>(&item)) {
-      bytes += patch->content.value_or("").size() + patch->metadata.value_or("").size();
-    } else if (const auto* merged = std::get_if<ConsolidateMemories>(&item)) {
-      bytes += merged->summary.size();
-    }
+    bytes += std::visit(
+        []<typename Item>(const Item& one) { return SumHeldBytes(one, Home<Item>::kFields); },
+        item);
   }
   return bytes;
 }

@@ -5,7 +5,6 @@
 #include "absl/strings/str_format.h"
 #include "aimem/limits.h"
 #include "lib/base/status.h"
-#include "lib/execute/put.h"
 #include "lib/log/commit.h"
 #include "lib/recall/find.h"
 #include "lib/store/meta.h"
@@ -50,12 +49,18 @@ void FilterRun::Fail(absl::Status status) {
 }
 
 void FilterRun::Begin() {
+  const absl::StatusOr<execute::FilterRule> rule = execute::FilterOf(job_.batch.items.front());
+  if (!rule.ok()) {
+    Fail(rule.status());
+    return;
+  }
+  effect_ = rule->effect;
   absl::StatusOr<bool> finished = false;
   {
     absl::StatusOr<LocalStore::ReadGuard> read = store_.BeginRead();
     finished = read.ok() ? FindEarlier(**read) : read.status();
     if (finished.ok() && !*finished) {
-      if (absl::Status status = Select(**read); !status.ok()) finished = status;
+      if (absl::Status status = Select(**read, *rule); !status.ok()) finished = status;
     }
   }
   if (!finished.ok()) {
@@ -89,26 +94,12 @@ absl::StatusOr<bool> FilterRun::FindEarlier(Transaction& transaction) {
   return false;
 }
 
-absl::Status FilterRun::Select(Transaction& transaction) {
-  const WriteItem& item = job_.batch.items.front();
-  const std::int64_t now_ns = model::ToNanoseconds(store_.Now());
-  absl::StatusOr<std::vector<std::string>> ids;
-  if (const auto* forget = std::get_if<ForgetMemories>(&item)) {
-    const recall::ForgetMatcher matcher(*forget);
-    ids = recall::SelectIds(transaction, [&](const model::MemoryView& view) {
-      return view.phase == model::Phase::kLive && matcher.Matches(view);
-    });
-  } else if (const auto* purge = std::get_if<PurgeArchive>(&item)) {
-    ids = recall::SelectIds(transaction, [&](const model::MemoryView& view) {
-      return execute::InPurgeRange(*purge, view, now_ns);
-    });
-  } else {
-    ids = recall::SelectIds(transaction, [&](const model::MemoryView& view) {
-      return view.phase == model::Phase::kLive && view.expires_at && *view.expires_at < now_ns;
-    });
-  }
-  if (!ids.ok()) return ids.status();
-  ids_ = *std::move(ids);
+absl::Status FilterRun::Select(Transaction& transaction, const execute::FilterRule& rule) {
+  AIMEM_ASSIGN_OR_RETURN(
+      ids_,
+      recall::SelectIds(transaction, [&, now = store_.Now()](const model::MemoryView& memory) {
+        return rule.takes(memory, now);
+      }));
   return absl::OkStatus();
 }
 
@@ -178,10 +169,7 @@ WriteResult FilterRun::Unfinished(WriteResult failed) const {
 WriteResult FilterRun::Total(WriteResult last) const {
   ItemResult total;
   total.count = count_;
-  const bool deletes = std::holds_alternative<PurgeArchive>(job_.batch.items.front()) ||
-                       (std::holds_alternative<ExpireMemories>(job_.batch.items.front()) &&
-                        !std::get<ExpireMemories>(job_.batch.items.front()).archive);
-  if (count_ > 0) total.effect = deletes ? ItemEffect::kDeleted : ItemEffect::kArchived;
+  if (count_ > 0) total.effect = effect_;
   last.items = {std::move(total)};
   last.replayed = replayed_;
   last.rests_on = rests_on_;

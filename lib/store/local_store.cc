@@ -143,23 +143,14 @@ absl::Status LocalStore::CheckRequest(const WriteBatch& batch, const WriteOption
         absl::StrFormat("principal exceeds max length of %d bytes", limits::kRequestIdBytes));
   }
   for (const WriteItem& item : batch.items) {
-    if (execute::SelectsByFilter(item) && batch.items.size() > 1) {
-      return absl::InvalidArgumentError("a change by filter must be alone in its batch");
+    if (execute::SelectsByFilter(item)) {
+      if (batch.items.size() > 1) {
+        return absl::InvalidArgumentError("a change by filter must be alone in its batch");
+      }
+      AIMEM_RETURN_IF_ERROR(execute::FilterOf(item).status());
     }
     if (options.lazy && !std::holds_alternative<TouchMemory>(item)) {
       return absl::InvalidArgumentError("only touches can be lazy");
-    }
-    if (const auto* forget = std::get_if<ForgetMemories>(&item)) {
-      if (!forget->namespace_ && !forget->pattern && !forget->tier) {
-        return absl::InvalidArgumentError(
-            "at least one of namespace, pattern, or tier is required");
-      }
-    }
-    if (const auto* purge = std::get_if<PurgeArchive>(&item)) {
-      if (purge->older_than_days && *purge->older_than_days < 0) {
-        return absl::InvalidArgumentError(absl::StrFormat(
-            "older_than_days must be non-negative (got %d)", *purge->older_than_days));
-      }
     }
   }
   return absl::OkStatus();
