@@ -22,15 +22,7 @@
 namespace aimem::execute {
 
 template <typename Item>
-concept HasHome = requires {
-  sizeof(KindOf<Item>);
-};
-
-template <typename Item>
-concept HasNumber = requires {
-  { KindOf<Item>::kNumber } -> std::same_as<const std::uint8_t&>;
-}
-&&KindOf<Item>::kNumber > 0;
+concept HasNumber = std::same_as<decltype(KindOf<Item>::kNumber), const std::uint8_t>;
 
 template <typename Item>
 concept HasAllFields = NamesEveryField<Item>(KindOf<Item>::kFields);
@@ -50,26 +42,31 @@ concept IsByFilter = requires(const Item& item) {
   { KindOf<Item>::Filter(item) } -> std::same_as<absl::StatusOr<FilterRule>>;
 };
 
+template <typename Item>
+concept HasOneEffect = (IsExecuted<Item> != IsByFilter<Item>);
+
 /// What kind.h asks for. The compiler says which of these a kind lacks.
 template <typename Item>
-concept Kinded = HasHome<Item> && HasNumber<Item> && HasAllFields<Item> && SaysWhatItReads<Item> &&
-    (IsExecuted<Item> || IsByFilter<Item>);
+concept LacksNothing =
+    HasNumber<Item> && HasAllFields<Item> && SaysWhatItReads<Item> && HasOneEffect<Item>;
 
 /// The home of a kind that lacks nothing.
-template <Kinded Item>
+template <LacksNothing Item>
 using Home = KindOf<Item>;
 
-/// Whether all alternatives have numbers of their own.
-template <Kinded... Items>
+/// Whether all alternatives have numbers of their own. 0 is nobody's: it is that of the batch.
+template <typename... Items>
 constexpr bool NumbersDiffer(const std::variant<Items...>*) {
   const std::array<std::uint8_t, sizeof...(Items)> numbers = {KindOf<Items>::kNumber...};
   for (std::size_t i = 0; i < numbers.size(); ++i) {
+    if (numbers[i] == 0) return false;
     for (std::size_t j = 0; j < i; ++j) {
       if (numbers[i] == numbers[j]) return false;
     }
   }
   return true;
 }
-static_assert(NumbersDiffer(static_cast<const WriteItem*>(nullptr)));
+static_assert(NumbersDiffer(static_cast<const WriteItem*>(nullptr)),
+              "two kinds have one number, or one has 0");
 
 }  // namespace aimem::execute
