@@ -4,13 +4,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "aimem/backends/backend.h"
 #include "aimem/environment.h"
+#include "aimem/lifetimes.h"
 #include "aimem/store.h"
 
 namespace aimem {
@@ -18,14 +18,8 @@ namespace aimem {
 /// How a store behaves. Every default is the safe choice.
 struct StoreOptions {
   // -- What it does -----------------------------------------------------------------------------
-  /// Life of a new memory without an expiry of its own, by tier; nullopt: for ever.
-  /// Clamped to 10 years. Default 6 h, 7 days, for ever.
-  std::optional<absl::Duration> short_ttl = absl::Hours(6);
-  std::optional<absl::Duration> mid_ttl = absl::Hours(24 * 7);
-  std::optional<absl::Duration> long_ttl;
-  /// A use moves the end of a memory to at least so much later. Default 1 h and 1 day.
-  absl::Duration short_extension = absl::Hours(1);
-  absl::Duration mid_extension = absl::Hours(24);
+  /// How long memories live that are given no end of their own.
+  Lifetimes lifetimes = {};
   /// Longest time that a lazy write waits for company. In [0, 1 h]. Default 5 s.
   absl::Duration lazy_delay = absl::Seconds(5);
   /// How long the log keeps commits, at least: requests are remembered and readers of changes

@@ -43,7 +43,7 @@ struct PutMemory {
   std::string source = "api";
   /// Must not be in the past. Wins over `ttl_seconds`.
   std::optional<absl::Time> expires_at;
-  /// 1 to 31,536,000. Neither: the default of the tier (StoreOptions::ttl).
+  /// 1 to 31,536,000. Neither: the default of the tier (StoreOptions::lifetimes).
   std::optional<std::int64_t> ttl_seconds;
   /// A JSON object; its agent_id is overwritten by WriteOptions::agent_id if that is given.
   std::string metadata = "{}";

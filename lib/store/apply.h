@@ -8,10 +8,12 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "aimem/changes.h"
+#include "lib/execute/rows.h"
 #include "lib/log/commit.h"
-#include "lib/store/rows.h"
 
 namespace aimem::store {
+
+using execute::Rows;
 
 /// A page that has been checked: its bytes decode, its hashes hold. Checking needs no database.
 struct CheckedPage {

@@ -8,7 +8,6 @@
 #include "lib/log/commit.h"
 #include "lib/recall/find.h"
 #include "lib/store/meta.h"
-#include "lib/store/put.h"
 
 namespace aimem::store {
 
@@ -50,12 +49,18 @@ void FilterRun::Fail(absl::Status status) {
 }
 
 void FilterRun::Begin() {
+  const absl::StatusOr<execute::FilterRule> rule = execute::FilterOf(job_.batch.items.front());
+  if (!rule.ok()) {
+    Fail(rule.status());
+    return;
+  }
+  effect_ = rule->effect;
   absl::StatusOr<bool> finished = false;
   {
     absl::StatusOr<LocalStore::ReadGuard> read = store_.BeginRead();
     finished = read.ok() ? FindEarlier(**read) : read.status();
     if (finished.ok() && !*finished) {
-      if (absl::Status status = Select(**read); !status.ok()) finished = status;
+      if (absl::Status status = Select(**read, *rule); !status.ok()) finished = status;
     }
   }
   if (!finished.ok()) {
@@ -69,7 +74,7 @@ void FilterRun::Begin() {
 
 absl::StatusOr<bool> FilterRun::FindEarlier(Transaction& transaction) {
   while (job_.request_hash) {
-    const OperationId operation = DerivedOperation(job_.operation, commit_);
+    const OperationId operation = execute::DerivedOperation(job_.operation, commit_);
     AIMEM_ASSIGN_OR_RETURN(const ReadResult found,
                            transaction.Read({.operations = {operation}, .meta = true}));
     if (found.operations.empty()) return false;
@@ -77,7 +82,7 @@ absl::StatusOr<bool> FilterRun::FindEarlier(Transaction& transaction) {
                            log::DecodeCommitHeader(found.operations.front().bytes));
     // Another request under this key: executing the next commit finds it and says so.
     if (header.request_hash != job_.request_hash) return false;
-    AIMEM_ASSIGN_OR_RETURN(const Answer answer, DecodeAnswer(header.results));
+    AIMEM_ASSIGN_OR_RETURN(const execute::Answer answer, execute::DecodeAnswer(header.results));
     if (answer.last) return true;
     for (const ItemResult& item : answer.items) count_ += item.count;
     for (const LogRow& row : found.operations) JoinInto(rests_on_, {{row.stream, row.seq}});
@@ -89,26 +94,12 @@ absl::StatusOr<bool> FilterRun::FindEarlier(Transaction& transaction) {
   return false;
 }
 
-absl::Status FilterRun::Select(Transaction& transaction) {
-  const WriteItem& item = job_.batch.items.front();
-  const std::int64_t now_ns = model::ToNanoseconds(store_.Now());
-  absl::StatusOr<std::vector<std::string>> ids;
-  if (const auto* forget = std::get_if<ForgetMemories>(&item)) {
-    const recall::ForgetMatcher matcher(*forget);
-    ids = recall::SelectIds(transaction, [&](const model::MemoryView& view) {
-      return view.phase == model::Phase::kLive && matcher.Matches(view);
-    });
-  } else if (const auto* purge = std::get_if<PurgeArchive>(&item)) {
-    ids = recall::SelectIds(transaction, [&](const model::MemoryView& view) {
-      return InPurgeRange(*purge, view, now_ns);
-    });
-  } else {
-    ids = recall::SelectIds(transaction, [&](const model::MemoryView& view) {
-      return view.phase == model::Phase::kLive && view.expires_at && *view.expires_at < now_ns;
-    });
-  }
-  if (!ids.ok()) return ids.status();
-  ids_ = *std::move(ids);
+absl::Status FilterRun::Select(Transaction& transaction, const execute::FilterRule& rule) {
+  AIMEM_ASSIGN_OR_RETURN(
+      ids_,
+      recall::SelectIds(transaction, [&, now = store_.Now()](const model::MemoryView& memory) {
+        return rule.takes(memory, now);
+      }));
   return absl::OkStatus();
 }
 
@@ -116,10 +107,10 @@ void FilterRun::WriteNext() {
   LocalStore::WriteJob part;
   part.batch = job_.batch;
   part.options = job_.options;
-  part.operation = DerivedOperation(job_.operation, commit_);
+  part.operation = execute::DerivedOperation(job_.operation, commit_);
   part.request_hash = job_.request_hash;
   const std::size_t end = std::min(next_ + limits::kBatchChanges, ids_.size());
-  Selection selection;
+  execute::Selection selection;
   selection.ids.assign(ids_.begin() + static_cast<std::ptrdiff_t>(next_),
                        ids_.begin() + static_cast<std::ptrdiff_t>(end));
   selection.first = commit_ == 0;
@@ -178,10 +169,7 @@ WriteResult FilterRun::Unfinished(WriteResult failed) const {
 WriteResult FilterRun::Total(WriteResult last) const {
   ItemResult total;
   total.count = count_;
-  const bool deletes = std::holds_alternative<PurgeArchive>(job_.batch.items.front()) ||
-                       (std::holds_alternative<ExpireMemories>(job_.batch.items.front()) &&
-                        !std::get<ExpireMemories>(job_.batch.items.front()).archive);
-  if (count_ > 0) total.effect = deletes ? ItemEffect::kDeleted : ItemEffect::kArchived;
+  if (count_ > 0) total.effect = effect_;
   last.items = {std::move(total)};
   last.replayed = replayed_;
   last.rests_on = rests_on_;

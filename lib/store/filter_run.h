@@ -28,7 +28,7 @@ class FilterRun : public std::enable_shared_from_this<FilterRun> {
   void Begin();
   /// Find which commits of this request the log has already. True: all of them.
   absl::StatusOr<bool> FindEarlier(Transaction& transaction);
-  absl::Status Select(Transaction& transaction);
+  absl::Status Select(Transaction& transaction, const execute::FilterRule& rule);
   void WriteNext();
   void Committed(WriteResult result);
   void Finish(WriteResult result);
@@ -40,6 +40,7 @@ class FilterRun : public std::enable_shared_from_this<FilterRun> {
 
   LocalStore& store_;
   LocalStore::WriteJob job_;
+  ItemEffect effect_ = ItemEffect::kUnchanged;  // if it took any
   std::vector<std::string> ids_;
   std::size_t next_ = 0;
   std::uint64_t commit_ = 0;  // k of the next commit

@@ -465,7 +465,7 @@ absl::Status LocalStore::Prepare(std::span<const Job> jobs, Rows& rows, GroupLog
   for (const Job& job : jobs) {
     const auto* write = std::get_if<WriteJob>(&job);
     if (write == nullptr) continue;
-    CollectReads(write->batch, reads);
+    execute::CollectReads(write->batch, reads);
     if (write->request_hash || write->options.operation) {
       reads.operations.push_back(write->operation);
     }
@@ -538,7 +538,7 @@ bool LocalStore::ReplayIfKnown(WriteJob& job, const GroupLog& log) {
                         ", request_hash ", ToHex(AsBytes(*job.request_hash)), "): use a new one")));
     return true;
   }
-  absl::StatusOr<Answer> answer = DecodeAnswer(header.results);
+  absl::StatusOr<execute::Answer> answer = execute::DecodeAnswer(header.results);
   if (!answer.ok()) {
     Reject(job, answer.status());
     return true;
@@ -563,12 +563,13 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
     return absl::OkStatus();
   }
   if (ReplayIfKnown(job, log)) return absl::OkStatus();
-  const ExecuteContext context{rows, options_, job.options, Now(),
-                               job.selection ? &*job.selection : nullptr};
+  const execute::ExecuteContext context{rows, options_.lifetimes, job.options, Now(),
+                                        job.selection ? &*job.selection : nullptr};
   std::vector<ItemResult> items;
-  absl::Status status = Execute(job.batch, context, items);
+  absl::Status status = execute::Execute(job.batch, context, items);
   const std::string answer =
-      status.ok() ? EncodeAnswer({items, !job.selection || job.selection->last}) : std::string();
+      status.ok() ? execute::EncodeAnswer({items, !job.selection || job.selection->last})
+                  : std::string();
   const bool too_large = rows.drafts() > log::kMaxChanges ||
                          rows.draft_bytes() + answer.size() + kHeaderReserve > log::kMaxCommitBytes;
   if (status.ok() && too_large) {
@@ -655,8 +656,8 @@ absl::Status LocalStore::ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log) 
   const auto append = [&](std::vector<log::Change> changes) {
     log::CommitHeader header;
     header.hlc = log::NextHlc(rows.seen(), absl::ToUnixMillis(Now()));
-    header.operation = FreshOperation(random_, Now());
-    header.results = EncodeAnswer({});
+    header.operation = execute::FreshOperation(random_, Now());
+    header.results = execute::EncodeAnswer({});
     header.principal = "apply";
     rows.Saw({header.hlc, log.streams.stream});
     AppendCommit(std::move(header), std::move(changes), log);

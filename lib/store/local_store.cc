@@ -61,7 +61,8 @@ absl::Status Validate(const StoreOptions& options) {
   if (options.quorum < 0) {
     return OutOfRange("quorum", std::to_string(options.quorum), "[0, the number of voters]");
   }
-  for (const absl::Duration extension : {options.short_extension, options.mid_extension}) {
+  for (const absl::Duration extension :
+       {options.lifetimes.short_extension, options.lifetimes.mid_extension}) {
     if (extension < absl::ZeroDuration() || extension > absl::Hours(24 * 3650)) {
       return OutOfRange("extension", absl::FormatDuration(extension), "[0, 10 years]");
     }
@@ -142,23 +143,14 @@ absl::Status LocalStore::CheckRequest(const WriteBatch& batch, const WriteOption
         absl::StrFormat("principal exceeds max length of %d bytes", limits::kRequestIdBytes));
   }
   for (const WriteItem& item : batch.items) {
-    if (SelectsByFilter(item) && batch.items.size() > 1) {
-      return absl::InvalidArgumentError("a change by filter must be alone in its batch");
+    if (execute::SelectsByFilter(item)) {
+      if (batch.items.size() > 1) {
+        return absl::InvalidArgumentError("a change by filter must be alone in its batch");
+      }
+      AIMEM_RETURN_IF_ERROR(execute::FilterOf(item).status());
     }
     if (options.lazy && !std::holds_alternative<TouchMemory>(item)) {
       return absl::InvalidArgumentError("only touches can be lazy");
-    }
-    if (const auto* forget = std::get_if<ForgetMemories>(&item)) {
-      if (!forget->namespace_ && !forget->pattern && !forget->tier) {
-        return absl::InvalidArgumentError(
-            "at least one of namespace, pattern, or tier is required");
-      }
-    }
-    if (const auto* purge = std::get_if<PurgeArchive>(&item)) {
-      if (purge->older_than_days && *purge->older_than_days < 0) {
-        return absl::InvalidArgumentError(absl::StrFormat(
-            "older_than_days must be non-negative (got %d)", *purge->older_than_days));
-      }
     }
   }
   return absl::OkStatus();
@@ -235,7 +227,7 @@ void LocalStore::Submit(WriteBatch batch, const WriteOptions& options, WriteCall
   job.options = options;
   if (!options.request_id.empty()) {
     job.operation = ChooseOperation(options, random_, Now());
-    job.request_hash = RequestHash(batch, options.allow_partial);
+    job.request_hash = execute::RequestHash(batch, options.allow_partial);
   } else {
     job.operation =
         options.operation ? *options.operation : ChooseOperation(options, random_, Now());
@@ -247,8 +239,8 @@ void LocalStore::Submit(WriteBatch batch, const WriteOptions& options, WriteCall
     Deliver(refused);
     return;
   }
-  job.bytes = ApproximateBytes(batch);
-  const bool by_filter = SelectsByFilter(batch.items.front());
+  job.bytes = execute::ApproximateBytes(batch);
+  const bool by_filter = execute::SelectsByFilter(batch.items.front());
   job.batch = std::move(batch);
   if (by_filter) {
     FilterRun::Start(*this, std::move(job));
@@ -539,11 +531,11 @@ absl::StatusOr<OperationInfo> LocalStore::FindOperation(Transaction& transaction
   for (std::uint64_t k = 0; info.incomplete; ++k) {
     AIMEM_ASSIGN_OR_RETURN(
         const ReadResult found,
-        transaction.Read({.operations = {DerivedOperation(operation, k)}, .meta = true}));
+        transaction.Read({.operations = {execute::DerivedOperation(operation, k)}, .meta = true}));
     if (found.operations.empty()) break;
     AIMEM_ASSIGN_OR_RETURN(const log::CommitHeader header,
                            log::DecodeCommitHeader(found.operations.front().bytes));
-    AIMEM_ASSIGN_OR_RETURN(Answer answer, DecodeAnswer(header.results));
+    AIMEM_ASSIGN_OR_RETURN(execute::Answer answer, execute::DecodeAnswer(header.results));
     for (const LogRow& row : found.operations) {
       JoinInto(info.rests_on, {{row.stream, row.seq}});
     }

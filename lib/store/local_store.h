@@ -22,13 +22,13 @@
 #include "lib/base/background.h"
 #include "lib/base/callback.h"
 #include "lib/base/mutex.h"
+#include "lib/execute/execute.h"
+#include "lib/execute/request.h"
+#include "lib/execute/rows.h"
 #include "lib/store/apply.h"
-#include "lib/store/execute.h"
 #include "lib/store/hooks.h"
 #include "lib/store/meta.h"
-#include "lib/store/request.h"
 #include "lib/store/retention.h"
-#include "lib/store/rows.h"
 #include "lib/store/streams.h"
 
 namespace aimem::store {
@@ -94,8 +94,8 @@ class LocalStore final : public MemberStore {
     WriteOptions options;
     OperationId operation;
     std::optional<Hash256> request_hash;
-    std::optional<Selection> selection;  // of a change by filter
-    std::vector<Waiter> waiters;         // several: lazy writes that were coalesced
+    std::optional<execute::Selection> selection;  // of a change by filter
+    std::vector<Waiter> waiters;                  // several: lazy writes that were coalesced
     std::size_t bytes = 0;
     WriteResult result;  // filled while executing
     JobState state = JobState::kWaiting;

@@ -376,7 +376,8 @@ absl::Status LocalStore::AppendAgain(std::vector<log::Commit> commits, Rows& row
   for (log::Commit& commit : commits) {
     log::CommitHeader header = std::move(commit.header);
     // A stream names an operation once; this one has its answer already.
-    if (!taken.insert(header.operation).second) header.operation = FreshOperation(random_, Now());
+    if (!taken.insert(header.operation).second)
+      header.operation = execute::FreshOperation(random_, Now());
     header.hlc = log::NextHlc(rows.seen(), absl::ToUnixMillis(Now()));
     if (header.hlc <= rows.seen()) {
       return absl::InternalError("the hybrid logical clock has reached its end: run doctor");

@@ -10,9 +10,9 @@
 #include "absl/strings/str_format.h"
 #include "lib/base/hash.h"
 #include "lib/base/status.h"
+#include "lib/execute/rows.h"
 #include "lib/log/commit.h"
 #include "lib/model/parts.h"
-#include "lib/store/rows.h"
 
 namespace aimem::store {
 namespace {
@@ -89,7 +89,7 @@ void Draw(Streams& streams, Random& random, WriteSet& set) {
     random.Fill(bytes);
     streams.stream = 0;
     for (const std::uint8_t byte : bytes) streams.stream = streams.stream << 8 | byte;
-  } while (streams.stream == 0 || streams.stream == kOwnStamp.stream ||
+  } while (streams.stream == 0 || streams.stream == execute::kOwnStamp.stream ||
            streams.heads.contains(streams.stream));
   SetMeta(set, kMetaStream, model::EncodeU64(streams.stream));
 }

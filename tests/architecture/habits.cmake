@@ -25,10 +25,12 @@ forbid("DISABLED_" "a test that does not run" tests testing)
 forbid("std::cout|std::cerr|printf\\(stderr" "a library has no output of its own" include lib backends)
 forbid("[^_]signal\\(|sigaction\\(" "a library has no signal handlers" include lib backends)
 forbid("std::(random_device|mt19937)|[^_a-z]rand\\(" "randomness comes in through Environment" include lib/model
-       lib/merge lib/log lib/recall lib/store lib/transfer backends)
+       lib/merge lib/log lib/recall lib/execute lib/store lib/transfer backends)
 forbid("absl::Now\\(|system_clock::now" "time comes in through Environment" include lib/model lib/merge
-       lib/log lib/recall lib/store lib/transfer backends)
+       lib/log lib/recall lib/execute lib/store lib/transfer backends)
 forbid("#include [<\"](sqlite3|pqxx|libpq-fe|nlohmann)" "a third-party type in a public header" include)
+forbid("get_if<(aimem::)?[A-Z][a-z]+(Memory|Memories|Link|Archive|Standard|Agent|Pending)>"
+       "what a kind of write does stands in its home, lib/execute/kinds" lib)
 if(failures GREATER 0)
   message(FATAL_ERROR "${failures} places break a rule of the source")
 endif()

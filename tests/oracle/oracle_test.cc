@@ -1,7 +1,11 @@
 // The oracle itself: that it is not simply silent.
 #include "tests/oracle/oracle.h"
 
+#include <map>
+#include <set>
 #include <string>
+#include <variant>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -53,12 +57,13 @@ TEST(Oracle, RepeatsTheAnswerOfARequestId) {
   EXPECT_THAT(oracle.Fold().Live(), IsEmpty());
 }
 
-TEST(Oracle, GeneratedRequestsReachEveryEffectAndEveryRefusal) {
+TEST(Oracle, GeneratedRequestsReachEveryKindEveryEffectAndEveryRefusal) {
   Oracle oracle;
   Generator generator(7);
   absl::Time now = absl::FromUnixSeconds(1'000'000'000);
   std::map<ItemEffect, int> effects;
   std::map<absl::StatusCode, int> codes;
+  std::set<std::size_t> kinds;
   for (int i = 0; i < 400; ++i) {
     now += generator.Pause();
     const Request request = generator.Next(oracle.Fold(), now);
@@ -69,9 +74,11 @@ TEST(Oracle, GeneratedRequestsReachEveryEffectAndEveryRefusal) {
     }
     const ExpectedAnswer answer = oracle.Apply(request, now, given);
     ++codes[answer.status.code()];
+    for (const WriteItem& item : request.batch.items) kinds.insert(item.index());
     for (const ItemResult& item : answer.items) ++effects[item.effect];
   }
   EXPECT_THAT(effects, SizeIs(6));
+  EXPECT_THAT(kinds, SizeIs(std::variant_size_v<WriteItem>)) << "a kind is compared with nothing";
   for (const auto code : {absl::StatusCode::kOk, absl::StatusCode::kInvalidArgument,
                           absl::StatusCode::kNotFound, absl::StatusCode::kAlreadyExists}) {
     EXPECT_GT(codes[code], 3) << absl::StatusCodeToString(code);

@@ -6,10 +6,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "lib/base/hash.h"
+#include "lib/execute/request.h"
 #include "lib/log/commit.h"
 #include "lib/log/grammar.h"
 #include "lib/model/parts.h"
-#include "lib/store/request.h"
 
 namespace aimem::sim {
 namespace {
@@ -169,7 +169,7 @@ std::map<std::uint64_t, std::vector<CommitName>> Ledger::ExecutionsOf(
     const OperationId& operation) const {
   std::map<std::uint64_t, std::vector<CommitName>> executions;
   for (std::uint64_t k = 0;; ++k) {
-    const auto found = by_operation_.find(store::DerivedOperation(operation, k));
+    const auto found = by_operation_.find(execute::DerivedOperation(operation, k));
     if (found == by_operation_.end()) return executions;
     for (const CommitName& name : found->second) executions[name.stream].push_back(name);
   }

@@ -1,4 +1,4 @@
-#include "lib/store/rows.h"
+#include "lib/execute/rows.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -13,7 +13,7 @@
 #include "lib/log/grammar.h"
 #include "lib/merge/join.h"
 
-namespace aimem::store {
+namespace aimem::execute {
 namespace {
 
 // Upper bounds of what the encoding adds: kind, lengths, nonce and stamps of a change; name
@@ -276,4 +276,4 @@ std::vector<EntityRow> Rows::TakeChanged() {
   return rows;
 }
 
-}  // namespace aimem::store
+}  // namespace aimem::execute

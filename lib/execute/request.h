@@ -15,12 +15,15 @@
 #include "aimem/types.h"
 #include "aimem/write_batch.h"
 
-namespace aimem::store {
+namespace aimem::execute {
 
-/// SHA-256 over an unambiguous encoding of the items and of allow_partial.
+/// What is asked for, as bytes: two different requests never share them, and a field that has its
+/// default is not in them (docs/formats/request.md).
+std::string EncodeRequest(const WriteBatch& batch, bool allow_partial);
+/// SHA-256 of these bytes.
 Hash256 RequestHash(const WriteBatch& batch, bool allow_partial);
 
-/// Bytes of text in a batch, for the bounds of the queue.
+/// Bytes that a batch takes in memory, for the bounds of the queue.
 std::size_t ApproximateBytes(const WriteBatch& batch);
 
 /// The operation of a request with an idempotency key: SHA-256(principal, key), cut.
@@ -43,4 +46,4 @@ struct Answer {
 std::string EncodeAnswer(const Answer& answer);
 absl::StatusOr<Answer> DecodeAnswer(std::string_view bytes);
 
-}  // namespace aimem::store
+}  // namespace aimem::execute

@@ -24,7 +24,7 @@
 #include "lib/model/parts.h"
 #include "lib/model/view.h"
 
-namespace aimem::store {
+namespace aimem::execute {
 
 /// Stands for the stamp of the commit being made.
 inline constexpr Stamp kOwnStamp{~std::uint64_t{0}, ~std::uint64_t{0}};
@@ -122,4 +122,4 @@ class Rows {
   std::size_t draft_bytes_ = 0;
 };
 
-}  // namespace aimem::store
+}  // namespace aimem::execute

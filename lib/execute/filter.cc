@@ -1,0 +1,31 @@
+#include "lib/execute/filter.h"
+
+#include <utility>
+#include <vector>
+
+#include "lib/base/status.h"
+
+namespace aimem::execute {
+
+absl::StatusOr<ItemResult> EndSelected(const FilterRule& rule, Batch& batch) {
+  if (batch.selection() == nullptr) {
+    return absl::InvalidArgumentError("a change by filter must be alone in its batch");
+  }
+  Rows& rows = batch.rows();
+  std::vector<EntityKey> keys;
+  for (const std::string& id : batch.selection()->ids) keys.push_back({Kind::kMemory, id});
+  AIMEM_RETURN_IF_ERROR(rows.Fetch({.keys = keys}).status());
+  std::int64_t count = 0;
+  for (const EntityKey& key : keys) {
+    const absl::StatusOr<const Entity*> entity = rows.Get(key);
+    if (absl::IsDataLoss(entity.status())) continue;  // as the scan that selected the others
+    AIMEM_RETURN_IF_ERROR(entity.status());
+    const model::MemoryView& view = (*entity)->view;
+    if (!rule.takes(view, batch.now())) continue;
+    AIMEM_RETURN_IF_ERROR(batch.End(key, rule.end(view, batch.now())));
+    ++count;
+  }
+  return Done(count > 0 ? rule.effect : ItemEffect::kUnchanged, "", count);
+}
+
+}  // namespace aimem::execute

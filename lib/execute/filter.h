@@ -1,0 +1,28 @@
+// Changes by filter: which memories they take, and what they write to each. One rule serves the
+// selection, in a read, and the execution, which tests each selected row again.
+#pragma once
+
+#include <functional>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "aimem/write_batch.h"
+#include "lib/execute/batch.h"
+#include "lib/execute/rows.h"
+#include "lib/model/view.h"
+
+namespace aimem::execute {
+
+/// One thread at a time, copies included.
+struct FilterRule {
+  /// What the item did, if it took any.
+  ItemEffect effect = ItemEffect::kUnchanged;
+  std::function<bool(const model::MemoryView& memory, absl::Time now)> takes;
+  /// The part that ends the life of a memory that is taken.
+  std::function<Rows::PartWrite(const model::MemoryView& memory, absl::Time now)> end;
+};
+
+/// Apply `rule` to what was selected for the batch.
+absl::StatusOr<ItemResult> EndSelected(const FilterRule& rule, Batch& batch);
+
+}  // namespace aimem::execute
