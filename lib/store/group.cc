@@ -204,7 +204,7 @@ void LocalStore::WriteRetention() {
 absl::StatusOr<bool> LocalStore::WriteRetention(const RetentionPlan& plan) {
   {
     MutexLock lock(mutex_);
-    if (!fenced_.empty() || damaged_) return true;  // later
+    if (!fenced_.empty() || as_found_ || damaged_) return true;  // later
   }
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction, backend_->BeginWrite());
   AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction->Read({.meta = true}));
@@ -408,7 +408,7 @@ bool LocalStore::RestsOnWhatItSaw(const Job& job) {
 }
 
 bool LocalStore::Tells(const GroupLog& log) const {
-  return quorum_ > 1 && options_.listener != nullptr && log.streams.State() != told_;
+  return options_.listener != nullptr && log.streams.State() != told_;
 }
 
 absl::Status LocalStore::MayExecute(const GroupLog& log) const {

@@ -622,14 +622,6 @@ absl::StatusOr<StoreInfo> LocalStore::ReadInfo(Transaction& transaction,
   return info;
 }
 
-absl::StatusOr<StoreState> LocalStore::ReadState() {
-  return WithRead([](Transaction& transaction) -> absl::StatusOr<StoreState> {
-    AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction.Read({.heads = true, .meta = true}));
-    AIMEM_ASSIGN_OR_RETURN(const Streams streams, StreamsOf(found));
-    return streams.State();
-  });
-}
-
 absl::StatusOr<CheckReport> LocalStore::Check(const CheckOptions& options) {
   AIMEM_ASSIGN_OR_RETURN(const ReadPermit permit, PermitRead(Reader::kCaller));
   AIMEM_ASSIGN_OR_RETURN(CheckReport report, WithRead([&](Transaction& transaction) {

@@ -65,9 +65,8 @@ class LocalStore final : public MemberStore {
   absl::StatusOr<StoreInfo> Info(const InfoOptions& options) override;
   absl::StatusOr<CheckReport> Check(const CheckOptions& options) override;
   absl::Status Close() override;
-  absl::StatusOr<StoreState> ReadState() override;
   void Refresh(StreamCallback done) override;
-  void ForsakeStream(std::uint64_t stream, StreamCallback done) override;
+  void ForsakeStream(std::uint64_t stream, const StreamHead& claimed, StreamCallback done) override;
   void YieldStream(std::uint64_t stream, const StreamHead& common, StreamCallback done) override;
 
  private:
@@ -117,8 +116,9 @@ class LocalStore final : public MemberStore {
     std::uint64_t stream = 0;          // 0: none, only begin a transaction, and tell
     std::optional<StreamHead> common;  // yield what comes after it; none: forsake
     StreamCallback done;
-    bool more = false;  // its last transaction left some of it to the next one
-    absl::Status kept;  // why the end that was to be yielded stays; what it did is durable
+    StreamHead claimed;  // forsake: unless that is held
+    bool more = false;   // its last transaction left some of it to the next one
+    absl::Status kept;   // why the end that was to be yielded stays; what it did is durable
   };
   /// How far the transaction of a group has come, for whoever has to end it half-way.
   enum class Stage : std::uint8_t {
@@ -389,6 +389,8 @@ class LocalStore final : public MemberStore {
   [[nodiscard]] bool Ails() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return !damaged_ && (!fenced_.empty() || !disk_full_.empty());
   }
+  /// Make what is visible durable, if that is in doubt: an outcome was unknown, to this process or
+  /// to one before that ended without finding it out.
   absl::Status RecoverIfFenced() ABSL_LOCKS_EXCLUDED(mutex_);
   /// What the backend says of its structures. Logged once; nothing lifts it.
   absl::Status CheckDamage() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -445,6 +447,8 @@ class LocalStore final : public MemberStore {
   std::optional<RetentionPlan> retention_plan_ ABSL_GUARDED_BY(mutex_);
   bool retained_last_ ABSL_GUARDED_BY(mutex_) = false;  // writes that wait come first now
   std::string fenced_ ABSL_GUARDED_BY(mutex_);
+  /// What a member is opened with is visible, and need not be durable: see RecoverIfFenced.
+  bool as_found_ ABSL_GUARDED_BY(mutex_) = options_.listener != nullptr;
   absl::Duration next_heal_ ABSL_GUARDED_BY(mutex_);
   std::string disk_full_ ABSL_GUARDED_BY(mutex_);           // what the last write was refused with
   absl::Duration disk_full_until_ ABSL_GUARDED_BY(mutex_);  // if no other one is

@@ -147,6 +147,7 @@ void LocalStore::Look() {
 }
 
 absl::Status LocalStore::LookAtHeads() {
+  AIMEM_RETURN_IF_ERROR(RecoverIfFenced());
   ReadResult found;
   {
     AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
@@ -156,7 +157,7 @@ absl::Status LocalStore::LookAtHeads() {
   AIMEM_RETURN_IF_ERROR(CheckWhose(streams));
   StoreState state = streams.State();
   // What others of the federation are told has to be durable, whoever wrote it.
-  if (QuorumOf(found.meta) > 1 && state != told_) {
+  if (state != told_) {
     AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> write, backend_->BeginWrite());
     AIMEM_RETURN_IF_ERROR(CommitSettled(*write));
   }
@@ -263,6 +264,7 @@ absl::Status LocalStore::Recover() {
   AIMEM_RETURN_IF_ERROR(backend_->Recover());
   MutexLock lock(mutex_);
   fenced_.clear();
+  as_found_ = false;
   return absl::OkStatus();
 }
 
@@ -322,15 +324,18 @@ absl::Status LocalStore::RecoverIfFenced() {
   std::string reason;
   {
     MutexLock lock(mutex_);
-    reason = fenced_;
+    if (fenced_.empty() && !as_found_) return absl::OkStatus();
+    reason = fenced_.empty() ? std::string(
+                                   "this member has just been opened, and what is visible "
+                                   "need not be durable")
+                             : absl::StrCat("the outcome of a commit is unknown (", fenced_, ")");
   }
-  if (reason.empty()) return absl::OkStatus();
-  if (absl::Status status = Recover(); !status.ok()) {
-    return absl::UnavailableError(
-        absl::StrCat("the store takes no writes since the outcome of a commit is unknown (", reason,
-                     "): ", status.message()));
-  }
-  return absl::OkStatus();
+  const absl::Status status = Recover();
+  if (status.ok()) return status;
+  MutexLock lock(mutex_);
+  if (fenced_.empty()) fenced_ = reason;
+  return absl::UnavailableError(
+      absl::StrCat("the store takes no writes since ", reason, ": ", status.message()));
 }
 
 }  // namespace aimem::store

@@ -103,8 +103,13 @@ struct Actions {
   std::vector<Send> sends;
   std::vector<ReadLog> reads;
   std::optional<std::size_t> fetch_from;  ///< A peer: this member lacks more than its log holds.
-  /// A peer holds more of this stream than this member, which writes it: go on as a new one.
-  std::optional<std::uint64_t> forsake;
+  /// A peer names `claimed` of `stream`, which this member writes and of which it holds less, or
+  /// something else: go on as a new one.
+  struct Forsake {
+    std::uint64_t stream = 0;
+    StreamHead claimed;  ///< Without a hash: only its place is known.
+  };
+  std::optional<Forsake> forsake;
   std::optional<Reconcile> reconcile;
   bool compute_root = false;
   /// Equal vectors and different roots: find out where they differ.
@@ -149,6 +154,9 @@ class Member {
   void OnLogRead(const Now& now, std::size_t peer, absl::StatusOr<ChangePage> page,
                  Actions& actions);
   void OnApplied(const Now& now, std::uint64_t call, ApplyResult result, Actions& actions);
+  /// Take out of `page` what is visible here and, for all that is known, not durable: nobody is
+  /// given that.
+  void KeepDurable(ChangePage& page) const;
   /// The root that Actions::compute_root asked for, or none, and what it took.
   void OnRoot(const Now& now, std::optional<Root> root, absl::Duration took);
   /// Commits of another member are about to be applied that did not come by an Append.
@@ -175,6 +183,7 @@ class Member {
 
   // -- What is known ------------------------------------------------------------------------------
   [[nodiscard]] const VersionVector& vector() const { return vector_; }
+  [[nodiscard]] bool started() const { return started_; }
   /// It neither counts nor executes: its data is being filled, or peers are known to hold what it
   /// has to hold first.
   [[nodiscard]] bool learner() const;
@@ -341,10 +350,10 @@ class Member {
       const StoreState& state, const std::vector<DurableCommit>& commits) const;
   void GoneBack(const Now& now, std::uint64_t stream, Actions& actions);
   [[nodiscard]] bool Own(std::uint64_t stream) const;
-  void Forsake(const std::string& who, std::uint64_t stream, const std::string& why,
-               Actions& actions);
-  void Differs(const Now& now, std::size_t index, std::uint64_t stream, const std::string& why,
-               Actions& actions);
+  void Forsake(const std::string& who, std::uint64_t stream, const StreamHead& claimed,
+               const std::string& why, Actions& actions);
+  void Differs(const Now& now, std::size_t index, std::uint64_t stream, const StreamHead& claimed,
+               const std::string& why, Actions& actions);
   /// Queue the errand, if it is for this member to give way.
   /// True: this member gives up its history of `stream` for the one that `peer` holds.
   [[nodiscard]] bool Yields(const Peer& peer, std::uint64_t stream) const;
@@ -384,7 +393,11 @@ class Member {
   bool began_empty_ = false;
   std::set<std::uint64_t> local_streams_;  // written by this member since it was opened
 
-  std::optional<std::uint64_t> forsaking_;                // until the store has done so
+  struct Forsaking {
+    Actions::Forsake job;
+    std::string why;  // said when it has happened
+  };
+  std::optional<Forsaking> forsaking_;                    // until the store has done so
   absl::Duration forsake_at_ = absl::InfiniteDuration();  // again, after it failed
   absl::Duration forsake_unasked_at_;                     // not before, for what a request says
   /// Of those who said so unasked and have not been heard in a reply since.

@@ -121,18 +121,18 @@ Node::~Node() {
 }
 
 absl::Status Node::Start(Transport* transport, const std::string& address) {
+  std::optional<Work> work;
   {
     MutexLock lock(mutex_);
     if (member_ != nullptr) return absl::FailedPreconditionError("the member was started before");
     transport_ = transport;
     config_.address = address;
     member_ = std::make_unique<Member>(config_);
+    work.emplace(this);
+    ++work_;
   }
-  // What becomes durable meanwhile, the member is told.
-  AIMEM_ASSIGN_OR_RETURN(StoreState state, local_->ReadState());
-  Happen([&](Member& member, const Member::Now& now, Actions& actions) {
-    member.Start(now, std::move(state), actions);
-  });
+  // What is visible need not be durable: nobody is told of it before it is.
+  Refresh(*std::move(work));
   return absl::OkStatus();
 }
 
@@ -370,9 +370,28 @@ void Node::RefreshSoon() {
 
 void Node::Refresh(Work work) {
   local_->Refresh([this, work = std::move(work)](const absl::StatusOr<StoreState>& state) {
-    // What is damaged does not come back while it is open.
-    if (!state.ok() && TroubleOf(state.status()) != Trouble::kDamaged) RefreshSoon();
+    if (!state.ok()) {
+      LogNotBegun(state.status());
+      // What is damaged does not come back while it is open.
+      if (TroubleOf(state.status()) != Trouble::kDamaged) RefreshSoon();
+      return;
+    }
+    Happen([&](Member& member, const Member::Now& now, Actions& actions) {
+      if (!member.started()) member.Start(now, *state, actions);
+    });
   });
+}
+
+void Node::LogNotBegun(const absl::Status& failure) {
+  std::string text(ToStd(failure.message()));
+  {
+    MutexLock lock(mutex_);
+    if (member_->started() || closing_ || not_begun_ == text) return;
+    not_begun_ = text;
+  }
+  Log(LogLevel::kError,
+      "this member neither counts nor writes yet, since what its data says may not be durable: " +
+          text);
 }
 
 void Node::OnTimer() {
@@ -660,7 +679,9 @@ void Node::HandleAppend(const Caller& caller, AppendRequest request, ReplyCallba
 
 absl::Status Node::CheckCaller(const Caller& caller, const Header& header, bool whole) {
   MutexLock lock(mutex_);
-  if (member_ == nullptr || closing_) return absl::UnavailableError("this member is not serving");
+  if (member_ == nullptr || !member_->started() || closing_) {
+    return absl::UnavailableError("this member is not serving");
+  }
   std::string message;
   const Refusal refusal = member_->CheckHeader(caller, header, &message);
   if (refusal == Refusal::kUnauthenticated) return absl::UnauthenticatedError(message);
@@ -675,7 +696,10 @@ absl::Status Node::CheckCaller(const Caller& caller, const Header& header, bool 
 
 absl::StatusOr<ChangePage> Node::HandleFetch(const Caller& caller, const FetchRequest& request) {
   AIMEM_RETURN_IF_ERROR(CheckCaller(caller, request.header, request.cursor.scanning));
-  return local_->ReadChanges(request.cursor, kFetchPage);
+  AIMEM_ASSIGN_OR_RETURN(ChangePage page, local_->ReadChanges(request.cursor, kFetchPage));
+  MutexLock lock(mutex_);
+  member_->KeepDurable(page);
+  return page;
 }
 
 absl::StatusOr<DigestReply> Node::HandleDigest(const Caller& caller, const DigestRequest& request) {

@@ -171,7 +171,7 @@ void Member::Judge(const Now& now, std::size_t index, std::uint64_t stream, cons
     if (stream == state_.stream) {
       // Not of this stream alone: of all that it holds some may have been ours.
       if (!config_.bugs.keep_stream_when_behind) JoinInto(peer.to_learn, peer.durable);
-      Forsake(peer.address, stream,
+      Forsake(peer.address, stream, head,
               absl::StrFormat("it holds commit %d of it, the last one here is %d", head.seq,
                               SeqOf(vector_, stream)),
               actions);
@@ -186,8 +186,8 @@ void Member::Judge(const Now& now, std::size_t index, std::uint64_t stream, cons
     peer.forked.erase(stream);
     peer.told.erase(stream);
   } else {
-    Differs(now, index, stream, absl::StrFormat("commit %d of it is another one here", head.seq),
-            actions);
+    Differs(now, index, stream, head,
+            absl::StrFormat("commit %d of it is another one here", head.seq), actions);
   }
 }
 
@@ -208,19 +208,17 @@ void Member::JudgeAgain(const Now& now, std::uint64_t stream, Actions& actions) 
 
 // -- Histories that break -------------------------------------------------------------------------
 
-void Member::Forsake(const std::string& who, std::uint64_t stream, const std::string& why,
-                     Actions& actions) {
+void Member::Forsake(const std::string& who, std::uint64_t stream, const StreamHead& claimed,
+                     const std::string& why, Actions& actions) {
   if (forsaking_ || config_.bugs.keep_stream_when_behind) return;
-  forsaking_ = stream;
   forsake_at_ = absl::InfiniteDuration();
-  actions.forsake = stream;
-  actions.lines.push_back(
-      {LogLevel::kError,
-       absl::StrFormat(
-           "%s knows more of our stream %016x than we do (%s): our data went back to an "
-           "earlier state. We go on as a new stream, and take writes again when we hold "
-           "what it holds",
-           who, stream, why)});
+  forsaking_ = {
+      {stream, claimed},
+      absl::StrFormat("%s knows more of our stream %016x than we do (%s): our data went back to an "
+                      "earlier state. We go on as a new stream, and take writes again when we hold "
+                      "what it holds",
+                      who, stream, why)};
+  actions.forsake = forsaking_->job;
 }
 
 void Member::OnForsaken(const Now& now, const absl::StatusOr<StoreState>& state, Actions& actions) {
@@ -230,13 +228,17 @@ void Member::OnForsaken(const Now& now, const absl::StatusOr<StoreState>& state,
         {LogLevel::kWarning, absl::StrCat("drawing a new stream: ", state.status().message())});
     return;
   }
-  forsaking_.reset();
+  const Forsaking forsaken = *std::exchange(forsaking_, std::nullopt);
+  // If it is written on, another process of this machine had written what was claimed.
+  if (state->stream != forsaken.job.stream) {
+    actions.lines.push_back({LogLevel::kError, forsaken.why});
+  }
   // The listener has been told what became durable; this is the case in which nothing did.
   if (state->stream != state_.stream) OnDurable(now, *state, {}, actions);
 }
 
 void Member::Differs(const Now& /*now*/, std::size_t index, std::uint64_t stream,
-                     const std::string& why, Actions& actions) {
+                     const StreamHead& claimed, const std::string& why, Actions& actions) {
   Peer& peer = peers_[index];
   if (!peer.forked.insert(stream).second) return;
   ++counters_.forks;
@@ -244,7 +246,7 @@ void Member::Differs(const Now& /*now*/, std::size_t index, std::uint64_t stream
       {LogLevel::kError, absl::StrFormat("%s holds another history of stream %016x: %s. It is not "
                                          "sent this stream once it knows",
                                          peer.address, stream, why)});
-  if (stream == state_.stream) Forsake(peer.address, stream, why, actions);
+  if (stream == state_.stream) Forsake(peer.address, stream, claimed, why, actions);
   GiveWay(index, stream);
 }
 
@@ -352,6 +354,7 @@ bool Member::learner() const {
 }
 
 bool Member::Settling() const {
+  if (!started_) return true;
   return (settling_ || began_empty_) &&
          std::any_of(peers_.begin(), peers_.end(), [](const Peer& peer) { return !peer.tried; });
 }
@@ -362,6 +365,10 @@ int Member::Heard() const {
 }
 
 absl::Status Member::MayExecute() const {
+  if (!started_) {
+    return absl::UnavailableError(
+        "this member has just been opened, and makes sure of its data first: retry");
+  }
   if (learner()) {
     return absl::UnavailableError(
         "this member is being refilled from the others and takes no writes yet: retry");

@@ -199,7 +199,7 @@ void Member::HearRequest(const Now& now, const Header& header, Actions& actions)
   if (more.contains(state_.stream) && now.monotonic >= forsake_unasked_at_) {
     forsake_unasked_at_ = now.monotonic + kTeacherPatience;
     Forsake(peer == nullptr ? "member " + header.member.ToString() : peer->address, state_.stream,
-            "it says so unasked", actions);
+            header.heads.at(state_.stream), "it says so unasked", actions);
   }
   if (config_.bugs.keep_stream_when_behind) more.clear();
   KeepUnproved(now, header, more);
@@ -261,8 +261,17 @@ AppendReply Member::MakeReply(const Now& now, bool all_heads) {
 void Member::OnAppendRequest(const Now& now, std::uint64_t call, const Caller& caller,
                              AppendRequest request, Actions& actions) {
   AppendReply reply;
+  if (!started_) {
+    // Without a sequence: it says nothing of what is held.
+    reply.header.member = config_.member;
+    reply.header.incarnation = incarnation_;
+    reply.refused = Refusal::kFenced;
+    reply.message = "this member has just been opened, and makes sure of its data first";
+    actions.replies.push_back({call, std::move(reply)});
+    return;
+  }
   const bool all_heads = request.all_heads;
-  reply.refused = started_ ? CheckHeader(caller, request.header, &reply.message) : Refusal::kFenced;
+  reply.refused = CheckHeader(caller, request.header, &reply.message);
   if (reply.refused == Refusal::kNone) {
     HearRequest(now, request.header, actions);
     if (request.needs_resync) AskToFetch(now, request.header, actions);

@@ -174,6 +174,9 @@ class MemberTest : public ::testing::Test {
     member_->OnDurable(Now(), state_, {}, actions_);
     member_->OnApplied(Now(), call, std::move(result), actions_);
   }
+  [[nodiscard]] std::optional<std::uint64_t> Forsaken() const {
+    return actions_.forsake ? std::optional(actions_.forsake->stream) : std::nullopt;
+  }
   std::string ReasonOf(std::size_t peer, std::uint64_t seq) {
     return member_->Report({{kOwn, seq}}).peers[peer].reason;
   }
@@ -441,7 +444,7 @@ TEST_F(MemberTest, AForkedStreamIsNotSentAgain) {
   EXPECT_EQ(ReasonOf(0, 1), "rejected:FORKED_STREAM");
   EXPECT_EQ(member_->Info(Now()).forks, 1);
   // It is the stream that we write: somebody went back, and a new stream does no harm.
-  EXPECT_EQ(actions_.forsake, kOwn);
+  EXPECT_EQ(Forsaken(), kOwn);
 }
 
 TEST_F(MemberTest, APositionWithTheHashOfAnotherCommitIsNoAck) {
@@ -453,7 +456,7 @@ TEST_F(MemberTest, APositionWithTheHashOfAnotherCommitIsNoAck) {
   Outcome(SendsWithCommits()[0], Reply(other));
   EXPECT_THAT(actions_.answers, IsEmpty());
   EXPECT_EQ(member_->Report({{kOwn, 1}}).got(), 1);
-  EXPECT_EQ(actions_.forsake, kOwn);
+  EXPECT_EQ(Forsaken(), kOwn);
 }
 
 TEST_F(MemberTest, APositionWithoutAHashIsNoAck) {
@@ -464,7 +467,7 @@ TEST_F(MemberTest, APositionWithoutAHashIsNoAck) {
   bare.heads[kOwn] = {.seq = 1};
   Outcome(SendsWithCommits()[0], Reply(bare));
   EXPECT_THAT(actions_.answers, IsEmpty());
-  EXPECT_EQ(actions_.forsake, std::nullopt);
+  EXPECT_EQ(Forsaken(), std::nullopt);
 }
 
 TEST_F(MemberTest, TheBugCountsAPositionWithoutItsHash) {
@@ -605,7 +608,7 @@ class RestoredMemberTest : public MemberTest {
     hellos_ = Sends();
   }
   void ForsakeAsAsked() {
-    ASSERT_EQ(actions_.forsake, kOwn);
+    ASSERT_EQ(Forsaken(), kOwn);
     actions_.forsake.reset();
     state_.lost = {kOwn};
     state_.stream = kNew;
@@ -620,7 +623,7 @@ TEST_F(RestoredMemberTest, WhoeverHoldsMoreOfOurStreamMakesUsForsakeItAndLearn) 
   EXPECT_FALSE(member_->learner());
   Await({{kOwn, 2}});
   Outcome(hellos_[0], Reply('B', {{kOwn, 4}, {kOther, 1}}));
-  EXPECT_EQ(actions_.forsake, kOwn);
+  EXPECT_EQ(Forsaken(), kOwn);
   EXPECT_TRUE(member_->learner()) << "nothing is executed until there is a new stream";
   EXPECT_THAT(actions_.answers, IsEmpty()) << "what it holds of ours acknowledges nothing";
   ForsakeAsAsked();
@@ -637,7 +640,7 @@ TEST_F(RestoredMemberTest, WhoeverHoldsMoreOfOurStreamMakesUsForsakeItAndLearn) 
 TEST_F(RestoredMemberTest, WhatIsSaidUnaskedStopsTheStreamTooAndIsAskedFor) {
   Restore();
   Request(1, 'B', {{kOwn, 4}}, {});
-  EXPECT_EQ(actions_.forsake, kOwn);
+  EXPECT_EQ(Forsaken(), kOwn);
   ForsakeAsAsked();
   EXPECT_TRUE(member_->learner()) << "B has not been heard";
   for (const Actions::Send& hello : hellos_) {
@@ -648,14 +651,29 @@ TEST_F(RestoredMemberTest, WhatIsSaidUnaskedStopsTheStreamTooAndIsAskedFor) {
   state_.heads[kNew] = HeadOf(kNew, 1);
   member_->OnDurable(Now(), state_, {}, actions_);
   Request(2, 'B', {{kNew, 9}}, {});
-  EXPECT_EQ(actions_.forsake, std::nullopt);
+  EXPECT_EQ(Forsaken(), std::nullopt);
+}
+
+TEST_F(RestoredMemberTest, ACommitOfAnotherProcessOfThisMachineEndsNoStream) {
+  Restore();
+  Outcome(hellos_[0], Reply('B', {{kOwn, 3}}));
+  ASSERT_TRUE(actions_.forsake.has_value());
+  EXPECT_EQ(actions_.forsake->claimed, HeadOf(kOwn, 3));
+  // The store finds that it is there, and says so.
+  state_.heads[kOwn] = HeadOf(kOwn, 3);
+  actions_.lines.clear();
+  member_->OnDurable(Now(), state_, {}, actions_);
+  member_->OnForsaken(Now(), state_, actions_);
+  EXPECT_FALSE(member_->learner());
+  EXPECT_TRUE(std::none_of(actions_.lines.begin(), actions_.lines.end(),
+                           [](const auto& line) { return line.level == LogLevel::kError; }));
 }
 
 TEST_F(RestoredMemberTest, TheBugWritesOnInTheOldStream) {
   config_.bugs.keep_stream_when_behind = true;
   Restore();
   Outcome(hellos_[0], Reply('B', {{kOwn, 4}, {kOther, 1}}));
-  EXPECT_EQ(actions_.forsake, std::nullopt) << "the switch does not put the bug back";
+  EXPECT_EQ(Forsaken(), std::nullopt) << "the switch does not put the bug back";
   EXPECT_FALSE(member_->learner());
 }
 
@@ -666,7 +684,7 @@ TEST_F(RestoredMemberTest, AStreamThatCouldNotBeForsakenIsTriedAgain) {
   member_->OnForsaken(Now(), absl::UnavailableError("the disk is full"), actions_);
   EXPECT_TRUE(member_->learner());
   Pass(absl::Seconds(2));
-  EXPECT_EQ(actions_.forsake, kOwn);
+  EXPECT_EQ(Forsaken(), kOwn);
 }
 
 TEST_F(RestoredMemberTest, WhatWasWrittenMeanwhileGivesWayToWhatTheOthersHold) {
@@ -928,6 +946,22 @@ TEST_F(MemberTest, WhatLeftTheWindowIsReadFromTheLog) {
   Outcome(sends[0], Reply('B', {{kOwn, 10}}));
   EXPECT_EQ(member_->Info(Now()).peers[0].state, PeerState::kOnline);
   EXPECT_EQ(member_->Info(Now()).peers[0].commits_behind, 0);
+}
+
+TEST_F(MemberTest, WhatIsVisibleAndNotKnownToBeDurableIsSentToNobody) {
+  config_.window_bytes_max = 1;
+  BeginConnected();
+  Write(1, 100);
+  ASSERT_THAT(actions_.reads, SizeIs(2));
+  ChangePage page;
+  // The second one is another process's, or its sync failed.
+  for (std::uint64_t seq = 1; seq <= 2; ++seq) page.commits.push_back(EncodedCommit(kOwn, seq));
+  page.next = ChangeCursor::After({{kOwn, 2}});
+  page.end = true;
+  member_->OnLogRead(Now(), 0, std::move(page), actions_);
+  const auto sends = SendsWithCommits();
+  ASSERT_THAT(sends, SizeIs(1));
+  EXPECT_THAT(sends[0].request.commits, SizeIs(1));
 }
 
 TEST_F(MemberTest, WhoLacksMoreThanTheLogHoldsIsToldToFetch) {

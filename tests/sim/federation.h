@@ -59,6 +59,7 @@ struct Machine {
   std::unique_ptr<ShownLog> log;
   testing::SimulatedWallClock wall;
   std::shared_ptr<EphemeralDisk> disk;
+  std::shared_ptr<Undurable> undurable = std::make_shared<Undurable>();  ///< Of the disk.
   std::vector<Held> past;  ///< What its disk held when it was lost or put back.
   bool unfilled = false;   ///< Its disk is new, and does not hold what the others do.
   /// Earlier states of its disk, to which it may be put back.
@@ -91,8 +92,8 @@ struct Machine {
 
 /// What has been met, so that a test can tell that the scenarios still bite.
 struct Tally {
-  std::int64_t crashes = 0, wipes = 0, put_backs = 0, pages = 0, refusals = 0, resyncs = 0,
-               failed_calls = 0;
+  std::int64_t crashes = 0, deaths = 0, wipes = 0, put_backs = 0, pages = 0, refusals = 0,
+               resyncs = 0, failed_calls = 0;
 };
 
 class Federation {
@@ -113,6 +114,8 @@ class Federation {
   std::vector<Machine>& machines() { return machines_; }
   /// What is durable on its disk, as a member would report it.
   Held HeldOn(const Machine& machine) const;
+  /// What is visible on `disk`.
+  Held HeldIn(const std::shared_ptr<EphemeralDisk>& disk) const;
   /// Machines whose disk holds a commit, or held it until it was lost or put back: of the one of
   /// `commits` that the fewest hold. All machines if there is none.
   int Holders(const std::vector<CommitName>& commits) const;
@@ -139,7 +142,8 @@ class Federation {
   };
 
   void Start(Machine& machine);
-  void OnDurable(Machine& machine, const std::vector<LogRow>& rows);
+  /// `late`: they were executed before, and what became of them is known only now.
+  void OnDurable(Machine& machine, const std::vector<LogRow>& rows, bool late);
   /// `machine` has executed a write, and `row` is its first commit: whether it might.
   /// Of what `machine` wrote up to `most`, `other` holds something whose effect is not here: what a
   /// member gave up stands in its own stream, and is not lacked.
@@ -148,6 +152,10 @@ class Federation {
   void Hear(const std::string& from, const std::string& to, const VersionVector& vector);
   void End(Machine& machine);
   void Crash(Machine& machine, bool wipe);
+  /// The process ends in the midst of whatever it does.
+  void Kill(Machine& machine);
+  /// And nothing happens to its machine: what is visible stays.
+  void Die(Machine& machine);
   /// The process ends in the midst of whatever it does, and the disk loses what it had not synced.
   void CutPower(Machine& machine);
   void StartLater(Machine& machine, absl::Duration least, absl::Duration most);

@@ -66,6 +66,7 @@ class Simulation {
     verdict.commits = static_cast<std::int64_t>(stage_.ledger.commits());
     const Tally& tally = federation_.tally();
     verdict.crashes = tally.crashes;
+    verdict.deaths = tally.deaths;
     verdict.wipes = tally.wipes;
     verdict.put_backs = tally.put_backs;
     verdict.pages = tally.pages;
@@ -138,6 +139,7 @@ void Verdict::Add(const Verdict& other) {
   replayed += other.replayed;
   commits += other.commits;
   crashes += other.crashes;
+  deaths += other.deaths;
   wipes += other.wipes;
   put_backs += other.put_backs;
   pages += other.pages;
