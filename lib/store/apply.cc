@@ -178,7 +178,10 @@ absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, StreamHeads& head
       Refuse(item.commit, std::move(refused), result);
       continue;
     }
-    if (header.seq <= head.seq) continue;  // known: repetition is welcome
+    // Known: repetition is welcome, above all of a last commit that cannot be read here.
+    const bool mends = header.seq == head.seq && head.hash == Hash256{};
+    if (header.seq <= head.seq && !mends) continue;
+    if (mends) set.log_tails.emplace_back(header.stream, header.seq - 1);
     // The log has it whatever becomes of its changes: one that cannot be applied blocks its own
     // entity and no other.
     for (const log::Change& change : item.commit.changes) {

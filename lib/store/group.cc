@@ -484,13 +484,14 @@ absl::Status LocalStore::Prepare(std::span<const Job> jobs, Rows& rows, GroupLog
   }
   if (log.prepared) return absl::OkStatus();
   log.prepared = true;
-  AIMEM_RETURN_IF_ERROR(PrepareStream(result, log));
+  AIMEM_RETURN_IF_ERROR(PrepareStream(result, rows.transaction(), log));
   for (const auto& [stream, head] : log.streams.heads) rows.Saw({head.hlc, stream});
   return absl::OkStatus();
 }
 
-absl::Status LocalStore::PrepareStream(const ReadResult& found, GroupLog& log) {
-  AIMEM_ASSIGN_OR_RETURN(log.streams, StreamsOf(found));
+absl::Status LocalStore::PrepareStream(const ReadResult& found, Transaction& transaction,
+                                       GroupLog& log) {
+  AIMEM_ASSIGN_OR_RETURN(log.streams, StreamsOf(found, Unreadable(), transaction));
   AIMEM_RETURN_IF_ERROR(CheckWhose(log.streams));
   quorum_ = QuorumOf(found.meta);
   AIMEM_ASSIGN_OR_RETURN(const std::string identity, backend_->PhysicalIdentity());

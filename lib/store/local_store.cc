@@ -578,12 +578,19 @@ absl::StatusOr<OperationInfo> LocalStore::FindOperation(Transaction& transaction
 
 absl::StatusOr<ChangePage> LocalStore::ReadChanges(const ChangeCursor& cursor,
                                                    const ReadChangesLimit& limit) {
-  return WithRead(
-      [&](Transaction& transaction) { return store::ReadChanges(transaction, cursor, limit); });
+  VersionVector unreadable;
+  absl::StatusOr<ChangePage> page = WithRead([&](Transaction& transaction) {
+    unreadable = Unreadable();
+    return store::ReadChanges(transaction, cursor, limit, &unreadable);
+  });
+  if (NoteUnreadable(unreadable) && options_.listener != nullptr)
+    Refresh([](const absl::StatusOr<StoreState>&) {});
+  return page;
 }
 
 absl::StatusOr<DigestResult> LocalStore::Digest(std::span<const DigestRange> ranges) {
-  return WithRead([&](Transaction& transaction) { return store::Digest(transaction, ranges); });
+  return WithRead(
+      [&](Transaction& transaction) { return store::Digest(transaction, ranges, Unreadable()); });
 }
 
 absl::StatusOr<StoreInfo> LocalStore::Info(const InfoOptions& options) {
@@ -610,7 +617,7 @@ absl::StatusOr<StoreInfo> LocalStore::Info(const InfoOptions& options) {
 absl::StatusOr<StoreInfo> LocalStore::ReadInfo(Transaction& transaction,
                                                const InfoOptions& options) {
   AIMEM_ASSIGN_OR_RETURN(const ReadResult result, transaction.Read({.heads = true, .meta = true}));
-  AIMEM_ASSIGN_OR_RETURN(const Streams streams, StreamsOf(result));
+  AIMEM_ASSIGN_OR_RETURN(const Streams streams, StreamsOf(result, Unreadable(), transaction));
   StoreInfo info;
   info.member = streams.member;
   info.stream = streams.stream;

@@ -300,7 +300,7 @@ class LocalStore final : public MemberStore {
   absl::Status Prepare(std::span<const Job> jobs, Rows& rows, GroupLog& log)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   /// Know whose data this is and which stream to write, drawing one if need be.
-  absl::Status PrepareStream(const ReadResult& found, GroupLog& log)
+  absl::Status PrepareStream(const ReadResult& found, Transaction& transaction, GroupLog& log)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   absl::Status ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log);
   bool ReplayIfKnown(WriteJob& job, const GroupLog& log);
@@ -336,6 +336,12 @@ class LocalStore final : public MemberStore {
   bool Defer(ApplyJob& job, const Streams& streams) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Append commits of another stream to the own one, with all that they say.
   absl::Status AppendAgain(std::vector<log::Commit> commits, Rows& rows, GroupLog& log);
+  /// Last commits that are known not to be readable, though they begin as commits do.
+  [[nodiscard]] VersionVector Unreadable() const ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Log and remember them. True: some were not known.
+  bool NoteUnreadable(const VersionVector& met) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Read the last commit of each stream as a whole: what cannot be given to others is not told.
+  absl::Status CheckLastCommits() ABSL_LOCKS_EXCLUDED(mutex_);
   /// Take the jobs from `first` on out of the group again: they wait for what is done to a stream.
   void PutBack(Group& group, std::size_t first) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Whose data it is, once that is known; an error if it is another's now.
@@ -455,6 +461,7 @@ class LocalStore final : public MemberStore {
   std::string unwritable_ ABSL_GUARDED_BY(mutex_);          // as StoreInfo says
   bool damaged_ ABSL_GUARDED_BY(mutex_) = false;            // said once
   absl::Status lost_ ABSL_GUARDED_BY(mutex_);               // what nobody has been told
+  VersionVector unreadable_ ABSL_GUARDED_BY(mutex_);        // commits that were met: stream and seq
 
   Id128 member_ ABSL_GUARDED_BY(turn_);              // whose data this is; zero: not known yet
   bool durable_ ABSL_GUARDED_BY(turn_) = false;      // the last group is

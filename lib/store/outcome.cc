@@ -113,6 +113,14 @@ void LocalStore::Tell(StoreState state, std::vector<DurableCommit> commits) {
 }
 
 void LocalStore::TellGroup(GroupLog& log) {
+  {
+    // A good copy may have come in the place of a commit that could not be read.
+    MutexLock lock(mutex_);
+    for (const LogRow& row : log.set.log) {
+      const auto found = unreadable_.find(row.stream);
+      if (found != unreadable_.end() && found->second <= row.seq) unreadable_.erase(found);
+    }
+  }
   if (options_.listener == nullptr) return;
   std::vector<DurableCommit> commits;
   if (!log.streams.installing) {
@@ -148,12 +156,12 @@ void LocalStore::Look() {
 
 absl::Status LocalStore::LookAtHeads() {
   AIMEM_RETURN_IF_ERROR(RecoverIfFenced());
-  ReadResult found;
+  Streams streams;
   {
     AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
-    AIMEM_ASSIGN_OR_RETURN(found, read->Read({.heads = true, .meta = true}));
+    AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.heads = true, .meta = true}));
+    AIMEM_ASSIGN_OR_RETURN(streams, StreamsOf(found, Unreadable(), *read));
   }
-  AIMEM_ASSIGN_OR_RETURN(const Streams streams, StreamsOf(found));
   AIMEM_RETURN_IF_ERROR(CheckWhose(streams));
   StoreState state = streams.State();
   // What others of the federation are told has to be durable, whoever wrote it.
@@ -216,7 +224,7 @@ absl::Status LocalStore::LookUp(std::vector<Job>& group, GroupLog& log) {
     }
   }
   AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction->Read(reads));
-  AIMEM_ASSIGN_OR_RETURN(log.streams, StreamsOf(found));
+  AIMEM_ASSIGN_OR_RETURN(log.streams, StreamsOf(found, Unreadable(), *transaction));
   AIMEM_RETURN_IF_ERROR(CheckWhose(log.streams));
   // Of the group's commits, those that are there; and what is there now.
   std::set<std::pair<std::uint64_t, std::uint64_t>> places;
@@ -322,16 +330,18 @@ void LocalStore::NoteWritten() {
 
 absl::Status LocalStore::RecoverIfFenced() {
   std::string reason;
+  bool as_found = false;
   {
     MutexLock lock(mutex_);
     if (fenced_.empty() && !as_found_) return absl::OkStatus();
+    as_found = as_found_;
     reason = fenced_.empty() ? std::string(
                                    "this member has just been opened, and what is visible "
                                    "need not be durable")
                              : absl::StrCat("the outcome of a commit is unknown (", fenced_, ")");
   }
   const absl::Status status = Recover();
-  if (status.ok()) return status;
+  if (status.ok()) return as_found ? CheckLastCommits() : status;
   MutexLock lock(mutex_);
   if (fenced_.empty()) fenced_ = reason;
   return absl::UnavailableError(

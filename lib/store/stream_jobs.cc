@@ -191,6 +191,47 @@ absl::Status LocalStore::CheckWhose(const Streams& streams) {
   return status;
 }
 
+// -- Commits that cannot be read ------------------------------------------------------------------
+
+VersionVector LocalStore::Unreadable() const {
+  MutexLock lock(mutex_);
+  return unreadable_;
+}
+
+bool LocalStore::NoteUnreadable(const VersionVector& met) {
+  bool any = false;
+  for (const auto& [stream, seq] : met) {
+    {
+      MutexLock lock(mutex_);
+      std::uint64_t& known = unreadable_[stream];
+      if (seq <= known) continue;
+      known = seq;
+    }
+    any = true;
+    Log(LogLevel::kError,
+        absl::StrFormat("commit %d of stream %016x cannot be read: nobody is sent it, and whoever "
+                        "lacks it is given states in its place if there are later ones; run doctor",
+                        seq, stream));
+  }
+  return any;
+}
+
+absl::Status LocalStore::CheckLastCommits() {
+  VersionVector unreadable;
+  {
+    AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
+    AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.heads = true}));
+    for (const LogRow& head : found.heads) {
+      AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> rows,
+                             read->ReadLog(head.stream, head.seq - 1, 1, 1));
+      if (rows.empty() || rows.front().seq != head.seq) continue;  // another process went on
+      if (!log::DecodeCommit(rows.front().bytes).ok()) unreadable[head.stream] = head.seq;
+    }
+  }
+  NoteUnreadable(unreadable);
+  return absl::OkStatus();
+}
+
 // -- The transaction ------------------------------------------------------------------------------
 
 void LocalStore::WriteStreamJob(StreamJob job, std::unique_ptr<Transaction> transaction) {
