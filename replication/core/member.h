@@ -222,7 +222,9 @@ class Member {
     bool tried = false;  // it was heard, or a call to it failed
     PeerState state = PeerState::kAway;
     absl::Duration state_since;
-    bool excused = false;                // away for too long to be learnt from
+    bool excused = false;                // it is not waited for any longer to learn from
+    VersionVector owed;                  // Owed, when it last changed,
+    absl::Duration owed_since;           // which was then
     StreamHeads heads;                   // as last heard
     bool all_heads = true;               // it is asked for all, and told all
     VersionVector durable;               // their vector: decides what it is sent
@@ -263,10 +265,12 @@ class Member {
   struct Unproved {  // what a member holds, as it says itself
     VersionVector vector;
     absl::Duration since;
-    bool over = false;  // it was waited for long enough
+    bool over = false;        // it was proved, or waited for long enough:
+    absl::Duration again_at;  // nothing that it says is waited for before
   };
   struct Inbound {  // a call that waits for what precedes it, or for its Apply
     AppendRequest request;
+    std::string caller;  // CallerKey
     absl::Duration since;
     std::size_t bytes = 0;
     std::size_t parked = 0;  // bytes counted in parked_bytes_
@@ -307,8 +311,9 @@ class Member {
 
   // Hearing.
   /// The header of a reply to the call that was sent when `asked` says. True: it is welcome.
+  /// `refuses`: its speaker will not have us.
   bool Heard(const Now& now, std::size_t index, const Header& header, const std::string& identity,
-             absl::Duration asked, Actions& actions);
+             absl::Duration asked, bool refuses, Actions& actions);
   /// Empty, or why a peer with such a header is not spoken to; fills `reason`.
   std::string WhyDenied(const Peer& peer, const Header& header, const std::string& identity,
                         std::string& reason) const;
@@ -321,6 +326,11 @@ class Member {
   void HearRequest(const Now& now, const Header& header, Actions& actions);
   /// `more`: what it says that it holds of our streams and we do not.
   void KeepUnproved(const Now& now, const Header& header, const VersionVector& more);
+  /// True: whoever says this may be one of those that are configured.
+  [[nodiscard]] bool MayBePeer(const Header& header) const;
+  /// What a request says that its speaker holds of our streams and this member does not, as far as
+  /// that is news.
+  VersionVector MoreOfOurs(const Peer* peer, const Header& header) const;
   AppendReply MakeReply(const Now& now, bool all_heads);
   /// True: it brings more of the stream that we write than we hold, or any peer has said it has.
   [[nodiscard]] bool AheadOfUs(const Inbound& inbound) const;
@@ -362,7 +372,15 @@ class Member {
   /// Peers that were heard since this member began.
   [[nodiscard]] int Heard() const;
   /// This member must not execute before it holds what this peer holds.
-  [[nodiscard]] bool Owes(const Peer& peer) const;
+  [[nodiscard]] bool Owes(const Peer& peer) const { return !Owed(peer).empty(); }
+  /// Where this member stands with each stream that it has to learn from this peer.
+  [[nodiscard]] VersionVector Owed(const Peer& peer) const;
+  /// Do so for long without progress, and it is excused.
+  void ExcuseIfStuck(const Now& now, Peer& peer, Actions& actions);
+  /// It has been reached, and is known to be who it says it is.
+  static bool Connected(const Peer& peer) {
+    return peer.state != PeerState::kAway && peer.state != PeerState::kDenied;
+  }
   void ExcuseTeachers(const Now& now, Actions& actions);
   [[nodiscard]] absl::Duration NextRepair() const;
 
@@ -419,13 +437,14 @@ class Member {
 
   std::map<std::uint64_t, Inbound> inbound_;
   std::size_t parked_bytes_ = 0;
-  std::set<std::uint64_t> strange_;     // Peer::strange of all that are no peers of ours
-  VersionVector arriving_;              // vector_, and what is being applied
-  std::optional<Id128> catch_up_from_;  // whose turn it is to send in bulk
+  std::set<std::uint64_t> strange_;  // Peer::strange of all that are no peers of ours
+  VersionVector arriving_;           // vector_, and what is being applied
+  std::string catch_up_from_;        // SenderKey of whose turn it is to send in bulk
   absl::Duration catch_up_until_;
   std::uint64_t dice_ = 0;  // for jitter
   bool fetching_ = false;
   absl::Duration fetch_again_at_;
+  bool page_came_ = false;  // of a fetch, since teachers were looked at
 
   std::optional<Root> root_;
   bool computing_root_ = false;

@@ -167,6 +167,7 @@ class Node final : public Store, public Service, private CommitListener {
 
   [[nodiscard]] Member::Now Now() const;
   void Log(LogLevel level, std::string_view text) const;
+  void LogThrown(const absl::Status& thrown) const;
 
   const NodeOptions options_;
   LogSink* const log_;
@@ -186,8 +187,9 @@ class Node final : public Store, public Service, private CommitListener {
   std::int64_t writing_ ABSL_GUARDED_BY(mutex_) = 0;      // in the local store, not yet waiting
   bool touches_refused_ ABSL_GUARDED_BY(mutex_) = false;  // and that has been said
   WriteGate gate_ ABSL_GUARDED_BY(mutex_);
-  std::deque<Held> held_ ABSL_GUARDED_BY(mutex_);         // at the gate
-  std::deque<Held> early_ ABSL_GUARDED_BY(mutex_);        // this member is a learner
+  std::deque<Held> held_ ABSL_GUARDED_BY(mutex_);   // at the gate
+  std::deque<Held> early_ ABSL_GUARDED_BY(mutex_);  // this member is a learner
+  std::int64_t early_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool letting_through_ ABSL_GUARDED_BY(mutex_) = false;  // by some thread
   std::uint64_t next_ticket_ ABSL_GUARDED_BY(mutex_) = 1;
   std::map<std::uint64_t, Answered> tickets_ ABSL_GUARDED_BY(mutex_);

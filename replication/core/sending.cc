@@ -38,6 +38,23 @@ std::string ReasonOfError(CallError error) {
   }
 }
 
+/// True: it is not what was sent that is refused, but who sent it.
+bool RefusesUs(Refusal refused) {
+  switch (refused) {
+    case Refusal::kNone:
+    case Refusal::kOverloaded:
+    case Refusal::kNeedsResync:
+    case Refusal::kFenced:
+    case Refusal::kDiskFull:
+    case Refusal::kMalformed:
+    case Refusal::kHashMismatch:
+    case Refusal::kTooLarge:
+      return false;
+    default:
+      return true;
+  }
+}
+
 }  // namespace
 
 absl::Duration Member::Jitter(absl::Duration around) {
@@ -283,8 +300,8 @@ void Member::OnAppendOutcome(const Now& now, std::size_t index, std::uint64_t id
   }
   if (call.straggler) ++counters_.stragglers_finished;
   const VersionVector before = peer.durable;
-  const bool welcome =
-      Heard(now, index, outcome.reply.header, outcome.identity, call.sent, actions);
+  const bool welcome = Heard(now, index, outcome.reply.header, outcome.identity, call.sent,
+                             RefusesUs(outcome.reply.refused), actions);
   ++peer.ended[peer.state == PeerState::kDenied ? peer.last_reason : "answered"];
   if (welcome) {
     peer.last_reply = now.monotonic;

@@ -414,6 +414,18 @@ bool Federation::Apart() const {
   });
 }
 
+std::string Federation::Stuck() {
+  for (Machine& machine : machines_) {
+    if (!machine.up()) return absl::StrCat(machine.name, " is down");
+    const auto info = machine.node->Info({});
+    if (!info.ok()) return absl::StrCat(machine.name, ": ", info.status().message());
+    if (info->federation->learner && !info->installing) {
+      return absl::StrCat(machine.name, " stays a learner");
+    }
+  }
+  return "";
+}
+
 std::string Federation::Unequal() {
   std::optional<VersionVector> vector;
   std::optional<Id128> root;

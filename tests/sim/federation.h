@@ -122,6 +122,8 @@ class Federation {
   /// A member says that a stream stays in two histories: its logs were cut before it was put back.
   /// They differ then, and an operator has been told.
   bool Apart() const;
+  /// A member that takes no writes though it holds all that anybody teaches; empty: none.
+  std::string Stuck();
   /// Why they are not all equal and at rest; empty: they are.
   std::string Unequal();
   /// A store over the disk of `machine`, for looking only.

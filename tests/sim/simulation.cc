@@ -9,6 +9,8 @@ namespace aimem::sim {
 namespace {
 
 constexpr absl::Duration kConvergenceMax = absl::Seconds(60);
+// After that nobody waits for a member that teaches nothing.
+constexpr absl::Duration kTeachersAreExcused = absl::Seconds(70);
 constexpr absl::Duration kOperatorComes = absl::Seconds(25);
 constexpr absl::Duration kRest = absl::Seconds(8);
 // Per second and pair of members: heartbeats and timers, with room.
@@ -50,6 +52,8 @@ class Simulation {
     }
     verdict.convergence = stage_.events.now() - healed;
     if (Ok() && verdict.apart) {
+      RunUntil(stage_.events.now() + kTeachersAreExcused);
+      if (const std::string stuck = federation_.Stuck(); Ok() && !stuck.empty()) stage_.Fail(stuck);
       clients_.CheckAnswered();
       clients_.CheckHeld();
     } else if (Ok()) {
