@@ -19,6 +19,7 @@ Refusal RefusalOf(const absl::Status& status) {
       return Refusal::kDiskFull;
     case Trouble::kDamaged:
       return Refusal::kFenced;
+    case Trouble::kKeyUnreadable:
     case Trouble::kNone:
       break;
   }
