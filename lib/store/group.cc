@@ -676,6 +676,7 @@ absl::Status LocalStore::ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log) 
   if (log.streams.installing || (job.page.install && log.streams.Vector().empty())) {
     return ExecuteInstall(job, rows, log);
   }
+  job.result.refusals = job.page.unreadable;
   AIMEM_RETURN_IF_ERROR(ApplyStates(job.page, rows, append, job.result));
   AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows, log.streams.heads, log.set, job.result));
   if (job.page.adopt) AIMEM_RETURN_IF_ERROR(Adopt(*job.page.adopt, rows, log, job.result));

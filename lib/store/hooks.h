@@ -21,6 +21,10 @@ class MemberStore : public Store {
   /// What became durable, or why nothing did (kUnavailable: retry).
   using StreamCallback = absl::AnyInvocable<void(absl::StatusOr<StoreState>) &&>;
 
+  /// Apply, of a page of commits that a peer sent: one that cannot be read is refused alone
+  /// (ApplyResult::refusals, kInvalidArgument), as is what follows it in its stream (a gap).
+  virtual void ApplyEach(ChangePage page, ApplyCallback done) = 0;
+
   /// Make durable what is visible, where that is in doubt: after a commit whose outcome was not
   /// known, and once after the store was opened for a listener, since the process before may have
   /// ended in the midst of one. Then tell the listener all that is durable here. kUnavailable: not

@@ -262,6 +262,17 @@ void LocalStore::Submit(WriteBatch batch, const WriteOptions& options, WriteCall
 void LocalStore::Apply(ChangePage page, ApplyCallback done) {
   ApplyJob job;
   job.done = std::move(done);
+  StartApply(std::move(page), std::move(job));
+}
+
+void LocalStore::ApplyEach(ChangePage page, ApplyCallback done) {
+  ApplyJob job;
+  job.done = std::move(done);
+  job.each = true;
+  StartApply(std::move(page), std::move(job));
+}
+
+void LocalStore::StartApply(ChangePage page, ApplyJob job) {
   if (absl::Status status = CheckProcess(); !status.ok()) {
     RefusePage(std::move(job), std::move(status));
     return;
@@ -289,7 +300,7 @@ void LocalStore::RefusePage(ApplyJob job, absl::Status status) const {
 void LocalStore::QueuePage(ChangePage page, ApplyJob job, Caller caller) {
   absl::Status status;
   try {
-    absl::StatusOr<CheckedPage> checked = CheckPage(std::move(page));
+    absl::StatusOr<CheckedPage> checked = CheckPage(std::move(page), job.each);
     status = checked.status();
     if (status.ok()) job.page = *std::move(checked);
   } catch (...) {

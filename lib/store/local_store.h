@@ -53,6 +53,7 @@ class LocalStore final : public MemberStore {
   WriteResult Write(WriteBatch batch, const WriteOptions& options) override;
   using Store::Apply;
   void Apply(ChangePage page, ApplyCallback done) override;
+  void ApplyEach(ChangePage page, ApplyCallback done) override;
   using Store::Get;
   std::vector<absl::StatusOr<Memory>> Get(std::span<const std::string> ids,
                                           const ReadOptions& options) override;
@@ -109,6 +110,7 @@ class LocalStore final : public MemberStore {
     std::size_t bytes = 0;
     ApplyResult result;
     bool deferred = false;  // it has waited for a stream to be forsaken
+    bool each = false;      // one commit of it may be refused alone
   };
   using Job = std::variant<WriteJob, ApplyJob>;
   /// What is done to a stream, in a transaction of its own and before all else that waits.
@@ -228,6 +230,7 @@ class LocalStore final : public MemberStore {
   /// It is begun: the room is free again.
   void LeaveQueue(std::size_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
   void EndLongWork(LongWork kind) ABSL_LOCKS_EXCLUDED(mutex_);
+  void StartApply(ChangePage page, ApplyJob job) ABSL_LOCKS_EXCLUDED(mutex_);
   void RefusePage(ApplyJob job, absl::Status status) const;
   /// Decode the page and queue it.
   void QueuePage(ChangePage page, ApplyJob job, Caller caller) ABSL_LOCKS_EXCLUDED(mutex_);

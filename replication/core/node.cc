@@ -307,13 +307,13 @@ void Node::Perform(Errands errands) {
                        });
   }
   for (Actions::Apply& apply : actions.applies) {
-    local_->Apply(std::move(apply.page),
-                  [this, call = apply.call, work = take_work()](ApplyResult result) {
-                    if (!result.status.ok()) RefreshSoon();
-                    Happen([&](Member& member, const Member::Now& now, Actions& then) {
-                      member.OnApplied(now, call, std::move(result), then);
-                    });
-                  });
+    local_->ApplyEach(std::move(apply.page),
+                      [this, call = apply.call, work = take_work()](ApplyResult result) {
+                        if (!result.status.ok()) RefreshSoon();
+                        Happen([&](Member& member, const Member::Now& now, Actions& then) {
+                          member.OnApplied(now, call, std::move(result), then);
+                        });
+                      });
   }
   for (auto& [reply, value] : errands.replies) std::move(reply)(std::move(value));
   for (auto& [held, status] : errands.refused) {

@@ -485,6 +485,12 @@ void Member::OnApplied(const Now& now, std::uint64_t call, ApplyResult result, A
     reply.message = std::string(result.status.message().data(), result.status.message().size());
   }
   for (const ApplyRefusal& refusal : result.refusals) {
+    if (refusal.status.code() == absl::StatusCode::kInvalidArgument) {
+      reply.refusals.push_back(
+          {refusal.stream, refusal.seq, Refusal::kHashMismatch,
+           std::string(refusal.status.message().data(), refusal.status.message().size())});
+      continue;
+    }
     if (refusal.status.code() != absl::StatusCode::kDataLoss) continue;  // a gap: it comes again
     reply.refusals.push_back(
         {refusal.stream, refusal.seq, Refusal::kForkedStream,

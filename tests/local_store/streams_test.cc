@@ -201,6 +201,46 @@ TEST_F(Streams, AStreamIsNotForsakenForACommitThatAnotherProcessWroteHere) {
   Close();
 }
 
+TEST_F(Streams, ACommitOfAPeerThatCannotBeReadIsRefusedAloneAndOtherStreamsAreTaken) {
+  const std::uint64_t stream = Write(OnePut("a")).stream;
+  Write(OnePut("b"));
+  const std::uint64_t other = Forsake(stream)->stream;
+  Write(OnePut("c"));
+  ChangePage page = *store_->ReadChanges(ChangeCursor::After({}));
+  ASSERT_EQ(page.commits.size(), 3u);
+  for (std::string& commit : page.commits) {
+    if (log::PeekPosition(commit)->stream == stream && log::PeekPosition(commit)->seq == 2) {
+      commit.back() ^= 1;
+    }
+  }
+  Close();
+  disk_ = std::make_shared<EphemeralDisk>();
+  Open();
+  ApplyResult answer;
+  store_->ApplyEach(std::move(page), [&](ApplyResult result) { answer = std::move(result); });
+  executor_.RunAll();
+  ASSERT_TRUE(answer.status.ok()) << answer.status;
+  ASSERT_EQ(answer.refusals.size(), 1u);
+  EXPECT_EQ(answer.refusals[0].stream, stream);
+  EXPECT_EQ(answer.refusals[0].seq, 2u);
+  EXPECT_EQ(answer.durable, (VersionVector{{stream, 1}, {other, 1}}));
+}
+
+TEST_F(Streams, ACommitWhoseBodyCannotBeReadIsKeptAndPassedOn) {
+  log::Commit commit;
+  commit.header.stream = 77;
+  commit.header.seq = 1;
+  commit.header.hlc = 1'000;
+  commit.changes.push_back(
+      {.key = {Kind::kMemory, "an id"}, .nonce = {}, .body = "no state", .withheld = {}});
+  ChangePage page;
+  page.commits.push_back(log::EncodeCommit(commit));
+  const ApplyResult answer = Apply(page);
+  EXPECT_TRUE(answer.status.ok()) << answer.status;
+  EXPECT_EQ(answer.unapplied.size(), 1u);
+  EXPECT_EQ(store_->ReadChanges(ChangeCursor::After({}))->commits, page.commits);
+}
+
 TEST_F(Streams, ForsakingComesBeforeWritesThatWait) {
   const std::uint64_t stream = Write(OnePut("a")).stream;
   std::vector<std::uint64_t> written;
