@@ -89,6 +89,12 @@ Scenario DrawScenario(std::uint64_t seed, Bug bug) {
   // A disk with errors, and a process that ends before it has recovered from one.
   scenario.deaths = dice.Percent(25);
   if (scenario.deaths && scenario.disk_hides_percent == 0) scenario.disk_hides_percent = 5;
+  if (bug == Bug::kAckWithoutHash) {
+    // It takes a member that writes on old data before it hears who holds what it lost.
+    scenario.put_backs = scenario.node.needed > 1;
+    scenario.partitions = scenario.one_way = true;
+    scenario.fault_every = absl::Milliseconds(300);
+  }
   return scenario;
 }
 
