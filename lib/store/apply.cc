@@ -65,7 +65,7 @@ absl::Status Follows(const log::CommitHeader& header, const StreamHead& head) {
 
 }  // namespace
 
-absl::StatusOr<CheckedPage> CheckPage(ChangePage page) {
+absl::StatusOr<CheckedPage> CheckPage(ChangePage page, bool each) {
   CheckedPage checked;
   checked.adopt = std::move(page.adopt);
   checked.install = page.install;
@@ -85,10 +85,18 @@ absl::StatusOr<CheckedPage> CheckPage(ChangePage page) {
     checked.states.push_back({std::move(state.key), std::move(state.state)});
   }
   for (std::string& bytes : page.commits) {
-    AIMEM_ASSIGN_OR_RETURN(log::Commit commit, log::DecodeCommit(bytes));
+    absl::StatusOr<log::Commit> read = log::DecodeCommit(bytes);
+    if (!read.ok() && each) {
+      const log::Position at = log::PeekPosition(bytes).value_or(log::Position());
+      // Not kDataLoss: that is a fork.
+      checked.unreadable.push_back(
+          {at.stream, at.seq, {}, absl::InvalidArgumentError(read.status().message())});
+      continue;
+    }
+    AIMEM_ASSIGN_OR_RETURN(log::Commit commit, std::move(read));
     Saw(commit.header.hlc, checked);
     for (const log::Change& change : commit.changes) {
-      if (change.withheld) continue;
+      if (change.withheld || change.unreadable) continue;
       AIMEM_RETURN_IF_ERROR(log::DecodeState(change.body, parts));
       for (const model::Part& part : parts) Saw(part.stamp.hlc, checked);
     }
@@ -178,7 +186,10 @@ absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, StreamHeads& head
       Refuse(item.commit, std::move(refused), result);
       continue;
     }
-    if (header.seq <= head.seq) continue;  // known: repetition is welcome
+    // Known: repetition is welcome, above all of a last commit that cannot be read here.
+    const bool mends = header.seq == head.seq && head.hash == Hash256{};
+    if (header.seq <= head.seq && !mends) continue;
+    if (mends) set.log_tails.emplace_back(header.stream, header.seq - 1);
     // The log has it whatever becomes of its changes: one that cannot be applied blocks its own
     // entity and no other.
     for (const log::Change& change : item.commit.changes) {

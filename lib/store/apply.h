@@ -27,6 +27,7 @@ struct CheckedPage {
   };
   std::vector<State> states;
   std::vector<CommitBytes> commits;
+  std::vector<ApplyRefusal> unreadable;  ///< Commits that were left out.
   std::optional<StreamHeads> adopt;
   bool install = false;
   bool end = false;
@@ -35,8 +36,9 @@ struct CheckedPage {
   std::uint64_t greatest_with_room = 0;
 };
 
-/// kDataLoss or kInvalidArgument: nothing of the page may be taken.
-absl::StatusOr<CheckedPage> CheckPage(ChangePage page);
+/// kDataLoss or kInvalidArgument: nothing of the page may be taken. `each`: a commit that cannot be
+/// read is left out, and no reason to refuse the others.
+absl::StatusOr<CheckedPage> CheckPage(ChangePage page, bool each = false);
 
 /// OK if the clock can go on after what `page` would make it see. A stamp is adopted whatever time
 /// it names, so that whoever has seen a version beats it; but a stamp near the end of the 64 bits,

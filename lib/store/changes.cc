@@ -41,11 +41,14 @@ std::uint64_t SeqOf(const VersionVector& vector, std::uint64_t stream) {
 // Writes one page of changes from one snapshot.
 class PageReader {
  public:
-  PageReader(Transaction& transaction, Streams streams, const ReadChangesLimit& limit)
+  /// `unreadable`: commits that are met and cannot be read.
+  PageReader(Transaction& transaction, Streams streams, const ReadChangesLimit& limit,
+             VersionVector& unreadable)
       : transaction_(transaction),
         streams_(std::move(streams)),
-        heads_(VectorOf(streams_.heads)),
-        limit_(limit) {}
+        heads_(VectorOf(streams_.Readable())),
+        limit_(limit),
+        unreadable_(unreadable) {}
 
   absl::StatusOr<ChangePage> Read(const ChangeCursor& cursor) {
     if (!cursor.scanning) return Commits(cursor);
@@ -61,7 +64,8 @@ class PageReader {
   // The first page of a scan.
   absl::StatusOr<ChangePage> ScanAgain(const ChangeCursor& cursor) {
     ChangeCursor again = ChangeCursor::Everything();
-    again.log_from = cursor.log_from;
+    // Not from before what cannot be read.
+    again.log_from = unreadable_.empty() ? cursor.log_from : absl::InfiniteFuture();
     again.seen = cursor.seen;
     return Scan(again);
   }
@@ -71,13 +75,14 @@ class PageReader {
     VersionVector vector = cursor.vector;
     ChangePage page;
     std::size_t bytes = 0;
-    for (const auto& [stream, head] : heads_) {
+    const VersionVector heads = heads_;
+    for (const auto& [stream, head] : heads) {
       const std::uint64_t known = SeqOf(vector, stream);
       if (known >= head) continue;
       if (page.commits.size() >= limit_.items || bytes >= limit_.bytes) break;
       AIMEM_ASSIGN_OR_RETURN(const bool reached, AddCommits(stream, known, page, bytes));
       if (!reached) return ScanAgain(cursor);
-      vector[stream] = read_to_;
+      if (read_to_ > known) vector[stream] = read_to_;
     }
     page.end = Covers(vector, heads_);
     page.next = {.vector = std::move(vector),
@@ -89,7 +94,9 @@ class PageReader {
   }
 
   // Add commits of `stream` after `known` until the page is full; `read_to_` is then the last of
-  // them. False: the log begins later.
+  // them. False: the log begins later. What cannot be read is given to nobody, who could not take
+  // it: the last commit of a stream as if it were not there, another one as if the log began after
+  // it.
   absl::StatusOr<bool> AddCommits(std::uint64_t stream, std::uint64_t known, ChangePage& page,
                                   std::size_t& bytes) {
     AIMEM_ASSIGN_OR_RETURN(std::vector<LogRow> rows,
@@ -101,6 +108,12 @@ class PageReader {
       if (row.seq != read_to_ + 1) {
         return absl::DataLossError(absl::StrFormat(
             "the log of stream %016x has a gap after commit %d: run a check", stream, read_to_));
+      }
+      if (!log::DecodeCommit(row.bytes).ok()) {
+        unreadable_[stream] = row.seq;
+        if (row.seq < SeqOf(heads_, stream)) return read_to_ > known;
+        heads_[stream] = read_to_;
+        return true;
       }
       read_to_ = row.seq;
       bytes += row.bytes.size();
@@ -162,7 +175,12 @@ class PageReader {
             absl::StrFormat("the log of stream %016x does not hold its commit %d", stream, seq));
       }
       // A commit that cannot be read is nothing that another store could hold.
-      if (head->hash != Hash256{}) heads.emplace(stream, *head);
+      if (head->hash != Hash256{}) {
+        heads.emplace(stream, *head);
+      } else if (seq < SeqOf(heads_, stream)) {
+        unreadable_[stream] = seq;
+        return ScanAgain(from);
+      }
     }
     page.end = Covers(from.vector, heads_);
     page.adopt = std::move(heads);
@@ -188,6 +206,7 @@ class PageReader {
   Streams streams_;
   VersionVector heads_;
   ReadChangesLimit limit_;
+  VersionVector& unreadable_;
   std::uint64_t read_to_ = 0;
 };
 
@@ -233,12 +252,12 @@ class RangeSums {
 };
 
 /// What the rows stand for; kUnavailable while that is known to nobody.
-absl::StatusOr<Streams> ReadStreams(Transaction& transaction) {
+absl::StatusOr<Streams> ReadStreams(Transaction& transaction, const VersionVector& unreadable) {
   ReadSet set;
   set.heads = true;
   set.meta = true;
   AIMEM_ASSIGN_OR_RETURN(const ReadResult read, transaction.Read(set));
-  AIMEM_ASSIGN_OR_RETURN(Streams streams, StreamsOf(read));
+  AIMEM_ASSIGN_OR_RETURN(Streams streams, StreamsOf(read, unreadable, transaction));
   if (streams.installing) {
     return absl::UnavailableError(
         "this store is being filled from another member: ask that one, or try again later");
@@ -257,17 +276,24 @@ VersionVector VectorOf(std::span<const LogRow> heads) {
 }
 
 absl::StatusOr<ChangePage> ReadChanges(Transaction& transaction, const ChangeCursor& cursor,
-                                       const ReadChangesLimit& limit) {
+                                       const ReadChangesLimit& limit, VersionVector* unreadable) {
   AIMEM_RETURN_IF_ERROR(CheckPageLimit(limit));
-  AIMEM_ASSIGN_OR_RETURN(Streams streams, ReadStreams(transaction));
-  return PageReader(transaction, std::move(streams), limit).Read(cursor);
+  VersionVector met;
+  if (unreadable != nullptr) met.swap(*unreadable);
+  AIMEM_ASSIGN_OR_RETURN(Streams streams, ReadStreams(transaction, met));
+  met.clear();
+  absl::StatusOr<ChangePage> page =
+      PageReader(transaction, std::move(streams), limit, met).Read(cursor);
+  if (unreadable != nullptr) *unreadable = std::move(met);
+  return page;
 }
 
-absl::StatusOr<DigestResult> Digest(Transaction& transaction, std::span<const DigestRange> ranges) {
+absl::StatusOr<DigestResult> Digest(Transaction& transaction, std::span<const DigestRange> ranges,
+                                    const VersionVector& unreadable) {
   const DigestRange everything;
   if (ranges.empty()) ranges = {&everything, 1};
   DigestResult result;
-  AIMEM_ASSIGN_OR_RETURN(const Streams streams, ReadStreams(transaction));
+  AIMEM_ASSIGN_OR_RETURN(const Streams streams, ReadStreams(transaction, unreadable));
   result.vector = streams.Vector();
   RangeSums sums(ranges);
   AIMEM_RETURN_IF_ERROR(

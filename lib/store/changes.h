@@ -13,12 +13,16 @@ namespace aimem::store {
 /// The vector that the log's heads name.
 VersionVector VectorOf(std::span<const LogRow> heads);
 
-/// Store::ReadChanges over one snapshot.
+/// Store::ReadChanges over one snapshot. A commit that cannot be read is in no page: the last one
+/// of a stream as if it were not there, another one as if the log began after it. `unreadable`:
+/// last commits that are known to be so (stream and seq); then those that were met.
 absl::StatusOr<ChangePage> ReadChanges(Transaction& transaction, const ChangeCursor& cursor,
-                                       const ReadChangesLimit& limit);
+                                       const ReadChangesLimit& limit,
+                                       VersionVector* unreadable = nullptr);
 
 /// Store::Digest over one snapshot.
-absl::StatusOr<DigestResult> Digest(Transaction& transaction, std::span<const DigestRange> ranges);
+absl::StatusOr<DigestResult> Digest(Transaction& transaction, std::span<const DigestRange> ranges,
+                                    const VersionVector& unreadable = {});
 
 /// Store::Check over one snapshot: chains, rows, names, the fold of the log.
 /// Of the fold it keeps about `fold_bytes` at a time; a larger store takes more passes over its

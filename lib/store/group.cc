@@ -204,7 +204,7 @@ void LocalStore::WriteRetention() {
 absl::StatusOr<bool> LocalStore::WriteRetention(const RetentionPlan& plan) {
   {
     MutexLock lock(mutex_);
-    if (!fenced_.empty() || damaged_) return true;  // later
+    if (!fenced_.empty() || as_found_ || damaged_) return true;  // later
   }
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction, backend_->BeginWrite());
   AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction->Read({.meta = true}));
@@ -408,7 +408,7 @@ bool LocalStore::RestsOnWhatItSaw(const Job& job) {
 }
 
 bool LocalStore::Tells(const GroupLog& log) const {
-  return quorum_ > 1 && options_.listener != nullptr && log.streams.State() != told_;
+  return options_.listener != nullptr && log.streams.State() != told_;
 }
 
 absl::Status LocalStore::MayExecute(const GroupLog& log) const {
@@ -484,13 +484,14 @@ absl::Status LocalStore::Prepare(std::span<const Job> jobs, Rows& rows, GroupLog
   }
   if (log.prepared) return absl::OkStatus();
   log.prepared = true;
-  AIMEM_RETURN_IF_ERROR(PrepareStream(result, log));
+  AIMEM_RETURN_IF_ERROR(PrepareStream(result, rows.transaction(), log));
   for (const auto& [stream, head] : log.streams.heads) rows.Saw({head.hlc, stream});
   return absl::OkStatus();
 }
 
-absl::Status LocalStore::PrepareStream(const ReadResult& found, GroupLog& log) {
-  AIMEM_ASSIGN_OR_RETURN(log.streams, StreamsOf(found));
+absl::Status LocalStore::PrepareStream(const ReadResult& found, Transaction& transaction,
+                                       GroupLog& log) {
+  AIMEM_ASSIGN_OR_RETURN(log.streams, StreamsOf(found, Unreadable(), transaction));
   AIMEM_RETURN_IF_ERROR(CheckWhose(log.streams));
   quorum_ = QuorumOf(found.meta);
   AIMEM_ASSIGN_OR_RETURN(const std::string identity, backend_->PhysicalIdentity());
@@ -676,6 +677,7 @@ absl::Status LocalStore::ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log) 
   if (log.streams.installing || (job.page.install && log.streams.Vector().empty())) {
     return ExecuteInstall(job, rows, log);
   }
+  job.result.refusals = job.page.unreadable;
   AIMEM_RETURN_IF_ERROR(ApplyStates(job.page, rows, append, job.result));
   AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows, log.streams.heads, log.set, job.result));
   if (job.page.adopt) AIMEM_RETURN_IF_ERROR(Adopt(*job.page.adopt, rows, log, job.result));

@@ -21,19 +21,25 @@ class MemberStore : public Store {
   /// What became durable, or why nothing did (kUnavailable: retry).
   using StreamCallback = absl::AnyInvocable<void(absl::StatusOr<StoreState>) &&>;
 
-  /// Where the store stands now, in one snapshot; what the listener is told from then on.
-  virtual absl::StatusOr<StoreState> ReadState() = 0;
+  /// Apply, of a page of commits that a peer sent: one that cannot be read is refused alone
+  /// (ApplyResult::refusals, kInvalidArgument), as is what follows it in its stream (a gap).
+  virtual void ApplyEach(ChangePage page, ApplyCallback done) = 0;
 
-  /// Recover from a commit whose outcome was not known, if there is one, and tell the listener all
-  /// that is durable here now. kUnavailable: not yet, come again.
+  /// Make durable what is visible, where that is in doubt: after a commit whose outcome was not
+  /// known, and once after the store was opened for a listener, since the process before may have
+  /// ended in the midst of one. Then tell the listener all that is durable here. kUnavailable: not
+  /// yet, come again.
   virtual void Refresh(StreamCallback done) = 0;
 
-  /// Somebody holds more of `stream` than this store does, or another history of it. If it is the
+  /// Somebody holds more of `stream` than this store does, or another history of it, and names
+  /// `claimed` (a hash of zeros: only its place is known). If it is the
   /// stream that this store writes: go on as a new one, in a transaction of its own, before any
   /// write that has not begun is executed, and remember `stream` as lost (StoreState::lost). One
   /// that it wrote before becomes lost; any other one, and one that is lost already: nothing is
-  /// written. `done` is called once, on the writer, after the listener has been told.
-  virtual void ForsakeStream(std::uint64_t stream, StreamCallback done) = 0;
+  /// written. Nor if `claimed` is found to be held, since another process has written it here: the
+  /// listener is told then. `done` is called once, on the writer, after the listener has been told.
+  virtual void ForsakeStream(std::uint64_t stream, const StreamHead& claimed,
+                             StreamCallback done) = 0;
 
   /// Give up what this store holds of `stream` after `common`, for a history that others hold:
   /// append each of these commits to the own stream, with the changes, stamps, operation, request

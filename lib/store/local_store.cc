@@ -254,6 +254,17 @@ void LocalStore::Submit(WriteBatch batch, const WriteOptions& options, WriteCall
 void LocalStore::Apply(ChangePage page, ApplyCallback done) {
   ApplyJob job;
   job.done = std::move(done);
+  StartApply(std::move(page), std::move(job));
+}
+
+void LocalStore::ApplyEach(ChangePage page, ApplyCallback done) {
+  ApplyJob job;
+  job.done = std::move(done);
+  job.each = true;
+  StartApply(std::move(page), std::move(job));
+}
+
+void LocalStore::StartApply(ChangePage page, ApplyJob job) {
   if (absl::Status status = CheckProcess(); !status.ok()) {
     RefusePage(std::move(job), std::move(status));
     return;
@@ -281,7 +292,7 @@ void LocalStore::RefusePage(ApplyJob job, absl::Status status) const {
 void LocalStore::QueuePage(ChangePage page, ApplyJob job, Caller caller) {
   absl::Status status;
   try {
-    absl::StatusOr<CheckedPage> checked = CheckPage(std::move(page));
+    absl::StatusOr<CheckedPage> checked = CheckPage(std::move(page), job.each);
     status = checked.status();
     if (status.ok()) job.page = *std::move(checked);
   } catch (...) {
@@ -570,12 +581,19 @@ absl::StatusOr<OperationInfo> LocalStore::FindOperation(Transaction& transaction
 
 absl::StatusOr<ChangePage> LocalStore::ReadChanges(const ChangeCursor& cursor,
                                                    const ReadChangesLimit& limit) {
-  return WithRead(
-      [&](Transaction& transaction) { return store::ReadChanges(transaction, cursor, limit); });
+  VersionVector unreadable;
+  absl::StatusOr<ChangePage> page = WithRead([&](Transaction& transaction) {
+    unreadable = Unreadable();
+    return store::ReadChanges(transaction, cursor, limit, &unreadable);
+  });
+  if (NoteUnreadable(unreadable) && options_.listener != nullptr)
+    Refresh([](const absl::StatusOr<StoreState>&) {});
+  return page;
 }
 
 absl::StatusOr<DigestResult> LocalStore::Digest(std::span<const DigestRange> ranges) {
-  return WithRead([&](Transaction& transaction) { return store::Digest(transaction, ranges); });
+  return WithRead(
+      [&](Transaction& transaction) { return store::Digest(transaction, ranges, Unreadable()); });
 }
 
 absl::StatusOr<StoreInfo> LocalStore::Info(const InfoOptions& options) {
@@ -602,7 +620,7 @@ absl::StatusOr<StoreInfo> LocalStore::Info(const InfoOptions& options) {
 absl::StatusOr<StoreInfo> LocalStore::ReadInfo(Transaction& transaction,
                                                const InfoOptions& options) {
   AIMEM_ASSIGN_OR_RETURN(const ReadResult result, transaction.Read({.heads = true, .meta = true}));
-  AIMEM_ASSIGN_OR_RETURN(const Streams streams, StreamsOf(result));
+  AIMEM_ASSIGN_OR_RETURN(const Streams streams, StreamsOf(result, Unreadable(), transaction));
   StoreInfo info;
   info.member = streams.member;
   info.stream = streams.stream;
@@ -612,14 +630,6 @@ absl::StatusOr<StoreInfo> LocalStore::ReadInfo(Transaction& transaction,
     AIMEM_ASSIGN_OR_RETURN(info.counts, recall::Count(transaction, Now()));
   }
   return info;
-}
-
-absl::StatusOr<StoreState> LocalStore::ReadState() {
-  return WithRead([](Transaction& transaction) -> absl::StatusOr<StoreState> {
-    AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction.Read({.heads = true, .meta = true}));
-    AIMEM_ASSIGN_OR_RETURN(const Streams streams, StreamsOf(found));
-    return streams.State();
-  });
 }
 
 absl::StatusOr<CheckReport> LocalStore::Check(const CheckOptions& options) {

@@ -53,6 +53,7 @@ class LocalStore final : public MemberStore {
   WriteResult Write(WriteBatch batch, const WriteOptions& options) override;
   using Store::Apply;
   void Apply(ChangePage page, ApplyCallback done) override;
+  void ApplyEach(ChangePage page, ApplyCallback done) override;
   using Store::Get;
   std::vector<absl::StatusOr<Memory>> Get(std::span<const std::string> ids,
                                           const ReadOptions& options) override;
@@ -65,9 +66,8 @@ class LocalStore final : public MemberStore {
   absl::StatusOr<StoreInfo> Info(const InfoOptions& options) override;
   absl::StatusOr<CheckReport> Check(const CheckOptions& options) override;
   absl::Status Close() override;
-  absl::StatusOr<StoreState> ReadState() override;
   void Refresh(StreamCallback done) override;
-  void ForsakeStream(std::uint64_t stream, StreamCallback done) override;
+  void ForsakeStream(std::uint64_t stream, const StreamHead& claimed, StreamCallback done) override;
   void YieldStream(std::uint64_t stream, const StreamHead& common, StreamCallback done) override;
 
  private:
@@ -110,6 +110,7 @@ class LocalStore final : public MemberStore {
     std::size_t bytes = 0;
     ApplyResult result;
     bool deferred = false;  // it has waited for a stream to be forsaken
+    bool each = false;      // one commit of it may be refused alone
   };
   using Job = std::variant<WriteJob, ApplyJob>;
   /// What is done to a stream, in a transaction of its own and before all else that waits.
@@ -117,8 +118,9 @@ class LocalStore final : public MemberStore {
     std::uint64_t stream = 0;          // 0: none, only begin a transaction, and tell
     std::optional<StreamHead> common;  // yield what comes after it; none: forsake
     StreamCallback done;
-    bool more = false;  // its last transaction left some of it to the next one
-    absl::Status kept;  // why the end that was to be yielded stays; what it did is durable
+    StreamHead claimed;  // forsake: unless that is held
+    bool more = false;   // its last transaction left some of it to the next one
+    absl::Status kept;   // why the end that was to be yielded stays; what it did is durable
   };
   /// How far the transaction of a group has come, for whoever has to end it half-way.
   enum class Stage : std::uint8_t {
@@ -228,6 +230,7 @@ class LocalStore final : public MemberStore {
   /// It is begun: the room is free again.
   void LeaveQueue(std::size_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
   void EndLongWork(LongWork kind) ABSL_LOCKS_EXCLUDED(mutex_);
+  void StartApply(ChangePage page, ApplyJob job) ABSL_LOCKS_EXCLUDED(mutex_);
   void RefusePage(ApplyJob job, absl::Status status) const;
   /// Decode the page and queue it.
   void QueuePage(ChangePage page, ApplyJob job, Caller caller) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -300,7 +303,7 @@ class LocalStore final : public MemberStore {
   absl::Status Prepare(std::span<const Job> jobs, Rows& rows, GroupLog& log)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   /// Know whose data this is and which stream to write, drawing one if need be.
-  absl::Status PrepareStream(const ReadResult& found, GroupLog& log)
+  absl::Status PrepareStream(const ReadResult& found, Transaction& transaction, GroupLog& log)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   absl::Status ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log);
   bool ReplayIfKnown(WriteJob& job, const GroupLog& log);
@@ -336,6 +339,12 @@ class LocalStore final : public MemberStore {
   bool Defer(ApplyJob& job, const Streams& streams) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Append commits of another stream to the own one, with all that they say.
   absl::Status AppendAgain(std::vector<log::Commit> commits, Rows& rows, GroupLog& log);
+  /// Last commits that are known not to be readable, though they begin as commits do.
+  [[nodiscard]] VersionVector Unreadable() const ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Log and remember them. True: some were not known.
+  bool NoteUnreadable(const VersionVector& met) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Read the last commit of each stream as a whole: what cannot be given to others is not told.
+  absl::Status CheckLastCommits() ABSL_LOCKS_EXCLUDED(mutex_);
   /// Take the jobs from `first` on out of the group again: they wait for what is done to a stream.
   void PutBack(Group& group, std::size_t first) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Whose data it is, once that is known; an error if it is another's now.
@@ -389,6 +398,8 @@ class LocalStore final : public MemberStore {
   [[nodiscard]] bool Ails() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return !damaged_ && (!fenced_.empty() || !disk_full_.empty());
   }
+  /// Make what is visible durable, if that is in doubt: an outcome was unknown, to this process or
+  /// to one before that ended without finding it out.
   absl::Status RecoverIfFenced() ABSL_LOCKS_EXCLUDED(mutex_);
   /// What the backend says of its structures. Logged once; nothing lifts it.
   absl::Status CheckDamage() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -445,12 +456,15 @@ class LocalStore final : public MemberStore {
   std::optional<RetentionPlan> retention_plan_ ABSL_GUARDED_BY(mutex_);
   bool retained_last_ ABSL_GUARDED_BY(mutex_) = false;  // writes that wait come first now
   std::string fenced_ ABSL_GUARDED_BY(mutex_);
+  /// What a member is opened with is visible, and need not be durable: see RecoverIfFenced.
+  bool as_found_ ABSL_GUARDED_BY(mutex_) = options_.listener != nullptr;
   absl::Duration next_heal_ ABSL_GUARDED_BY(mutex_);
   std::string disk_full_ ABSL_GUARDED_BY(mutex_);           // what the last write was refused with
   absl::Duration disk_full_until_ ABSL_GUARDED_BY(mutex_);  // if no other one is
   std::string unwritable_ ABSL_GUARDED_BY(mutex_);          // as StoreInfo says
   bool damaged_ ABSL_GUARDED_BY(mutex_) = false;            // said once
   absl::Status lost_ ABSL_GUARDED_BY(mutex_);               // what nobody has been told
+  VersionVector unreadable_ ABSL_GUARDED_BY(mutex_);        // commits that were met: stream and seq
 
   Id128 member_ ABSL_GUARDED_BY(turn_);              // whose data this is; zero: not known yet
   bool durable_ ABSL_GUARDED_BY(turn_) = false;      // the last group is

@@ -113,6 +113,14 @@ void LocalStore::Tell(StoreState state, std::vector<DurableCommit> commits) {
 }
 
 void LocalStore::TellGroup(GroupLog& log) {
+  {
+    // A good copy may have come in the place of a commit that could not be read.
+    MutexLock lock(mutex_);
+    for (const LogRow& row : log.set.log) {
+      const auto found = unreadable_.find(row.stream);
+      if (found != unreadable_.end() && found->second <= row.seq) unreadable_.erase(found);
+    }
+  }
   if (options_.listener == nullptr) return;
   std::vector<DurableCommit> commits;
   if (!log.streams.installing) {
@@ -147,16 +155,17 @@ void LocalStore::Look() {
 }
 
 absl::Status LocalStore::LookAtHeads() {
-  ReadResult found;
+  AIMEM_RETURN_IF_ERROR(RecoverIfFenced());
+  Streams streams;
   {
     AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
-    AIMEM_ASSIGN_OR_RETURN(found, read->Read({.heads = true, .meta = true}));
+    AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.heads = true, .meta = true}));
+    AIMEM_ASSIGN_OR_RETURN(streams, StreamsOf(found, Unreadable(), *read));
   }
-  AIMEM_ASSIGN_OR_RETURN(const Streams streams, StreamsOf(found));
   AIMEM_RETURN_IF_ERROR(CheckWhose(streams));
   StoreState state = streams.State();
   // What others of the federation are told has to be durable, whoever wrote it.
-  if (QuorumOf(found.meta) > 1 && state != told_) {
+  if (state != told_) {
     AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> write, backend_->BeginWrite());
     AIMEM_RETURN_IF_ERROR(CommitSettled(*write));
   }
@@ -215,7 +224,7 @@ absl::Status LocalStore::LookUp(std::vector<Job>& group, GroupLog& log) {
     }
   }
   AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction->Read(reads));
-  AIMEM_ASSIGN_OR_RETURN(log.streams, StreamsOf(found));
+  AIMEM_ASSIGN_OR_RETURN(log.streams, StreamsOf(found, Unreadable(), *transaction));
   AIMEM_RETURN_IF_ERROR(CheckWhose(log.streams));
   // Of the group's commits, those that are there; and what is there now.
   std::set<std::pair<std::uint64_t, std::uint64_t>> places;
@@ -263,6 +272,7 @@ absl::Status LocalStore::Recover() {
   AIMEM_RETURN_IF_ERROR(backend_->Recover());
   MutexLock lock(mutex_);
   fenced_.clear();
+  as_found_ = false;
   return absl::OkStatus();
 }
 
@@ -320,17 +330,22 @@ void LocalStore::NoteWritten() {
 
 absl::Status LocalStore::RecoverIfFenced() {
   std::string reason;
+  bool as_found = false;
   {
     MutexLock lock(mutex_);
-    reason = fenced_;
+    if (fenced_.empty() && !as_found_) return absl::OkStatus();
+    as_found = as_found_;
+    reason = fenced_.empty() ? std::string(
+                                   "this member has just been opened, and what is visible "
+                                   "need not be durable")
+                             : absl::StrCat("the outcome of a commit is unknown (", fenced_, ")");
   }
-  if (reason.empty()) return absl::OkStatus();
-  if (absl::Status status = Recover(); !status.ok()) {
-    return absl::UnavailableError(
-        absl::StrCat("the store takes no writes since the outcome of a commit is unknown (", reason,
-                     "): ", status.message()));
-  }
-  return absl::OkStatus();
+  const absl::Status status = Recover();
+  if (status.ok()) return as_found ? CheckLastCommits() : status;
+  MutexLock lock(mutex_);
+  if (fenced_.empty()) fenced_ = reason;
+  return absl::UnavailableError(
+      absl::StrCat("the store takes no writes since ", reason, ": ", status.message()));
 }
 
 }  // namespace aimem::store

@@ -71,6 +71,16 @@ absl::StatusOr<std::optional<StreamHead>> FindHead(std::uint64_t stream, std::ui
   return log::PeekHead(found.front().bytes);
 }
 
+/// True: `claimed` is a commit that is held of `stream`, whose last one is `head`.
+absl::StatusOr<bool> IsHeld(std::uint64_t stream, const StreamHead& claimed, const StreamHead& head,
+                            Transaction& transaction) {
+  if (claimed.hash == Hash256{} || claimed.seq > head.seq) return false;
+  if (claimed.seq == head.seq) return claimed.hash == head.hash;
+  AIMEM_ASSIGN_OR_RETURN(const std::optional<StreamHead> ours,
+                         FindHead(stream, claimed.seq, transaction));
+  return ours && ours->hash == claimed.hash;
+}
+
 /// The last commits of `stream` up to `head`, none before `after` + 1, as far as one transaction
 /// gives them up.
 absl::StatusOr<std::vector<log::Commit>> ReadTail(std::uint64_t stream, std::uint64_t after,
@@ -106,8 +116,9 @@ void LocalStore::Refresh(StreamCallback done) {
   EnqueueStreamJob({0, std::nullopt, std::move(done)});
 }
 
-void LocalStore::ForsakeStream(std::uint64_t stream, StreamCallback done) {
-  EnqueueStreamJob({stream, std::nullopt, std::move(done)});
+void LocalStore::ForsakeStream(std::uint64_t stream, const StreamHead& claimed,
+                               StreamCallback done) {
+  EnqueueStreamJob({stream, std::nullopt, std::move(done), claimed});
 }
 
 void LocalStore::YieldStream(std::uint64_t stream, const StreamHead& common, StreamCallback done) {
@@ -180,6 +191,47 @@ absl::Status LocalStore::CheckWhose(const Streams& streams) {
   return status;
 }
 
+// -- Commits that cannot be read ------------------------------------------------------------------
+
+VersionVector LocalStore::Unreadable() const {
+  MutexLock lock(mutex_);
+  return unreadable_;
+}
+
+bool LocalStore::NoteUnreadable(const VersionVector& met) {
+  bool any = false;
+  for (const auto& [stream, seq] : met) {
+    {
+      MutexLock lock(mutex_);
+      std::uint64_t& known = unreadable_[stream];
+      if (seq <= known) continue;
+      known = seq;
+    }
+    any = true;
+    Log(LogLevel::kError,
+        absl::StrFormat("commit %d of stream %016x cannot be read: nobody is sent it, and whoever "
+                        "lacks it is given states in its place if there are later ones; run doctor",
+                        seq, stream));
+  }
+  return any;
+}
+
+absl::Status LocalStore::CheckLastCommits() {
+  VersionVector unreadable;
+  {
+    AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
+    AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.heads = true}));
+    for (const LogRow& head : found.heads) {
+      AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> rows,
+                             read->ReadLog(head.stream, head.seq - 1, 1, 1));
+      if (rows.empty() || rows.front().seq != head.seq) continue;  // another process went on
+      if (!log::DecodeCommit(rows.front().bytes).ok()) unreadable[head.stream] = head.seq;
+    }
+  }
+  NoteUnreadable(unreadable);
+  return absl::OkStatus();
+}
+
 // -- The transaction ------------------------------------------------------------------------------
 
 void LocalStore::WriteStreamJob(StreamJob job, std::unique_ptr<Transaction> transaction) {
@@ -239,7 +291,11 @@ absl::StatusOr<StoreState> LocalStore::CommitStreamJob(StreamJob& job,
 absl::Status LocalStore::ExecuteStreamJob(StreamJob& job, Rows& rows, GroupLog& log) {
   AIMEM_RETURN_IF_ERROR(Prepare({}, rows, log));
   const std::uint64_t before = log.streams.stream;
-  if (store::ForsakeStream(job.stream, log.streams, random_, log.set)) {
+  bool held = false;
+  if (const auto head = log.streams.heads.find(job.stream); head != log.streams.heads.end()) {
+    AIMEM_ASSIGN_OR_RETURN(held, IsHeld(job.stream, job.claimed, head->second, rows.transaction()));
+  }
+  if (!held && store::ForsakeStream(job.stream, log.streams, random_, log.set)) {
     Log(LogLevel::kWarning,
         absl::StrFormat("others hold another history of our stream %016x: this store was put back "
                         "to an earlier state%s",

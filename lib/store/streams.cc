@@ -104,11 +104,24 @@ StoreState Streams::State() const {
     if (one.fate == FormerStream::Fate::kYielded) state.yielded.push_back(one.stream);
   }
   state.installing = installing.has_value();
-  if (!installing) state.heads = heads;
+  if (!installing) state.heads = Readable();
   return state;
 }
 
-VersionVector Streams::Vector() const { return installing ? VersionVector() : VectorOf(heads); }
+StreamHeads Streams::Readable() const {
+  StreamHeads all = heads;
+  for (const auto& [of, head] : readable) {
+    const auto found = all.find(of);
+    if (found == all.end() || found->second.hash != Hash256{}) continue;
+    found->second = head;
+    if (head.seq == 0) all.erase(found);
+  }
+  return all;
+}
+
+VersionVector Streams::Vector() const {
+  return installing ? VersionVector() : VectorOf(Readable());
+}
 
 bool Streams::Ours(std::uint64_t of) const {
   return of == stream || std::any_of(former.begin(), former.end(),
@@ -131,6 +144,27 @@ absl::StatusOr<Streams> StreamsOf(const ReadResult& read) {
     streams.heads[row.stream] = head ? *head : StreamHead{.seq = row.seq};
   }
   AIMEM_RETURN_IF_ERROR(AddAdopted(read.meta, streams.heads, streams.adopted));
+  return streams;
+}
+
+absl::StatusOr<Streams> StreamsOf(const ReadResult& read, const VersionVector& unreadable,
+                                  Transaction& transaction) {
+  AIMEM_ASSIGN_OR_RETURN(Streams streams, StreamsOf(read));
+  for (auto& [stream, head] : streams.heads) {
+    const auto found = unreadable.find(stream);
+    if (found != unreadable.end() && found->second == head.seq) head.hash = {};
+    if (head.hash != Hash256{}) continue;
+    StreamHead& readable = streams.readable[stream];
+    for (std::uint64_t seq = head.seq; seq > 1; --seq) {
+      AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> rows,
+                             transaction.ReadLog(stream, seq - 2, 1, 1));
+      if (rows.empty() || rows.front().seq != seq - 1) break;
+      const absl::StatusOr<log::Commit> commit = log::DecodeCommit(rows.front().bytes);
+      if (!commit.ok()) continue;
+      readable = {seq - 1, commit->header.hlc, commit->header.content_hash};
+      break;
+    }
+  }
   return streams;
 }
 

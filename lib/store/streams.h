@@ -45,10 +45,15 @@ struct Streams {
   std::vector<FormerStream> former;  ///< Oldest first.
   StreamHeads heads;                 ///< The last commit of each, also while the store is filled.
   StreamHeads adopted;               ///< Those that were adopted without their commits.
+  /// Of streams whose last commit cannot be read (its hash is zeros): the last one that can, which
+  /// is all that anybody is told of; seq 0 if there is none.
+  StreamHeads readable;
   std::optional<ChangeCursor> installing;  ///< The store is being filled, and this is where.
 
   /// What others are told: nothing is held until all of it is here.
   [[nodiscard]] StoreState State() const;
+  /// The last commit of each stream that can be given to others.
+  [[nodiscard]] StreamHeads Readable() const;
   [[nodiscard]] VersionVector Vector() const;
   /// True: this store writes `stream`, or wrote it.
   [[nodiscard]] bool Ours(std::uint64_t stream) const;
@@ -56,6 +61,10 @@ struct Streams {
 
 /// Of a read with heads and meta. kDataLoss says what does not decode.
 absl::StatusOr<Streams> StreamsOf(const ReadResult& read);
+/// The same, and what is readable where the last commit is not: that shows where it does not begin
+/// as one, or was found before (`unreadable`: stream and seq).
+absl::StatusOr<Streams> StreamsOf(const ReadResult& read, const VersionVector& unreadable,
+                                  Transaction& transaction);
 
 /// Write `value` under `key`, whatever `set` had for it.
 void SetMeta(WriteSet& set, std::string_view key, std::string value);

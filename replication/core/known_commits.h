@@ -1,6 +1,7 @@
 // KnownCommits: the hashes of recent commits, which positions that others name are compared with.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -16,6 +17,7 @@ class KnownCommits {
  public:
   /// More than a peer has in flight.
   static constexpr std::size_t kPerStream = 16'384;
+  /// Of more streams those are forgotten that have rested longest.
   static constexpr std::size_t kStreams = 64;
 
   void Add(std::uint64_t stream, std::uint64_t seq, const Hash256& hash) {
@@ -23,12 +25,15 @@ class KnownCommits {
     Window& window = found->second;
     if (seq != window.first + window.hashes.size()) window = {.first = seq, .hashes = {}};
     window.hashes.push_back(hash);
+    window.used = ++uses_;
     if (window.hashes.size() > kPerStream) {
       window.hashes.pop_front();
       ++window.first;
     }
     if (added && windows_.size() > kStreams) {
-      windows_.erase(found == windows_.begin() ? std::next(found) : windows_.begin());
+      windows_.erase(std::min_element(
+          windows_.begin(), windows_.end(),
+          [](const auto& a, const auto& b) { return a.second.used < b.second.used; }));
     }
   }
 
@@ -57,8 +62,10 @@ class KnownCommits {
   struct Window {
     std::uint64_t first = 0;  // seq of the front
     std::deque<Hash256> hashes;
+    std::uint64_t used = 0;  // uses_, when the last one was added
   };
   std::map<std::uint64_t, Window> windows_;
+  std::uint64_t uses_ = 0;
 };
 
 }  // namespace aimem::replication

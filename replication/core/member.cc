@@ -46,6 +46,7 @@ void Member::Start(const Now& now, StoreState state, Actions& actions) {
   settling_ = config_.needed > 1;
   settle_until_ = now.monotonic + kSettle;
   started_ = true;
+  AnswerCovered(now, actions);
   Tick(now, actions);
 }
 
@@ -297,17 +298,17 @@ void Member::CompareRoots(std::size_t index, const std::optional<Root>& root, Ac
 // -- Time -----------------------------------------------------------------------------------------
 
 void Member::Tick(const Now& now, Actions& actions) {
-  if (!started_) return;
   for (const WaitingWrites::Waiter& waiter : waiting_.TakeExpired(now.monotonic)) {
     Answer(now, waiter, false, actions);
   }
+  if (!started_) return;
   if (now.monotonic >= settle_until_) settling_ = false;
   NotePast(now);
   DropParked(now, actions);
   ExcuseTeachers(now, actions);
   if (forsake_at_ <= now.monotonic) {
     forsake_at_ = absl::InfiniteDuration();
-    actions.forsake = forsaking_;
+    actions.forsake = forsaking_->job;
   }
   NextReconcile(now, actions);
   for (std::size_t i = 0; i < peers_.size(); ++i) {
@@ -342,7 +343,7 @@ absl::Duration Member::RootDueAt() const {
 }
 
 absl::Duration Member::NextTick() const {
-  if (!started_) return absl::InfiniteDuration();
+  if (!started_) return waiting_.NextDeadline();
   absl::Duration next = std::min({waiting_.NextDeadline(), RootDueAt(), NextRepair()});
   if (settling_) next = std::min(next, settle_until_);
   if (!past_.empty()) next = std::min(next, past_.front().first + kRelayDelay);

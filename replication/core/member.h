@@ -103,8 +103,13 @@ struct Actions {
   std::vector<Send> sends;
   std::vector<ReadLog> reads;
   std::optional<std::size_t> fetch_from;  ///< A peer: this member lacks more than its log holds.
-  /// A peer holds more of this stream than this member, which writes it: go on as a new one.
-  std::optional<std::uint64_t> forsake;
+  /// A peer names `claimed` of `stream`, which this member writes and of which it holds less, or
+  /// something else: go on as a new one.
+  struct Forsake {
+    std::uint64_t stream = 0;
+    StreamHead claimed;  ///< Without a hash: only its place is known.
+  };
+  std::optional<Forsake> forsake;
   std::optional<Reconcile> reconcile;
   bool compute_root = false;
   /// Equal vectors and different roots: find out where they differ.
@@ -149,6 +154,9 @@ class Member {
   void OnLogRead(const Now& now, std::size_t peer, absl::StatusOr<ChangePage> page,
                  Actions& actions);
   void OnApplied(const Now& now, std::uint64_t call, ApplyResult result, Actions& actions);
+  /// Take out of `page` what is visible here and, for all that is known, not durable: nobody is
+  /// given that.
+  void KeepDurable(ChangePage& page) const;
   /// The root that Actions::compute_root asked for, or none, and what it took.
   void OnRoot(const Now& now, std::optional<Root> root, absl::Duration took);
   /// Commits of another member are about to be applied that did not come by an Append.
@@ -175,6 +183,7 @@ class Member {
 
   // -- What is known ------------------------------------------------------------------------------
   [[nodiscard]] const VersionVector& vector() const { return vector_; }
+  [[nodiscard]] bool started() const { return started_; }
   /// It neither counts nor executes: its data is being filled, or peers are known to hold what it
   /// has to hold first.
   [[nodiscard]] bool learner() const;
@@ -213,7 +222,9 @@ class Member {
     bool tried = false;  // it was heard, or a call to it failed
     PeerState state = PeerState::kAway;
     absl::Duration state_since;
-    bool excused = false;                // away for too long to be learnt from
+    bool excused = false;                // it is not waited for any longer to learn from
+    VersionVector owed;                  // Owed, when it last changed,
+    absl::Duration owed_since;           // which was then
     StreamHeads heads;                   // as last heard
     bool all_heads = true;               // it is asked for all, and told all
     VersionVector durable;               // their vector: decides what it is sent
@@ -254,10 +265,12 @@ class Member {
   struct Unproved {  // what a member holds, as it says itself
     VersionVector vector;
     absl::Duration since;
-    bool over = false;  // it was waited for long enough
+    bool over = false;        // it was proved, or waited for long enough:
+    absl::Duration again_at;  // nothing that it says is waited for before
   };
   struct Inbound {  // a call that waits for what precedes it, or for its Apply
     AppendRequest request;
+    std::string caller;  // CallerKey
     absl::Duration since;
     std::size_t bytes = 0;
     std::size_t parked = 0;  // bytes counted in parked_bytes_
@@ -298,8 +311,9 @@ class Member {
 
   // Hearing.
   /// The header of a reply to the call that was sent when `asked` says. True: it is welcome.
+  /// `refuses`: its speaker will not have us.
   bool Heard(const Now& now, std::size_t index, const Header& header, const std::string& identity,
-             absl::Duration asked, Actions& actions);
+             absl::Duration asked, bool refuses, Actions& actions);
   /// Empty, or why a peer with such a header is not spoken to; fills `reason`.
   std::string WhyDenied(const Peer& peer, const Header& header, const std::string& identity,
                         std::string& reason) const;
@@ -312,6 +326,11 @@ class Member {
   void HearRequest(const Now& now, const Header& header, Actions& actions);
   /// `more`: what it says that it holds of our streams and we do not.
   void KeepUnproved(const Now& now, const Header& header, const VersionVector& more);
+  /// True: whoever says this may be one of those that are configured.
+  [[nodiscard]] bool MayBePeer(const Header& header) const;
+  /// What a request says that its speaker holds of our streams and this member does not, as far as
+  /// that is news.
+  VersionVector MoreOfOurs(const Peer* peer, const Header& header) const;
   AppendReply MakeReply(const Now& now, bool all_heads);
   /// True: it brings more of the stream that we write than we hold, or any peer has said it has.
   [[nodiscard]] bool AheadOfUs(const Inbound& inbound) const;
@@ -341,10 +360,10 @@ class Member {
       const StoreState& state, const std::vector<DurableCommit>& commits) const;
   void GoneBack(const Now& now, std::uint64_t stream, Actions& actions);
   [[nodiscard]] bool Own(std::uint64_t stream) const;
-  void Forsake(const std::string& who, std::uint64_t stream, const std::string& why,
-               Actions& actions);
-  void Differs(const Now& now, std::size_t index, std::uint64_t stream, const std::string& why,
-               Actions& actions);
+  void Forsake(const std::string& who, std::uint64_t stream, const StreamHead& claimed,
+               const std::string& why, Actions& actions);
+  void Differs(const Now& now, std::size_t index, std::uint64_t stream, const StreamHead& claimed,
+               const std::string& why, Actions& actions);
   /// Queue the errand, if it is for this member to give way.
   /// True: this member gives up its history of `stream` for the one that `peer` holds.
   [[nodiscard]] bool Yields(const Peer& peer, std::uint64_t stream) const;
@@ -353,7 +372,15 @@ class Member {
   /// Peers that were heard since this member began.
   [[nodiscard]] int Heard() const;
   /// This member must not execute before it holds what this peer holds.
-  [[nodiscard]] bool Owes(const Peer& peer) const;
+  [[nodiscard]] bool Owes(const Peer& peer) const { return !Owed(peer).empty(); }
+  /// Where this member stands with each stream that it has to learn from this peer.
+  [[nodiscard]] VersionVector Owed(const Peer& peer) const;
+  /// Do so for long without progress, and it is excused.
+  void ExcuseIfStuck(const Now& now, Peer& peer, Actions& actions);
+  /// It has been reached, and is known to be who it says it is.
+  static bool Connected(const Peer& peer) {
+    return peer.state != PeerState::kAway && peer.state != PeerState::kDenied;
+  }
   void ExcuseTeachers(const Now& now, Actions& actions);
   [[nodiscard]] absl::Duration NextRepair() const;
 
@@ -384,7 +411,11 @@ class Member {
   bool began_empty_ = false;
   std::set<std::uint64_t> local_streams_;  // written by this member since it was opened
 
-  std::optional<std::uint64_t> forsaking_;                // until the store has done so
+  struct Forsaking {
+    Actions::Forsake job;
+    std::string why;  // said when it has happened
+  };
+  std::optional<Forsaking> forsaking_;                    // until the store has done so
   absl::Duration forsake_at_ = absl::InfiniteDuration();  // again, after it failed
   absl::Duration forsake_unasked_at_;                     // not before, for what a request says
   /// Of those who said so unasked and have not been heard in a reply since.
@@ -406,13 +437,14 @@ class Member {
 
   std::map<std::uint64_t, Inbound> inbound_;
   std::size_t parked_bytes_ = 0;
-  std::set<std::uint64_t> strange_;     // Peer::strange of all that are no peers of ours
-  VersionVector arriving_;              // vector_, and what is being applied
-  std::optional<Id128> catch_up_from_;  // whose turn it is to send in bulk
+  std::set<std::uint64_t> strange_;  // Peer::strange of all that are no peers of ours
+  VersionVector arriving_;           // vector_, and what is being applied
+  std::string catch_up_from_;        // SenderKey of whose turn it is to send in bulk
   absl::Duration catch_up_until_;
   std::uint64_t dice_ = 0;  // for jitter
   bool fetching_ = false;
   absl::Duration fetch_again_at_;
+  bool page_came_ = false;  // of a fetch, since teachers were looked at
 
   std::optional<Root> root_;
   bool computing_root_ = false;

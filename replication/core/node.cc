@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "lib/base/callback.h"
 #include "lib/base/rendezvous.h"
 #include "lib/base/status.h"
 #include "lib/base/trouble.h"
@@ -19,6 +20,8 @@ constexpr ReadChangesLimit kFetchPage{.bytes = 1u << 20, .items = 10'000};
 /// How far back a member that fetched states remembers requests.
 constexpr absl::Duration kFetchedLog = absl::Hours(24);
 constexpr int kComparedRanges = 256;
+/// Of writes that wait until this member may execute any: as many as a store's queue takes.
+constexpr std::int64_t kEarlyBytesMax = 64 << 20;
 
 /// Ranges that divide the key space evenly.
 std::vector<DigestRange> EvenRanges() {
@@ -118,34 +121,38 @@ Node::~Node() {
   if (absl::Status status = Close(); !status.ok()) {
     Log(LogLevel::kError, absl::StrCat("closing the store: ", status.message()));
   }
+  // Where it did not close in its grace, what it still does calls this.
+  local_.reset();
 }
 
 absl::Status Node::Start(Transport* transport, const std::string& address) {
+  std::optional<Work> work;
   {
     MutexLock lock(mutex_);
     if (member_ != nullptr) return absl::FailedPreconditionError("the member was started before");
     transport_ = transport;
     config_.address = address;
     member_ = std::make_unique<Member>(config_);
+    work.emplace(this);
+    ++work_;
   }
-  // What becomes durable meanwhile, the member is told.
-  AIMEM_ASSIGN_OR_RETURN(StoreState state, local_->ReadState());
-  Happen([&](Member& member, const Member::Now& now, Actions& actions) {
-    member.Start(now, std::move(state), actions);
-  });
+  // What is visible need not be durable: nobody is told of it before it is.
+  Refresh(*std::move(work));
   return absl::OkStatus();
 }
 
 absl::Status Node::Close() {
   const absl::Duration end = clock_.Monotonic() + options_.shutdown_grace;
+  bool closed = false;
   {
     MutexLock lock(mutex_);
     if (closing_) {
       while (!closed_) idle_.Wait(mutex_);
-      return absl::OkStatus();
     }
-    closing_ = true;
+    closed = std::exchange(closing_, true);
   }
+  // Perhaps the store had readers the first time.
+  if (closed) return local_ == nullptr ? absl::OkStatus() : local_->Close();
   LetThrough();
   Happen([](Member&, const Member::Now&, Actions&) {});
   {
@@ -188,6 +195,12 @@ void Node::Log(LogLevel level, std::string_view text) const {
   if (log_ != nullptr) log_->Log(level, text);
 }
 
+void Node::LogThrown(const absl::Status& thrown) const {
+  if (thrown.ok()) return;
+  Log(LogLevel::kError, absl::StrCat("a callback threw an exception, which it must not (",
+                                     thrown.message(), "): the member goes on"));
+}
+
 Member::Now Node::Now() const { return {clock_.Monotonic(), absl::ToUnixMillis(clock_.Now())}; }
 
 VersionVector Node::HeldByAll() {
@@ -201,7 +214,8 @@ void Node::Happen(absl::FunctionRef<void(Member&, const Member::Now&, Actions&)>
   Errands errands;
   {
     MutexLock lock(mutex_);
-    if (member_ == nullptr) return;
+    // The transport is gone when this member is closed.
+    if (member_ == nullptr || closed_) return;
     event(*member_, Now(), errands.actions);
     Collect(errands);
   }
@@ -249,6 +263,7 @@ void Node::Reconsider(Errands& errands) {
   const absl::Status clock = member_->CheckClock(now);
   std::deque<Held> early;
   early.swap(early_);
+  early_bytes_ = 0;
   for (Held& held : early) {
     if (!clock.ok()) {
       errands.refused.emplace_back(std::move(held), clock);
@@ -259,6 +274,7 @@ void Node::Reconsider(Errands& errands) {
     } else if ((closing_ && !member_->Settling()) || draining_ || held.deadline <= now.monotonic) {
       errands.refused.emplace_back(std::move(held), ready);
     } else {
+      early_bytes_ += ApproximateBytes(held.batch);
       early_.push_back(std::move(held));
     }
   }
@@ -291,13 +307,13 @@ void Node::Perform(Errands errands) {
                        });
   }
   for (Actions::Apply& apply : actions.applies) {
-    local_->Apply(std::move(apply.page),
-                  [this, call = apply.call, work = take_work()](ApplyResult result) {
-                    if (!result.status.ok()) RefreshSoon();
-                    Happen([&](Member& member, const Member::Now& now, Actions& then) {
-                      member.OnApplied(now, call, std::move(result), then);
-                    });
-                  });
+    local_->ApplyEach(std::move(apply.page),
+                      [this, call = apply.call, work = take_work()](ApplyResult result) {
+                        if (!result.status.ok()) RefreshSoon();
+                        Happen([&](Member& member, const Member::Now& now, Actions& then) {
+                          member.OnApplied(now, call, std::move(result), then);
+                        });
+                      });
   }
   for (auto& [reply, value] : errands.replies) std::move(reply)(std::move(value));
   for (auto& [held, status] : errands.refused) {
@@ -349,7 +365,7 @@ void Node::AnswerCallers() {
       group.swap(answers_);
     }
     for (auto& [answered, answer] : group) {
-      std::move(answered)(answer.committed, std::move(answer.report));
+      LogThrown(Contain([&] { std::move(answered)(answer.committed, std::move(answer.report)); }));
     }
     MutexLock lock(mutex_);
     answering_ = false;
@@ -370,9 +386,28 @@ void Node::RefreshSoon() {
 
 void Node::Refresh(Work work) {
   local_->Refresh([this, work = std::move(work)](const absl::StatusOr<StoreState>& state) {
-    // What is damaged does not come back while it is open.
-    if (!state.ok() && TroubleOf(state.status()) != Trouble::kDamaged) RefreshSoon();
+    if (!state.ok()) {
+      LogNotBegun(state.status());
+      // What is damaged does not come back while it is open.
+      if (TroubleOf(state.status()) != Trouble::kDamaged) RefreshSoon();
+      return;
+    }
+    Happen([&](Member& member, const Member::Now& now, Actions& actions) {
+      if (!member.started()) member.Start(now, *state, actions);
+    });
   });
+}
+
+void Node::LogNotBegun(const absl::Status& failure) {
+  std::string text(ToStd(failure.message()));
+  {
+    MutexLock lock(mutex_);
+    if (member_->started() || closing_ || not_begun_ == text) return;
+    not_begun_ = text;
+  }
+  Log(LogLevel::kError,
+      "this member neither counts nor writes yet, since what its data says may not be durable: " +
+          text);
 }
 
 void Node::OnTimer() {
@@ -407,16 +442,28 @@ void Node::WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallba
   if (!admitted.ok()) return std::move(held.done)(Refuse(std::move(admitted)));
   // Whoever waits for company in the store anyway, or for no other member, does not wait here.
   bool passes = options.lazy || options_.needed == 1;
+  absl::Status full;
   {
     MutexLock lock(mutex_);
-    if (!options.lazy && !member_->MayExecute().ok()) {
-      early_.push_back(std::move(held));
+    const absl::Status may = options.lazy ? absl::OkStatus() : member_->MayExecute();
+    if (!may.ok()) {
       passes = false;
+      const std::int64_t bytes = ApproximateBytes(held.batch);
+      if (early_bytes_ > 0 && early_bytes_ + bytes > kEarlyBytesMax) {
+        --writing_;
+        full = absl::ResourceExhaustedError(
+            absl::StrFormat("%d bytes of writes wait already (limit %d): %s", early_bytes_,
+                            kEarlyBytesMax, may.message()));
+      } else {
+        early_bytes_ += bytes;
+        early_.push_back(std::move(held));
+      }
     } else if (!passes) {
       gate_.Hold(clock_.Monotonic(), ApproximateBytes(held.batch));
       held_.push_back(std::move(held));
     }
   }
+  if (!full.ok()) return std::move(held.done)(Refuse(std::move(full)));
   if (passes) return WriteLocally(std::move(held));
   LetThrough();
   std::optional<absl::Duration> timer;
@@ -461,6 +508,7 @@ void Node::LetThrough(bool wanted) {
       if (letting_through_) {
         group.swap(held_);
       } else {  // it was none when they came
+        for (const Held& held : held_) early_bytes_ += ApproximateBytes(held.batch);
         std::move(held_.begin(), held_.end(), std::back_inserter(early_));
         held_.clear();
         timer = NextTimer();
@@ -468,7 +516,9 @@ void Node::LetThrough(bool wanted) {
     }
     if (timer) transport_->SetTimer(*timer);
     if (group.empty()) return;
-    for (Held& held : group) WriteLocally(std::move(held));
+    for (Held& held : group) {
+      LogThrown(Contain([&] { WriteLocally(std::move(held)); }));
+    }
     MutexLock lock(mutex_);
     letting_through_ = false;
   }
@@ -660,7 +710,9 @@ void Node::HandleAppend(const Caller& caller, AppendRequest request, ReplyCallba
 
 absl::Status Node::CheckCaller(const Caller& caller, const Header& header, bool whole) {
   MutexLock lock(mutex_);
-  if (member_ == nullptr || closing_) return absl::UnavailableError("this member is not serving");
+  if (member_ == nullptr || !member_->started() || closing_) {
+    return absl::UnavailableError("this member is not serving");
+  }
   std::string message;
   const Refusal refusal = member_->CheckHeader(caller, header, &message);
   if (refusal == Refusal::kUnauthenticated) return absl::UnauthenticatedError(message);
@@ -675,7 +727,10 @@ absl::Status Node::CheckCaller(const Caller& caller, const Header& header, bool 
 
 absl::StatusOr<ChangePage> Node::HandleFetch(const Caller& caller, const FetchRequest& request) {
   AIMEM_RETURN_IF_ERROR(CheckCaller(caller, request.header, request.cursor.scanning));
-  return local_->ReadChanges(request.cursor, kFetchPage);
+  AIMEM_ASSIGN_OR_RETURN(ChangePage page, local_->ReadChanges(request.cursor, kFetchPage));
+  MutexLock lock(mutex_);
+  member_->KeepDurable(page);
+  return page;
 }
 
 absl::StatusOr<DigestReply> Node::HandleDigest(const Caller& caller, const DigestRequest& request) {
@@ -746,7 +801,8 @@ void Node::Fill(std::size_t peer, Work work) {
     fill_anew_ = false;
   }
   if (!info.ok()) return EndFilling(info.status());
-  if (request.cursor.scanning && !request.cursor.after) {
+  // Also of one that turns to a scan when the log was cut.
+  if (!request.cursor.after) {
     request.cursor.log_from = clock_.Now() - kFetchedLog;
   }
   filling->cursor = request.cursor;

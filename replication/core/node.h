@@ -50,7 +50,8 @@ class Node final : public Store, public Service, private CommitListener {
   ~Node() override;
 
   /// Begin: `transport`, borrowed until Close has returned, may call this service from now on.
-  /// `address` is told to peers.
+  /// `address` is told to peers. Until what the data says is known to be durable, which is tried
+  /// each second, this member refuses what peers ask, and writes wait.
   absl::Status Start(Transport* transport, const std::string& address);
 
   // -- Store --------------------------------------------------------------------------------------
@@ -149,9 +150,12 @@ class Node final : public Store, public Service, private CommitListener {
   void EndFilling(const absl::Status& status);
   /// What the store did may be durable, and nobody has been told: ask it soon.
   void RefreshSoon() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// And begin, if this member has not.
   void Refresh(Work work);
+  /// Once, until it is another failure.
+  void LogNotBegun(const absl::Status& failure) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Draw a new stream; see Actions::forsake.
-  void Forsake(std::uint64_t stream, Work work);
+  void Forsake(const Actions::Forsake& job, Work work);
   /// Find the last commit that this member and a peer both hold of a stream, and yield ours after
   /// it. See reconcile.cc.
   void Reconcile(Actions::Reconcile errand, Work work);
@@ -163,6 +167,7 @@ class Node final : public Store, public Service, private CommitListener {
 
   [[nodiscard]] Member::Now Now() const;
   void Log(LogLevel level, std::string_view text) const;
+  void LogThrown(const absl::Status& thrown) const;
 
   const NodeOptions options_;
   LogSink* const log_;
@@ -182,8 +187,9 @@ class Node final : public Store, public Service, private CommitListener {
   std::int64_t writing_ ABSL_GUARDED_BY(mutex_) = 0;      // in the local store, not yet waiting
   bool touches_refused_ ABSL_GUARDED_BY(mutex_) = false;  // and that has been said
   WriteGate gate_ ABSL_GUARDED_BY(mutex_);
-  std::deque<Held> held_ ABSL_GUARDED_BY(mutex_);         // at the gate
-  std::deque<Held> early_ ABSL_GUARDED_BY(mutex_);        // this member is a learner
+  std::deque<Held> held_ ABSL_GUARDED_BY(mutex_);   // at the gate
+  std::deque<Held> early_ ABSL_GUARDED_BY(mutex_);  // this member is a learner
+  std::int64_t early_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool letting_through_ ABSL_GUARDED_BY(mutex_) = false;  // by some thread
   std::uint64_t next_ticket_ ABSL_GUARDED_BY(mutex_) = 1;
   std::map<std::uint64_t, Answered> tickets_ ABSL_GUARDED_BY(mutex_);
@@ -196,6 +202,7 @@ class Node final : public Store, public Service, private CommitListener {
   bool fill_anew_ ABSL_GUARDED_BY(mutex_) = false;  // whatever the store remembers
   absl::Duration refresh_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
   std::string root_failure_ ABSL_GUARDED_BY(mutex_);  // that was logged
+  std::string not_begun_ ABSL_GUARDED_BY(mutex_);     // why, as it was logged
   absl::Duration timer_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
 };
 

@@ -143,13 +143,23 @@ void Member::TakePosition(const Now& now, std::size_t index, const Header& heade
     for (auto& [stream, seq] : peer.to_learn) seq = std::min(seq, SeqOf(vector, stream));
   }
   peer.heads = std::move(heads);
-  peer.all_heads = false;
+  if (peer.all_heads) {
+    // As long as the quiet ones differ, what is not told is not known.
+    QuietStreams theirs;
+    const std::uint64_t until = QuietUntil(now.wall_ms);
+    peer.all_heads = theirs.Digest(peer.heads, until) != quiet_.Digest(state_.heads, until);
+  }
   peer.durable = std::move(vector);
   peer.yielded = header.yielded;
-  unproved_.erase(header.member);
+  if (const auto said = unproved_.find(header.member); said != unproved_.end()) {
+    if (!said->second.over) said->second.again_at = said->second.since + kTeacherPatience;
+    said->second.over = true;
+    said->second.vector.clear();
+  }
   // What it gave up of a stream of ours stands in what it holds now.
   if (std::exchange(peer.gave_way, false) && !config_.bugs.keep_stream_when_behind) {
     JoinInto(peer.to_learn, peer.durable);
+    peer.excused = false;
   }
   for (const auto& [stream, head] : peer.heads) {
     if (SeqOf(peer.confirmed, stream) < head.seq) Judge(now, index, stream, head, actions);
@@ -169,9 +179,10 @@ void Member::Judge(const Now& now, std::size_t index, std::uint64_t stream, cons
     // The first one stays, so that a peer which always runs ahead is confirmed as we follow.
     peer.ahead.try_emplace(stream, head);
     if (stream == state_.stream) {
+      peer.excused = false;
       // Not of this stream alone: of all that it holds some may have been ours.
       if (!config_.bugs.keep_stream_when_behind) JoinInto(peer.to_learn, peer.durable);
-      Forsake(peer.address, stream,
+      Forsake(peer.address, stream, head,
               absl::StrFormat("it holds commit %d of it, the last one here is %d", head.seq,
                               SeqOf(vector_, stream)),
               actions);
@@ -186,8 +197,8 @@ void Member::Judge(const Now& now, std::size_t index, std::uint64_t stream, cons
     peer.forked.erase(stream);
     peer.told.erase(stream);
   } else {
-    Differs(now, index, stream, absl::StrFormat("commit %d of it is another one here", head.seq),
-            actions);
+    Differs(now, index, stream, head,
+            absl::StrFormat("commit %d of it is another one here", head.seq), actions);
   }
 }
 
@@ -208,19 +219,17 @@ void Member::JudgeAgain(const Now& now, std::uint64_t stream, Actions& actions) 
 
 // -- Histories that break -------------------------------------------------------------------------
 
-void Member::Forsake(const std::string& who, std::uint64_t stream, const std::string& why,
-                     Actions& actions) {
+void Member::Forsake(const std::string& who, std::uint64_t stream, const StreamHead& claimed,
+                     const std::string& why, Actions& actions) {
   if (forsaking_ || config_.bugs.keep_stream_when_behind) return;
-  forsaking_ = stream;
   forsake_at_ = absl::InfiniteDuration();
-  actions.forsake = stream;
-  actions.lines.push_back(
-      {LogLevel::kError,
-       absl::StrFormat(
-           "%s knows more of our stream %016x than we do (%s): our data went back to an "
-           "earlier state. We go on as a new stream, and take writes again when we hold "
-           "what it holds",
-           who, stream, why)});
+  forsaking_ = {
+      {stream, claimed},
+      absl::StrFormat("%s knows more of our stream %016x than we do (%s): our data went back to an "
+                      "earlier state. We go on as a new stream, and take writes again when we hold "
+                      "what it holds",
+                      who, stream, why)};
+  actions.forsake = forsaking_->job;
 }
 
 void Member::OnForsaken(const Now& now, const absl::StatusOr<StoreState>& state, Actions& actions) {
@@ -230,13 +239,17 @@ void Member::OnForsaken(const Now& now, const absl::StatusOr<StoreState>& state,
         {LogLevel::kWarning, absl::StrCat("drawing a new stream: ", state.status().message())});
     return;
   }
-  forsaking_.reset();
+  const Forsaking forsaken = *std::exchange(forsaking_, std::nullopt);
+  // If it is written on, another process of this machine had written what was claimed.
+  if (state->stream != forsaken.job.stream) {
+    actions.lines.push_back({LogLevel::kError, forsaken.why});
+  }
   // The listener has been told what became durable; this is the case in which nothing did.
   if (state->stream != state_.stream) OnDurable(now, *state, {}, actions);
 }
 
 void Member::Differs(const Now& /*now*/, std::size_t index, std::uint64_t stream,
-                     const std::string& why, Actions& actions) {
+                     const StreamHead& claimed, const std::string& why, Actions& actions) {
   Peer& peer = peers_[index];
   if (!peer.forked.insert(stream).second) return;
   ++counters_.forks;
@@ -244,7 +257,7 @@ void Member::Differs(const Now& /*now*/, std::size_t index, std::uint64_t stream
       {LogLevel::kError, absl::StrFormat("%s holds another history of stream %016x: %s. It is not "
                                          "sent this stream once it knows",
                                          peer.address, stream, why)});
-  if (stream == state_.stream) Forsake(peer.address, stream, why, actions);
+  if (stream == state_.stream) Forsake(peer.address, stream, claimed, why, actions);
   GiveWay(index, stream);
 }
 
@@ -323,23 +336,26 @@ void Member::OnReconciled(const Now& now, const Actions::Reconcile& errand,
 
 // -- Whom this member has to learn from -----------------------------------------------------------
 
-bool Member::Owes(const Peer& peer) const {
-  if (!peer.member || peer.own_id || peer.excused) return false;
-  if (config_.bugs.blinking_teacher && peer.state == PeerState::kAway) return false;
-  const bool lacks =
-      std::any_of(peer.to_learn.begin(), peer.to_learn.end(), [&](const auto& entry) {
-        const auto& [stream, seq] = entry;
-        // Histories that do not become one teach nothing: nobody decides which one stays.
-        const bool differs = peer.forked.contains(stream) || refused_.contains(stream);
-        return SeqOf(vector_, stream) < seq && !peer.apart.contains(stream) &&
-               !(differs && !Yields(peer, stream));
-      });
-  if (lacks) return true;
-  if (config_.bugs.keep_stream_when_behind) return false;
-  return std::any_of(state_.lost.begin(), state_.lost.end(), [&](std::uint64_t stream) {
-    return SeqOf(peer.durable, stream) > SeqOf(vector_, stream) ||
-           (peer.forked.contains(stream) && !peer.apart.contains(stream));
-  });
+VersionVector Member::Owed(const Peer& peer) const {
+  VersionVector owed;
+  if (!peer.member || peer.own_id || peer.excused) return owed;
+  if (config_.bugs.blinking_teacher && peer.state == PeerState::kAway) return owed;
+  for (const auto& [stream, seq] : peer.to_learn) {
+    // Histories that do not become one teach nothing: nobody decides which one stays.
+    const bool differs = peer.forked.contains(stream) || refused_.contains(stream);
+    if (SeqOf(vector_, stream) < seq && !peer.apart.contains(stream) &&
+        !(differs && !Yields(peer, stream))) {
+      owed[stream] = SeqOf(vector_, stream);
+    }
+  }
+  if (config_.bugs.keep_stream_when_behind) return owed;
+  for (const std::uint64_t stream : state_.lost) {
+    if (peer.apart.contains(stream)) continue;
+    if (SeqOf(peer.durable, stream) > SeqOf(vector_, stream) || peer.forked.contains(stream)) {
+      owed[stream] = SeqOf(vector_, stream);
+    }
+  }
+  return owed;
 }
 
 bool Member::learner() const {
@@ -352,16 +368,24 @@ bool Member::learner() const {
 }
 
 bool Member::Settling() const {
+  if (!started_) return true;
   return (settling_ || began_empty_) &&
          std::any_of(peers_.begin(), peers_.end(), [](const Peer& peer) { return !peer.tried; });
 }
 
 int Member::Heard() const {
-  return static_cast<int>(std::count_if(
-      peers_.begin(), peers_.end(), [](const Peer& peer) { return peer.member && !peer.own_id; }));
+  std::set<Id128> members;  // one under two addresses counts once
+  for (const Peer& peer : peers_) {
+    if (peer.member && !peer.own_id) members.insert(*peer.member);
+  }
+  return static_cast<int>(members.size());
 }
 
 absl::Status Member::MayExecute() const {
+  if (!started_) {
+    return absl::UnavailableError(
+        "this member has just been opened, and makes sure of its data first: retry");
+  }
   if (learner()) {
     return absl::UnavailableError(
         "this member is being refilled from the others and takes no writes yet: retry");
@@ -387,6 +411,7 @@ void Member::ExcuseTeachers(const Now& now, Actions& actions) {
   for (auto& [member, said] : unproved_) {
     if (said.over || now.monotonic - said.since < kTeacherPatience) continue;
     said.over = true;
+    said.again_at = now.monotonic + kTeacherPatience;
     if (!Covers(vector_, said.vector)) {
       actions.lines.push_back(
           {LogLevel::kWarning,
@@ -396,9 +421,16 @@ void Member::ExcuseTeachers(const Now& now, Actions& actions) {
     }
     said.vector.clear();
   }
+  if (std::exchange(page_came_, false)) {
+    // States count when all of them are here.
+    for (Peer& peer : peers_) peer.owed_since = now.monotonic;
+  }
   for (Peer& peer : peers_) {
-    const bool connected = peer.state != PeerState::kAway && peer.state != PeerState::kDenied;
-    if (connected || now.monotonic - peer.state_since < kTeacherPatience || !Owes(peer)) continue;
+    if (Connected(peer)) {
+      ExcuseIfStuck(now, peer, actions);
+      continue;
+    }
+    if (now.monotonic - peer.state_since < kTeacherPatience || !Owes(peer)) continue;
     peer.excused = true;
     actions.lines.push_back(
         {LogLevel::kWarning,
@@ -408,14 +440,31 @@ void Member::ExcuseTeachers(const Now& now, Actions& actions) {
   }
 }
 
+void Member::ExcuseIfStuck(const Now& now, Peer& peer, Actions& actions) {
+  VersionVector owed = Owed(peer);
+  if (owed != peer.owed) {
+    peer.owed = std::move(owed);
+    peer.owed_since = now.monotonic;
+  }
+  if (peer.owed.empty() || now.monotonic - peer.owed_since < kTeacherPatience) return;
+  peer.excused = true;
+  actions.lines.push_back(
+      {LogLevel::kWarning,
+       absl::StrFormat(
+           "%s holds what this member should learn before it takes writes (%s of it is "
+           "here), and nothing of that has come for %s: it is not waited for any longer",
+           peer.address, ToString(peer.owed), absl::FormatDuration(kTeacherPatience))});
+}
+
 absl::Duration Member::NextRepair() const {
   absl::Duration next = forsake_at_;
   for (const auto& [member, said] : unproved_) {
     if (!said.over) next = std::min(next, said.since + kTeacherPatience);
   }
   for (const Peer& peer : peers_) {
-    const bool connected = peer.state != PeerState::kAway && peer.state != PeerState::kDenied;
-    if (!connected && Owes(peer)) next = std::min(next, peer.state_since + kTeacherPatience);
+    if (!Owes(peer)) continue;
+    // One that is connected is looked at with each heartbeat.
+    if (!Connected(peer)) next = std::min(next, peer.state_since + kTeacherPatience);
   }
   for (const auto& [index, stream] : to_reconcile_) {
     const PeerState state = peers_[index].state;

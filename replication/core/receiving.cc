@@ -34,6 +34,18 @@ Refusal RefusalOf(const absl::Status& status) {
   }
 }
 
+/// Whoever shares what is bounded: by verified name, or the host that it calls from.
+std::string CallerKey(const Caller& caller) {
+  if (!caller.identity.empty()) return caller.identity;
+  return caller.address.substr(0, caller.address.rfind(':'));
+}
+
+/// Several members may call from one host. What one says of itself gains it nothing: it keeps its
+/// turn by progress alone.
+std::string SenderKey(const std::string& caller, const Id128& member) {
+  return absl::StrCat(caller, " ", member.ToString());
+}
+
 }  // namespace
 
 // -- Who speaks -----------------------------------------------------------------------------------
@@ -111,7 +123,8 @@ std::string Member::WhyDenied(const Peer& peer, const Header& header, const std:
 }
 
 bool Member::Heard(const Now& now, std::size_t index, const Header& header,
-                   const std::string& identity, absl::Duration asked, Actions& actions) {
+                   const std::string& identity, absl::Duration asked, bool refuses,
+                   Actions& actions) {
   Peer& peer = peers_[index];
   peer.tried = true;
   std::string reason;
@@ -143,7 +156,10 @@ bool Member::Heard(const Now& now, std::size_t index, const Header& header,
   }
   if (other_life) Meet(now, peer, header, *heads, actions);
   peer.identity = identity;
-  peer.excused = false;
+  if (other_life || !Connected(peer)) {
+    peer.excused = false;
+    peer.owed.clear();
+  }
   // What was said earlier and comes later tells nothing new.
   if (header.sequence > peer.sequence) {
     peer.sequence = header.sequence;
@@ -152,7 +168,7 @@ bool Member::Heard(const Now& now, std::size_t index, const Header& header,
     hlc_ = std::max(hlc_, header.hlc);
     TakePosition(now, index, header, *std::move(heads), actions);
   }
-  if (peer.state == PeerState::kAway || peer.state == PeerState::kDenied) {
+  if (!Connected(peer) && !refuses) {
     actions.lines.push_back(
         {LogLevel::kInfo,
          absl::StrFormat("%s is back: member %s, %d commits behind", peer.address,
@@ -193,14 +209,13 @@ void Member::Meet(const Now& now, Peer& peer, const Header& header, const Stream
 
 void Member::HearRequest(const Now& now, const Header& header, Actions& actions) {
   Peer* const peer = PeerOf(header.member);
-  VersionVector more;  // of ours
-  for (const auto& [stream, head] : header.heads) {
-    if (Own(stream) && head.seq > SeqOf(vector_, stream)) more.emplace(stream, head.seq);
-  }
-  if (more.contains(state_.stream) && now.monotonic >= forsake_unasked_at_) {
+  VersionVector more = MoreOfOurs(peer, header);
+  // Whoever is connected is asked; until it has answered nothing is executed.
+  if (more.contains(state_.stream) && now.monotonic >= forsake_unasked_at_ && MayBePeer(header) &&
+      (peer == nullptr || !Connected(*peer))) {
     forsake_unasked_at_ = now.monotonic + kTeacherPatience;
     Forsake(peer == nullptr ? "member " + header.member.ToString() : peer->address, state_.stream,
-            "it says so unasked", actions);
+            header.heads.at(state_.stream), "it says so unasked", actions);
   }
   if (config_.bugs.keep_stream_when_behind) more.clear();
   KeepUnproved(now, header, more);
@@ -211,7 +226,7 @@ void Member::HearRequest(const Now& now, const Header& header, Actions& actions)
     }
     return;
   }
-  if (peer->state == PeerState::kAway || peer->state == PeerState::kDenied) {
+  if (!Connected(*peer)) {
     // It lives: that it hears us too is for our own call to find out, at once.
     peer->retry_at = now.monotonic;
     return;
@@ -230,22 +245,51 @@ void Member::HearRequest(const Now& now, const Header& header, Actions& actions)
   if (another_life || !more.empty() || news) peer->next_heartbeat = now.monotonic;
 }
 
-void Member::KeepUnproved(const Now& now, const Header& header, const VersionVector& more) {
+bool Member::MayBePeer(const Header& header) const {
   // A stranger while all that are configured are known is none of them.
-  const bool possible = std::any_of(peers_.begin(), peers_.end(), [&](const Peer& peer) {
+  return std::any_of(peers_.begin(), peers_.end(), [&](const Peer& peer) {
     return !peer.member || peer.member == header.member;
   });
-  if (!possible) return;
-  // Of whoever has been reached, Peer::to_learn tells.
-  const bool learns = began_empty_ && local_streams_.empty() && PeerOf(header.member) == nullptr;
-  const VersionVector said = learns ? VectorOf(header.heads) : more;
-  const auto found = unproved_.find(header.member);
-  if (found == unproved_.end()) {
-    if (Covers(vector_, said) || unproved_.size() >= kUnprovedMax) return;
-    unproved_.emplace(header.member, Unproved{said, now.monotonic});
-  } else if (!found->second.over) {
-    JoinInto(found->second.vector, more);
+}
+
+VersionVector Member::MoreOfOurs(const Peer* peer, const Header& header) const {
+  VersionVector more;
+  const bool heard = peer != nullptr && Connected(*peer) && peer->incarnation == header.incarnation;
+  for (const auto& [stream, head] : header.heads) {
+    if (!Own(stream) || head.seq <= SeqOf(vector_, stream)) continue;
+    // What it has said in a reply is judged by that.
+    if (heard && SeqOf(peer->durable, stream) >= head.seq) continue;
+    // Nor is anything learnt where nobody gives way.
+    const bool apart =
+        peer != nullptr &&
+        (peer->apart.contains(stream) || (peer->forked.contains(stream) && !Yields(*peer, stream)));
+    if (!apart) more.emplace(stream, head.seq);
   }
+  return more;
+}
+
+void Member::KeepUnproved(const Now& now, const Header& header, const VersionVector& more) {
+  if (!MayBePeer(header)) return;
+  // Of whoever has been reached, Peer::to_learn tells.
+  const bool stranger = PeerOf(header.member) == nullptr;
+  const bool learns = began_empty_ && local_streams_.empty() && stranger;
+  const VersionVector said = learns ? VectorOf(header.heads) : more;
+  if (const auto found = unproved_.find(header.member); found != unproved_.end()) {
+    if (!found->second.over) JoinInto(found->second.vector, more);
+    if (!found->second.over || now.monotonic < found->second.again_at) return;
+  }
+  if (Covers(vector_, said)) return;
+  std::erase_if(unproved_, [&](const auto& entry) {
+    return entry.second.over && now.monotonic >= entry.second.again_at;
+  });
+  // There are no more strangers among those that are configured than have not been reached.
+  const auto strangers = std::count_if(unproved_.begin(), unproved_.end(), [&](const auto& entry) {
+    return PeerOf(entry.first) == nullptr;
+  });
+  const auto unknown =
+      std::count_if(peers_.begin(), peers_.end(), [](const Peer& peer) { return !peer.member; });
+  if ((stranger && strangers >= unknown) || unproved_.size() >= kUnprovedMax) return;
+  unproved_.emplace(header.member, Unproved{said, now.monotonic});
 }
 
 // -- Appends --------------------------------------------------------------------------------------
@@ -262,8 +306,17 @@ AppendReply Member::MakeReply(const Now& now, bool all_heads) {
 void Member::OnAppendRequest(const Now& now, std::uint64_t call, const Caller& caller,
                              AppendRequest request, Actions& actions) {
   AppendReply reply;
+  if (!started_) {
+    // Without a sequence: it says nothing of what is held.
+    reply.header.member = config_.member;
+    reply.header.incarnation = incarnation_;
+    reply.refused = Refusal::kFenced;
+    reply.message = "this member has just been opened, and makes sure of its data first";
+    actions.replies.push_back({call, std::move(reply)});
+    return;
+  }
   const bool all_heads = request.all_heads;
-  reply.refused = started_ ? CheckHeader(caller, request.header, &reply.message) : Refusal::kFenced;
+  reply.refused = CheckHeader(caller, request.header, &reply.message);
   if (reply.refused == Refusal::kNone) {
     HearRequest(now, request.header, actions);
     if (request.needs_resync) AskToFetch(now, request.header, actions);
@@ -281,6 +334,7 @@ void Member::OnAppendRequest(const Now& now, std::uint64_t call, const Caller& c
         inbound.upto[position->stream] = position->seq;
         request.before.emplace(position->stream, position->seq - 1);
       }
+      inbound.caller = CallerKey(caller);
       inbound.since = now.monotonic;
       inbound.request = std::move(request);
       if (reply.refused == Refusal::kNone && !Covers(vector_, inbound.upto)) {
@@ -345,21 +399,34 @@ bool Member::Admit(const Now& now, const Inbound& inbound, AppendReply& reply, A
     return false;
   }
   if (inbound.request.catch_up) {
-    if (catch_up_from_ && *catch_up_from_ != header.member && now.monotonic < catch_up_until_) {
+    const std::string sender = SenderKey(inbound.caller, header.member);
+    if (catch_up_from_ != sender && now.monotonic < catch_up_until_) {
       reply.refused = Refusal::kOverloaded;
       reply.message = "another member is sending in bulk";
       reply.credit_bytes = reply.credit_commits = 0;
       return false;
     }
-    catch_up_from_ = header.member;
-    catch_up_until_ = now.monotonic + kCatchUpTurn;
+    // It keeps the turn by what is taken of it: see OnApplied.
+    if (catch_up_from_ != sender || now.monotonic >= catch_up_until_) {
+      catch_up_from_ = sender;
+      catch_up_until_ = now.monotonic + kCatchUpTurn;
+    }
   }
-  const bool in_order = Covers(arriving_, inbound.request.before);
-  if (inbound_.size() >= kInboundMax ||
-      (!in_order && parked_bytes_ + inbound.bytes > kParkedBytesMax)) {
+  // What follows what is here waits for nothing: the store bounds it.
+  if (Covers(arriving_, inbound.request.before)) return true;
+  std::size_t parked = 0;
+  std::size_t of_caller = 0;
+  for (const auto& [call, other] : inbound_) {
+    if (other.applying) continue;
+    ++parked;
+    if (other.caller == inbound.caller) ++of_caller;
+  }
+  if (parked >= kInboundMax || of_caller >= kInboundPerCaller ||
+      parked_bytes_ + inbound.bytes > kParkedBytesMax) {
     reply.refused = Refusal::kOverloaded;
     reply.message =
-        absl::StrFormat("%d calls and %d bytes wait here already", inbound_.size(), parked_bytes_);
+        absl::StrFormat("%d calls and %d bytes wait here already, %d calls of this caller", parked,
+                        parked_bytes_, of_caller);
     reply.credit_bytes = reply.credit_commits = 0;
     return false;
   }
@@ -402,6 +469,10 @@ void Member::OnApplied(const Now& now, std::uint64_t call, ApplyResult result, A
   if (found == inbound_.end()) return;
   const Id128 sender = found->second.request.header.member;
   const bool all_heads = found->second.request.all_heads;
+  if (found->second.request.catch_up && SenderKey(found->second.caller, sender) == catch_up_from_ &&
+      result.status.ok() && Covers(vector_, found->second.upto)) {
+    catch_up_until_ = now.monotonic + kCatchUpTurn;
+  }
   inbound_.erase(found);
   // What did not become durable is not arriving any more.
   arriving_ = vector_;
@@ -414,6 +485,12 @@ void Member::OnApplied(const Now& now, std::uint64_t call, ApplyResult result, A
     reply.message = std::string(result.status.message().data(), result.status.message().size());
   }
   for (const ApplyRefusal& refusal : result.refusals) {
+    if (refusal.status.code() == absl::StatusCode::kInvalidArgument) {
+      reply.refusals.push_back(
+          {refusal.stream, refusal.seq, Refusal::kHashMismatch,
+           std::string(refusal.status.message().data(), refusal.status.message().size())});
+      continue;
+    }
     if (refusal.status.code() != absl::StatusCode::kDataLoss) continue;  // a gap: it comes again
     reply.refusals.push_back(
         {refusal.stream, refusal.seq, Refusal::kForkedStream,
@@ -447,6 +524,7 @@ void Member::DropParked(const Now& now, Actions& actions) {
 // -- Fetching -------------------------------------------------------------------------------------
 
 void Member::Arriving(const std::vector<std::string>& commits) {
+  page_came_ = true;
   for (const std::string& commit : commits) {
     const auto position = log::PeekPosition(commit);
     if (!position) continue;

@@ -62,8 +62,8 @@ struct Node::Comparing {
   }
 };
 
-void Node::Forsake(std::uint64_t stream, Work work) {
-  local_->ForsakeStream(stream,
+void Node::Forsake(const Actions::Forsake& job, Work work) {
+  local_->ForsakeStream(job.stream, job.claimed,
                         [this, work = std::move(work)](const absl::StatusOr<StoreState>& state) {
                           Happen([&](Member& member, const Member::Now& now, Actions& actions) {
                             member.OnForsaken(now, state, actions);

@@ -38,6 +38,23 @@ std::string ReasonOfError(CallError error) {
   }
 }
 
+/// True: it is not what was sent that is refused, but who sent it.
+bool RefusesUs(Refusal refused) {
+  switch (refused) {
+    case Refusal::kNone:
+    case Refusal::kOverloaded:
+    case Refusal::kNeedsResync:
+    case Refusal::kFenced:
+    case Refusal::kDiskFull:
+    case Refusal::kMalformed:
+    case Refusal::kHashMismatch:
+    case Refusal::kTooLarge:
+      return false;
+    default:
+      return true;
+  }
+}
+
 }  // namespace
 
 absl::Duration Member::Jitter(absl::Duration around) {
@@ -137,6 +154,22 @@ void Member::ReadForPeer(std::size_t index, const VersionVector& target, Actions
       {index, ChangeCursor::After(std::move(after)), {peer.page_bytes, kCallCommits}});
 }
 
+void Member::KeepDurable(ChangePage& page) const {
+  const auto kept =
+      std::remove_if(page.commits.begin(), page.commits.end(), [&](const std::string& commit) {
+        const auto position = log::PeekPosition(commit);
+        return position && position->seq > SeqOf(vector_, position->stream);
+      });
+  if (kept == page.commits.end()) return;
+  page.commits.erase(kept, page.commits.end());
+  for (auto& [stream, seq] : page.next.vector) {
+    // What the cursor masks is not in the page.
+    if (seq != ~std::uint64_t{0}) seq = std::min(seq, SeqOf(vector_, stream));
+  }
+  // Whoever reads on at once would find the same.
+  page.end = true;
+}
+
 void Member::OnLogRead(const Now& now, std::size_t index, absl::StatusOr<ChangePage> page,
                        Actions& actions) {
   Peer& peer = peers_[index];
@@ -164,7 +197,9 @@ void Member::OnLogRead(const Now& now, std::size_t index, absl::StatusOr<ChangeP
     Transmit(now, index, std::move(request), Lane::kCatchUp, actions);
     return;
   }
-  if (page->commits.empty()) return Pump(now, index, actions);
+  KeepDurable(*page);
+  // What is left out comes when it is told; until then there is nothing to read again.
+  if (page->commits.empty()) return;
   request.commits.reserve(page->commits.size());
   for (std::string& commit : page->commits) {
     request.commits.push_back(std::make_shared<const std::string>(std::move(commit)));
@@ -265,8 +300,8 @@ void Member::OnAppendOutcome(const Now& now, std::size_t index, std::uint64_t id
   }
   if (call.straggler) ++counters_.stragglers_finished;
   const VersionVector before = peer.durable;
-  const bool welcome =
-      Heard(now, index, outcome.reply.header, outcome.identity, call.sent, actions);
+  const bool welcome = Heard(now, index, outcome.reply.header, outcome.identity, call.sent,
+                             RefusesUs(outcome.reply.refused), actions);
   ++peer.ended[peer.state == PeerState::kDenied ? peer.last_reason : "answered"];
   if (welcome) {
     peer.last_reply = now.monotonic;
@@ -309,7 +344,7 @@ void Member::Refused(const Now& now, std::size_t index, const AppendReply& reply
                          SeqOf(peer.confirmed, refusal.stream) < refusal.seq;
     if (refusal.code == Refusal::kForkedStream && current) {
       peer.told.insert(refusal.stream);
-      Differs(now, index, refusal.stream, peer.last_error, actions);
+      Differs(now, index, refusal.stream, {.seq = refusal.seq}, peer.last_error, actions);
     }
   }
   if (reply.refused == Refusal::kNone) {

@@ -34,6 +34,8 @@ inline constexpr absl::Duration kRelayDelay = absl::Milliseconds(2'500);
 inline constexpr absl::Duration kParkedFor = absl::Seconds(2);
 inline constexpr std::size_t kParkedBytesMax = 16u << 20;
 inline constexpr std::size_t kInboundMax = 512;
+/// And so many of one caller.
+inline constexpr std::size_t kInboundPerCaller = 64;
 /// A member may bring so many streams that no reply of a peer has named; and so many are held in
 /// all before another one is refused, so that every header of ours can be read (kStreamsMax).
 inline constexpr std::size_t kStrangeStreamsMax = 1'024;

@@ -36,6 +36,8 @@ class Call {
   virtual ~Call() = default;
   /// End soon: its tags still come. Called with the set locked.
   virtual void Cut() = 0;
+  /// The same if whoever called has not taken what was sent to it for `patience`.
+  virtual void CutIfStuck(absl::Duration /*patience*/) {}
 };
 
 /// The calls of one kind that are under way. Nothing is started on a queue but by a call that is
@@ -65,6 +67,11 @@ class CallSet {
   void CutAll() {
     MutexLock lock(mutex_);
     for (Call* call : calls_) call->Cut();
+  }
+
+  void CutStuck(absl::Duration patience) {
+    MutexLock lock(mutex_);
+    for (Call* call : calls_) call->CutIfStuck(patience);
   }
 
   /// False: `timeout` passed first.

@@ -173,7 +173,9 @@ absl::StatusOr<Header> Take(v1::Header& in) {
   }
   header.yielded.assign(in.yielded().begin(), in.yielded().end());
   header.hlc = in.hlc();
-  header.wall_ms = in.wall_ms();
+  // Far from every clock, and near no end of the type: differences are taken of it.
+  constexpr std::int64_t kWallMax = std::int64_t{1} << 53;
+  header.wall_ms = std::clamp<std::int64_t>(in.wall_ms(), -kWallMax, kWallMax);
   header.learner = in.learner();
   header.address = std::move(*in.mutable_address());
   return header;

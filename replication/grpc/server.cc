@@ -149,6 +149,10 @@ class Server::FetchCall final : public Call, public Tag {
   void Cut() override {
     if (arrived_) context_.TryCancel();
   }
+  void CutIfStuck(absl::Duration patience) override {
+    const std::int64_t since = writing_since_;
+    if (since != 0 && SystemClock().Monotonic() - absl::Nanoseconds(since) >= patience) Cut();
+  }
 
   void Proceed(bool ok) override {
     switch (step_) {
@@ -156,10 +160,10 @@ class Server::FetchCall final : public Call, public Tag {
         if (!ok) return Delete();
         server_->Arm<FetchCall>();
         arrived_ = true;
-        ++server_->fetches_;
         served_ = server_->served_.Begin();
         return served_ ? Begin() : End(Closing());
       case Step::kWriting:
+        writing_since_ = 0;
         // Not ok: the connection is gone. The call must be finished all the same.
         if (!ok || server_->closing_) return End(Closing());
         return Continue();
@@ -172,7 +176,10 @@ class Server::FetchCall final : public Call, public Tag {
   enum class Step { kArmed, kWriting, kEnding };
 
   void Begin() {
-    if (server_->fetches_ > server_->options_.fetches_max) {
+    caller_ = CallerOf(context_);
+    counted_ = server_->BeginFetch(Key());
+    if (!counted_) {
+      server_->streams_.CutStuck(server_->options_.page_patience);
       return End({grpc::StatusCode::RESOURCE_EXHAUSTED,
                   absl::StrFormat("%d streams of pages are open already: try again later",
                                   server_->options_.fetches_max)});
@@ -180,8 +187,11 @@ class Server::FetchCall final : public Call, public Tag {
     absl::StatusOr<FetchRequest> request = DecodeFetchRequest(bytes_);
     if (!request.ok()) return End(BadRequest(request.status()));
     request_ = *std::move(request);
-    caller_ = CallerOf(context_);
     Continue();
+  }
+  [[nodiscard]] std::string Key() const {
+    if (!caller_.identity.empty()) return caller_.identity;
+    return caller_.address.substr(0, caller_.address.rfind(':'));
   }
 
   void Continue() {
@@ -200,6 +210,7 @@ class Server::FetchCall final : public Call, public Tag {
                                                               bytes.Length(), kMessageBytesMax)});
     }
     step_ = last ? Step::kEnding : Step::kWriting;
+    writing_since_ = absl::ToInt64Nanoseconds(SystemClock().Monotonic());
     if (last) {
       writer_.WriteAndFinish(bytes, grpc::WriteOptions(), grpc::Status::OK,
                              static_cast<Tag*>(this));
@@ -214,7 +225,7 @@ class Server::FetchCall final : public Call, public Tag {
   }
 
   void Delete() {
-    if (arrived_) --server_->fetches_;
+    if (counted_) server_->EndFetch(Key());
     server_->Ended(this, server_->streams_, served_);
   }
 
@@ -226,8 +237,10 @@ class Server::FetchCall final : public Call, public Tag {
   Step step_ = Step::kArmed;
   std::atomic<bool> arrived_{false};
   bool served_ = false;
+  bool counted_ = false;
   Caller caller_;
   FetchRequest request_;
+  std::atomic<std::int64_t> writing_since_{0};  // a page: nanoseconds of the clock; 0: none
 };
 
 // -- Digest ---------------------------------------------------------------------------------------
@@ -299,6 +312,22 @@ Server::Server(ServerOptions options, grpc::ServerCompletionQueue* queue, Worker
       async_(std::make_unique<Async>()) {}
 
 Server::~Server() = default;
+
+bool Server::BeginFetch(const std::string& caller) {
+  MutexLock lock(mutex_);
+  int all = 0;
+  for (const auto& [other, count] : fetches_) all += count;
+  const auto found = fetches_.find(caller);
+  const int of_caller = found == fetches_.end() ? 0 : found->second;
+  if (of_caller >= options_.fetches_max || all >= 4 * options_.fetches_max) return false;
+  ++fetches_[caller];
+  return true;
+}
+
+void Server::EndFetch(const std::string& caller) {
+  MutexLock lock(mutex_);
+  if (--fetches_[caller] == 0) fetches_.erase(caller);
+}
 
 void Server::Configure(grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(static_cast<int>(kMessageBytesMax));

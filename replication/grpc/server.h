@@ -2,10 +2,14 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
+#include <string>
 
+#include "absl/time/time.h"
 #include "grpcpp/completion_queue.h"
 #include "grpcpp/server_builder.h"
+#include "lib/base/mutex.h"
 #include "replication/core/transport.h"
 #include "replication/grpc/call.h"
 #include "replication/grpc/worker.h"
@@ -13,7 +17,11 @@
 namespace aimem::replication {
 
 struct ServerOptions {
-  int fetches_max = 4;   ///< Streams of pages at once; over it: RESOURCE_EXHAUSTED.
+  /// Streams of pages at once of one caller (verified name, or host), and four times as many of
+  /// all; over it: RESOURCE_EXHAUSTED, and streams end whose reader has not taken a page for
+  /// `page_patience`.
+  int fetches_max = 4;
+  absl::Duration page_patience = absl::Seconds(30);
   int digests_max = 16;  ///< Digests waiting or under way; the same.
 };
 
@@ -63,7 +71,11 @@ class Server {
   CallSet streams_;
   TagCount served_;  // calls that the service has, or has had and that have not ended
   std::atomic<bool> closing_{false};
-  std::atomic<int> fetches_{0};
+  /// True: `caller` may read one more stream of pages, and it is counted.
+  bool BeginFetch(const std::string& caller) ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndFetch(const std::string& caller) ABSL_LOCKS_EXCLUDED(mutex_);
+  Mutex mutex_;
+  std::map<std::string, int> fetches_ ABSL_GUARDED_BY(mutex_);  // by caller
   std::atomic<int> digests_{0};
 };
 

@@ -97,9 +97,9 @@ class Streams : public ::testing::Test {
     executor_.RunAll();
     return answer;
   }
-  absl::StatusOr<StoreState> Forsake(std::uint64_t stream) {
+  absl::StatusOr<StoreState> Forsake(std::uint64_t stream, const StreamHead& claimed = {}) {
     absl::StatusOr<StoreState> answer = absl::UnknownError("not answered");
-    store_->ForsakeStream(stream,
+    store_->ForsakeStream(stream, claimed,
                           [&](absl::StatusOr<StoreState> state) { answer = std::move(state); });
     executor_.RunAll();
     return answer;
@@ -122,7 +122,13 @@ class Streams : public ::testing::Test {
     executor_.RunAll();
     ASSERT_EQ(written, commits);
   }
-  StoreState State() { return *store_->ReadState(); }
+  StoreState State() {
+    absl::StatusOr<StoreState> answer = absl::UnknownError("not answered");
+    store_->Refresh([&](absl::StatusOr<StoreState> state) { answer = std::move(state); });
+    executor_.RunAll();
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    return answer.value_or(StoreState());
+  }
   /// All that the log holds, by operation.
   std::vector<log::Commit> Log(const VersionVector& after = {}) {
     std::vector<log::Commit> commits;
@@ -136,6 +142,9 @@ class Streams : public ::testing::Test {
       end = page->end;
     }
     return commits;
+  }
+  std::string ReadLog(std::uint64_t stream, std::uint64_t seq) {
+    return store_->ReadChanges(ChangeCursor::After({{stream, seq - 1}}))->commits.front();
   }
   void ExpectSound() {
     const auto report = store_->Check();
@@ -167,12 +176,77 @@ TEST_F(Streams, ForsakenStreamIsLostAndIsWrittenNoMore) {
   ExpectSound();
 }
 
+TEST_F(Streams, AStreamIsNotForsakenForACommitThatAnotherProcessWroteHere) {
+  Told listener;
+  StoreOptions options;
+  options.listener = &listener;
+  Close();
+  Open(options);
+  const std::uint64_t stream = Write(OnePut("a")).stream;
+  std::unique_ptr<store::MemberStore> ours = std::move(store_);
+  Open();
+  ASSERT_EQ(Write(OnePut("b")).stream, stream);
+  ASSERT_EQ(Write(OnePut("c")).seq, 3u);
+  const StreamHead last = State().heads.at(stream);
+  const StreamHead second = *log::PeekHead(ReadLog(stream, 2));
+  Close();
+  store_ = std::move(ours);
+  // Whoever was sent them names them, before this process has looked.
+  EXPECT_EQ(Forsake(stream, second)->stream, stream);
+  EXPECT_EQ(listener.told.heads.at(stream), last);
+  EXPECT_EQ(Forsake(stream, last)->stream, stream);
+  StreamHead other = second;
+  other.hash[0] ^= 1;
+  EXPECT_NE(Forsake(stream, other)->stream, stream);
+  Close();
+}
+
+TEST_F(Streams, ACommitOfAPeerThatCannotBeReadIsRefusedAloneAndOtherStreamsAreTaken) {
+  const std::uint64_t stream = Write(OnePut("a")).stream;
+  Write(OnePut("b"));
+  const std::uint64_t other = Forsake(stream)->stream;
+  Write(OnePut("c"));
+  ChangePage page = *store_->ReadChanges(ChangeCursor::After({}));
+  ASSERT_EQ(page.commits.size(), 3u);
+  for (std::string& commit : page.commits) {
+    if (log::PeekPosition(commit)->stream == stream && log::PeekPosition(commit)->seq == 2) {
+      commit.back() ^= 1;
+    }
+  }
+  Close();
+  disk_ = std::make_shared<EphemeralDisk>();
+  Open();
+  ApplyResult answer;
+  store_->ApplyEach(std::move(page), [&](ApplyResult result) { answer = std::move(result); });
+  executor_.RunAll();
+  ASSERT_TRUE(answer.status.ok()) << answer.status;
+  ASSERT_EQ(answer.refusals.size(), 1u);
+  EXPECT_EQ(answer.refusals[0].stream, stream);
+  EXPECT_EQ(answer.refusals[0].seq, 2u);
+  EXPECT_EQ(answer.durable, (VersionVector{{stream, 1}, {other, 1}}));
+}
+
+TEST_F(Streams, ACommitWhoseBodyCannotBeReadIsKeptAndPassedOn) {
+  log::Commit commit;
+  commit.header.stream = 77;
+  commit.header.seq = 1;
+  commit.header.hlc = 1'000;
+  commit.changes.push_back(
+      {.key = {Kind::kMemory, "an id"}, .nonce = {}, .body = "no state", .withheld = {}});
+  ChangePage page;
+  page.commits.push_back(log::EncodeCommit(commit));
+  const ApplyResult answer = Apply(page);
+  EXPECT_TRUE(answer.status.ok()) << answer.status;
+  EXPECT_EQ(answer.unapplied.size(), 1u);
+  EXPECT_EQ(store_->ReadChanges(ChangeCursor::After({}))->commits, page.commits);
+}
+
 TEST_F(Streams, ForsakingComesBeforeWritesThatWait) {
   const std::uint64_t stream = Write(OnePut("a")).stream;
   std::vector<std::uint64_t> written;
   store_->WriteAsync(OnePut("b"), {}, [&](const WriteResult& r) { written.push_back(r.stream); });
   std::uint64_t drawn = 0;
-  store_->ForsakeStream(stream, [&](const absl::StatusOr<StoreState>& state) {
+  store_->ForsakeStream(stream, {}, [&](const absl::StatusOr<StoreState>& state) {
     EXPECT_TRUE(written.empty());
     drawn = state->stream;
   });

@@ -84,6 +84,20 @@ void Cluster::PutBack(std::size_t index, const std::shared_ptr<const EphemeralDi
   members_[index].disk->Restore(image);
 }
 
+void Cluster::Spoil(std::size_t member, std::uint64_t stream, std::uint64_t seq) {
+  const std::unique_ptr<Backend> backend = OpenEphemeralBackend(members_[member].disk);
+  auto transaction = backend->BeginWrite();
+  ASSERT_TRUE(transaction.ok());
+  auto rows = (*transaction)->ReadLog(stream, seq - 1, 1'000, 64 << 20);
+  ASSERT_TRUE(rows.ok() && !rows->empty() && rows->front().seq == seq);
+  rows->front().bytes.back() ^= 1;
+  WriteSet set;
+  set.log_tails.emplace_back(stream, seq - 1);
+  set.log = *std::move(rows);
+  ASSERT_TRUE((*transaction)->Put(set).ok());
+  ASSERT_EQ((*transaction)->Commit().outcome, CommitOutcome::kDurable);
+}
+
 void Cluster::CutLog(std::size_t index) {
   const std::unique_ptr<Backend> backend = OpenEphemeralBackend(members_[index].disk);
   WriteSet set;

@@ -31,6 +31,8 @@ class Cluster {
   void PutBack(std::size_t member, const std::shared_ptr<const EphemeralDisk::Image>& image);
   /// What scans all rows of a member's store waits here.
   testing::Gate& gate(std::size_t member) { return *members_[member].gate; }
+  /// Flip a bit of a commit in its log, of its body. Only while it is stopped.
+  void Spoil(std::size_t member, std::uint64_t stream, std::uint64_t seq);
   /// Drop all that can be dropped from its log.
   void CutLog(std::size_t member);
   /// Nobody listens at `member`, as far as `other` can tell.

@@ -174,6 +174,9 @@ class MemberTest : public ::testing::Test {
     member_->OnDurable(Now(), state_, {}, actions_);
     member_->OnApplied(Now(), call, std::move(result), actions_);
   }
+  [[nodiscard]] std::optional<std::uint64_t> Forsaken() const {
+    return actions_.forsake ? std::optional(actions_.forsake->stream) : std::nullopt;
+  }
   std::string ReasonOf(std::size_t peer, std::uint64_t seq) {
     return member_->Report({{kOwn, seq}}).peers[peer].reason;
   }
@@ -441,7 +444,7 @@ TEST_F(MemberTest, AForkedStreamIsNotSentAgain) {
   EXPECT_EQ(ReasonOf(0, 1), "rejected:FORKED_STREAM");
   EXPECT_EQ(member_->Info(Now()).forks, 1);
   // It is the stream that we write: somebody went back, and a new stream does no harm.
-  EXPECT_EQ(actions_.forsake, kOwn);
+  EXPECT_EQ(Forsaken(), kOwn);
 }
 
 TEST_F(MemberTest, APositionWithTheHashOfAnotherCommitIsNoAck) {
@@ -453,7 +456,7 @@ TEST_F(MemberTest, APositionWithTheHashOfAnotherCommitIsNoAck) {
   Outcome(SendsWithCommits()[0], Reply(other));
   EXPECT_THAT(actions_.answers, IsEmpty());
   EXPECT_EQ(member_->Report({{kOwn, 1}}).got(), 1);
-  EXPECT_EQ(actions_.forsake, kOwn);
+  EXPECT_EQ(Forsaken(), kOwn);
 }
 
 TEST_F(MemberTest, APositionWithoutAHashIsNoAck) {
@@ -464,7 +467,7 @@ TEST_F(MemberTest, APositionWithoutAHashIsNoAck) {
   bare.heads[kOwn] = {.seq = 1};
   Outcome(SendsWithCommits()[0], Reply(bare));
   EXPECT_THAT(actions_.answers, IsEmpty());
-  EXPECT_EQ(actions_.forsake, std::nullopt);
+  EXPECT_EQ(Forsaken(), std::nullopt);
 }
 
 TEST_F(MemberTest, TheBugCountsAPositionWithoutItsHash) {
@@ -605,7 +608,7 @@ class RestoredMemberTest : public MemberTest {
     hellos_ = Sends();
   }
   void ForsakeAsAsked() {
-    ASSERT_EQ(actions_.forsake, kOwn);
+    ASSERT_EQ(Forsaken(), kOwn);
     actions_.forsake.reset();
     state_.lost = {kOwn};
     state_.stream = kNew;
@@ -620,7 +623,7 @@ TEST_F(RestoredMemberTest, WhoeverHoldsMoreOfOurStreamMakesUsForsakeItAndLearn) 
   EXPECT_FALSE(member_->learner());
   Await({{kOwn, 2}});
   Outcome(hellos_[0], Reply('B', {{kOwn, 4}, {kOther, 1}}));
-  EXPECT_EQ(actions_.forsake, kOwn);
+  EXPECT_EQ(Forsaken(), kOwn);
   EXPECT_TRUE(member_->learner()) << "nothing is executed until there is a new stream";
   EXPECT_THAT(actions_.answers, IsEmpty()) << "what it holds of ours acknowledges nothing";
   ForsakeAsAsked();
@@ -637,7 +640,7 @@ TEST_F(RestoredMemberTest, WhoeverHoldsMoreOfOurStreamMakesUsForsakeItAndLearn) 
 TEST_F(RestoredMemberTest, WhatIsSaidUnaskedStopsTheStreamTooAndIsAskedFor) {
   Restore();
   Request(1, 'B', {{kOwn, 4}}, {});
-  EXPECT_EQ(actions_.forsake, kOwn);
+  EXPECT_EQ(Forsaken(), kOwn);
   ForsakeAsAsked();
   EXPECT_TRUE(member_->learner()) << "B has not been heard";
   for (const Actions::Send& hello : hellos_) {
@@ -648,14 +651,87 @@ TEST_F(RestoredMemberTest, WhatIsSaidUnaskedStopsTheStreamTooAndIsAskedFor) {
   state_.heads[kNew] = HeadOf(kNew, 1);
   member_->OnDurable(Now(), state_, {}, actions_);
   Request(2, 'B', {{kNew, 9}}, {});
-  EXPECT_EQ(actions_.forsake, std::nullopt);
+  EXPECT_EQ(Forsaken(), std::nullopt);
+}
+
+TEST_F(RestoredMemberTest, ACommitOfAnotherProcessOfThisMachineEndsNoStream) {
+  Restore();
+  Outcome(hellos_[0], Reply('B', {{kOwn, 3}}));
+  ASSERT_TRUE(actions_.forsake.has_value());
+  EXPECT_EQ(actions_.forsake->claimed, HeadOf(kOwn, 3));
+  // The store finds that it is there, and says so.
+  state_.heads[kOwn] = HeadOf(kOwn, 3);
+  actions_.lines.clear();
+  member_->OnDurable(Now(), state_, {}, actions_);
+  member_->OnForsaken(Now(), state_, actions_);
+  EXPECT_FALSE(member_->learner());
+  EXPECT_TRUE(std::none_of(actions_.lines.begin(), actions_.lines.end(),
+                           [](const auto& line) { return line.level == LogLevel::kError; }));
+}
+
+TEST_F(RestoredMemberTest, WhoDiffersForGoodIsNotWaitedForForEver) {
+  Restore();
+  state_.lost = state_.yielded = {kOwn};  // and it gave up its own end before
+  state_.stream = kNew;
+  member_->OnDurable(Now(), state_, {}, actions_);
+  Header other = HeaderOf('B', {});
+  other.heads[kOwn] = HeadOf(kOwn, 3, 0, "B's, who cannot give way");
+  const auto beat = [&](absl::Duration time) {
+    for (const absl::Duration end = now_ + time; now_ < end;) {
+      Pass(absl::Milliseconds(500));
+      for (const Actions::Send& send : Sends()) {
+        ++other.sequence;
+        Outcome(send, send.peer == 0 ? Reply(other) : Reply('C', {}));
+      }
+      // It calls us as well.
+      AppendRequest request;
+      request.header = other;
+      member_->OnAppendRequest(Now(), 1, {}, std::move(request), actions_);
+    }
+  };
+  for (const Actions::Send& hello : hellos_) {
+    Outcome(hello, hello.peer == 0 ? Reply(other) : Reply('C', {}));
+  }
+  EXPECT_TRUE(member_->learner());
+  beat(kTeacherPatience + absl::Seconds(5));
+  EXPECT_FALSE(member_->learner());
+  beat(2 * kTeacherPatience);
+  EXPECT_FALSE(member_->learner()) << "for what it says unasked";
+}
+
+TEST_F(RestoredMemberTest, WordsThatAreNotProvedStopUsOnceAMinute) {
+  Restore();
+  const auto answer = [&] {
+    Pass(absl::Milliseconds(1'100));
+    for (const Actions::Send& send : Sends()) {
+      Outcome(send, send.peer == 0 ? Reply('B', {{kOwn, 2}}) : Reply('C', {}));
+    }
+  };
+  for (const Actions::Send& hello : hellos_) {
+    Outcome(hello, hello.peer == 0 ? Reply('B', {{kOwn, 2}}) : Reply('C', {}));
+  }
+  // Somebody on this machine speaks in B's name, who is here: B is asked, and no stream is drawn.
+  Request(1, 'B', {{kOwn, 9}}, {});
+  EXPECT_TRUE(member_->learner());
+  EXPECT_EQ(Forsaken(), std::nullopt);
+  answer();
+  EXPECT_FALSE(member_->learner());
+  Request(2, 'B', {{kOwn, 9}}, {});
+  EXPECT_FALSE(member_->learner()) << "the same again";
+  // A stranger is nobody, since B and C are known.
+  Request(3, 'X', {{kOwn, 9}}, {});
+  EXPECT_FALSE(member_->learner());
+  EXPECT_EQ(Forsaken(), std::nullopt);
+  Pass(kTeacherPatience);
+  Request(4, 'B', {{kOwn, 9}}, {});
+  EXPECT_TRUE(member_->learner());
 }
 
 TEST_F(RestoredMemberTest, TheBugWritesOnInTheOldStream) {
   config_.bugs.keep_stream_when_behind = true;
   Restore();
   Outcome(hellos_[0], Reply('B', {{kOwn, 4}, {kOther, 1}}));
-  EXPECT_EQ(actions_.forsake, std::nullopt) << "the switch does not put the bug back";
+  EXPECT_EQ(Forsaken(), std::nullopt) << "the switch does not put the bug back";
   EXPECT_FALSE(member_->learner());
 }
 
@@ -666,7 +742,7 @@ TEST_F(RestoredMemberTest, AStreamThatCouldNotBeForsakenIsTriedAgain) {
   member_->OnForsaken(Now(), absl::UnavailableError("the disk is full"), actions_);
   EXPECT_TRUE(member_->learner());
   Pass(absl::Seconds(2));
-  EXPECT_EQ(actions_.forsake, kOwn);
+  EXPECT_EQ(Forsaken(), kOwn);
 }
 
 TEST_F(RestoredMemberTest, WhatWasWrittenMeanwhileGivesWayToWhatTheOthersHold) {
@@ -930,6 +1006,22 @@ TEST_F(MemberTest, WhatLeftTheWindowIsReadFromTheLog) {
   EXPECT_EQ(member_->Info(Now()).peers[0].commits_behind, 0);
 }
 
+TEST_F(MemberTest, WhatIsVisibleAndNotKnownToBeDurableIsSentToNobody) {
+  config_.window_bytes_max = 1;
+  BeginConnected();
+  Write(1, 100);
+  ASSERT_THAT(actions_.reads, SizeIs(2));
+  ChangePage page;
+  // The second one is another process's, or its sync failed.
+  for (std::uint64_t seq = 1; seq <= 2; ++seq) page.commits.push_back(EncodedCommit(kOwn, seq));
+  page.next = ChangeCursor::After({{kOwn, 2}});
+  page.end = true;
+  member_->OnLogRead(Now(), 0, std::move(page), actions_);
+  const auto sends = SendsWithCommits();
+  ASSERT_THAT(sends, SizeIs(1));
+  EXPECT_THAT(sends[0].request.commits, SizeIs(1));
+}
+
 TEST_F(MemberTest, WhoLacksMoreThanTheLogHoldsIsToldToFetch) {
   config_.window_bytes_max = 1;
   BeginConnected();
@@ -1145,6 +1237,67 @@ TEST_F(MemberTest, BulkIsTakenFromOneSenderAtATime) {
   EXPECT_EQ(actions_.replies[0].reply.credit_bytes, 0u);
 }
 
+TEST_F(MemberTest, WhoeverSendsInBulkKeepsItsTurnByProgressAlone) {
+  BeginConnected();
+  const auto send = [&](char from, std::uint64_t call, std::uint64_t seq, Caller caller) {
+    AppendRequest bulk;
+    bulk.catch_up = true;
+    bulk.header = HeaderOf(from, {{kOther, 9}});
+    bulk.commits.push_back(std::make_shared<const std::string>(EncodedCommit(kOther, seq)));
+    member_->OnAppendRequest(Now(), call, caller, std::move(bulk), actions_);
+  };
+  // X sends what follows nothing, again and again.
+  send('X', 1, 9, {.identity = "", .address = "x:1"});
+  for (std::uint64_t call = 2; call < 6; ++call) {
+    Pass(absl::Seconds(1));
+    send('X', call, 9, {.identity = "", .address = "x:1"});
+  }
+  actions_ = {};
+  send('B', 10, 1, {.identity = "", .address = "b:1"});
+  if (actions_.applies.empty()) {
+    Pass(kCatchUpTurn);
+    actions_ = {};
+    send('B', 11, 1, {.identity = "", .address = "b:1"});
+  }
+  EXPECT_THAT(actions_.applies, SizeIs(1)) << "it had its turn";
+}
+
+TEST_F(MemberTest, CallsThatWaitForOthersAreBoundedPerCallerAndWhatFollowsIsTaken) {
+  BeginConnected();
+  const auto send = [&](std::uint64_t call, std::uint64_t seq, const std::string& address) {
+    AppendRequest request;
+    request.header = HeaderOf('B', {{kOther, 9'999}});
+    request.commits.push_back(std::make_shared<const std::string>(EncodedCommit(kOther, seq)));
+    member_->OnAppendRequest(Now(), call, {.identity = "", .address = address}, std::move(request),
+                             actions_);
+  };
+  std::uint64_t call = 0;
+  for (; call < kInboundPerCaller; ++call) send(call, 100 + call, absl::StrCat("x:", call));
+  EXPECT_THAT(actions_.replies, IsEmpty());
+  send(++call, 999, "x:9999");
+  ASSERT_THAT(actions_.replies, SizeIs(1));
+  EXPECT_EQ(actions_.replies[0].reply.refused, Refusal::kOverloaded);
+  send(++call, 999, "b:1");
+  EXPECT_THAT(actions_.replies, SizeIs(1)) << "another caller's waits";
+  send(++call, 1, "x:9999");
+  EXPECT_THAT(actions_.applies, SizeIs(1)) << "what is next waits for nothing";
+}
+
+TEST_F(MemberTest, APeerThatWillNotHaveUsIsDeniedOnce) {
+  Begin();
+  for (const Actions::Send& hello : Sends()) Outcome(hello, Reply(hello.peer == 0 ? 'B' : 'C', {}));
+  actions_.lines.clear();
+  for (int i = 0; i < 5; ++i) {
+    Beat([&](std::size_t peer) {
+      AppendOutcome outcome = Reply(peer == 0 ? 'B' : 'C', {});
+      if (peer == 0) outcome.reply.refused = Refusal::kNotAMember;
+      return outcome;
+    });
+    EXPECT_EQ(member_->Info(Now()).peers[0].state, PeerState::kDenied);
+  }
+  EXPECT_THAT(actions_.lines, SizeIs(1));
+}
+
 TEST_F(MemberTest, FetchesWhenToldThatItLacksMoreThanALogHolds) {
   Begin();
   for (const Actions::Send& hello : Sends()) {
@@ -1226,6 +1379,35 @@ TEST_F(MemberTest, ATeacherThatIsAwayIsWaitedForAMinute) {
   EXPECT_FALSE(member_->learner());
   ASSERT_THAT(actions_.lines, SizeIs(1));
   EXPECT_EQ(actions_.lines[0].level, LogLevel::kWarning);
+}
+
+TEST_F(MemberTest, ATeacherThatIsHereAndTeachesNothingIsWaitedForAMinute) {
+  Begin();
+  const auto hellos = Sends();
+  Outcome(hellos[0], Reply('B', {{kOther, 3}}));
+  Outcome(hellos[1], Reply('C', {}));
+  const auto b_teaches_nothing = [&](absl::Duration time) {
+    for (const absl::Duration end = now_ + time; now_ < end;) {
+      Pass(absl::Milliseconds(500));
+      for (const Actions::Send& send : Sends()) {
+        Outcome(send, send.peer == 0 ? Reply('B', {{kOther, 3}}) : Reply('C', {}));
+      }
+    }
+  };
+  b_teaches_nothing(kTeacherPatience - absl::Seconds(5));
+  EXPECT_TRUE(member_->learner());
+  // A commit of it comes: it is waited for anew.
+  Durable(false, kOther, 1, EncodedCommit(kOther, 1));
+  b_teaches_nothing(kTeacherPatience - absl::Seconds(5));
+  EXPECT_TRUE(member_->learner());
+  actions_.lines.clear();
+  b_teaches_nothing(absl::Seconds(10));
+  EXPECT_FALSE(member_->learner());
+  ASSERT_THAT(actions_.lines, SizeIs(1));
+  EXPECT_EQ(actions_.lines[0].level, LogLevel::kWarning);
+  // What it says is known.
+  Request(1, 'B', {{kOther, 3}}, {});
+  EXPECT_FALSE(member_->learner());
 }
 
 TEST_F(MemberTest, TheBugForgetsATeacherThatBlinks) {

@@ -500,6 +500,52 @@ ChangePage PageOf(std::uint64_t stream, std::uint64_t hlc) {
   return page;
 }
 
+TEST(Node, ACommitThatCannotBeReadHoldsUpNeitherWhatIsWrittenAfterItNorOtherStreams) {
+  for (const bool last : {false, true}) {
+    SCOPED_TRACE(last ? "the last one" : "one in the middle");
+    Cluster cluster({.needed = 1}, 2);
+    ASSERT_TRUE(Eventually([&] { return cluster.Connected(); }));
+    const WriteResult known = cluster.Write(0, "known to both");
+    ASSERT_TRUE(Eventually([&] { return Holds(cluster, 1, known); }));
+    cluster.Stop(1);
+    const WriteResult spoiled = cluster.Write(0, "spoiled");
+    ASSERT_EQ(spoiled.stream, known.stream);
+    if (!last) cluster.Write(0, "after it");
+    cluster.Stop(0);
+    cluster.Spoil(0, spoiled.stream, spoiled.seq);
+    cluster.Start(0);
+    cluster.Start(1);
+    const WriteResult ours = cluster.Write(0, "ours", {.ack_timeout = absl::Seconds(60)});
+    ASSERT_EQ(ours.outcome, WriteOutcome::kCommitted) << ours.status;
+    const WriteResult theirs = cluster.Write(1, "theirs", {.ack_timeout = absl::Seconds(60)});
+    ASSERT_EQ(theirs.outcome, WriteOutcome::kCommitted) << theirs.status;
+    EXPECT_TRUE(Eventually([&] { return Holds(cluster, 1, ours) && Holds(cluster, 0, theirs); }));
+    // And whoever is empty is filled from it, and writes.
+    cluster.Stop(1);
+    cluster.Wipe(1);
+    cluster.Start(1);
+    const WriteResult filled = cluster.Write(1, "filled", {.ack_timeout = absl::Seconds(60)});
+    EXPECT_EQ(filled.outcome, WriteOutcome::kCommitted) << filled.status;
+    EXPECT_TRUE(Eventually([&] { return Holds(cluster, 1, ours) && Holds(cluster, 0, filled); }));
+  }
+}
+
+TEST(Node, ALastCommitThatCannotBeReadIsMendedByWhoeverHoldsIt) {
+  Cluster cluster({.needed = 2}, 2);
+  ASSERT_TRUE(Eventually([&] { return cluster.Connected(); }));
+  const WriteResult written = cluster.Write(0, "held by both");
+  ASSERT_EQ(written.outcome, WriteOutcome::kCommitted) << written.status;
+  cluster.Stop(0);
+  cluster.Spoil(0, written.stream, written.seq);
+  cluster.Start(0);
+  EXPECT_TRUE(Eventually([&] { return Holds(cluster, 0, written) && cluster.Equal(); }));
+  const WriteResult next = cluster.Write(0, "next", {.ack_timeout = absl::Seconds(60)});
+  EXPECT_EQ(next.outcome, WriteOutcome::kCommitted) << next.status;
+  const auto report = cluster.node(0).Check({.deep = true});
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(report->problems, ::testing::IsEmpty());
+}
+
 TEST(Node, AStampAtTheEndOfAllStampsStopsNobody) {
   Cluster cluster({.needed = 2});
   ASSERT_NO_FATAL_FAILURE(WriteMany(cluster, 0, "before ", 1));

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "lib/base/status.h"
 #include "lib/log/grammar.h"
 #include "lib/model/parts.h"
 #include "lib/store/meta.h"
@@ -73,7 +74,10 @@ class SimulatedTransaction final : public Transaction {
       return {CommitOutcome::kNotDone, absl::UnavailableError("the disk is busy")};
     }
     if (behaviour.dice.Percent(behaviour.hides_percent)) {
-      if (behaviour.dice.Percent(50)) {
+      if (behaviour.leaves_visible && behaviour.dice.Percent(50)) {
+        behaviour.undurable->any = true;
+        MakeDurable();
+      } else if (behaviour.dice.Percent(50)) {
         MakeDurable();
       } else {
         inner_.reset();
@@ -87,8 +91,13 @@ class SimulatedTransaction final : public Transaction {
   CommitResult MakeDurable() {
     CommitResult result = inner_->Commit();
     if (result.outcome != CommitOutcome::kDurable) return result;
+    Undurable& undurable = *behaviour_->undurable;
+    if (undurable.any) {
+      undurable.log.insert(undurable.log.end(), log_.begin(), log_.end());
+      return result;
+    }
     disk_->Sync();
-    if (behaviour_->on_durable) behaviour_->on_durable(log_);
+    if (behaviour_->on_durable) behaviour_->on_durable(log_, false);
     return result;
   }
 
@@ -116,7 +125,8 @@ class SimulatedBackend final : public Backend {
   SimulatedBackend(std::shared_ptr<EphemeralDisk> disk, std::shared_ptr<DiskBehaviour> behaviour)
       : disk_(std::move(disk)),
         behaviour_(std::move(behaviour)),
-        inner_(OpenEphemeralBackend(disk_)) {}
+        inner_(OpenEphemeralBackend(disk_)),
+        found_(behaviour_->undurable->any) {}
 
   absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override {
     return Wrap(inner_->BeginRead(), false);
@@ -128,7 +138,24 @@ class SimulatedBackend final : public Backend {
     }
     return Wrap(inner_->BeginWrite(), true);
   }
-  absl::Status Recover() override { return behaviour_->dead ? Gone() : inner_->Recover(); }
+  absl::Status Recover() override {
+    if (behaviour_->dead) return Gone();
+    AIMEM_RETURN_IF_ERROR(inner_->Recover());
+    Undurable& undurable = *behaviour_->undurable;
+    if (!undurable.any) return absl::OkStatus();
+    if (!std::exchange(found_, false)) {
+      // The disk of a process that met an error fails for a while, perhaps as long as that lives.
+      if (behaviour_->dice.Percent(behaviour_->hides_percent > 0 ? 80 : 0)) {
+        return absl::UnavailableError("the disk failed again");
+      }
+    } else if (behaviour_->trusts_what_is_found) {
+      return absl::OkStatus();
+    }
+    disk_->Sync();
+    const std::vector<LogRow> log = std::exchange(undurable, {}).log;
+    if (behaviour_->on_durable) behaviour_->on_durable(log, true);
+    return absl::OkStatus();
+  }
   absl::StatusOr<std::vector<std::string>> Verify() override { return inner_->Verify(); }
   absl::Status Damaged() const override { return inner_->Damaged(); }
   absl::Status Maintain(bool idle) override { return inner_->Maintain(idle); }
@@ -149,6 +176,7 @@ class SimulatedBackend final : public Backend {
   const std::shared_ptr<EphemeralDisk> disk_;
   const std::shared_ptr<DiskBehaviour> behaviour_;
   const std::unique_ptr<Backend> inner_;
+  bool found_;  // what is not durable was there before this process
 };
 
 }  // namespace

@@ -114,7 +114,7 @@ void Federation::Begin() {
   NextFault();
 }
 
-void Federation::OnDurable(Machine& machine, const std::vector<LogRow>& rows) {
+void Federation::OnDurable(Machine& machine, const std::vector<LogRow>& rows, bool late) {
   bool executed = false;
   for (const LogRow& row : rows) {
     const bool own = !stage_.ledger.Knows(row);
@@ -125,7 +125,7 @@ void Federation::OnDurable(Machine& machine, const std::vector<LogRow>& rows) {
     if (!own) continue;
     machine.written.insert(row.stream);
     const bool execution = Ledger::IsExecution(row);
-    if (execution && !executed && machine.up()) CheckExecution(machine, row);
+    if (execution && !executed && !late && machine.up()) CheckExecution(machine, row);
     executed |= execution;
     machine.executed = true;
   }
@@ -215,7 +215,7 @@ Machine& Federation::MachineAt(const std::string& name) {
 
 void Federation::Start(Machine& machine) {
   ++machine.life;
-  machine.born_empty = HeldOn(machine).vector.empty();
+  machine.born_empty = HeldIn(machine.disk).vector.empty();
   machine.executed = false;
   machine.heard.clear();
   machine.failed.clear();
@@ -224,12 +224,15 @@ void Federation::Start(Machine& machine) {
   machine.behaviour = std::make_shared<DiskBehaviour>(dice_.Next());
   machine.behaviour->forgets_deletes = stage_.bug == Bug::kForgetDeletes;
   machine.behaviour->loses_drawn_streams = stage_.bug == Bug::kLoseDrawnStream;
+  machine.behaviour->trusts_what_is_found = stage_.bug == Bug::kTrustWhatIsFound;
+  machine.behaviour->leaves_visible = stage_.scenario.deaths;
+  machine.behaviour->undurable = machine.undurable;
   machine.behaviour->on_power_failure = [this, &machine] {
     stage_.Say(machine.name, "the power fails inside a commit");
     machine.process->Kill();
   };
-  machine.behaviour->on_durable = [this, &machine](const std::vector<LogRow>& rows) {
-    OnDurable(machine, rows);
+  machine.behaviour->on_durable = [this, &machine](const std::vector<LogRow>& rows, bool late) {
+    OnDurable(machine, rows, late);
   };
   StoreOptions store;
   store.environment = machine.process->environment();
@@ -264,13 +267,25 @@ void Federation::End(Machine& machine) {
   machine.process.reset();
 }
 
+void Federation::Kill(Machine& machine) {
+  if (machine.process == nullptr) return;
+  machine.process->Kill();
+  machine.behaviour->dead = true;
+  End(machine);
+}
+
+void Federation::Die(Machine& machine) {
+  if (!machine.up()) return;
+  Kill(machine);
+  ++tally_.deaths;
+  stage_.Say(machine.name, "its process dies");
+  StartLater(machine, absl::Milliseconds(1), absl::Seconds(1));
+}
+
 void Federation::CutPower(Machine& machine) {
-  if (machine.process != nullptr) {
-    machine.process->Kill();
-    machine.behaviour->dead = true;
-    End(machine);
-  }
+  Kill(machine);
   machine.disk->Crash();
+  *machine.undurable = {};
 }
 
 void Federation::StartLater(Machine& machine, absl::Duration least, absl::Duration most) {
@@ -343,12 +358,22 @@ std::unique_ptr<Store> Federation::Inspect(const Machine& machine) const {
 }
 
 Held Federation::HeldOn(const Machine& machine) const {
+  if (!machine.undurable->any) return HeldIn(machine.disk);
+  const auto durable = std::make_shared<EphemeralDisk>();
+  durable->Restore(machine.disk->Snapshot());
+  return HeldIn(durable);
+}
+
+Held Federation::HeldIn(const std::shared_ptr<EphemeralDisk>& disk) const {
   Held held;
-  const std::unique_ptr<Store> store = Inspect(machine);
-  const auto info = store->Info();
+  StoreOptions options;
+  options.environment.executor = &idle_;
+  const auto store = OpenLocalStore(OpenEphemeralBackend(disk), options);
+  if (!store.ok()) return held;
+  const auto info = (*store)->Info();
   if (!info.ok() || info->installing) return held;
   held.vector = info->vector;
-  const std::unique_ptr<Backend> backend = OpenEphemeralBackend(machine.disk);
+  const std::unique_ptr<Backend> backend = OpenEphemeralBackend(disk);
   const auto transaction = backend->BeginRead();
   if (!transaction.ok()) return held;
   const auto read = (*transaction)->Read({.heads = true, .meta = true});
@@ -387,6 +412,18 @@ bool Federation::Apart() const {
     return info.ok() && std::any_of(info->federation->peers.begin(), info->federation->peers.end(),
                                     [](const PeerInfo& peer) { return peer.streams_apart > 0; });
   });
+}
+
+std::string Federation::Stuck() {
+  for (Machine& machine : machines_) {
+    if (!machine.up()) return absl::StrCat(machine.name, " is down");
+    const auto info = machine.node->Info({});
+    if (!info.ok()) return absl::StrCat(machine.name, ": ", info.status().message());
+    if (info->federation->learner && !info->installing) {
+      return absl::StrCat(machine.name, " stays a learner");
+    }
+  }
+  return "";
 }
 
 std::string Federation::Unequal() {
@@ -534,8 +571,9 @@ void Federation::WriteBesides(Machine& machine) {
   StoreOptions options;
   options.environment = {&bystander, &bystander, &bystander, nullptr};
   const auto behaviour = std::make_shared<DiskBehaviour>(dice_.Next());
-  behaviour->on_durable = [this, &machine](const std::vector<LogRow>& rows) {
-    OnDurable(machine, rows);
+  behaviour->undurable = machine.undurable;
+  behaviour->on_durable = [this, &machine](const std::vector<LogRow>& rows, bool late) {
+    OnDurable(machine, rows, late);
   };
   auto store = OpenLocalStore(OpenSimulatedDisk(machine.disk, behaviour), options);
   if (!store.ok()) return stage_.Fail(absl::StrCat(machine.name, " does not open for a command"));
@@ -559,6 +597,7 @@ void Federation::Fault() {
   const Scenario& scenario = stage_.scenario;
   Machine& machine = Any();
   if (scenario.put_backs && dice_.Percent(40)) KeepImage(Any());
+  if (scenario.deaths && dice_.Percent(30)) return Die(machine);
   switch (dice_.Below(scenario.put_backs ? 12 : 10)) {
     case 0:
       if (scenario.partitions) Partition();
@@ -692,7 +731,7 @@ void Federation::LetDaysPass() {
     }
   }
   for (const Machine& machine : machines_) {
-    if (!dice_.Percent(60)) continue;
+    if (!dice_.Percent(60) || machine.undurable->any) continue;
     const std::unique_ptr<Backend> backend = OpenEphemeralBackend(machine.disk);
     auto transaction = backend->BeginWrite();
     if (!transaction.ok()) continue;

@@ -59,6 +59,7 @@ struct Machine {
   std::unique_ptr<ShownLog> log;
   testing::SimulatedWallClock wall;
   std::shared_ptr<EphemeralDisk> disk;
+  std::shared_ptr<Undurable> undurable = std::make_shared<Undurable>();  ///< Of the disk.
   std::vector<Held> past;  ///< What its disk held when it was lost or put back.
   bool unfilled = false;   ///< Its disk is new, and does not hold what the others do.
   /// Earlier states of its disk, to which it may be put back.
@@ -91,8 +92,8 @@ struct Machine {
 
 /// What has been met, so that a test can tell that the scenarios still bite.
 struct Tally {
-  std::int64_t crashes = 0, wipes = 0, put_backs = 0, pages = 0, refusals = 0, resyncs = 0,
-               failed_calls = 0;
+  std::int64_t crashes = 0, deaths = 0, wipes = 0, put_backs = 0, pages = 0, refusals = 0,
+               resyncs = 0, failed_calls = 0;
 };
 
 class Federation {
@@ -113,12 +114,16 @@ class Federation {
   std::vector<Machine>& machines() { return machines_; }
   /// What is durable on its disk, as a member would report it.
   Held HeldOn(const Machine& machine) const;
+  /// What is visible on `disk`.
+  Held HeldIn(const std::shared_ptr<EphemeralDisk>& disk) const;
   /// Machines whose disk holds a commit, or held it until it was lost or put back: of the one of
   /// `commits` that the fewest hold. All machines if there is none.
   int Holders(const std::vector<CommitName>& commits) const;
   /// A member says that a stream stays in two histories: its logs were cut before it was put back.
   /// They differ then, and an operator has been told.
   bool Apart() const;
+  /// A member that takes no writes though it holds all that anybody teaches; empty: none.
+  std::string Stuck();
   /// Why they are not all equal and at rest; empty: they are.
   std::string Unequal();
   /// A store over the disk of `machine`, for looking only.
@@ -139,7 +144,8 @@ class Federation {
   };
 
   void Start(Machine& machine);
-  void OnDurable(Machine& machine, const std::vector<LogRow>& rows);
+  /// `late`: they were executed before, and what became of them is known only now.
+  void OnDurable(Machine& machine, const std::vector<LogRow>& rows, bool late);
   /// `machine` has executed a write, and `row` is its first commit: whether it might.
   /// Of what `machine` wrote up to `most`, `other` holds something whose effect is not here: what a
   /// member gave up stands in its own stream, and is not lacked.
@@ -148,6 +154,10 @@ class Federation {
   void Hear(const std::string& from, const std::string& to, const VersionVector& vector);
   void End(Machine& machine);
   void Crash(Machine& machine, bool wipe);
+  /// The process ends in the midst of whatever it does.
+  void Kill(Machine& machine);
+  /// And nothing happens to its machine: what is visible stays.
+  void Die(Machine& machine);
   /// The process ends in the midst of whatever it does, and the disk loses what it had not synced.
   void CutPower(Machine& machine);
   void StartLater(Machine& machine, absl::Duration least, absl::Duration most);

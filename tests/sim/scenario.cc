@@ -21,6 +21,7 @@ constexpr BugName kBugs[] = {
     {Bug::kForgetDeletes, "forget_deletes"},
     {Bug::kLoseDrawnStream, "lose_drawn_stream"},
     {Bug::kRelayNothing, "relay_nothing"},
+    {Bug::kTrustWhatIsFound, "trust_what_is_found"},
 };
 
 }  // namespace
@@ -85,6 +86,15 @@ Scenario DrawScenario(std::uint64_t seed, Bug bug) {
   scenario.addresses_mislead = dice.Percent(25);
   // After days, when some streams are quiet.
   if (scenario.days_pass && dice.Percent(70)) scenario.node.heads_told_min = 0;
+  // A disk with errors, and a process that ends before it has recovered from one.
+  scenario.deaths = dice.Percent(25);
+  if (scenario.deaths && scenario.disk_hides_percent == 0) scenario.disk_hides_percent = 5;
+  if (bug == Bug::kAckWithoutHash) {
+    // It takes a member that writes on old data before it hears who holds what it lost.
+    scenario.put_backs = scenario.node.needed > 1;
+    scenario.partitions = scenario.one_way = true;
+    scenario.fault_every = absl::Milliseconds(300);
+  }
   return scenario;
 }
 
@@ -108,6 +118,7 @@ std::string Scenario::Describe() const {
   add(restarts, "restarts");
   add(wipes, "wipes");
   add(put_backs, "put-backs");
+  add(deaths, "deaths");
   add(addresses_mislead, "misleading-addresses");
   add(clocks, "clocks");
   add(days_pass, "days");

@@ -27,9 +27,10 @@ enum class Bug : std::uint8_t {
   kBlinkingTeacher,
   kExecuteUnheard,
   // Of what the simulation puts in between: the disk, the network.
-  kForgetDeletes,    ///< A delete leaves no stamp.
-  kLoseDrawnStream,  ///< A stream that was drawn because ours is lost is thrown away again.
-  kRelayNothing,     ///< Members send only what they wrote themselves.
+  kForgetDeletes,     ///< A delete leaves no stamp.
+  kLoseDrawnStream,   ///< A stream that was drawn because ours is lost is thrown away again.
+  kRelayNothing,      ///< Members send only what they wrote themselves.
+  kTrustWhatIsFound,  ///< What a process finds when it starts is taken to be durable.
 };
 struct BugName {
   Bug bug = Bug::kNone;
@@ -57,6 +58,7 @@ struct Scenario {
   bool crashes = false, power_failures = false, restarts = false, wipes = false;
   bool clocks = false, days_pass = false;
   bool addresses_mislead = false;  ///< What members tell of themselves leads nowhere (0.0.0.0).
+  bool deaths = false;  ///< A process dies alone: what was visible and not durable stays visible.
   bool put_backs = false;  ///< A disk is as it was some time ago, and nothing tells its machine.
 
   [[nodiscard]] std::string Describe() const;

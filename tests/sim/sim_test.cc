@@ -36,6 +36,7 @@ TEST(Simulation, WhatWasAcknowledgedHolds) {
   EXPECT_GT(sum.crashes, seeds / 2);
   EXPECT_GT(sum.failed_calls, seeds);
   EXPECT_GT(sum.refusals, 0);
+  EXPECT_GT(sum.deaths, seeds / 10);
   EXPECT_GT(sum.wipes, seeds / 20);
   EXPECT_GT(sum.put_backs, seeds / 20);
   EXPECT_GT(sum.unchanged, seeds / 10);

@@ -9,6 +9,8 @@ namespace aimem::sim {
 namespace {
 
 constexpr absl::Duration kConvergenceMax = absl::Seconds(60);
+// After that nobody waits for a member that teaches nothing.
+constexpr absl::Duration kTeachersAreExcused = absl::Seconds(70);
 constexpr absl::Duration kOperatorComes = absl::Seconds(25);
 constexpr absl::Duration kRest = absl::Seconds(8);
 // Per second and pair of members: heartbeats and timers, with room.
@@ -50,6 +52,8 @@ class Simulation {
     }
     verdict.convergence = stage_.events.now() - healed;
     if (Ok() && verdict.apart) {
+      RunUntil(stage_.events.now() + kTeachersAreExcused);
+      if (const std::string stuck = federation_.Stuck(); Ok() && !stuck.empty()) stage_.Fail(stuck);
       clients_.CheckAnswered();
       clients_.CheckHeld();
     } else if (Ok()) {
@@ -66,6 +70,7 @@ class Simulation {
     verdict.commits = static_cast<std::int64_t>(stage_.ledger.commits());
     const Tally& tally = federation_.tally();
     verdict.crashes = tally.crashes;
+    verdict.deaths = tally.deaths;
     verdict.wipes = tally.wipes;
     verdict.put_backs = tally.put_backs;
     verdict.pages = tally.pages;
@@ -138,6 +143,7 @@ void Verdict::Add(const Verdict& other) {
   replayed += other.replayed;
   commits += other.commits;
   crashes += other.crashes;
+  deaths += other.deaths;
   wipes += other.wipes;
   put_backs += other.put_backs;
   pages += other.pages;
