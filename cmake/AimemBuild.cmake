@@ -35,6 +35,8 @@ target_compile_options(aimem_build INTERFACE
   -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wno-sign-conversion
   -Wno-missing-field-initializers -Wnon-virtual-dtor
   -Woverloaded-virtual -Wcast-qual -Wformat=2 -Wimplicit-fallthrough)
+# Some libraries ask for it, and then all files have to be compiled alike (AimemPch.cmake).
+target_compile_options(aimem_build INTERFACE -pthread)
 # At -O3 GCC 12 sees overlaps in inlined std::string that are not there (its bug 105651).
 target_compile_options(aimem_build INTERFACE
   $<$<AND:$<CXX_COMPILER_ID:GNU>,$<CONFIG:Release>>:-Wno-restrict>)
@@ -50,8 +52,11 @@ if(AIMEM_SANITIZE)
   # GCC sees false positives in instrumented standard library code.
   target_compile_options(aimem_build INTERFACE
     -Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-array-bounds -Wno-restrict -Wno-tsan)
-  set(CMAKE_UNITY_BUILD_BATCH_SIZE 8)
 endif()
+# What tests compile with besides. They are many and run once: compiling them well costs more than
+# it saves.
+add_library(aimem_tested INTERFACE)
+target_compile_options(aimem_tested INTERFACE $<$<CONFIG:RelWithDebInfo>:-O1>)
 # What every executable of ours brings along.
 add_library(aimem_watched INTERFACE)
 if(AIMEM_SANITIZE STREQUAL "thread")

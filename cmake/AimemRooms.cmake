@@ -97,9 +97,7 @@ function(aimem_room name)
   target_link_libraries(${target} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE}
                         $<BUILD_INTERFACE:aimem_build>)
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name} VERIFY_INTERFACE_HEADER_SETS ON)
-  if(AIMEM_SANITIZE)
-    set_target_properties(${target} PROPERTIES UNITY_BUILD OFF)
-  endif()
+  aimem_share_headers(${target} rooms)
   set_property(GLOBAL APPEND PROPERTY AIMEM_ROOMS ${name})
   install(TARGETS ${target} EXPORT aimem-${name} COMPONENT ${name}
           ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
@@ -111,6 +109,7 @@ function(aimem_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} aimem_build aimem_watched)
+  aimem_share_headers(${name} programs)
 endfunction()
 
 # aimem_test(NAME SOURCES s... LIBS lib... [LABELS l...] [ENV NAME=VALUE...] [TIMEOUT s] [FILTER f...]):
@@ -119,7 +118,8 @@ function(aimem_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBS;LABELS;ENV;FILTER" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} GTest::gmock GTest::gtest_main aimem_build
-                        aimem_watched)
+                        aimem_tested aimem_watched)
+  aimem_share_headers(${name} tests)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)  # far above what any takes, sanitized on a busy machine: it hangs
   endif()
