@@ -374,11 +374,10 @@ bool Member::Settling() const {
 }
 
 int Member::Heard() const {
-  std::set<Id128> members;  // one under two addresses counts once
-  for (const Peer& peer : peers_) {
-    if (peer.member && !peer.own_id) members.insert(*peer.member);
-  }
-  return static_cast<int>(members.size());
+  // A member under two addresses counts for both: nothing is acknowledged for it twice, and a write
+  // says who does not count.
+  return static_cast<int>(std::count_if(
+      peers_.begin(), peers_.end(), [](const Peer& peer) { return peer.member && !peer.own_id; }));
 }
 
 absl::Status Member::MayExecute() const {
