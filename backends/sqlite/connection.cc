@@ -32,7 +32,8 @@ constexpr const char* kTexts[] = {
     "SELECT stream, position & 0xffffffffff, operation, bytes"
     " FROM log JOIN stream ON number = position >> 40 WHERE operation = ?1",
     /* kGetHeads */
-    "SELECT stream, position & 0xffffffffff, operation, position FROM stream JOIN log ON position ="
+    "SELECT stream, position & 0xffffffffff, operation, position,"
+    " CASE WHEN length(bytes) <= 3000 THEN bytes END FROM stream JOIN log ON position ="
     " (SELECT position FROM log WHERE position BETWEEN number << 40 AND (number + 1 << 40) - 1"
     " ORDER BY position DESC LIMIT 1)",
     /* kReadLog */

@@ -320,6 +320,8 @@ absl::Status SqliteBackend::BeginOn(Connection& connection, Sql begin) {
   absl::Status status = Statement(connection, begin).Run();
   // The version is the first thing read: that takes the snapshot.
   if (status.ok()) status = CheckVersion(connection, place_);
+  // A writer that knows its log looks when it has read and written: CheckPlace.
+  if (begin == Sql::kBeginWrite && status.ok() && connection.log_files() != nullptr) return status;
   // Whatever was seen is of other files if they moved.
   const absl::Status here = CheckNames(&connection);
   return here.ok() ? status : here;

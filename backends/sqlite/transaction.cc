@@ -114,6 +114,7 @@ template <typename Answer, typename Ask>
 absl::StatusOr<Answer> SqliteTransaction::AskChecked(Ask ask) {
   AIMEM_RETURN_IF_ERROR(CheckOpen());
   absl::StatusOr<Answer> answer = ask();
+  if (writer_ && !answer.ok()) AIMEM_RETURN_IF_ERROR(lender_.CheckPlace(*connection_));
   if (!stamp_.has_value()) return answer;
   AIMEM_RETURN_IF_ERROR(CheckUnchanged());
   if (answer.ok()) return answer;
@@ -243,6 +244,10 @@ absl::Status SqliteTransaction::ReadHeads(std::vector<LogRow>& heads) {
     AIMEM_ASSIGN_OR_RETURN(const bool found, get.Step());
     if (!found) break;
     AIMEM_RETURN_IF_ERROR(TakeLogKey(get, heads));
+    if (!get.IsNull(4)) {
+      heads.back().bytes = get.Blob(4).substr(0, kLogHeadBytes);
+      continue;
+    }
     AIMEM_ASSIGN_OR_RETURN(heads.back().bytes, bytes.Start(get.Int(3), kLogHeadBytes));
   }
   std::sort(heads.begin(), heads.end(),
@@ -351,8 +356,11 @@ absl::Status SqliteTransaction::Put(const WriteSet& set) {
   if (failed_.ok()) failed_ = PutLog(set.log);
   if (failed_.ok()) failed_ = PutMeta(set);
   if (failed_.ok()) failed_ = CutLog(Sql::kCutLog, set.log_cuts);
+  if (failed_.ok()) return failed_;
+  if (absl::Status moved = lender_.CheckPlace(*connection_); !moved.ok())
+    failed_ = std::move(moved);
   // The lock goes now; what is left of the transaction answers with the error.
-  if (!failed_.ok()) End();
+  End();
   return failed_;
 }
 
@@ -445,14 +453,9 @@ CommitResult SqliteTransaction::Commit() {
     }
     return result;
   }
-  if (!put_) {
-    result.outcome = CommitOutcome::kDurable;
-    End();
-    return result;
-  }
-  failed_ = lender_.CheckPlace(*connection_);
-  if (!failed_.ok()) {
-    result.status = failed_;
+  if (writer_) result.status = failed_ = lender_.CheckPlace(*connection_);
+  if (!failed_.ok() || !put_) {
+    if (failed_.ok()) result.outcome = CommitOutcome::kDurable;
     End();
     return result;
   }

@@ -27,7 +27,8 @@ class Lender {
                               std::optional<FileStamp> stamp) = 0;
   virtual void TakeBackWriter(std::unique_ptr<Connection> connection) = 0;
   virtual void OutcomeUnknown() = 0;
-  /// The files still have their names. Asked before a commit.
+  /// The files still have their names. Asked by a writer before it commits, also if it has only
+  /// read, and when something failed.
   virtual absl::Status CheckPlace(Connection& connection) = 0;
 };
 

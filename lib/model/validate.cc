@@ -58,6 +58,11 @@ enum class LineBreaks { kAllowed, kRefused };
 // "Clean text": no control characters; LF and TAB are controls that some fields allow.
 bool IsClean(std::string_view text, LineBreaks breaks) {
   for (std::size_t at = 0; at < text.size();) {
+    // Most bytes of most texts.
+    if (text[at] >= ' ' && text[at] <= '~') {
+      ++at;
+      continue;
+    }
     const CodePoint point = DecodeUtf8(text.substr(at));
     if (point.length == 0) return false;
     const bool allowed =

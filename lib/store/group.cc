@@ -370,7 +370,14 @@ void LocalStore::WriteTaken(Group& taken) {
     return AnswerGroup(group, damaged.ok() ? status : damaged);
   }
   if (log.Empty()) {
-    transaction.reset();
+    // What was only read may be of files that have moved away: then no refusal holds either.
+    status = Explain(transaction->Commit().status);
+    if (!status.ok()) {
+      for (Job& job : group) {
+        if (auto* write = std::get_if<WriteJob>(&job)) Reject(*write, status);
+      }
+      return AnswerGroup(group, status);
+    }
     // The answer may stand for what another process wrote.
     TellGroup(log);
     return AnswerGroup(group, absl::OkStatus());

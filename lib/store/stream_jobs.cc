@@ -266,7 +266,7 @@ absl::StatusOr<StoreState> LocalStore::CommitStreamJob(StreamJob& job,
   if (!status.ok()) AIMEM_RETURN_IF_ERROR(CheckDamage());
   if (status.ok() && !log.Empty()) status = Explain(transaction->Put(log.set));
   CommitResult committed{CommitOutcome::kDurable, absl::OkStatus()};
-  if (status.ok() && !log.Empty()) committed = transaction->Commit();
+  if (status.ok()) committed = transaction->Commit();
   transaction.reset();
   if (committed.outcome == CommitOutcome::kUnknown) {
     // What was done to a stream can be done again: it then finds it done, or does it.

@@ -26,6 +26,7 @@ WriteBatch OnePut(const std::string& title) {
 struct Behaviour {
   int commits = 0;
   std::optional<CommitOutcome> outcome;
+  bool moved = false;                     // what is only read is of files that have moved
   bool done = true;                       // of an outcome that is hidden: it was done
   std::function<absl::Status()> on_read;  // a read in a write transaction
   std::function<void()> on_recover;
@@ -42,6 +43,7 @@ class Obedient final : public testing::ForwardingTransaction {
     return inner_->Read(set);
   }
   CommitResult Commit() override {
+    if (!writes_) return behaviour_.moved ? Moved() : inner_->Commit();
     ++behaviour_.commits;
     const std::optional<CommitOutcome> outcome = std::exchange(behaviour_.outcome, std::nullopt);
     if (!outcome) return inner_->Commit();
@@ -51,6 +53,9 @@ class Obedient final : public testing::ForwardingTransaction {
   }
 
  private:
+  static CommitResult Moved() {
+    return {CommitOutcome::kNotDone, absl::FailedPreconditionError("the files were moved")};
+  }
   Behaviour& behaviour_;
 };
 
@@ -134,6 +139,15 @@ TEST_F(RestsOn, NothingIsAnsweredOfWhatIsOnlySeen) {
   const int before = behaviour_.commits;
   EXPECT_EQ(Write({{DeleteMemory{.id = "none"}}}).outcome, WriteOutcome::kRejected);
   EXPECT_EQ(behaviour_.commits, before);
+}
+
+TEST_F(RestsOn, NothingIsRefusedForWhatFilesSayThatHaveMoved) {
+  const WriteBatch batch = {{DeleteMemory{.id = "none"}}};
+  EXPECT_EQ(Write(batch).status.code(), absl::StatusCode::kNotFound);
+  behaviour_.moved = true;
+  const WriteResult refused = Write(batch);
+  EXPECT_EQ(refused.outcome, WriteOutcome::kRejected);
+  EXPECT_EQ(refused.status.code(), absl::StatusCode::kFailedPrecondition) << refused.status;
 }
 
 TEST_F(RestsOn, LookUpAfterAnUnknownCommitCommitsSomethingItself) {

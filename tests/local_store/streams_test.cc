@@ -30,7 +30,7 @@ class Counted final : public testing::ForwardingTransaction {
   Counted(std::unique_ptr<Transaction> inner, std::shared_ptr<int> commits)
       : ForwardingTransaction(std::move(inner)), commits_(std::move(commits)) {}
   CommitResult Commit() override {
-    ++*commits_;
+    if (writes_) ++*commits_;
     return inner_->Commit();
   }
 

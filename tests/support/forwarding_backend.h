@@ -23,11 +23,15 @@ class ForwardingTransaction : public Transaction {
                                               std::size_t max_bytes) override {
     return inner_->ReadLog(stream, after, max_rows, max_bytes);
   }
-  absl::Status Put(const WriteSet& set) override { return inner_->Put(set); }
+  absl::Status Put(const WriteSet& set) override {
+    writes_ = true;
+    return inner_->Put(set);
+  }
   CommitResult Commit() override { return inner_->Commit(); }
 
  protected:
   std::unique_ptr<Transaction> inner_;
+  bool writes_ = false;  ///< Something was put: Commit() is more than the end of a read.
 };
 
 /// Does not forward ForeignCommits(): a backend that cannot tell.

@@ -118,6 +118,8 @@ class Transaction {
   virtual absl::Status Put(const WriteSet& set) = 0;
 
   /// Commit; the transaction is then over whatever the outcome. For a read: ends it, kDurable.
+  /// What a write transaction has read holds if this says so, also when nothing was put: the data
+  /// may have been moved away since it was opened.
   virtual CommitResult Commit() = 0;
 };
 
@@ -136,10 +138,10 @@ class Backend {
   virtual absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() = 0;
 
   /// After kUnknown: bring the store to a state in which all that is seen is durable (reopen,
-  /// checkpoint, reconnect, Settle). Until it returns OK nothing may be concluded from what is seen.
-  /// Reads may go on meanwhile, or wait, no longer than the backend's options let them, or fail
-  /// with kUnavailable. kUnavailable: not now (reads that it has to wait for do not end, the server
-  /// is away): call it again.
+  /// checkpoint, reconnect, Settle). Until it returns OK nothing may be concluded from what is
+  /// seen. Reads may go on meanwhile, or wait, no longer than the backend's options let them, or
+  /// fail with kUnavailable. kUnavailable: not now (reads that it has to wait for do not end, the
+  /// server is away): call it again.
   virtual absl::Status Recover() = 0;
 
   /// Make durable all that a read has shown so far: commit something, and wait for that, where
