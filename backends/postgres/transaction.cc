@@ -217,6 +217,11 @@ CommitResult PostgresTransaction::Commit() {
   if (!session_.has_value()) {
     return {CommitOutcome::kNotDone, absl::FailedPreconditionError("the transaction is over")};
   }
+  if (role_ != SessionRole::kReader && !has_put_ && (*session_)->NoticeLoss()) {
+    End(/*roll_back=*/false);
+    return {CommitOutcome::kNotDone,
+            absl::UnavailableError("PostgreSQL: the connection was lost during the transaction")};
+  }
   if (role_ == SessionRole::kReader || !has_put_) {
     End(/*roll_back=*/true);
     return {CommitOutcome::kDurable, absl::OkStatus()};

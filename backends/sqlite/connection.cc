@@ -316,6 +316,12 @@ Connection::~Connection() {
   sqlite3_close_v2(handle_);
 }
 
+bool Connection::TakeMadeIndex() {
+  if (log_vfs_ == nullptr || !log_vfs_->made_index()) return false;
+  log_vfs_->set_made_index(false);
+  return true;
+}
+
 void Connection::StartWaiting() {
   deadline_ = SystemClock().Monotonic() + place_.lock_timeout;
   attempts_ = 0;

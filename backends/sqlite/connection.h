@@ -153,6 +153,8 @@ class Connection {
   [[nodiscard]] bool HasMoved() const;
   /// It has opened a write-ahead log; then nobody takes that away.
   [[nodiscard]] bool HasLogOpen() const;
+  /// True once after this connection has made the index of the log from the log (LogVfs).
+  [[nodiscard]] bool TakeMadeIndex();
   /// What the log and its index were when they were opened, as all connections of a store found
   /// them.
   [[nodiscard]] const std::shared_ptr<const LogFiles>& log_files() const { return log_files_; }

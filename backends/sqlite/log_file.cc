@@ -60,6 +60,7 @@ int RewriteLog(Connection& connection) {
   const sqlite3_int64 counts = kLogHeader + index[kLastFrameWord] * kFrame;
   sqlite3_int64 size = 0;
   int code = file->pMethods->xFileSize(file, &size);
+  if (code == SQLITE_OK && size == 0) return SQLITE_OK;
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(std::min(size, kChunk)));
   for (sqlite3_int64 at = 0; code == SQLITE_OK && at < size; at += kChunk) {
     const int amount = static_cast<int>(std::min(kChunk, size - at));
@@ -75,18 +76,28 @@ int RewriteLog(Connection& connection) {
 
 }  // namespace
 
+absl::Status SyncLogAsSeen(Connection& connection) {
+  const int code = RewriteLog(connection);
+  return code == SQLITE_OK ? absl::OkStatus() : connection.Error(code, "rewriting the log of");
+}
+
 absl::Status MakeDurable(Connection& connection) {
   // Nobody may write to the log, or begin it anew, while it is rewritten.
   AIMEM_RETURN_IF_ERROR(Statement(connection, Sql::kBeginWrite).Run());
-  int code = RewriteLog(connection);
+  const absl::Status synced = SyncLogAsSeen(connection);
   const absl::Status ended = Statement(connection, Sql::kRollback).Run();
-  if (code != SQLITE_OK) return connection.Error(code, "rewriting the log of");
+  AIMEM_RETURN_IF_ERROR(synced);
   AIMEM_RETURN_IF_ERROR(ended);
   // As far as readers allow: what they keep in the log is safe there.
-  code = sqlite3_wal_checkpoint_v2(connection.handle(), "main", SQLITE_CHECKPOINT_PASSIVE, nullptr,
-                                   nullptr);
+  const int code = sqlite3_wal_checkpoint_v2(connection.handle(), "main", SQLITE_CHECKPOINT_PASSIVE,
+                                             nullptr, nullptr);
   if (code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY) return absl::OkStatus();
   return connection.Error(code, "checkpointing");
+}
+
+bool LogShowsSomething(Connection& connection) {
+  const volatile std::uint32_t* index = LogIndex(connection);
+  return index != nullptr && index[kLastFrameWord] > 0;
 }
 
 bool LogIndexIsSound(Connection& connection) {

@@ -12,6 +12,13 @@ namespace aimem::sqlite {
 /// seen; it can be repeated.
 absl::Status MakeDurable(Connection& connection);
 
+/// The first half of that, in a write transaction that has written nothing yet: what the log shows
+/// is on the disk, in the log.
+absl::Status SyncLogAsSeen(Connection& connection);
+
+/// False if nothing of what `connection`, which is in a transaction, sees is in the log.
+bool LogShowsSomething(Connection& connection);
+
 /// False if the index of the log, which all processes share, says that more of the log is in the
 /// database than there is of it: commits that were acknowledged will then be left out of the
 /// database, and go with the log. What is in file and log is sound still. While a log begins anew

@@ -16,6 +16,7 @@ constexpr int kGatheredMax = 30 * kFrameBytes;
 // The locks. https://www.sqlite.org/walformat.html#wal_locks
 constexpr int kWriteLock = 0;  ///< Held by a writer while its transaction lasts.
 constexpr int kCheckpointLock = 1;
+constexpr int kRecoverLock = 2;   ///< Held, with others, while the index is made from the log.
 constexpr int kDatabaseLock = 3;  ///< Shared by readers that need nothing of the log.
 constexpr int kLogLocks = 4;      ///< The first of those of the other readers …
 constexpr int kLogLockCount = SQLITE_SHM_NLOCK - kLogLocks;  ///< … and how many there are.
@@ -33,13 +34,14 @@ struct File {
   int lost = SQLITE_OK;
   sqlite3_int64 lost_from = 0;
   bool checkpoints = false;  ///< Of a database: holds kCheckpointLock, and kDatabaseLock with it.
+  LogVfs* vfs = nullptr;     ///< Of a database.
 };
 
 File& FileOf(sqlite3_file* file) { return *reinterpret_cast<File*>(file); }
 sqlite3_file* Below(sqlite3_file* file) {
   return reinterpret_cast<sqlite3_file*>(&FileOf(file) + 1);
 }
-const LogVfs& VfsOf(sqlite3_vfs* vfs) { return *static_cast<const LogVfs*>(vfs->pAppData); }
+LogVfs& VfsOf(sqlite3_vfs* vfs) { return *static_cast<LogVfs*>(vfs->pAppData); }
 sqlite3_vfs* Below(sqlite3_vfs* vfs) { return VfsOf(vfs).below(); }
 
 /// A quota that is used up is a full disk: nothing of what was to be written counts. SQLite takes
@@ -198,6 +200,11 @@ int ShmLock(sqlite3_file* file, int lock, int count, int flags) {
     if (lock == kDatabaseLock && count == 1 && database.checkpoints) return SQLITE_OK;
     const bool all = lock == kLogLocks && count == kLogLockCount;
     if (all && !database.checkpoints) return LockForNewLog(file, locks);
+    if (locks && lock <= kRecoverLock && kRecoverLock < lock + count) {
+      const int code = LockBelow(file, lock, count, SQLITE_SHM_LOCK);
+      if (code == SQLITE_OK) database.vfs->set_made_index(true);
+      return code;
+    }
   }
   return Below(file)->pMethods->xShmLock(Below(file), lock, count, flags);
 }
@@ -308,6 +315,7 @@ int Open(sqlite3_vfs* self, const char* name, sqlite3_file* memory, int flags, i
     return code;
   }
   memory->pMethods = gathers ? &kLogMethods : is_log ? &kPlainLogMethods : &kDatabaseMethods;
+  if (is_database) file.vfs = &VfsOf(self);
   if (gathers) {
     file.database = &FileOf(sqlite3_database_file_object(name));
     file.database->log = &file;

@@ -43,11 +43,17 @@ class LogVfs {
   [[nodiscard]] sqlite3_vfs* below() const { return below_; }
   [[nodiscard]] bool gathers() const { return gathers_; }
 
+  /// The connection that uses it has made the index anew from what is in the log: nobody who could
+  /// say whether that was ever synced had it open, or whoever did ended while writing it.
+  [[nodiscard]] bool made_index() const { return made_index_; }
+  void set_made_index(bool made) { made_index_ = made; }
+
  private:
   std::string name_;
   sqlite3_vfs vfs_{};
   sqlite3_vfs* const below_;
   const bool gathers_;
+  bool made_index_ = false;
 };
 
 }  // namespace aimem::sqlite

@@ -51,6 +51,7 @@ class SqliteBackend : public Backend, public Lender {
   absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override;
   absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override;
   absl::Status Recover() override;
+  absl::Status Settle() override;
   absl::StatusOr<std::vector<std::string>> Verify() override;
   absl::Status Damaged() const override;
   absl::Status Maintain(bool idle) override;
@@ -93,6 +94,12 @@ class SqliteBackend : public Backend, public Lender {
   absl::StatusOr<std::unique_ptr<Connection>> OpenHere(Access access);
   /// Begin, and see that the file, its log and its index are those that were opened.
   absl::Status BeginOn(Connection& connection, Sql begin);
+  /// Note whether `connection` has made the index.
+  void NoteIndex(Connection& connection);
+  /// In a write transaction that has just begun: bring to the disk what unsynced_ is about.
+  absl::Status SyncWhatIsSeen(Connection& connection);
+  /// The same for a reader that has found it: as far as it can be done now.
+  void TryToSync();
   /// Fence if they are not. Of log and index only what `connection` or another one has opened.
   absl::Status CheckNames(Connection* connection);
 
@@ -131,6 +138,10 @@ class SqliteBackend : public Backend, public Lender {
   std::string identity_ ABSL_GUARDED_BY(mutex_);  ///< Of file_. Empty: not asked for yet.
   absl::Status fenced_ ABSL_GUARDED_BY(mutex_);
   bool unknown_ ABSL_GUARDED_BY(mutex_) = false;
+  /// The index was made from a log of which nobody knows what is on the disk: the next write
+  /// session brings it there before it says anything.
+  bool unsynced_ ABSL_GUARDED_BY(mutex_) = false;
+  bool sync_tried_ ABSL_GUARDED_BY(mutex_) = false;  ///< By a reader, who does so once.
   bool recovering_ ABSL_GUARDED_BY(mutex_) = false;  ///< Whoever wants a connection waits.
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
@@ -320,6 +331,7 @@ absl::Status SqliteBackend::BeginOn(Connection& connection, Sql begin) {
   absl::Status status = Statement(connection, begin).Run();
   // The version is the first thing read: that takes the snapshot.
   if (status.ok()) status = CheckVersion(connection, place_);
+  NoteIndex(connection);
   // A writer that knows its log looks when it has read and written: CheckPlace.
   if (begin == Sql::kBeginWrite && status.ok() && connection.log_files() != nullptr) return status;
   // Whatever was seen is of other files if they moved.
@@ -352,8 +364,19 @@ absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginRead() {
     TakeBackReader(std::move(reader.connection), reader.stamp);
     return status;
   }
+  if (!reader.stamp.has_value()) TryToSync();
   return std::make_unique<SqliteTransaction>(*this, std::move(reader.connection), place_, false,
                                              reader.stamp);
+}
+
+void SqliteBackend::TryToSync() {
+  {
+    MutexLock lock(mutex_);
+    if (!unsynced_ || sync_tried_ || writer_lent_ || options_.read_only) return;
+    sync_tried_ = true;
+  }
+  // A read says nothing of the disk. Who writes tries again, and says why it could not.
+  Settle().IgnoreError();
 }
 
 absl::Status SqliteBackend::CheckReadable() {
@@ -408,6 +431,7 @@ absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginWrite() {
   }
   if (status.ok()) status = BeginOn(*connection, Sql::kBeginWrite);
   if (status.ok()) status = CheckLogIndex(*connection, /*locked=*/true);
+  if (status.ok()) status = SyncWhatIsSeen(*connection);
   if (!status.ok()) {
     if (connection != nullptr && connection->InTransaction()) {
       Statement(*connection, Sql::kRollback).Run().IgnoreError();
@@ -418,6 +442,32 @@ absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginWrite() {
   }
   return std::make_unique<SqliteTransaction>(*this, std::move(connection), place_, true,
                                              std::nullopt);
+}
+
+void SqliteBackend::NoteIndex(Connection& connection) {
+  if (!connection.TakeMadeIndex() || !LogShowsSomething(connection)) return;
+  MutexLock lock(mutex_);
+  unsynced_ = true;
+}
+
+absl::Status SqliteBackend::SyncWhatIsSeen(Connection& connection) {
+  {
+    MutexLock lock(mutex_);
+    if (!unsynced_) return absl::OkStatus();
+  }
+  AIMEM_RETURN_IF_ERROR(SyncLogAsSeen(connection));
+  MutexLock lock(mutex_);
+  unsynced_ = false;
+  return absl::OkStatus();
+}
+
+absl::Status SqliteBackend::Settle() {
+  {
+    MutexLock lock(mutex_);
+    AIMEM_RETURN_IF_ERROR(CheckUsable());
+    if (!unsynced_) return absl::OkStatus();
+  }
+  return BeginWrite().status();
 }
 
 // -- Looking after --------------------------------------------------------------------------------
@@ -471,6 +521,7 @@ absl::StatusOr<std::optional<std::uint64_t>> SqliteBackend::ForeignCommits() {
   {
     Statement version(*watcher_, Sql::kDataVersion);
     const absl::StatusOr<bool> row = version.Step();
+    NoteIndex(*watcher_);
     if (row.ok()) return watchers_ << 32 | static_cast<std::uint64_t>(version.Int(0));
     failed = row.status();
   }
@@ -586,10 +637,17 @@ absl::Status SqliteBackend::RecoverClosed() {
 
 absl::Status SqliteBackend::Recover() {
   AIMEM_RETURN_IF_ERROR(Damaged());
+  bool unknown = false;
+  {
+    MutexLock lock(mutex_);
+    unknown = unknown_;
+  }
   absl::Status status = RecoverClosed();
   MutexLock lock(mutex_);
   recovering_ = false;
-  if (status.ok()) unknown_ = false;
+  // Where no outcome was unknown, reads go on: on a disk that is full nothing else may.
+  unknown_ = unknown && !status.ok();
+  if (status.ok() && !options_.read_only) unsynced_ = false;
   changed_.NotifyAll();
   return status;
 }

@@ -1,5 +1,5 @@
-// What most files of the rooms and programs include. Each still includes what it uses: `./dev build`
-// and `./dev lint` do without this.
+// What most files of the rooms and programs include. Each still includes what it uses: `./dev
+// build` and `./dev lint` do without this.
 #include <algorithm>
 #include <cstdint>
 #include <deque>

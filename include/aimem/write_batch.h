@@ -210,7 +210,7 @@ enum class WriteOutcome : std::uint8_t {
   /// kUnavailable and kResourceExhausted do not tell what became of it then: they come before it is
   /// looked up. Retry.
   kRejected = 3,
-  kUnknown = 4,    ///< The disk or server failed during the commit: ask with the operation id.
+  kUnknown = 4,  ///< The disk or server failed during the commit: ask with the operation id.
 };
 
 /// "committed", "pending", "rejected" or "unknown".

@@ -102,13 +102,16 @@ class PageReader {
     AIMEM_ASSIGN_OR_RETURN(std::vector<LogRow> rows,
                            transaction_.ReadLog(stream, known, limit_.items - page.commits.size(),
                                                 limit_.bytes - bytes));
-    if (rows.empty() || rows.front().seq != known + 1) return false;
+    if (rows.empty() || rows.front().seq != known + 1) {
+      // One that lacks a row in the middle does not begin later.
+      AIMEM_ASSIGN_OR_RETURN(const bool gap, HasRow(stream, known));
+      if (gap) unreadable_[stream] = known + 1;
+      return false;
+    }
     read_to_ = known;
     for (LogRow& row : rows) {
-      if (row.seq != read_to_ + 1) {
-        return absl::DataLossError(absl::StrFormat(
-            "the log of stream %016x has a gap after commit %d: run a check", stream, read_to_));
-      }
+      // A row that is not there is like one that cannot be read.
+      if (row.seq != read_to_ + 1) return true;
       if (!log::DecodeCommit(row.bytes).ok()) {
         unreadable_[stream] = row.seq;
         if (row.seq < SeqOf(heads_, stream)) return read_to_ > known;
@@ -120,6 +123,13 @@ class PageReader {
       page.commits.push_back(std::move(row.bytes));
     }
     return true;
+  }
+
+  absl::StatusOr<bool> HasRow(std::uint64_t stream, std::uint64_t seq) {
+    if (seq == 0) return false;
+    AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> rows,
+                           transaction_.ReadLog(stream, seq - 1, 1, 1));
+    return !rows.empty() && rows.front().seq == seq;
   }
 
   absl::StatusOr<ChangePage> Scan(const ChangeCursor& cursor) {

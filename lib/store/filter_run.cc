@@ -78,8 +78,10 @@ absl::StatusOr<bool> FilterRun::FindEarlier(Transaction& transaction) {
     AIMEM_ASSIGN_OR_RETURN(const ReadResult found,
                            transaction.Read({.operations = {operation}, .meta = true}));
     if (found.operations.empty()) return false;
-    AIMEM_ASSIGN_OR_RETURN(const log::CommitHeader header,
-                           log::DecodeCommitHeader(found.operations.front().bytes));
+    const absl::StatusOr<log::CommitHeader> decoded =
+        log::DecodeCommitHeader(found.operations.front().bytes);
+    if (!decoded.ok()) return LocalStore::KeyUnreadable();
+    const log::CommitHeader& header = *decoded;
     // Another request under this key: executing the next commit finds it and says so.
     if (header.request_hash != job_.request_hash) return false;
     AIMEM_ASSIGN_OR_RETURN(const execute::Answer answer, execute::DecodeAnswer(header.results));

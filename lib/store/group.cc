@@ -34,6 +34,10 @@ bool LocalStore::HasWork() const {
   return closing_ || clock_.Monotonic() >= lazy_deadline_;
 }
 
+bool LocalStore::LookIsDue() const {
+  return options_.listener != nullptr && clock_.Monotonic() >= next_look_;
+}
+
 void LocalStore::WriterLoop() {
   for (Task task = AwaitTurn(); task != Task::kEnd; task = AwaitTurn()) {
     const TurnHolder turn(*this, task == Task::kWrite);
@@ -41,7 +45,7 @@ void LocalStore::WriterLoop() {
       if (task == Task::kWrite) {
         WriteGroup();
       } else if (task == Task::kMaintain) {
-        Maintain();
+        Maintain(/*idle=*/true);
       } else if (task == Task::kRetain) {
         WriteRetention();
       } else if (task == Task::kHeal) {
@@ -61,7 +65,7 @@ void LocalStore::WriterLoop() {
 LocalStore::Task LocalStore::AwaitTurn() {
   MutexLock lock(mutex_);
   while (true) {
-    if (!busy_ && retention_plan_ && !(retained_last_ && HasWork())) {
+    if (!busy_ && retention_plan_ && !closing_ && !(retained_last_ && (HasWork() || LookIsDue()))) {
       busy_ = retained_last_ = true;
       return Task::kRetain;
     }
@@ -78,10 +82,11 @@ LocalStore::Task LocalStore::AwaitTurn() {
       busy_ = true;
       return Task::kMaintain;
     }
-    if (options_.listener != nullptr && now >= next_look_) {
+    if (LookIsDue()) {
       next_look_ = now + kLookInterval;
-      if (!busy_ && fenced_.empty() && !damaged_) {
+      if (!busy_ && fenced_.empty() && foreign_data_.empty() && !damaged_) {
         busy_ = true;
+        retained_last_ = false;
         return Task::kLook;
       }
     }
@@ -136,10 +141,12 @@ void LocalStore::Lead() {
   WriteGroup();
 }
 
-void LocalStore::Maintain() {
-  if (absl::Status status = backend_->Maintain(true); !status.ok()) {
-    Log(LogLevel::kWarning, absl::StrCat("maintenance: ", status.message()));
-  }
+void LocalStore::Maintain(bool idle) {
+  std::string failed(ToStd(backend_->Maintain(idle).message()));
+  if (failed == maintenance_failed_) return;  // said once
+  maintenance_failed_ = std::move(failed);
+  if (maintenance_failed_.empty()) return;
+  Log(LogLevel::kWarning, absl::StrCat("maintenance: ", maintenance_failed_));
 }
 
 // -- What may go from the log ---------------------------------------------------------------------
@@ -204,16 +211,19 @@ void LocalStore::WriteRetention() {
 absl::StatusOr<bool> LocalStore::WriteRetention(const RetentionPlan& plan) {
   {
     MutexLock lock(mutex_);
-    if (!fenced_.empty() || as_found_ || damaged_) return true;  // later
+    if (Ails() || as_found_ || damaged_) return true;  // later
   }
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction, backend_->BeginWrite());
-  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction->Read({.meta = true}));
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction->Read({.heads = true, .meta = true}));
+  AIMEM_ASSIGN_OR_RETURN(const Streams streams, StreamsOf(found, Unreadable(), *transaction));
+  AIMEM_RETURN_IF_ERROR(CheckWhose(streams));
   const auto marks = found.meta.find(kMetaLogMarks);
   // Another process was quicker.
   if ((marks == found.meta.end() ? std::string() : marks->second) != plan.from) {
     return true;
   }
-  AIMEM_ASSIGN_OR_RETURN(const RetentionPart part, NextPart(plan, *transaction));
+  AIMEM_ASSIGN_OR_RETURN(const RetentionPart part,
+                         NextPart(plan, VectorOf(streams.heads), *transaction));
   AIMEM_RETURN_IF_ERROR(transaction->Put(part.set));
   const CommitResult committed = transaction->Commit();
   // Whether the old commits are gone matters to nobody; that the disk failed does.
@@ -370,14 +380,8 @@ void LocalStore::WriteTaken(Group& taken) {
     return AnswerGroup(group, damaged.ok() ? status : damaged);
   }
   if (log.Empty()) {
-    // What was only read may be of files that have moved away: then no refusal holds either.
-    status = Explain(transaction->Commit().status);
-    if (!status.ok()) {
-      for (Job& job : group) {
-        if (auto* write = std::get_if<WriteJob>(&job)) Reject(*write, status);
-      }
-      return AnswerGroup(group, status);
-    }
+    status = transaction->Commit().status;
+    if (!status.ok()) return FailGroup(group, std::move(status));
     // The answer may stand for what another process wrote.
     TellGroup(log);
     return AnswerGroup(group, absl::OkStatus());
@@ -385,7 +389,7 @@ void LocalStore::WriteTaken(Group& taken) {
   status = transaction->Put(log.set);
   if (!status.ok()) {
     transaction.reset();
-    return AnswerGroup(group, Explain(std::move(status)));
+    return FailGroup(group, std::move(status));
   }
   taken.stage = Stage::kCommitting;
   const CommitResult committed = transaction->Commit();
@@ -397,15 +401,23 @@ void LocalStore::WriteTaken(Group& taken) {
       NoteWritten();
       TellGroup(log);
       AnswerGroup(group, absl::OkStatus());
-      if (absl::Status kept = backend_->Maintain(false); !kept.ok()) {
-        Log(LogLevel::kWarning, absl::StrCat("maintenance: ", kept.message()));
-      }
-      return;
+      return Maintain(/*idle=*/false);
     case CommitOutcome::kNotDone:
-      return AnswerGroup(group, Explain(committed.status));
+      return FailGroup(group, committed.status);
     case CommitOutcome::kUnknown:
       return ResolveUnknown(group, log, committed.status);
   }
+}
+
+void LocalStore::FailGroup(std::vector<Job>& group, absl::Status failure) {
+  failure = Explain(std::move(failure));
+  // What was read may be of files that have moved away: then no refusal holds either.
+  const bool unread = !absl::IsResourceExhausted(failure);
+  for (Job& job : group) {
+    auto* write = std::get_if<WriteJob>(&job);
+    if (unread && write != nullptr && write->state == JobState::kRefused) Reject(*write, failure);
+  }
+  AnswerGroup(group, failure);
 }
 
 bool LocalStore::RestsOnWhatItSaw(const Job& job) {
@@ -521,11 +533,15 @@ absl::Status LocalStore::PrepareStream(const ReadResult& found, Transaction& tra
   return absl::OkStatus();
 }
 
+absl::Status LocalStore::KeyUnreadable() {
+  return WithTrouble(absl::DataLossError("this request id was used before, by a commit that cannot "
+                                         "be read: run doctor, and use a new one"),
+                     Trouble::kKeyUnreadable);
+}
+
 bool LocalStore::ReplayIfKnown(WriteJob& job, const GroupLog& log) {
   if (log.unreadable.contains(job.operation)) {
-    Reject(job, WithTrouble(absl::DataLossError("this request id was used before, by a commit that "
-                                                "cannot be read: run doctor, and use a new one"),
-                            Trouble::kKeyUnreadable));
+    Reject(job, KeyUnreadable());
     return true;
   }
   const auto found = log.operations.find(job.operation);
@@ -563,6 +579,20 @@ bool LocalStore::ReplayIfKnown(WriteJob& job, const GroupLog& log) {
   return true;
 }
 
+namespace {
+
+/// What `rows` are to become, with an answer of `answer_bytes`, is a commit and no more.
+absl::Status CheckFits(const Rows& rows, std::size_t answer_bytes) {
+  const std::size_t bytes = rows.draft_bytes() + answer_bytes + kHeaderReserve;
+  if (rows.drafts() <= log::kMaxChanges && bytes <= log::kMaxCommitBytes) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrFormat("batch of %d changes and about %d bytes exceeds the limits of a commit "
+                      "(%d changes, %d bytes): use several",
+                      rows.drafts(), rows.draft_bytes(), log::kMaxChanges, log::kMaxCommitBytes));
+}
+
+}  // namespace
+
 absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) {
   if (log.streams.installing) {
     Reject(job, absl::UnavailableError(
@@ -578,13 +608,8 @@ absl::Status LocalStore::ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log) 
   const std::string answer =
       status.ok() ? execute::EncodeAnswer({items, !job.selection || job.selection->last})
                   : std::string();
-  const bool too_large = rows.drafts() > log::kMaxChanges ||
-                         rows.draft_bytes() + answer.size() + kHeaderReserve > log::kMaxCommitBytes;
-  if (status.ok() && too_large) {
-    status = absl::ResourceExhaustedError(
-        absl::StrFormat("batch of %d changes and about %d bytes exceeds the limits of a commit "
-                        "(%d changes, %d bytes): use several",
-                        rows.drafts(), rows.draft_bytes(), log::kMaxChanges, log::kMaxCommitBytes));
+  if (status.ok()) {
+    status = CheckFits(rows, answer.size());
   } else if (status.code() == absl::StatusCode::kUnavailable ||
              status.code() == absl::StatusCode::kInternal) {
     rows.Discard();

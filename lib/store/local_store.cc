@@ -612,7 +612,9 @@ absl::StatusOr<StoreInfo> LocalStore::Info(const InfoOptions& options) {
   info.queued_items = queued_items_;
   info.queued_bytes = queued_bytes_;
   info.unwritable = unwritable_;
-  info.fenced = fenced_.empty() ? disk_full_ : fenced_;
+  for (const std::string* why : {&foreign_data_, &fenced_, &disk_full_}) {
+    if (info.fenced.empty()) info.fenced = *why;
+  }
   if (!damaged.ok()) info.fenced = std::string(ToStd(damaged.message()));
   return info;
 }
@@ -743,6 +745,7 @@ void LocalStore::AbandonToParent() {
   leave(stream_jobs_);
   leave(lazy_);
   leave(fenced_);
+  leave(foreign_data_);
   leave(disk_full_);
   leave(unwritable_);
   leave(lost_);

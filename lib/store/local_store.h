@@ -277,6 +277,7 @@ class LocalStore final : public MemberStore {
   void ReturnTurn(bool wrote) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
   void RunPosted();
   [[nodiscard]] bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] bool LookIsDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Move what waits into the group, as much as may share a transaction.
   void TakeMore(Group& group) ABSL_LOCKS_EXCLUDED(mutex_);
   [[nodiscard]] bool HasRoom(const Group& group) const;
@@ -289,6 +290,9 @@ class LocalStore final : public MemberStore {
   /// Answer what a group left unanswered when `thrown` ended it.
   void EndThrownGroup(Group& group, const absl::Status& thrown) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  /// End a group whose transaction, which was executed, wrote nothing.
+  void FailGroup(std::vector<Job>& group, absl::Status failure)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   absl::StatusOr<std::unique_ptr<Transaction>> BeginGroup() ABSL_LOCKS_EXCLUDED(mutex_);
   /// Take, read, execute and append; what is to be written is in `log.set`.
   /// True: its answer says what the transaction saw, and says it only if that is durable.
@@ -307,6 +311,7 @@ class LocalStore final : public MemberStore {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   absl::Status ExecuteWrite(WriteJob& job, Rows& rows, GroupLog& log);
   bool ReplayIfKnown(WriteJob& job, const GroupLog& log);
+  static absl::Status KeyUnreadable();
   absl::Status ExecuteApply(ApplyJob& job, Rows& rows, GroupLog& log);
   /// A page of states and commits into a store without a history.
   absl::Status ExecuteInstall(ApplyJob& job, Rows& rows, GroupLog& log);
@@ -352,7 +357,7 @@ class LocalStore final : public MemberStore {
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// What an idle writer does: checkpoint.
-  void Maintain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
+  void Maintain(bool idle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_);
   /// What may go from the log is looked for in the background, and goes in a turn; a store that is
   /// closed before that was due does it then.
   void PostRetention() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -395,8 +400,9 @@ class LocalStore final : public MemberStore {
   absl::Status Recover() ABSL_LOCKS_EXCLUDED(mutex_);
   /// What an idle writer does for a store that takes no writes: recover, and commit something.
   void Heal() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status TryToWrite() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_) ABSL_LOCKS_EXCLUDED(mutex_);
   [[nodiscard]] bool Ails() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return !damaged_ && (!fenced_.empty() || !disk_full_.empty());
+    return !damaged_ && (!fenced_.empty() || !foreign_data_.empty() || !disk_full_.empty());
   }
   /// Make what is visible durable, if that is in doubt: an outcome was unknown, to this process or
   /// to one before that ended without finding it out.
@@ -456,6 +462,8 @@ class LocalStore final : public MemberStore {
   std::optional<RetentionPlan> retention_plan_ ABSL_GUARDED_BY(mutex_);
   bool retained_last_ ABSL_GUARDED_BY(mutex_) = false;  // writes that wait come first now
   std::string fenced_ ABSL_GUARDED_BY(mutex_);
+  /// Why what lies there now is not this store's data: nothing is written until it is again.
+  std::string foreign_data_ ABSL_GUARDED_BY(mutex_);
   /// What a member is opened with is visible, and need not be durable: see RecoverIfFenced.
   bool as_found_ ABSL_GUARDED_BY(mutex_) = options_.listener != nullptr;
   absl::Duration next_heal_ ABSL_GUARDED_BY(mutex_);
@@ -474,6 +482,7 @@ class LocalStore final : public MemberStore {
   std::optional<std::uint64_t> foreign_ ABSL_GUARDED_BY(turn_);  // ForeignCommits, at the last look
   absl::Duration next_blind_look_ ABSL_GUARDED_BY(turn_);        // where the backend cannot tell
   bool look_failed_ ABSL_GUARDED_BY(turn_) = false;              // said once
+  std::string maintenance_failed_ ABSL_GUARDED_BY(turn_);        // why, at the last time
 
   /// For work that was posted to the executor and comes when this is gone: then null. An executor
   /// runs nothing beside the destruction of the store.

@@ -18,6 +18,7 @@ namespace {
 constexpr absl::Duration kBlindLookInterval = absl::Milliseconds(200);
 constexpr absl::Duration kHealInterval = absl::Seconds(1);
 constexpr absl::Duration kDiskFullStands = absl::Seconds(30);
+constexpr std::string_view kRoomAgain = "the disk has room again, writes are taken";
 
 }  // namespace
 
@@ -118,7 +119,7 @@ void LocalStore::TellGroup(GroupLog& log) {
     MutexLock lock(mutex_);
     for (const LogRow& row : log.set.log) {
       const auto found = unreadable_.find(row.stream);
-      if (found != unreadable_.end() && found->second <= row.seq) unreadable_.erase(found);
+      if (found != unreadable_.end() && found->second == row.seq) unreadable_.erase(found);
     }
   }
   if (options_.listener == nullptr) return;
@@ -227,8 +228,8 @@ absl::Status LocalStore::LookUp(std::vector<Job>& group, GroupLog& log) {
   AIMEM_ASSIGN_OR_RETURN(log.streams, StreamsOf(found, Unreadable(), *transaction));
   AIMEM_RETURN_IF_ERROR(CheckWhose(log.streams));
   // Of the group's commits, those that are there; and what is there now.
-  std::set<std::pair<std::uint64_t, std::uint64_t>> places;
-  for (const LogRow& row : found.operations) places.emplace(row.stream, row.seq);
+  std::map<std::pair<std::uint64_t, std::uint64_t>, const std::string*> places;
+  for (const LogRow& row : found.operations) places[{row.stream, row.seq}] = &row.bytes;
   // What the same transaction cut again is not looked for.
   const auto cut = [&](const LogRow& row) {
     return std::any_of(log.set.log_cuts.begin(), log.set.log_cuts.end(), [&](const auto& one) {
@@ -237,8 +238,10 @@ absl::Status LocalStore::LookUp(std::vector<Job>& group, GroupLog& log) {
   };
   std::erase_if(log.set.log, cut);
   const std::size_t written = log.set.log.size();
+  // Another commit may have that place: a damaged one that this was to mend, or somebody else's.
   std::erase_if(log.set.log, [&](const LogRow& row) {
-    return !places.contains({row.stream, row.seq});
+    const auto place = places.find({row.stream, row.seq});
+    return place == places.end() || *place->second != row.bytes;
   });
   // One transaction: all of it is there, or nothing.
   const bool durable = log.set.log.size() == written;
@@ -272,19 +275,30 @@ absl::Status LocalStore::Recover() {
   AIMEM_RETURN_IF_ERROR(backend_->Recover());
   MutexLock lock(mutex_);
   fenced_.clear();
-  as_found_ = false;
   return absl::OkStatus();
 }
 
 void LocalStore::Heal() {
   // Why it is fenced has been said; whoever writes meanwhile is told why it still is.
-  const absl::StatusOr<std::unique_ptr<Transaction>> begun = BeginGroup();
-  const bool written = begun.ok() && CommitSettled(**begun).ok();
-  MutexLock lock(mutex_);
-  next_heal_ = clock_.Monotonic() + kHealInterval;
-  // A full disk may have had room for this: it stands until a write of somebody's succeeds, or
-  // none has been tried for a while.
-  if (written && !disk_full_.empty() && clock_.Monotonic() >= disk_full_until_) disk_full_.clear();
+  const bool written = TryToWrite().ok();
+  bool room = false;
+  {
+    MutexLock lock(mutex_);
+    next_heal_ = clock_.Monotonic() + kHealInterval;
+    // A full disk may have had room for this: it stands until a write of somebody's succeeds, or
+    // none has been tried for a while.
+    room = written && !disk_full_.empty() && clock_.Monotonic() >= disk_full_until_;
+    if (room) disk_full_.clear();
+  }
+  if (room) Log(LogLevel::kWarning, std::string(kRoomAgain));
+}
+
+absl::Status LocalStore::TryToWrite() {
+  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction, BeginGroup());
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction->Read({.heads = true, .meta = true}));
+  AIMEM_ASSIGN_OR_RETURN(const Streams streams, StreamsOf(found, Unreadable(), *transaction));
+  AIMEM_RETURN_IF_ERROR(CheckWhose(streams));
+  return CommitSettled(*transaction);
 }
 
 absl::Status LocalStore::CheckDamage() {
@@ -325,7 +339,7 @@ void LocalStore::NoteWritten() {
     disk_full_.clear();
     unwritable_.clear();
   }
-  if (was_full) Log(LogLevel::kWarning, "the disk has room again, writes are taken");
+  if (was_full) Log(LogLevel::kWarning, std::string(kRoomAgain));
 }
 
 absl::Status LocalStore::RecoverIfFenced() {
@@ -340,9 +354,13 @@ absl::Status LocalStore::RecoverIfFenced() {
                                    "need not be durable")
                              : absl::StrCat("the outcome of a commit is unknown (", fenced_, ")");
   }
-  const absl::Status status = Recover();
-  if (status.ok()) return as_found ? CheckLastCommits() : status;
+  absl::Status status = Recover();
+  if (status.ok() && as_found) status = CheckLastCommits();
   MutexLock lock(mutex_);
+  if (status.ok()) {
+    as_found_ = false;
+    return status;
+  }
   if (fenced_.empty()) fenced_ = reason;
   return absl::UnavailableError(
       absl::StrCat("the store takes no writes since ", reason, ": ", status.message()));

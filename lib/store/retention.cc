@@ -262,10 +262,15 @@ absl::StatusOr<std::size_t> Retention::CutByBytes(Transaction& transaction, cons
   return over;
 }
 
-absl::StatusOr<RetentionPart> NextPart(const RetentionPlan& plan, Transaction& transaction) {
+absl::StatusOr<RetentionPart> NextPart(const RetentionPlan& plan, const VersionVector& heads,
+                                       Transaction& transaction) {
   RetentionPart part;
   std::uint64_t left = kCutAtOnce;
-  for (const auto& [stream, keep] : plan.set.log_cuts) {
+  for (const auto& [stream, planned] : plan.set.log_cuts) {
+    // The end of a stream stays, also of one that has become shorter since.
+    const auto head = heads.find(stream);
+    if (head == heads.end()) continue;
+    const std::uint64_t keep = std::min(planned, head->second);
     AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> first, transaction.ReadLog(stream, 0, 1, 1));
     if (first.empty() || first.front().seq >= keep) continue;
     if (left == 0) return part;

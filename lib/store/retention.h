@@ -64,8 +64,9 @@ struct RetentionPart {
   bool last = false;  ///< Nothing of the plan is left after it: it writes the marks.
 };
 inline constexpr std::uint64_t kCutAtOnce = 1'000;  ///< Commits.
-/// What is next, given what is left of the log in `transaction`.
-absl::StatusOr<RetentionPart> NextPart(const RetentionPlan& plan, Transaction& transaction);
+/// What is next, given what is left of the log, with these ends, in `transaction`.
+absl::StatusOr<RetentionPart> NextPart(const RetentionPlan& plan, const VersionVector& heads,
+                                       Transaction& transaction);
 
 /// Decides what may go from the log. One thread at a time.
 class Retention {

@@ -182,12 +182,14 @@ bool LocalStore::Defer(ApplyJob& job, const Streams& streams) {
 
 absl::Status LocalStore::CheckWhose(const Streams& streams) {
   absl::Status status = CheckMember(streams, member_);
-  if (status.ok()) {
-    member_ = streams.member;
-    return status;
+  if (status.ok()) member_ = streams.member;
+  bool told = true;
+  {
+    MutexLock lock(mutex_);
+    told = status.ok() || !foreign_data_.empty();
+    foreign_data_ = std::string(ToStd(status.message()));
   }
-  Log(LogLevel::kError, ToStd(status.message()));
-  Fence(status);
+  if (!told) Log(LogLevel::kError, ToStd(status.message()));
   return status;
 }
 

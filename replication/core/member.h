@@ -375,7 +375,10 @@ class Member {
   [[nodiscard]] bool Owes(const Peer& peer) const { return !Owed(peer).empty(); }
   /// Where this member stands with each stream that it has to learn from this peer.
   [[nodiscard]] VersionVector Owed(const Peer& peer) const;
-  /// Do so for long without progress, and it is excused.
+  /// What came could not be taken: no teacher is late for that.
+  void NotTakenHere(const Now& now);
+  /// Do so for long without progress, and it is named in the log, and excused if its history is
+  /// another one.
   void ExcuseIfStuck(const Now& now, Peer& peer, Actions& actions);
   /// It has been reached, and is known to be who it says it is.
   static bool Connected(const Peer& peer) {

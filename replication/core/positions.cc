@@ -446,13 +446,25 @@ void Member::ExcuseIfStuck(const Now& now, Peer& peer, Actions& actions) {
     peer.owed_since = now.monotonic;
   }
   if (peer.owed.empty() || now.monotonic - peer.owed_since < kTeacherPatience) return;
-  peer.excused = true;
+  peer.owed_since = now.monotonic;
+  // What is only not here yet may be kept from coming by this member itself: to execute without it
+  // would undo what others have acknowledged. Of another history nothing will come.
+  const auto differs = [&](std::uint64_t stream) {
+    const auto named = [stream](const std::vector<std::uint64_t>& streams) {
+      return std::find(streams.begin(), streams.end(), stream) != streams.end();
+    };
+    return peer.forked.contains(stream) || (named(state_.lost) && named(state_.yielded));
+  };
+  peer.excused = std::all_of(peer.owed.begin(), peer.owed.end(),
+                             [&](const auto& position) { return differs(position.first); });
   actions.lines.push_back(
       {LogLevel::kWarning,
-       absl::StrFormat(
-           "%s holds what this member should learn before it takes writes (%s of it is "
-           "here), and nothing of that has come for %s: it is not waited for any longer",
-           peer.address, ToString(peer.owed), absl::FormatDuration(kTeacherPatience))});
+       absl::StrFormat("%s holds what this member should learn before it takes writes (%s of it is "
+                       "here), and nothing of that has come for %s: it %s",
+                       peer.address, ToString(peer.owed), absl::FormatDuration(kTeacherPatience),
+                       peer.excused ? "is not waited for any longer"
+                                    : "takes none until that is here, or that peer is away for as "
+                                      "long")});
 }
 
 absl::Duration Member::NextRepair() const {

@@ -481,6 +481,7 @@ void Member::OnApplied(const Now& now, std::uint64_t call, ApplyResult result, A
   }
   AppendReply reply = MakeReply(now, all_heads);
   if (!result.status.ok()) {
+    NotTakenHere(now);
     reply.refused = RefusalOf(result.status);
     reply.message = std::string(result.status.message().data(), result.status.message().size());
   }
@@ -533,6 +534,10 @@ void Member::Arriving(const std::vector<std::string>& commits) {
   }
 }
 
+void Member::NotTakenHere(const Now& now) {
+  for (Peer& peer : peers_) peer.owed_since = now.monotonic;
+}
+
 void Member::OnFetchEnded(const Now& now, const absl::Status& status, Actions& actions) {
   fetching_ = false;
   fetch_again_at_ = now.monotonic + kBackoffMin;
@@ -549,6 +554,7 @@ void Member::OnFetchEnded(const Now& now, const absl::Status& status, Actions& a
     AnswerCovered(now, actions);
     PumpAll(now, actions);
   } else {
+    NotTakenHere(now);
     actions.lines.push_back(
         {LogLevel::kWarning, absl::StrCat("fetching states: ", status.message())});
   }

@@ -3,10 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <fstream>
 #include <future>
 #include <memory>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -16,6 +20,7 @@
 #include "aimem/store.h"
 #include "lib/base/mutex.h"
 #include "lib/base/trouble.h"
+#include "tests/local_store/eventually.h"
 #include "tests/local_store/temp_dir.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/forwarding_backend.h"
@@ -221,6 +226,164 @@ TEST(UnwritableStore, IsServedToReadersThoughNobodyServedItBefore) {
       OpenLocalStore(std::make_unique<ReadableBackend>(OpenEphemeralBackend(disk)), {.quorum = 1});
   ASSERT_TRUE(store.ok()) << store.status();
   EXPECT_THAT((*store)->Info()->unwritable, HasSubstr("'m.db' cannot be written"));
+}
+
+/// Counts how often somebody began to write.
+class CountedBackend final : public testing::ForwardingBackend {
+ public:
+  CountedBackend(std::shared_ptr<EphemeralDisk> disk, std::atomic<int>& begun)
+      : ForwardingBackend(OpenEphemeralBackend(std::move(disk))), begun_(begun) {}
+  absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override {
+    ++begun_;
+    return inner_->BeginWrite();
+  }
+
+ private:
+  std::atomic<int>& begun_;
+};
+
+TEST(ForeignData, IsNeverWrittenIntoIsSaidOnceAndGivenUpWhenOursIsBack) {
+  auto others = std::make_shared<EphemeralDisk>();
+  {
+    auto other = OpenEphemeralStore(others);
+    ASSERT_EQ((*other)->Write(OnePut("other")).outcome, WriteOutcome::kCommitted);
+    ASSERT_TRUE((*other)->Close().ok());
+  }
+  auto disk = std::make_shared<EphemeralDisk>();
+  std::atomic<int> begun = 0;
+  Lines lines;
+  StoreOptions options;
+  options.environment.log = &lines;
+  auto store = OpenLocalStore(std::make_unique<CountedBackend>(disk, begun), options);
+  ASSERT_TRUE(store.ok()) << store.status();
+  ASSERT_EQ((*store)->Write(OnePut("a")).outcome, WriteOutcome::kCommitted);
+  const auto ours = disk->Snapshot();
+  disk->Restore(others->Snapshot());
+  const auto meta = [&] {
+    const auto backend = OpenEphemeralBackend(disk);
+    return (*backend->BeginRead())->Read({.meta = true})->meta;
+  };
+  const auto theirs = meta();
+  EXPECT_EQ((*store)->Write(OnePut("b")).status.code(), absl::StatusCode::kFailedPrecondition);
+  // The writer looks each second whether it is healed.
+  for (const int before = begun; begun < before + 2;) {
+    EXPECT_THAT((*store)->Info({.data = false})->fenced, HasSubstr("another store's data"));
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_EQ(meta(), theirs) << "something was written into it";
+  EXPECT_THAT(lines.With("another store's data"), SizeIs(1));
+  disk->Restore(ours);
+  EXPECT_TRUE(testing::Eventually([&] { return (*store)->Info({.data = false})->fenced.empty(); }));
+  EXPECT_EQ((*store)->Write(OnePut("b")).outcome, WriteOutcome::kCommitted);
+  EXPECT_TRUE((*store)->Close().ok());
+}
+
+/// A peer's last commit reads as damaged, until a transaction that mends it is done.
+struct BadRow {
+  std::atomic<bool> damaged = false;
+  std::atomic<bool> lose =
+      false;  ///< The next transaction that would mend it: its outcome is hidden.
+  std::uint64_t stream = 0;
+
+  void Spoil(std::vector<LogRow>& rows) const {
+    if (!damaged) return;
+    for (LogRow& row : rows) {
+      if (row.stream == stream && row.bytes.size() > kLogHeadBytes) row.bytes.back() ^= 1;
+    }
+  }
+};
+
+class BadRowTransaction final : public testing::ForwardingTransaction {
+ public:
+  BadRowTransaction(std::unique_ptr<Transaction> inner, BadRow& bad)
+      : ForwardingTransaction(std::move(inner)), bad_(bad) {}
+  absl::StatusOr<ReadResult> Read(const ReadSet& set) override {
+    auto result = inner_->Read(set);
+    if (result.ok()) bad_.Spoil(result->operations);
+    return result;
+  }
+  absl::StatusOr<std::vector<LogRow>> ReadLog(std::uint64_t stream, std::uint64_t after,
+                                              std::size_t max_rows,
+                                              std::size_t max_bytes) override {
+    auto rows = inner_->ReadLog(stream, after, max_rows, max_bytes);
+    if (rows.ok()) bad_.Spoil(*rows);
+    return rows;
+  }
+  absl::Status Put(const WriteSet& set) override {
+    mends_ = !set.log_tails.empty();
+    return inner_->Put(set);
+  }
+  CommitResult Commit() override {
+    if (mends_ && bad_.lose.exchange(false)) {
+      inner_.reset();
+      return {CommitOutcome::kUnknown, absl::UnavailableError("the disk says nothing")};
+    }
+    CommitResult result = inner_->Commit();
+    if (mends_ && result.status.ok()) bad_.damaged = false;
+    return result;
+  }
+
+ private:
+  BadRow& bad_;
+  bool mends_ = false;
+};
+
+class BadRowBackend final : public testing::ForwardingBackend {
+ public:
+  BadRowBackend(std::shared_ptr<EphemeralDisk> disk, BadRow& bad)
+      : ForwardingBackend(OpenEphemeralBackend(std::move(disk))), bad_(bad) {}
+  absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override {
+    return Wrap(inner_->BeginRead());
+  }
+  absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override {
+    return Wrap(inner_->BeginWrite());
+  }
+
+ private:
+  absl::StatusOr<std::unique_ptr<Transaction>> Wrap(
+      absl::StatusOr<std::unique_ptr<Transaction>> begun) {
+    if (!begun.ok()) return begun;
+    return std::make_unique<BadRowTransaction>(*std::move(begun), bad_);
+  }
+  BadRow& bad_;
+};
+
+struct Deaf final : CommitListener {
+  void OnDurable(const StoreState& /*state*/, std::vector<DurableCommit> /*commits*/) override {}
+};
+
+TEST(DamagedCommit, ThatWasToBeMendedIsNotTakenForTheGoodCopyThatWasLost) {
+  auto peer = OpenEphemeralStore(std::make_shared<EphemeralDisk>());
+  const WriteResult written = (*peer)->Write(OnePut("a"));
+  const auto page = (*peer)->ReadChanges(ChangeCursor::After({}));
+  ASSERT_TRUE(page.ok() && page->commits.size() == 1) << page.status();
+  const auto apply = [&](Store& store) {
+    std::promise<ApplyResult> done;
+    store.Apply(*page, [&](ApplyResult result) { done.set_value(std::move(result)); });
+    return done.get_future().get();
+  };
+  BadRow bad;
+  bad.stream = written.stream;
+  Deaf listener;
+  StoreOptions options;
+  options.listener = &listener;
+  options.quorum = 1;
+  auto store = OpenLocalStore(
+      std::make_unique<BadRowBackend>(std::make_shared<EphemeralDisk>(), bad), options);
+  ASSERT_TRUE(store.ok()) << store.status();
+  ASSERT_EQ((*store)->Write(OnePut("own")).outcome, WriteOutcome::kCommitted);
+  ASSERT_TRUE(apply(**store).status.ok());
+  bad.damaged = true;
+  // Whoever reads it finds that out.
+  (*store)->ReadChanges(ChangeCursor::After({})).IgnoreError();
+  bad.lose = true;
+  EXPECT_FALSE(apply(**store).status.ok());
+  EXPECT_FALSE(bad.lose) << "the good copy was not taken";
+  EXPECT_TRUE(bad.damaged);
+  EXPECT_TRUE(apply(**store).status.ok());
+  EXPECT_FALSE(bad.damaged);
+  EXPECT_TRUE((*store)->Close().ok());
+  EXPECT_TRUE((*peer)->Close().ok());
 }
 
 }  // namespace

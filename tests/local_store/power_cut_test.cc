@@ -95,6 +95,81 @@ TEST(PowerCut, AcknowledgedWritesSurviveACutAtAnyOperation) {
   EXPECT_GT(acknowledged, 100);
 }
 
+/// A process ends after a sync that failed: what the next one sees is in the page cache alone.
+class PowerCutAfterARestart : public ::testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    vfs_.TrackSyncs();
+    key_.request_id = "key";
+    key_.principal = "somebody";
+    auto store = OpenSqliteStore(path_, {.vfs = vfs_.name()});
+    ASSERT_TRUE(store.ok()) << store.status();
+    ASSERT_EQ((*store)->Write(OnePut("a")).outcome, WriteOutcome::kCommitted);
+    vfs_.FailAt({.op = FaultVfs::Op::kSync, .nth = 1, .sticky = true});
+    const WriteResult hidden = (*store)->Write(OnePut("b"), key_);
+    ASSERT_EQ(hidden.outcome, WriteOutcome::kUnknown);
+    operation_ = hidden.operation;
+    (*store)->Close().IgnoreError();
+    store->reset();
+    vfs_.Heal();
+  }
+  static WriteBatch OnePut(const std::string& title) {
+    return {{PutMemory{.title = title, .content = std::string(300, 'x')}}};
+  }
+  /// What is there after the power was cut.
+  std::map<std::string, int> CutAndLook(std::unique_ptr<Store> store) {
+    vfs_.CutPower();
+    store->Close().IgnoreError();
+    store.reset();
+    EXPECT_TRUE(vfs_.RestorePower(FaultVfs::Loss::kAll, 1).ok());
+    auto again = OpenSqliteStore(path_);
+    EXPECT_TRUE(again.ok()) << again.status();
+    const auto all = (*again)->List({.limit = 10'000});
+    EXPECT_TRUE(all.ok()) << all.status();
+    std::map<std::string, int> there;
+    for (const Memory& memory : all->memories) ++there[memory.title];
+    return there;
+  }
+
+  FaultVfs vfs_{"aimem-restart"};
+  const TempDir dir_;
+  const std::string path_ = dir_.File("m.db");
+  WriteOptions key_;
+  OperationId operation_;
+};
+
+TEST_P(PowerCutAfterARestart, WhatIsAnsweredFromWhatWasFoundIsOnTheDisk) {
+  auto store = OpenSqliteStore(path_, {.vfs = vfs_.name()});
+  ASSERT_TRUE(store.ok()) << store.status();
+  // A reader may be the first that sees it.
+  if (GetParam()) {
+    ASSERT_TRUE((*store)->List({}).ok());
+  }
+  const WriteResult again = (*store)->Write(OnePut("b"), key_);
+  ASSERT_EQ(again.outcome, WriteOutcome::kCommitted) << again.status;
+  EXPECT_EQ(again.operation, operation_);
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_EQ((*store)->Write(OnePut(absl::StrCat("c", i))).outcome, WriteOutcome::kCommitted);
+  }
+  const std::map<std::string, int> there = CutAndLook(*std::move(store));
+  EXPECT_EQ(there.size(), 22u);
+  EXPECT_TRUE(there.contains("b"));
+}
+
+TEST_P(PowerCutAfterARestart, AnOperationThatIsSaidCommittedIsOnTheDisk) {
+  auto store = OpenSqliteStore(path_, {.vfs = vfs_.name()});
+  ASSERT_TRUE(store.ok()) << store.status();
+  if (GetParam()) {
+    ASSERT_TRUE((*store)->List({}).ok());
+  }
+  const auto operation = (*store)->GetOperation(operation_, absl::ZeroDuration());
+  ASSERT_TRUE(operation.ok()) << operation.status();
+  const std::map<std::string, int> there = CutAndLook(*std::move(store));
+  EXPECT_EQ(operation->outcome == WriteOutcome::kCommitted, there.contains("b"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, PowerCutAfterARestart, ::testing::Bool());
+
 TEST(PowerCut, AStoreWithoutSyncKeepsAPrefixOfItsCommits) {
   FaultVfs vfs("aimem-nosync");
   vfs.TrackSyncs();

@@ -26,7 +26,7 @@ WriteBatch OnePut(const std::string& title) {
 struct Behaviour {
   int commits = 0;
   std::optional<CommitOutcome> outcome;
-  bool moved = false;                     // what is only read is of files that have moved
+  bool moved = false;                     // the files have
   bool done = true;                       // of an outcome that is hidden: it was done
   std::function<absl::Status()> on_read;  // a read in a write transaction
   std::function<void()> on_recover;
@@ -43,7 +43,8 @@ class Obedient final : public testing::ForwardingTransaction {
     return inner_->Read(set);
   }
   CommitResult Commit() override {
-    if (!writes_) return behaviour_.moved ? Moved() : inner_->Commit();
+    if (behaviour_.moved) return Moved();
+    if (!writes_) return inner_->Commit();
     ++behaviour_.commits;
     const std::optional<CommitOutcome> outcome = std::exchange(behaviour_.outcome, std::nullopt);
     if (!outcome) return inner_->Commit();
@@ -148,6 +149,14 @@ TEST_F(RestsOn, NothingIsRefusedForWhatFilesSayThatHaveMoved) {
   const WriteResult refused = Write(batch);
   EXPECT_EQ(refused.outcome, WriteOutcome::kRejected);
   EXPECT_EQ(refused.status.code(), absl::StatusCode::kFailedPrecondition) << refused.status;
+  // So beside a write of the same group.
+  WriteResult beside;
+  WriteResult written;
+  Start(batch, "", beside);
+  Start(OnePut("a"), "", written);
+  executor_.RunAll();
+  EXPECT_EQ(beside.status.code(), absl::StatusCode::kFailedPrecondition) << beside.status;
+  EXPECT_EQ(written.status.code(), absl::StatusCode::kFailedPrecondition) << written.status;
 }
 
 TEST_F(RestsOn, LookUpAfterAnUnknownCommitCommitsSomethingItself) {

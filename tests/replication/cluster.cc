@@ -85,12 +85,21 @@ void Cluster::PutBack(std::size_t index, const std::shared_ptr<const EphemeralDi
 }
 
 void Cluster::Spoil(std::size_t member, std::uint64_t stream, std::uint64_t seq) {
+  Rewrite(member, stream, seq, [](std::vector<LogRow>& rows) { rows.front().bytes.back() ^= 1; });
+}
+
+void Cluster::Lose(std::size_t member, std::uint64_t stream, std::uint64_t seq) {
+  Rewrite(member, stream, seq, [](std::vector<LogRow>& rows) { rows.erase(rows.begin()); });
+}
+
+void Cluster::Rewrite(std::size_t member, std::uint64_t stream, std::uint64_t seq,
+                      const std::function<void(std::vector<LogRow>&)>& change) {
   const std::unique_ptr<Backend> backend = OpenEphemeralBackend(members_[member].disk);
   auto transaction = backend->BeginWrite();
   ASSERT_TRUE(transaction.ok());
   auto rows = (*transaction)->ReadLog(stream, seq - 1, 1'000, 64 << 20);
   ASSERT_TRUE(rows.ok() && !rows->empty() && rows->front().seq == seq);
-  rows->front().bytes.back() ^= 1;
+  change(*rows);
   WriteSet set;
   set.log_tails.emplace_back(stream, seq - 1);
   set.log = *std::move(rows);

@@ -33,6 +33,8 @@ class Cluster {
   testing::Gate& gate(std::size_t member) { return *members_[member].gate; }
   /// Flip a bit of a commit in its log, of its body. Only while it is stopped.
   void Spoil(std::size_t member, std::uint64_t stream, std::uint64_t seq);
+  /// It has lost that commit, and none before or after it.
+  void Lose(std::size_t member, std::uint64_t stream, std::uint64_t seq);
   /// Drop all that can be dropped from its log.
   void CutLog(std::size_t member);
   /// Nobody listens at `member`, as far as `other` can tell.
@@ -54,6 +56,9 @@ class Cluster {
   WriteResult Write(std::size_t member, const std::string& title, const WriteOptions& options = {});
 
  private:
+  /// Change the rows of its log from `seq` on.
+  void Rewrite(std::size_t member, std::uint64_t stream, std::uint64_t seq,
+               const std::function<void(std::vector<LogRow>&)>& change);
   struct Member {
     std::shared_ptr<EphemeralDisk> disk = std::make_shared<EphemeralDisk>();
     std::unique_ptr<testing::Gate> gate = std::make_unique<testing::Gate>();

@@ -1381,7 +1381,7 @@ TEST_F(MemberTest, ATeacherThatIsAwayIsWaitedForAMinute) {
   EXPECT_EQ(actions_.lines[0].level, LogLevel::kWarning);
 }
 
-TEST_F(MemberTest, ATeacherThatIsHereAndTeachesNothingIsWaitedForAMinute) {
+TEST_F(MemberTest, ATeacherThatIsHereAndTeachesNothingIsWaitedForAndNamedOnceAMinute) {
   Begin();
   const auto hellos = Sends();
   Outcome(hellos[0], Reply('B', {{kOther, 3}}));
@@ -1402,11 +1402,15 @@ TEST_F(MemberTest, ATeacherThatIsHereAndTeachesNothingIsWaitedForAMinute) {
   EXPECT_TRUE(member_->learner());
   actions_.lines.clear();
   b_teaches_nothing(absl::Seconds(10));
-  EXPECT_FALSE(member_->learner());
+  // Perhaps it is this member that cannot take it.
+  EXPECT_TRUE(member_->learner());
   ASSERT_THAT(actions_.lines, SizeIs(1));
   EXPECT_EQ(actions_.lines[0].level, LogLevel::kWarning);
-  // What it says is known.
-  Request(1, 'B', {{kOther, 3}}, {});
+  b_teaches_nothing(kTeacherPatience);
+  EXPECT_THAT(actions_.lines, SizeIs(2));
+  EXPECT_TRUE(member_->learner());
+  Durable(false, kOther, 2, EncodedCommit(kOther, 2));
+  Durable(false, kOther, 3, EncodedCommit(kOther, 3));
   EXPECT_FALSE(member_->learner());
 }
 

@@ -501,8 +501,8 @@ ChangePage PageOf(std::uint64_t stream, std::uint64_t hlc) {
 }
 
 TEST(Node, ACommitThatCannotBeReadHoldsUpNeitherWhatIsWrittenAfterItNorOtherStreams) {
-  for (const bool last : {false, true}) {
-    SCOPED_TRACE(last ? "the last one" : "one in the middle");
+  for (const std::string which : {"the last one", "one in the middle", "one that is not there"}) {
+    SCOPED_TRACE(which);
     Cluster cluster({.needed = 1}, 2);
     ASSERT_TRUE(Eventually([&] { return cluster.Connected(); }));
     const WriteResult known = cluster.Write(0, "known to both");
@@ -510,9 +510,13 @@ TEST(Node, ACommitThatCannotBeReadHoldsUpNeitherWhatIsWrittenAfterItNorOtherStre
     cluster.Stop(1);
     const WriteResult spoiled = cluster.Write(0, "spoiled");
     ASSERT_EQ(spoiled.stream, known.stream);
-    if (!last) cluster.Write(0, "after it");
+    if (which != "the last one") cluster.Write(0, "after it");
     cluster.Stop(0);
-    cluster.Spoil(0, spoiled.stream, spoiled.seq);
+    if (which == "one that is not there") {
+      cluster.Lose(0, spoiled.stream, spoiled.seq);
+    } else {
+      cluster.Spoil(0, spoiled.stream, spoiled.seq);
+    }
     cluster.Start(0);
     cluster.Start(1);
     const WriteResult ours = cluster.Write(0, "ours", {.ack_timeout = absl::Seconds(60)});

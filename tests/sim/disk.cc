@@ -27,11 +27,8 @@ std::string WithoutDelete(const std::string& state) {
 class SimulatedTransaction final : public Transaction {
  public:
   SimulatedTransaction(std::unique_ptr<Transaction> inner, std::shared_ptr<EphemeralDisk> disk,
-                       std::shared_ptr<DiskBehaviour> behaviour, bool writes)
-      : inner_(std::move(inner)),
-        disk_(std::move(disk)),
-        behaviour_(std::move(behaviour)),
-        writes_(writes) {}
+                       std::shared_ptr<DiskBehaviour> behaviour)
+      : inner_(std::move(inner)), disk_(std::move(disk)), behaviour_(std::move(behaviour)) {}
 
   absl::StatusOr<ReadResult> Read(const ReadSet& set) override {
     if (behaviour_->dead) return Gone();
@@ -49,6 +46,7 @@ class SimulatedTransaction final : public Transaction {
   }
   absl::Status Put(const WriteSet& set) override {
     if (behaviour_->dead) return Gone();
+    writes_ = true;
     log_ = set.log;
     WriteSet spoiled = set;
     if (behaviour_->forgets_deletes) {
@@ -116,7 +114,7 @@ class SimulatedTransaction final : public Transaction {
   std::unique_ptr<Transaction> inner_;
   const std::shared_ptr<EphemeralDisk> disk_;
   const std::shared_ptr<DiskBehaviour> behaviour_;
-  const bool writes_;
+  bool writes_ = false;  ///< Something was put.
   std::vector<LogRow> log_;
 };
 
@@ -129,14 +127,14 @@ class SimulatedBackend final : public Backend {
         found_(behaviour_->undurable->any) {}
 
   absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override {
-    return Wrap(inner_->BeginRead(), false);
+    return Wrap(inner_->BeginRead());
   }
   absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override {
     if (behaviour_->dead) return Gone();
     if (behaviour_->dice.Percent(behaviour_->refuses_percent)) {
       return absl::UnavailableError("the disk is busy");
     }
-    return Wrap(inner_->BeginWrite(), true);
+    return Wrap(inner_->BeginWrite());
   }
   absl::Status Recover() override {
     if (behaviour_->dead) return Gone();
@@ -167,10 +165,10 @@ class SimulatedBackend final : public Backend {
 
  private:
   absl::StatusOr<std::unique_ptr<Transaction>> Wrap(
-      absl::StatusOr<std::unique_ptr<Transaction>> begun, bool writes) {
+      absl::StatusOr<std::unique_ptr<Transaction>> begun) {
     if (behaviour_->dead) return Gone();
     if (!begun.ok()) return begun.status();
-    return std::make_unique<SimulatedTransaction>(*std::move(begun), disk_, behaviour_, writes);
+    return std::make_unique<SimulatedTransaction>(*std::move(begun), disk_, behaviour_);
   }
 
   const std::shared_ptr<EphemeralDisk> disk_;

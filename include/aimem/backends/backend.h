@@ -117,14 +117,14 @@ class Transaction {
   /// Write. Only in a write transaction, once. kAlreadyExists if a (stream, seq) is taken.
   virtual absl::Status Put(const WriteSet& set) = 0;
 
-  /// Commit; the transaction is then over whatever the outcome. For a read: ends it, kDurable.
-  /// What a write transaction has read holds if this says so, also when nothing was put: the data
-  /// may have been moved away since it was opened.
+  /// Commit; the transaction is then over whatever the outcome. Where nothing was put this is the
+  /// end of a read: kDurable; or kNotDone if what a write transaction has read does not hold, since
+  /// the data was moved away after it was opened. kUnknown only if something was put.
   virtual CommitResult Commit() = 0;
 };
 
-/// Thread-safe, except Close(), during which nothing else may be called. Recover() and Settle() are
-/// called by one thread at a time, without a write transaction open.
+/// Thread-safe, except Close(), during which nothing else may be called. Recover() is called
+/// by one thread at a time, without a write transaction open.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -144,10 +144,11 @@ class Backend {
   /// server is away): call it again.
   virtual absl::Status Recover() = 0;
 
-  /// Make durable all that a read has shown so far: commit something, and wait for that, where
-  /// what is visible need not be durable yet (a server that waits for its standbys). May wait as
-  /// long as BeginWrite() and a commit do. kUnavailable: not now; kFailedPrecondition: this backend
-  /// may only read, so nobody can tell. Default: what is visible is durable.
+  /// Make durable all that a read has shown so far, where what is visible need not be durable yet:
+  /// a server that waits for its standbys (commit something, and wait for that), a file that was
+  /// found with the log of a process that had not closed it. Never inside a write transaction. May
+  /// wait as long as BeginWrite() and a commit do. kUnavailable: not now; kFailedPrecondition: this
+  /// backend may only read, so nobody can tell. Default: what is visible is durable.
   virtual absl::Status Settle() { return absl::OkStatus(); }
 
   /// Integrity of file or tables, by the engine's own means: sentences, empty if sound.
