@@ -364,8 +364,10 @@ void Node::AnswerCallers() {
       answering_ = true;
       group.swap(answers_);
     }
-    for (auto& [answered, answer] : group) {
-      LogThrown(Contain([&] { std::move(answered)(answer.committed, std::move(answer.report)); }));
+    for (auto& entry : group) {
+      Actions::Answer& answer = entry.second;
+      LogThrown(
+          Contain([&] { std::move(entry.first)(answer.committed, std::move(answer.report)); }));
     }
     MutexLock lock(mutex_);
     answering_ = false;
