@@ -438,7 +438,7 @@ absl::Status LocalStore::MayExecute(const GroupLog& log) const {
         "the data lies elsewhere than before, and others may hold more of it: retry");
   }
   absl::Status may;
-  const absl::Status thrown = Contain([&] { may = options_.may_execute(); });
+  absl::Status thrown = Contain([&] { may = options_.may_execute(); });
   if (thrown.ok()) return may;
   LogThrown("may_execute", thrown);
   return thrown;

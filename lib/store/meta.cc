@@ -114,7 +114,7 @@ namespace {
 /// Whoever writes into the data of a member, in whatever process, reaches the disk: the member
 /// tells its peers of what it finds there, and they count it.
 absl::Status CheckDurableIfMember(Backend& backend, const StoreOptions& options) {
-  const absl::Status durable = backend.CheckDurable();
+  absl::Status durable = backend.CheckDurable();
   if (durable.ok()) return durable;
   std::uint64_t quorum = static_cast<std::uint64_t>(options.quorum);
   if (quorum <= 1) {

@@ -28,7 +28,7 @@ Member::Member(MemberConfig config)
   counters_.quorum_seconds_counts.assign(std::size(kQuorumBuckets) + 1, 0);
 }
 
-void Member::Start(const Now& now, StoreState state, Actions& actions) {
+void Member::Start(const Now& now, const StoreState& state, Actions& actions) {
   // What became durable since it was read has been told already.
   if (vector_.empty() || !Covers(vector_, VectorOf(state.heads)))
     TakeState(now, state, {}, actions);

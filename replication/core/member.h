@@ -129,7 +129,7 @@ class Member {
 
   /// Begin, with what is durable here. Without history it is a learner until it has heard from each
   /// peer, or failed to, and holds what those held that it heard.
-  void Start(const Now& now, StoreState state, Actions& actions);
+  void Start(const Now& now, const StoreState& state, Actions& actions);
 
   // -- What happens here --------------------------------------------------------------------------
   void OnDurable(const Now& now, const StoreState& state, std::vector<DurableCommit> commits,
@@ -153,7 +153,7 @@ class Member {
   // -- What came of actions -----------------------------------------------------------------------
   void OnLogRead(const Now& now, std::size_t peer, absl::StatusOr<ChangePage> page,
                  Actions& actions);
-  void OnApplied(const Now& now, std::uint64_t call, ApplyResult result, Actions& actions);
+  void OnApplied(const Now& now, std::uint64_t call, const ApplyResult& result, Actions& actions);
   /// Take out of `page` what is visible here and, for all that is known, not durable: nobody is
   /// given that.
   void KeepDurable(ChangePage& page) const;

@@ -445,6 +445,7 @@ void Node::WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallba
   // Whoever waits for company in the store anyway, or for no other member, does not wait here.
   bool passes = options.lazy || options_.needed == 1;
   absl::Status full;
+  WriteCallback refused;
   {
     MutexLock lock(mutex_);
     const absl::Status may = options.lazy ? absl::OkStatus() : member_->MayExecute();
@@ -453,6 +454,7 @@ void Node::WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallba
       const std::int64_t bytes = ApproximateBytes(held.batch);
       if (early_bytes_ > 0 && early_bytes_ + bytes > kEarlyBytesMax) {
         --writing_;
+        refused = std::move(held.done);
         full = absl::ResourceExhaustedError(
             absl::StrFormat("%d bytes of writes wait already (limit %d): %s", early_bytes_,
                             kEarlyBytesMax, may.message()));
@@ -465,7 +467,7 @@ void Node::WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallba
       held_.push_back(std::move(held));
     }
   }
-  if (!full.ok()) return std::move(held.done)(Refuse(std::move(full)));
+  if (!full.ok()) return std::move(refused)(Refuse(std::move(full)));
   if (passes) return WriteLocally(std::move(held));
   LetThrough();
   std::optional<absl::Duration> timer;
@@ -825,7 +827,7 @@ void Node::FillOn(std::shared_ptr<Filling> filling, Work work) {
     Happen([&](Member& member, const Member::Now&, Actions&) { member.Arriving(page->commits); });
     local_->Apply(*std::move(page),
                   [this, end, next = std::move(next), filling = std::move(filling),
-                   work = std::move(work)](ApplyResult result) mutable {
+                   work = std::move(work)](const ApplyResult& result) mutable {
                     if (!result.status.ok()) return EndFilling(result.status);
                     {
                       MutexLock lock(mutex_);

@@ -464,7 +464,8 @@ void Member::TakeReady(Actions& actions) {
   }
 }
 
-void Member::OnApplied(const Now& now, std::uint64_t call, ApplyResult result, Actions& actions) {
+void Member::OnApplied(const Now& now, std::uint64_t call, const ApplyResult& result,
+                       Actions& actions) {
   const auto found = inbound_.find(call);
   if (found == inbound_.end()) return;
   const Id128 sender = found->second.request.header.member;
