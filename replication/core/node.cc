@@ -311,7 +311,7 @@ void Node::Perform(Errands errands) {
                       [this, call = apply.call, work = take_work()](ApplyResult result) {
                         if (!result.status.ok()) RefreshSoon();
                         Happen([&](Member& member, const Member::Now& now, Actions& then) {
-                          member.OnApplied(now, call, std::move(result), then);
+                          member.OnApplied(now, call, result, then);
                         });
                       });
   }
@@ -468,7 +468,8 @@ void Node::WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallba
     }
   }
   if (!full.ok()) return std::move(refused)(Refuse(std::move(full)));
-  if (passes) return WriteLocally(std::move(held));
+  // It was moved only if it does not pass.
+  if (passes) return WriteLocally(std::move(held));  // NOLINT(bugprone-use-after-move)
   LetThrough();
   std::optional<absl::Duration> timer;
   {
