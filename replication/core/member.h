@@ -246,9 +246,9 @@ class Member {
     absl::Duration pause_until;  // it took nothing: no commits before
     absl::Duration pause;
     VersionVector to_learn;  // what it held when this member, without history, first heard it
-    bool gave_way =
-        false;  // it held another end of a lost stream of ours: its next position has it
-    VersionVector given_up;           // of Bugs::abort_at_quorum
+    bool other_end = false;  // in this life it holds, or held, another end of a stream of ours,
+    bool gave_way = false;   // and in this one it may have given it up: it stands in what it holds
+    VersionVector given_up;  // of Bugs::abort_at_quorum
     std::set<std::uint64_t> strange;  // streams that its calls brought and no reply named
     absl::Duration incarnation_since;
     std::optional<VersionVector> diverged_at;
@@ -335,7 +335,8 @@ class Member {
   /// True: it brings more of the stream that we write than we hold, or any peer has said it has.
   [[nodiscard]] bool AheadOfUs(const Inbound& inbound) const;
   bool Admit(const Now& now, const Inbound& inbound, AppendReply& reply, Actions& actions);
-  /// From whoever is configured and named by `header`, if it is known to hold what is lacking here.
+  /// From whoever is configured and named by `header`, if it is known to hold what is lacking here;
+  /// from a learner only if nobody else is.
   void AskToFetch(const Now& now, const Header& header, Actions& actions);
   /// Streams that are new here are bounded: nobody may make our headers too large to be read.
   bool AdmitStreams(const Inbound& inbound, AppendReply& reply);
@@ -359,6 +360,14 @@ class Member {
   [[nodiscard]] std::vector<std::uint64_t> BrokenBy(
       const StoreState& state, const std::vector<DurableCommit>& commits) const;
   void GoneBack(const Now& now, std::uint64_t stream, Actions& actions);
+  /// Others hold more of a stream of ours, or something else: our data went back to an earlier
+  /// state. Of all that any peer holds some may have been ours, in streams of which nothing is
+  /// known here any more.
+  void LearnAll();
+  /// Whatever a peer holds when it is heard for the first time has to be learnt.
+  [[nodiscard]] bool LearnsAll() const {
+    return learns_all_ || (began_empty_ && local_streams_.empty());
+  }
   [[nodiscard]] bool Own(std::uint64_t stream) const;
   void Forsake(const std::string& who, std::uint64_t stream, const StreamHead& claimed,
                const std::string& why, Actions& actions);
@@ -413,6 +422,7 @@ class Member {
   absl::Duration settle_until_;
   bool began_empty_ = false;
   std::set<std::uint64_t> local_streams_;  // written by this member since it was opened
+  bool learns_all_ = false;                // see LearnAll
 
   struct Forsaking {
     Actions::Forsake job;

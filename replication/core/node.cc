@@ -713,7 +713,7 @@ void Node::HandleAppend(const Caller& caller, AppendRequest request, ReplyCallba
   Perform(std::move(errands));
 }
 
-absl::Status Node::CheckCaller(const Caller& caller, const Header& header, bool whole) {
+absl::Status Node::CheckCaller(const Caller& caller, const Header& header) {
   MutexLock lock(mutex_);
   if (member_ == nullptr || !member_->started() || closing_) {
     return absl::UnavailableError("this member is not serving");
@@ -724,14 +724,16 @@ absl::Status Node::CheckCaller(const Caller& caller, const Header& header, bool 
   if (refusal != Refusal::kNone) {
     return absl::PermissionDeniedError(absl::StrCat(RefusalName(refusal), ": ", message));
   }
-  if (member_->filling() || (whole && member_->learner())) {
+  // A learner that is whole tells what it holds, with its vector: two that learn from each other
+  // would both wait for ever otherwise.
+  if (member_->filling()) {
     return absl::UnavailableError("this member is being filled itself: ask another one");
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<ChangePage> Node::HandleFetch(const Caller& caller, const FetchRequest& request) {
-  AIMEM_RETURN_IF_ERROR(CheckCaller(caller, request.header, request.cursor.scanning));
+  AIMEM_RETURN_IF_ERROR(CheckCaller(caller, request.header));
   AIMEM_ASSIGN_OR_RETURN(ChangePage page, local_->ReadChanges(request.cursor, kFetchPage));
   MutexLock lock(mutex_);
   member_->KeepDurable(page);
@@ -739,7 +741,7 @@ absl::StatusOr<ChangePage> Node::HandleFetch(const Caller& caller, const FetchRe
 }
 
 absl::StatusOr<DigestReply> Node::HandleDigest(const Caller& caller, const DigestRequest& request) {
-  AIMEM_RETURN_IF_ERROR(CheckCaller(caller, request.header, /*whole=*/true));
+  AIMEM_RETURN_IF_ERROR(CheckCaller(caller, request.header));
   AIMEM_ASSIGN_OR_RETURN(DigestResult result, local_->Digest(request.ranges));
   return DigestReply{std::move(result)};
 }

@@ -133,9 +133,7 @@ class Node final : public Store, public Service, private CommitListener {
   void Perform(Errands errands) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Tell those in answers_, unless another thread is at it: that one goes on with them.
   void AnswerCallers() ABSL_LOCKS_EXCLUDED(mutex_);
-  /// `whole`: the caller wants all that there is, not the commits of some stream.
-  absl::Status CheckCaller(const Caller& caller, const Header& header, bool whole)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status CheckCaller(const Caller& caller, const Header& header) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // On threads that may block.
   void ComputeRoot();

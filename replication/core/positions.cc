@@ -115,8 +115,7 @@ bool Member::Own(std::uint64_t stream) const {
 // -- What a peer says -----------------------------------------------------------------------------
 
 void Member::BeginLife(Peer& peer) {
-  peer.gave_way |= std::any_of(peer.forked.begin(), peer.forked.end(),
-                               [&](std::uint64_t stream) { return Own(stream); });
+  peer.gave_way |= std::exchange(peer.other_end, false);
   peer.heads.clear();
   peer.all_heads = true;
   peer.durable.clear();
@@ -178,10 +177,8 @@ void Member::Judge(const Now& now, std::size_t index, std::uint64_t stream, cons
   if (head.seq > SeqOf(vector_, stream)) {
     // The first one stays, so that a peer which always runs ahead is confirmed as we follow.
     peer.ahead.try_emplace(stream, head);
+    if (stream == state_.stream || (Own(stream) && !learns_all_)) LearnAll();
     if (stream == state_.stream) {
-      peer.excused = false;
-      // Not of this stream alone: of all that it holds some may have been ours.
-      if (!config_.bugs.keep_stream_when_behind) JoinInto(peer.to_learn, peer.durable);
       Forsake(peer.address, stream, head,
               absl::StrFormat("it holds commit %d of it, the last one here is %d", head.seq,
                               SeqOf(vector_, stream)),
@@ -218,6 +215,15 @@ void Member::JudgeAgain(const Now& now, std::uint64_t stream, Actions& actions) 
 }
 
 // -- Histories that break -------------------------------------------------------------------------
+
+void Member::LearnAll() {
+  if (config_.bugs.keep_stream_when_behind) return;
+  learns_all_ = true;
+  for (Peer& peer : peers_) {
+    JoinInto(peer.to_learn, peer.durable);
+    peer.excused = false;
+  }
+}
 
 void Member::Forsake(const std::string& who, std::uint64_t stream, const StreamHead& claimed,
                      const std::string& why, Actions& actions) {
@@ -257,6 +263,10 @@ void Member::Differs(const Now& /*now*/, std::size_t index, std::uint64_t stream
       {LogLevel::kError, absl::StrFormat("%s holds another history of stream %016x: %s. It is not "
                                          "sent this stream once it knows",
                                          peer.address, stream, why)});
+  if (Own(stream)) {
+    peer.other_end = true;
+    LearnAll();
+  }
   if (stream == state_.stream) Forsake(peer.address, stream, claimed, why, actions);
   GiveWay(index, stream);
 }

@@ -192,10 +192,10 @@ void Member::Meet(const Now& now, Peer& peer, const Header& header, const Stream
            absl::StrCat(peer.address, " presents member ", header.member.ToString(),
                         " in the place of ", peer.member->ToString())});
     }
-    // First heard of by a member without history: what there is to learn. What a member held whose
-    // disk was lost, nobody can teach any more.
+    // First heard of: what there is to learn. What a member held whose disk was lost, nobody can
+    // teach any more.
     peer.to_learn.clear();
-    if (began_empty_ && local_streams_.empty()) peer.to_learn = std::move(vector);
+    if (LearnsAll()) peer.to_learn = std::move(vector);
     peer.member = header.member;
   } else {
     for (auto& [stream, seq] : peer.to_learn) seq = std::min(seq, SeqOf(vector, stream));
@@ -272,8 +272,7 @@ void Member::KeepUnproved(const Now& now, const Header& header, const VersionVec
   if (!MayBePeer(header)) return;
   // Of whoever has been reached, Peer::to_learn tells.
   const bool stranger = PeerOf(header.member) == nullptr;
-  const bool learns = began_empty_ && local_streams_.empty() && stranger;
-  const VersionVector said = learns ? VectorOf(header.heads) : more;
+  const VersionVector said = LearnsAll() && stranger ? VectorOf(header.heads) : more;
   if (const auto found = unproved_.find(header.member); found != unproved_.end()) {
     if (!found->second.over) JoinInto(found->second.vector, more);
     if (!found->second.over || now.monotonic < found->second.again_at) return;
@@ -434,10 +433,16 @@ bool Member::Admit(const Now& now, const Inbound& inbound, AppendReply& reply, A
 }
 
 void Member::AskToFetch(const Now& now, const Header& header, Actions& actions) {
-  const Peer* const peer = PeerOf(header.member);
+  const Peer* peer = PeerOf(header.member);
   if (peer == nullptr || fetching_ || now.monotonic < fetch_again_at_) return;
   // What it said in a reply: the address that answers is the one to fetch from.
   if (Covers(vector_, peer->durable) && !state_.installing) return;
+  if (peer->learner) {
+    const auto better = std::find_if(peers_.begin(), peers_.end(), [&](const Peer& other) {
+      return Connected(other) && !other.own_id && !other.learner && !Covers(vector_, other.durable);
+    });
+    if (better != peers_.end()) peer = &*better;
+  }
   fetching_ = true;
   actions.fetch_from = static_cast<std::size_t>(peer - peers_.data());
   actions.lines.push_back({LogLevel::kInfo, absl::StrCat("fetching states from ", peer->address)});

@@ -799,6 +799,56 @@ TEST_F(RestoredMemberTest, WhatItHoldsAfterItGaveWayItselfIsWhatTheOthersGiveWay
   EXPECT_FALSE(member_->learner());
 }
 
+TEST_F(RestoredMemberTest, OfAllThatAnyPeerHoldsSomeMayHaveBeenOurs) {
+  // Before its disk was put back a second time A wrote a stream that nothing here tells of.
+  constexpr std::uint64_t kForgotten = 0xF;
+  Restore();
+  Outcome(hellos_[0], Reply('B', {{kOwn, 2}, {kOther, 1}, {kForgotten, 1}}));
+  Durable(true, kOwn, 3, EncodedCommit(kOwn, 3));
+  ASSERT_FALSE(member_->learner()) << "nothing shows that it went back";
+  // B refuses commit 3: it holds another one. C is heard afterwards, and holds no other end.
+  Pass(absl::Seconds(2));
+  const std::vector<Actions::Send> sends = Sends();
+  const auto to_b = std::find_if(sends.begin(), sends.end(), [](const auto& send) {
+    return send.peer == 0 && !send.request.commits.empty();
+  });
+  ASSERT_NE(to_b, sends.end());
+  AppendOutcome refused = Reply('B', {{kOwn, 2}, {kOther, 1}, {kForgotten, 1}});
+  refused.reply.refusals.push_back({kOwn, 3, Refusal::kForkedStream, "commit 3 is another one"});
+  Outcome(*to_b, std::move(refused));
+  Outcome(hellos_[1], Reply('C', {{kForgotten, 2}}));
+  ForsakeAsAsked();
+  const Actions::Reconcile errand = *std::exchange(actions_.reconcile, std::nullopt);
+  state_.heads = HeadsOf({{kOwn, 2}, {kOther, 1}, {kNew, 1}});
+  state_.yielded = {kOwn};
+  member_->OnDurable(Now(), state_, {}, actions_);
+  member_->OnReconciled(Now(), errand, absl::OkStatus(), actions_);
+  EXPECT_TRUE(member_->learner()) << "both hold what may have been ours";
+  Durable(false, kForgotten, 1, EncodedCommit(kForgotten, 1));
+  EXPECT_TRUE(member_->learner()) << "C holds more of it";
+  Durable(false, kForgotten, 2, EncodedCommit(kForgotten, 2));
+  EXPECT_FALSE(member_->learner());
+}
+
+TEST_F(RestoredMemberTest, WhatAPeerGaveUpWhileWeGaveUpOurEndIsLearnt) {
+  Restore();
+  Durable(true, kOwn, 3, EncodedCommit(kOwn, 3, 0, "written after the restore"));
+  Outcome(hellos_[0], Reply('B', {{kOwn, 3}}));
+  ForsakeAsAsked();
+  const Actions::Reconcile errand = *std::exchange(actions_.reconcile, std::nullopt);
+  state_.heads = HeadsOf({{kOwn, 2}, {kNew, 1}});
+  state_.yielded = {kOwn};
+  member_->OnDurable(Now(), state_, {}, actions_);
+  member_->OnReconciled(Now(), errand, absl::OkStatus(), actions_);
+  // B did the same at the same time, for ours.
+  Header gave_way = HeaderOf('B', {{kOwn, 2}, {kOther, 1}});
+  ++gave_way.incarnation;
+  Beat([&](std::size_t peer) { return peer == 0 ? Reply(gave_way) : Reply('C', {}); });
+  EXPECT_TRUE(member_->learner()) << "B's end is in its own stream now, and not here";
+  Durable(false, kOther, 1, EncodedCommit(kOther, 1));
+  EXPECT_FALSE(member_->learner());
+}
+
 TEST_F(MemberTest, AStreamIsSentToWhoeverHoldsAnotherHistoryUntilItKnows) {
   BeginConnected();
   Write(1);
@@ -1321,6 +1371,30 @@ TEST_F(MemberTest, FetchesWhenToldThatItLacksMoreThanALogHolds) {
   member_->OnDurable(Now(), state_, {}, actions_);
   member_->OnFetchEnded(Now(), absl::OkStatus(), actions_);
   EXPECT_FALSE(member_->learner());
+}
+
+TEST_F(MemberTest, FetchesFromALearnerOnlyIfNobodyElseHoldsWhatItLacks) {
+  Begin();
+  Header learner = HeaderOf('B', {{kOther, 9}});
+  learner.learner = true;
+  const std::vector<Actions::Send> hellos = Sends();
+  for (const Actions::Send& hello : hellos) {
+    if (hello.peer == 0) Outcome(hello, Reply(learner));
+  }
+  AppendRequest request;
+  request.header = learner;
+  request.header.wall_ms = Now().wall_ms;
+  request.needs_resync = true;
+  member_->OnAppendRequest(Now(), 1, {}, request, actions_);
+  EXPECT_EQ(std::exchange(actions_.fetch_from, std::nullopt), 0u);
+  member_->OnFetchEnded(Now(), absl::UnavailableError("connection lost"), actions_);
+  for (const Actions::Send& hello : hellos) {
+    if (hello.peer == 1) Outcome(hello, Reply('C', {{kOther, 9}}));
+  }
+  Pass(kHeartbeat);
+  ++request.header.sequence;
+  member_->OnAppendRequest(Now(), 2, {}, request, actions_);
+  EXPECT_EQ(actions_.fetch_from, 1u);
 }
 
 // -- Learners, clocks -----------------------------------------------------------------------------

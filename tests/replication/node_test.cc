@@ -400,6 +400,22 @@ TEST(Node, AMemberWhoseDiskWasPutBackWritesAStreamThatIsNewAndLosesNothing) {
   EXPECT_NE(cluster.node(0).Info({})->stream, old_stream);
 }
 
+TEST(Node, WhoHasSomethingToLearnServesWhatItHolds) {
+  // Two that have to learn from each other would both wait for ever otherwise.
+  Cluster cluster({.needed = 2});
+  ASSERT_NO_FATAL_FAILURE(PutBackA(cluster));
+  for (const std::size_t other : {1, 2}) cluster.Refuse(other, 0, true);
+  cluster.Start(0);
+  ASSERT_TRUE(Eventually([&] { return cluster.node(0).Info({})->federation->learner; }));
+  FetchRequest request;
+  request.header.member = cluster.IdOf(1);
+  request.cursor = ChangeCursor::Everything();
+  const absl::StatusOr<ChangePage> page = cluster.node(0).HandleFetch({}, request);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(page->states.size(), 5u);
+  EXPECT_TRUE(cluster.node(0).HandleDigest({}, {.header = request.header, .ranges = {}}).ok());
+}
+
 TEST(Node, WhoeverHasHeardNobodySinceItStartedExecutesNothing) {
   Cluster cluster({.needed = 2});
   const auto put = [](const std::string& content) {
