@@ -284,6 +284,8 @@ absl::Status Connection::Configure() {
   sqlite3_busy_handler(handle_, &Connection::OnBusy, this);
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  const int keeps_log = access_ == Access::kCreate ? 0 : 1;
+  sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keeps_log, nullptr);
   AIMEM_RETURN_IF_ERROR(Execute("PRAGMA page_size = 4096"));
   AIMEM_RETURN_IF_ERROR(Execute("PRAGMA mmap_size = 0"));
   AIMEM_RETURN_IF_ERROR(Execute("PRAGMA temp_store = MEMORY"));
@@ -393,8 +395,8 @@ bool Connection::InTransaction() const { return sqlite3_get_autocommit(handle_) 
 
 bool Connection::ReadOnly() const { return sqlite3_db_readonly(handle_, "main") == 1; }
 
-void Connection::KeepLogOnClose(bool keep) {
-  sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep ? 1 : 0, nullptr);
+void Connection::RemoveLogOnClose() {
+  sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
 }
 
 bool Connection::HasMoved() const {

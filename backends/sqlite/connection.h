@@ -64,7 +64,7 @@ struct Place {
   std::shared_ptr<Damage> damage;
 };
 
-struct LogFiles;
+class LogFiles;
 class Connection;
 
 /// One use of a statement; the statement is ready for the next use when this one ends. An error of
@@ -147,8 +147,10 @@ class Connection {
   [[nodiscard]] bool InTransaction() const;
   /// The file or its folder lets us read only.
   [[nodiscard]] bool ReadOnly() const;
-  /// Leave the write-ahead log as it is when this closes, even if nobody else has the file open.
-  void KeepLogOnClose(bool keep);
+  /// When this closes, and nobody else has the file open, copy the write-ahead log into the file
+  /// and remove it. Only if what the log shows is known to be on the disk: else a power cut might
+  /// bring it back without its end, to be replayed over newer pages. Else it is left as it is.
+  void RemoveLogOnClose();
   /// SQLite says that another file has its name now.
   [[nodiscard]] bool HasMoved() const;
   /// It has opened a write-ahead log; then nobody takes that away.
@@ -157,8 +159,8 @@ class Connection {
   [[nodiscard]] bool TakeMadeIndex();
   /// What the log and its index were when they were opened, as all connections of a store found
   /// them.
-  [[nodiscard]] const std::shared_ptr<const LogFiles>& log_files() const { return log_files_; }
-  void set_log_files(std::shared_ptr<const LogFiles> files) { log_files_ = std::move(files); }
+  [[nodiscard]] const std::shared_ptr<LogFiles>& log_files() const { return log_files_; }
+  void set_log_files(std::shared_ptr<LogFiles> files) { log_files_ = std::move(files); }
   /// Set if the files overwrite in whole sectors only: then SQLite pads the log after a commit.
   [[nodiscard]] bool PadsLog() const;
 
@@ -190,7 +192,7 @@ class Connection {
   int attempts_ = 0;  ///< Waits since StartWaiting().
   int log_frames_ = 0;
   std::int64_t log_bytes_ = 0;
-  std::shared_ptr<const LogFiles> log_files_;
+  std::shared_ptr<LogFiles> log_files_;
   bool suspect_ = false;
 };
 

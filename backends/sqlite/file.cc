@@ -229,14 +229,21 @@ std::optional<FileStamp> StampOf(const std::string& path) {
   return stamp;
 }
 
-absl::StatusOr<std::optional<FileId>> IdOf(const std::string& path) {
-  // Not stat: who asks for the times of a file makes Linux (6.13 and later) keep them exactly at
-  // the next write, and the sync after that has one more block to write.
+// Not stat: who asks for the times of a file makes Linux (6.13 and later) keep them exactly at
+// the next write, and the sync after that has one more block to write.
+FileId IdIn(const struct statx& info) {
+  return {static_cast<std::uint64_t>(info.stx_dev_major) << 32 | info.stx_dev_minor, info.stx_ino};
+}
+
+std::optional<FileId> IdOf(int descriptor) {
   struct statx info {};
-  if (statx(AT_FDCWD, path.c_str(), 0, STATX_INO, &info) == 0) {
-    return FileId{static_cast<std::uint64_t>(info.stx_dev_major) << 32 | info.stx_dev_minor,
-                  info.stx_ino};
-  }
+  if (statx(descriptor, "", AT_EMPTY_PATH, STATX_INO, &info) != 0) return std::nullopt;
+  return IdIn(info);
+}
+
+absl::StatusOr<std::optional<FileId>> IdOf(const std::string& path) {
+  struct statx info {};
+  if (statx(AT_FDCWD, path.c_str(), 0, STATX_INO, &info) == 0) return IdIn(info);
   if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
   return MakeStatus(absl::StatusCode::kUnavailable,
                     absl::StrFormat("cannot look at '%s': %s", path, std::strerror(errno)));

@@ -56,11 +56,8 @@ struct FileId {
 /// nullopt: nothing has that name. Errors: kUnavailable (it cannot be asked about now).
 absl::StatusOr<std::optional<FileId>> IdOf(const std::string& path);
 
-/// The log of a store, and its index.
-struct LogFiles {
-  FileId log;
-  std::optional<FileId> index;  ///< Some ways of locking need none.
-};
+/// The same of what `descriptor` has open; nullopt: it cannot be asked about.
+std::optional<FileId> IdOf(int descriptor);
 
 /// A file that is not where it was opened any more, and what to do about it.
 absl::Status Moved(std::string_view path, std::string_view store);

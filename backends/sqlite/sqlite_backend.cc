@@ -16,6 +16,7 @@
 #include "backends/sqlite/connection.h"
 #include "backends/sqlite/file.h"
 #include "backends/sqlite/log_file.h"
+#include "backends/sqlite/log_files.h"
 #include "backends/sqlite/schema.h"
 #include "backends/sqlite/transaction.h"
 #include "lib/base/mutex.h"
@@ -95,11 +96,11 @@ class SqliteBackend : public Backend, public Lender {
   /// Begin, and see that the file, its log and its index are those that were opened.
   absl::Status BeginOn(Connection& connection, Sql begin);
   /// Note whether `connection` has made the index.
-  void NoteIndex(Connection& connection);
-  /// In a write transaction that has just begun: bring to the disk what unsynced_ is about.
-  absl::Status SyncWhatIsSeen(Connection& connection);
+  static void NoteIndex(Connection& connection);
+  /// In a write transaction that has just begun: bring what the log shows to the disk (LogFiles).
+  static absl::Status SyncWhatIsSeen(Connection& connection);
   /// The same for a reader that has found it: as far as it can be done now.
-  void TryToSync();
+  void TryToSync(const Connection& connection);
   /// Fence if they are not. Of log and index only what `connection` or another one has opened.
   absl::Status CheckNames(Connection* connection);
 
@@ -112,6 +113,8 @@ class SqliteBackend : public Backend, public Lender {
   }
   /// All connections that are not lent.
   std::vector<std::unique_ptr<Connection>> TakeAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// False if what is in the log has to be left there.
+  bool MayRemoveLog();
   /// Close all connections, when those that are lent have come back.
   absl::Status CloseForRecovery();
   absl::Status RecoverClosed();
@@ -134,13 +137,10 @@ class SqliteBackend : public Backend, public Lender {
   std::uint64_t watchers_ = 0;  ///< How many there have been: each counts from the start.
   std::optional<FileId> file_;  ///< What was opened. Set once.
   /// Held by the connections: when the last one closes, log and index may go.
-  std::weak_ptr<const LogFiles> log_files_ ABSL_GUARDED_BY(mutex_);
+  std::weak_ptr<LogFiles> log_files_ ABSL_GUARDED_BY(mutex_);
   std::string identity_ ABSL_GUARDED_BY(mutex_);  ///< Of file_. Empty: not asked for yet.
   absl::Status fenced_ ABSL_GUARDED_BY(mutex_);
   bool unknown_ ABSL_GUARDED_BY(mutex_) = false;
-  /// The index was made from a log of which nobody knows what is on the disk: the next write
-  /// session brings it there before it says anything.
-  bool unsynced_ ABSL_GUARDED_BY(mutex_) = false;
   bool sync_tried_ ABSL_GUARDED_BY(mutex_) = false;  ///< By a reader, who does so once.
   bool recovering_ ABSL_GUARDED_BY(mutex_) = false;  ///< Whoever wants a connection waits.
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
@@ -151,9 +151,7 @@ constexpr int kLooks = 100;
 
 /// Not to be used again; and what is in the log is left to a connection that is sound.
 void CloseIfSuspect(std::unique_ptr<Connection>& connection) {
-  if (connection == nullptr || !connection->suspect()) return;
-  connection->KeepLogOnClose(true);
-  connection.reset();
+  if (connection != nullptr && connection->suspect()) connection.reset();
 }
 
 // -- Lending --------------------------------------------------------------------------------------
@@ -245,9 +243,14 @@ absl::Status SqliteBackend::Fence(absl::Status why) {
 }
 
 void SqliteBackend::OutcomeUnknown() {
-  MutexLock lock(mutex_);
-  unknown_ = true;
-  changed_.NotifyAll();
+  std::shared_ptr<LogFiles> opened;
+  {
+    MutexLock lock(mutex_);
+    unknown_ = true;
+    opened = log_files_.lock();
+    changed_.NotifyAll();
+  }
+  if (opened != nullptr) opened->SetUnsynced();
 }
 
 // -- Files that move ------------------------------------------------------------------------------
@@ -261,7 +264,7 @@ absl::Status SqliteBackend::CheckNames(Connection* connection) {
   const std::string log_path = place_.path + "-wal";
   const std::string index_path = place_.path + "-shm";
   const bool has_log = connection != nullptr && connection->HasLogOpen();
-  std::weak_ptr<const LogFiles> before;
+  std::weak_ptr<LogFiles> before;
   {
     MutexLock lock(mutex_);
     before = log_files_;
@@ -271,18 +274,18 @@ absl::Status SqliteBackend::CheckNames(Connection* connection) {
   if (!has_log && before.expired()) return absl::OkStatus();
   AIMEM_ASSIGN_OR_RETURN(const std::optional<FileId> log, IdOf(log_path));
   AIMEM_ASSIGN_OR_RETURN(const std::optional<FileId> index, IdOf(index_path));
-  std::shared_ptr<const LogFiles> opened;
+  std::shared_ptr<LogFiles> opened;
   {
     MutexLock lock(mutex_);
     opened = log_files_.lock();
     if (opened == nullptr && has_log && log.has_value()) {
-      log_files_ = opened = std::make_shared<const LogFiles>(LogFiles{*log, index});
+      log_files_ = opened = std::make_shared<LogFiles>(log_path, *log, index);
     }
   }
   // If the last one that had them open has closed them meanwhile, they may go.
   if (!has_log && (opened == nullptr || opened != before.lock())) return absl::OkStatus();
-  if (opened == nullptr || log != opened->log) return Fence(Moved(log_path, place_.path));
-  if (opened->index.has_value() && index != opened->index) {
+  if (opened == nullptr || log != opened->log()) return Fence(Moved(log_path, place_.path));
+  if (opened->index().has_value() && index != opened->index()) {
     return Fence(Moved(index_path, place_.path));
   }
   if (has_log) connection->set_log_files(std::move(opened));
@@ -331,12 +334,13 @@ absl::Status SqliteBackend::BeginOn(Connection& connection, Sql begin) {
   absl::Status status = Statement(connection, begin).Run();
   // The version is the first thing read: that takes the snapshot.
   if (status.ok()) status = CheckVersion(connection, place_);
-  NoteIndex(connection);
   // A writer that knows its log looks when it has read and written: CheckPlace.
-  if (begin == Sql::kBeginWrite && status.ok() && connection.log_files() != nullptr) return status;
-  // Whatever was seen is of other files if they moved.
-  const absl::Status here = CheckNames(&connection);
-  return here.ok() ? status : here;
+  if (begin != Sql::kBeginWrite || !status.ok() || connection.log_files() == nullptr) {
+    // Whatever was seen is of other files if they moved.
+    AIMEM_RETURN_IF_ERROR(CheckNames(&connection));
+  }
+  NoteIndex(connection);
+  return status;
 }
 
 absl::Status SqliteBackend::BeginToRead(Reader& reader) {
@@ -364,15 +368,17 @@ absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginRead() {
     TakeBackReader(std::move(reader.connection), reader.stamp);
     return status;
   }
-  if (!reader.stamp.has_value()) TryToSync();
+  TryToSync(*reader.connection);
   return std::make_unique<SqliteTransaction>(*this, std::move(reader.connection), place_, false,
                                              reader.stamp);
 }
 
-void SqliteBackend::TryToSync() {
+void SqliteBackend::TryToSync(const Connection& connection) {
+  if (connection.log_files() == nullptr || connection.log_files()->synced()) return;
+  if (options_.read_only) return;
   {
     MutexLock lock(mutex_);
-    if (!unsynced_ || sync_tried_ || writer_lent_ || options_.read_only) return;
+    if (sync_tried_ || writer_lent_) return;
     sync_tried_ = true;
   }
   // A read says nothing of the disk. Who writes tries again, and says why it could not.
@@ -381,10 +387,7 @@ void SqliteBackend::TryToSync() {
 
 absl::Status SqliteBackend::CheckReadable() {
   Reader reader;
-  const absl::Status begun = BeginToRead(reader);
-  // If it is damaged, its log is left for whoever looks into it.
-  if (reader.connection != nullptr) reader.connection->KeepLogOnClose(true);
-  AIMEM_RETURN_IF_ERROR(begun);
+  AIMEM_RETURN_IF_ERROR(BeginToRead(reader));
   absl::StatusOr<std::int64_t> tables = reader.connection->QueryInt(
       "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN"
       " ('entity', 'log', 'meta', 'stream')");
@@ -396,7 +399,6 @@ absl::Status SqliteBackend::CheckReadable() {
                                       place_.path));
   }
   AIMEM_RETURN_IF_ERROR(Statement(*reader.connection, Sql::kCommit).Run());
-  reader.connection->KeepLogOnClose(false);
   MutexLock lock(mutex_);
   readers_.push_back(std::move(reader));
   return absl::OkStatus();
@@ -445,29 +447,30 @@ absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginWrite() {
 }
 
 void SqliteBackend::NoteIndex(Connection& connection) {
-  if (!connection.TakeMadeIndex() || !LogShowsSomething(connection)) return;
-  MutexLock lock(mutex_);
-  unsynced_ = true;
+  if (connection.log_files() != nullptr && connection.TakeMadeIndex()) {
+    connection.log_files()->SetUnsynced();
+  }
 }
 
 absl::Status SqliteBackend::SyncWhatIsSeen(Connection& connection) {
-  {
-    MutexLock lock(mutex_);
-    if (!unsynced_) return absl::OkStatus();
+  if (connection.log_files() == nullptr || connection.log_files()->Synced()) {
+    return absl::OkStatus();
   }
-  AIMEM_RETURN_IF_ERROR(SyncLogAsSeen(connection));
-  MutexLock lock(mutex_);
-  unsynced_ = false;
+  if (LogShowsSomething(connection)) AIMEM_RETURN_IF_ERROR(SyncLogAsSeen(connection));
+  connection.log_files()->SetSynced();
   return absl::OkStatus();
 }
 
 absl::Status SqliteBackend::Settle() {
+  std::shared_ptr<LogFiles> opened;
   {
     MutexLock lock(mutex_);
     AIMEM_RETURN_IF_ERROR(CheckUsable());
-    if (!unsynced_) return absl::OkStatus();
+    opened = log_files_.lock();
   }
-  return BeginWrite().status();
+  // What is in the file alone was brought there by a checkpoint, which syncs it.
+  const bool settled = opened != nullptr ? opened->Synced() : !HasLog(place_.path);
+  return settled ? absl::OkStatus() : BeginWrite().status();
 }
 
 // -- Looking after --------------------------------------------------------------------------------
@@ -498,6 +501,8 @@ absl::Status SqliteBackend::Maintain(bool idle) {
     const bool grown = frames - log_checked_ > options_.checkpoint_pages;
     if (frames == 0 || (!idle && !grown)) return absl::OkStatus();
     if (grown) log_checked_ = frames;
+    // Else the next write session sees to it first.
+    if (writer_->log_files() == nullptr || !writer_->log_files()->synced()) return absl::OkStatus();
     writer_lent_ = true;
     connection = std::move(writer_);
   }
@@ -620,19 +625,21 @@ absl::Status SqliteBackend::CloseForRecovery() {
     }
     connections = TakeAll();
   }
-  // SQLite would tell nobody if the checkpoint of the last one that closes failed.
-  for (const auto& connection : connections) connection->KeepLogOnClose(true);
   return absl::OkStatus();
 }
 
 absl::Status SqliteBackend::RecoverClosed() {
   AIMEM_RETURN_IF_ERROR(CloseForRecovery());
   if (options_.read_only) return absl::OkStatus();
-  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> connection, OpenWriter());
-  connection->KeepLogOnClose(true);
+  AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, OpenWriter());
   connection->StartWaiting();
   AIMEM_RETURN_IF_ERROR(MakeDurable(*connection));
-  return CheckNames(connection.get());
+  AIMEM_RETURN_IF_ERROR(CheckNames(connection.get()));
+  NoteIndex(*connection);
+  if (connection->log_files() != nullptr) connection->log_files()->SetSynced();
+  MutexLock lock(mutex_);
+  writer_ = std::move(connection);
+  return absl::OkStatus();
 }
 
 absl::Status SqliteBackend::Recover() {
@@ -647,18 +654,27 @@ absl::Status SqliteBackend::Recover() {
   recovering_ = false;
   // Where no outcome was unknown, reads go on: on a disk that is full nothing else may.
   unknown_ = unknown && !status.ok();
-  if (status.ok() && !options_.read_only) unsynced_ = false;
   changed_.NotifyAll();
   return status;
 }
 
+bool SqliteBackend::MayRemoveLog() {
+  std::shared_ptr<LogFiles> opened;
+  {
+    MutexLock lock(mutex_);
+    if (!fenced_.ok() || !place_.damage->Get().ok()) return false;
+    opened = log_files_.lock();
+  }
+  if (!HasLog(place_.path)) return true;
+  return !options_.read_only && opened != nullptr && opened->Synced();
+}
+
 absl::Status SqliteBackend::Close() {
+  const bool removes_log = MayRemoveLog();
   std::vector<std::unique_ptr<Connection>> connections;
-  bool fenced = false;
   {
     MutexLock lock(mutex_);
     if (closed_) return absl::OkStatus();
-    fenced = !fenced_.ok() || !place_.damage->Get().ok();
     if (Lent() > 0) {
       return MakeStatus(absl::StatusCode::kFailedPrecondition,
                         absl::StrFormat("%d transactions on '%s' are still open: end them first",
@@ -669,8 +685,8 @@ absl::Status SqliteBackend::Close() {
   }
   absl::Status status;
   for (const auto& connection : connections) {
-    connection->KeepLogOnClose(fenced || (options_.read_only && HasLog(place_.path)));
-    if (fenced) continue;
+    if (!removes_log) continue;
+    connection->RemoveLogOnClose();
     // SQLite would tell nobody if the checkpoint of the last one that closes failed.
     if (connection->log_frames() > 0) status = Checkpoint(*connection);
   }

@@ -1,5 +1,6 @@
 // Power is cut at every moment: what was acknowledged survives, what was refused is not there.
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include <map>
 #include <memory>
@@ -95,8 +96,11 @@ TEST(PowerCut, AcknowledgedWritesSurviveACutAtAnyOperation) {
   EXPECT_GT(acknowledged, 100);
 }
 
+/// Who finds the log first, and makes its index.
+enum class Finder { kWhoWrites, kItsReader, kWhoReadsOnly, kWhoOnlyOpens, kAnotherProgram };
+
 /// A process ends after a sync that failed: what the next one sees is in the page cache alone.
-class PowerCutAfterARestart : public ::testing::TestWithParam<bool> {
+class PowerCutAfterARestart : public ::testing::TestWithParam<Finder> {
  protected:
   void SetUp() override {
     vfs_.TrackSyncs();
@@ -116,11 +120,40 @@ class PowerCutAfterARestart : public ::testing::TestWithParam<bool> {
   static WriteBatch OnePut(const std::string& title) {
     return {{PutMemory{.title = title, .content = std::string(300, 'x')}}};
   }
+  /// The store that is asked, after whoever is first has found the log and stays.
+  std::unique_ptr<Store> OpenAfterTheFinder() {
+    if (GetParam() == Finder::kWhoReadsOnly || GetParam() == Finder::kWhoOnlyOpens) {
+      const bool read_only = GetParam() == Finder::kWhoReadsOnly;
+      auto other = OpenSqliteStore(path_, {.read_only = read_only, .vfs = vfs_.name()});
+      EXPECT_TRUE(other.ok()) << other.status();
+      if (read_only) {
+        EXPECT_TRUE((*other)->List({}).ok());
+      }
+      other_ = *std::move(other);
+    }
+    if (GetParam() == Finder::kAnotherProgram) {
+      sqlite3* handle = nullptr;
+      EXPECT_EQ(sqlite3_open_v2(path_.c_str(), &handle, SQLITE_OPEN_READWRITE, vfs_.name().c_str()),
+                SQLITE_OK);
+      EXPECT_EQ(sqlite3_exec(handle, "SELECT count(*) FROM entity", nullptr, nullptr, nullptr),
+                SQLITE_OK);
+      program_.reset(handle);
+    }
+    auto store = OpenSqliteStore(path_, {.vfs = vfs_.name()});
+    EXPECT_TRUE(store.ok()) << store.status();
+    if (GetParam() == Finder::kItsReader) {
+      EXPECT_TRUE((*store)->List({}).ok());
+    }
+    return *std::move(store);
+  }
   /// What is there after the power was cut.
   std::map<std::string, int> CutAndLook(std::unique_ptr<Store> store) {
     vfs_.CutPower();
     store->Close().IgnoreError();
     store.reset();
+    if (other_ != nullptr) other_->Close().IgnoreError();
+    other_.reset();
+    program_.reset();
     EXPECT_TRUE(vfs_.RestorePower(FaultVfs::Loss::kAll, 1).ok());
     auto again = OpenSqliteStore(path_);
     EXPECT_TRUE(again.ok()) << again.status();
@@ -131,44 +164,125 @@ class PowerCutAfterARestart : public ::testing::TestWithParam<bool> {
     return there;
   }
 
+  struct Closer {
+    void operator()(sqlite3* handle) const { sqlite3_close(handle); }
+  };
+
   FaultVfs vfs_{"aimem-restart"};
   const TempDir dir_;
   const std::string path_ = dir_.File("m.db");
   WriteOptions key_;
   OperationId operation_;
+  std::unique_ptr<Store> other_;
+  std::unique_ptr<sqlite3, Closer> program_;
 };
 
 TEST_P(PowerCutAfterARestart, WhatIsAnsweredFromWhatWasFoundIsOnTheDisk) {
-  auto store = OpenSqliteStore(path_, {.vfs = vfs_.name()});
-  ASSERT_TRUE(store.ok()) << store.status();
-  // A reader may be the first that sees it.
-  if (GetParam()) {
-    ASSERT_TRUE((*store)->List({}).ok());
-  }
-  const WriteResult again = (*store)->Write(OnePut("b"), key_);
+  std::unique_ptr<Store> store = OpenAfterTheFinder();
+  const WriteResult again = store->Write(OnePut("b"), key_);
   ASSERT_EQ(again.outcome, WriteOutcome::kCommitted) << again.status;
   EXPECT_EQ(again.operation, operation_);
   for (int i = 0; i < 20; ++i) {
-    ASSERT_EQ((*store)->Write(OnePut(absl::StrCat("c", i))).outcome, WriteOutcome::kCommitted);
+    ASSERT_EQ(store->Write(OnePut(absl::StrCat("c", i))).outcome, WriteOutcome::kCommitted);
   }
-  const std::map<std::string, int> there = CutAndLook(*std::move(store));
+  const std::map<std::string, int> there = CutAndLook(std::move(store));
   EXPECT_EQ(there.size(), 22u);
   EXPECT_TRUE(there.contains("b"));
 }
 
 TEST_P(PowerCutAfterARestart, AnOperationThatIsSaidCommittedIsOnTheDisk) {
-  auto store = OpenSqliteStore(path_, {.vfs = vfs_.name()});
-  ASSERT_TRUE(store.ok()) << store.status();
-  if (GetParam()) {
-    ASSERT_TRUE((*store)->List({}).ok());
-  }
-  const auto operation = (*store)->GetOperation(operation_, absl::ZeroDuration());
+  std::unique_ptr<Store> store = OpenAfterTheFinder();
+  const auto operation = store->GetOperation(operation_, absl::ZeroDuration());
   ASSERT_TRUE(operation.ok()) << operation.status();
-  const std::map<std::string, int> there = CutAndLook(*std::move(store));
-  EXPECT_EQ(operation->outcome == WriteOutcome::kCommitted, there.contains("b"));
+  const std::map<std::string, int> there = CutAndLook(std::move(store));
+  EXPECT_EQ(operation->outcome, WriteOutcome::kCommitted);
+  EXPECT_TRUE(there.contains("b"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Sqlite, PowerCutAfterARestart, ::testing::Bool());
+TEST_P(PowerCutAfterARestart, AStoreThatIsNotTheFirstTakesTheWordOfOneThatMadeSure) {
+  std::unique_ptr<Store> first = OpenAfterTheFinder();
+  ASSERT_EQ(first->Write(OnePut("c")).outcome, WriteOutcome::kCommitted);
+  auto second = OpenSqliteStore(path_, {.vfs = vfs_.name()});
+  ASSERT_TRUE(second.ok()) << second.status();
+  const std::int64_t syncs = vfs_.Count(FaultVfs::Op::kSync);
+  ASSERT_EQ((*second)->Write(OnePut("d")).outcome, WriteOutcome::kCommitted);
+  EXPECT_EQ(vfs_.Count(FaultVfs::Op::kSync), syncs + 1) << "the log was written once more";
+  EXPECT_TRUE((*second)->Close().ok());
+  const std::map<std::string, int> there = CutAndLook(std::move(first));
+  for (const char* title : {"a", "b", "c", "d"}) EXPECT_TRUE(there.contains(title)) << title;
+}
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, PowerCutAfterARestart,
+                         ::testing::Values(Finder::kWhoWrites, Finder::kItsReader,
+                                           Finder::kWhoReadsOnly, Finder::kWhoOnlyOpens,
+                                           Finder::kAnotherProgram));
+
+/// What may become of a log that nobody has made sure of, before it is closed.
+enum class Use { kNothing, kARead, kAReadThatCannotSync, kARecoveryThatFails };
+
+/// Rows that nobody was told of are in the log, perhaps; after `use`, a close and a power cut the
+/// store holds all that was acknowledged, and all or nothing of the others.
+void LeaveAndCut(Use use, std::uint64_t seed) {
+  FaultVfs vfs{"aimem-leave"};
+  vfs.TrackSyncs();
+  const TempDir dir;
+  const std::string path = dir.File("m.db");
+  const auto put = [](Store& store, const std::string& title, int rows) {
+    WriteBatch batch;
+    for (int i = 0; i < rows; ++i) {
+      batch.items.emplace_back(
+          PutMemory{.title = absl::StrCat(title, " ", i), .content = std::string(900, 'x')});
+    }
+    return store.Write(std::move(batch)).outcome;
+  };
+  {
+    auto store = OpenSqliteStore(path, {.vfs = vfs.name()});
+    ASSERT_EQ(put(**store, "before", 20), WriteOutcome::kCommitted);
+    ASSERT_TRUE((*store)->Close().ok());
+    store = OpenSqliteStore(path, {.vfs = vfs.name()});
+    ASSERT_EQ(put(**store, "acknowledged", 1), WriteOutcome::kCommitted);
+    vfs.FailAt({.op = FaultVfs::Op::kSync, .nth = 1, .sticky = true});
+    ASSERT_EQ(put(**store, "hidden", 40), WriteOutcome::kUnknown);
+    (*store)->Close().IgnoreError();
+    store->reset();
+    vfs.Heal();
+  }
+  {
+    auto backend = OpenSqliteBackend(path, {.vfs = vfs.name()});
+    ASSERT_TRUE(backend.ok()) << backend.status();
+    if (use == Use::kAReadThatCannotSync || use == Use::kARecoveryThatFails) {
+      vfs.FailAt({.op = FaultVfs::Op::kSync, .nth = 1, .sticky = true});
+    }
+    if (use == Use::kARecoveryThatFails) {
+      ASSERT_FALSE((*backend)->Recover().ok());
+    }
+    if (use != Use::kNothing) {
+      ASSERT_TRUE((*backend)->BeginRead().ok());
+    }
+    vfs.Heal();
+    ASSERT_TRUE((*backend)->Close().ok());
+  }
+  vfs.CutPower();
+  ASSERT_TRUE(vfs.RestorePower(FaultVfs::Loss::kSome, seed).ok());
+  auto store = OpenSqliteStore(path);
+  ASSERT_TRUE(store.ok()) << store.status();
+  const auto all = (*store)->List({.limit = 1'000});
+  ASSERT_TRUE(all.ok()) << all.status();
+  EXPECT_TRUE(all->memories.size() == 21 || all->memories.size() == 61) << all->memories.size();
+  const auto report = (*store)->Check();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_TRUE(report->problems.empty()) << report->problems.front();
+}
+
+TEST(PowerCut, ALogThatNobodyHasMadeSureOfIsLeftWhereItIs) {
+  for (const Use use :
+       {Use::kNothing, Use::kARead, Use::kAReadThatCannotSync, Use::kARecoveryThatFails}) {
+    for (std::uint64_t seed = 1; seed <= 25; ++seed) {
+      SCOPED_TRACE(absl::StrCat("use ", static_cast<int>(use), ", seed ", seed));
+      ASSERT_NO_FATAL_FAILURE(LeaveAndCut(use, seed));
+    }
+  }
+}
 
 TEST(PowerCut, AStoreWithoutSyncKeepsAPrefixOfItsCommits) {
   FaultVfs vfs("aimem-nosync");
