@@ -55,10 +55,11 @@ class Session {
 };
 
 enum class Access {
-  kCreate,   ///< Read and write; made if absent.
-  kChange,   ///< Read and write; if absent, an empty store that is not kept.
-  kRead,     ///< Read only; if absent, an empty store that is not kept.
-  kExisting  ///< Read only; absent: an error.
+  kCreate,    ///< Read and write; made if absent.
+  kChange,    ///< Read and write; if absent, an empty store that is not kept.
+  kRead,      ///< Read only; if absent, an empty store that is not kept.
+  kExisting,  ///< Read only; absent: an error.
+  kSettle  ///< Read, and make durable what is read, if the file may be written; absent: an error.
 };
 
 /// Open the database that flag or environment name. An absent one is told on stderr.

@@ -66,8 +66,13 @@ absl::StatusOr<Session> OpenDatabase(Context& context, Access access) {
   options.create = access == Access::kCreate;
   options.read_only = access == Access::kRead || access == Access::kExisting;
   auto store = OpenStore(url, options);
+  if (access == Access::kSettle && absl::IsPermissionDenied(store.status())) {
+    options.read_only = true;
+    store = OpenStore(url, options);
+  }
   if (store.ok()) return Session(context, *std::move(store));
-  if (access == Access::kExisting || !absl::IsNotFound(store.status())) return store.status();
+  if (access == Access::kExisting || access == Access::kSettle || !absl::IsNotFound(store.status()))
+    return store.status();
   // Who looks must not leave a file behind, and a mistyped path must not look like lost memories.
   if (!options.create) {
     context.err << "note: there is no database at " << MaskUrl(url) << '\n';

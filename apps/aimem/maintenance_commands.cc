@@ -204,11 +204,16 @@ absl::Status RunOperation(Context& context, const OperationCommand& command) {
     return absl::InvalidArgumentError(
         absl::StrFormat("'%s' is not an operation id (UUID text)", command.id));
   }
-  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kExisting));
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kSettle));
   AIMEM_ASSIGN_OR_RETURN(OperationInfo info, store->GetOperation(*operation, absl::ZeroDuration()));
   if (command.wait && info.outcome == WriteOutcome::kPending) {
     AIMEM_ASSIGN_OR_RETURN(info.outcome, AwaitOutcome(command, *operation));
     if (info.outcome == WriteOutcome::kPending) context.exit_code = 1;
+  }
+  if (info.outcome == WriteOutcome::kUnknown) {
+    context.err
+        << "aimem: it is here, and may not survive a power cut: it could not be made durable "
+           "now. Ask again as a user who may write the database, or when its disk is well\n";
   }
   if (!context.json) {
     ShowOperation(context, info);

@@ -62,9 +62,18 @@ absl::StatusCode CodeOfSqlState(std::string_view state) {
   return absl::StatusCode::kInternal;
 }
 
+absl::StatusCode CodeInUse(absl::StatusCode code) {
+  const bool of_the_store =
+      code == absl::StatusCode::kNotFound || code == absl::StatusCode::kPermissionDenied;
+  return of_the_store ? absl::StatusCode::kUnavailable : code;
+}
+
 bool IsDamage(std::string_view state) { return state == "XX001" || state == "XX002"; }
 
 std::string_view AdviceOn(std::string_view state) {
+  if (state == "3D000" || state == "3F000" || state == "42P01") {
+    return ": what this store was opened on is gone: put it back, or start this process again";
+  }
   if (state != kStandby && state != kReadOnly) return "";
   return ": this server takes no writes, as a standby does not: name the primary in the URL, or "
          "all "

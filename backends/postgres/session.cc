@@ -83,7 +83,7 @@ absl::Status StatusOf(const PGresult* result, const ConnectionInfo& connection) 
   if (state.empty()) {
     return absl::UnavailableError(absl::StrFormat("PostgreSQL: %s [connection]", text));
   }
-  return MakeStatus(CodeOfSqlState(state),
+  return MakeStatus(CodeInUse(CodeOfSqlState(state)),
                     absl::StrFormat("PostgreSQL: %s [%s]%s", text, state, AdviceOn(state)));
 }
 
@@ -113,7 +113,8 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Connect(const SessionSettings&
   if (PQstatus(connection) != CONNECTION_OK) {
     const std::string text =
         connection == nullptr ? "out of memory" : std::string(PQerrorMessage(connection));
-    return settings.connection.ConnectError(text);
+    const absl::Status refused = settings.connection.ConnectError(text);
+    return absl::Status(CodeInUse(refused.code()), refused.message());
   }
   PQsetNoticeReceiver(connection, HearNotice, session.get());
   if (absl::Status status = session->SetUp(role); !status.ok()) {

@@ -116,7 +116,7 @@ bool IsPermission(int system_error) {
 absl::Status SqliteError(int code, int system_error, std::string_view detail,
                          std::string_view action, std::string_view path) {
   // Of what no VFS of ours wrote: the file that a creation can be taken back with.
-  if (system_error == EDQUOT) code = SQLITE_FULL;
+  if (IsLimit(system_error)) code = SQLITE_FULL;
   absl::StatusCode status = absl::StatusCode::kInternal;
   const char* advice = "this is a defect of aimem or of a file that something else changed";
   switch (code & 0xff) {

@@ -44,7 +44,7 @@ sqlite3_file* Below(sqlite3_file* file) {
 LogVfs& VfsOf(sqlite3_vfs* vfs) { return *static_cast<LogVfs*>(vfs->pAppData); }
 sqlite3_vfs* Below(sqlite3_vfs* vfs) { return VfsOf(vfs).below(); }
 
-/// A quota that is used up is a full disk: nothing of what was to be written counts. SQLite takes
+/// A limit that is reached is a full disk: nothing of what was to be written counts. SQLite takes
 /// it for a failure that may have come at any time.
 int WriteBelow(sqlite3_file* file, const void* buffer, int amount, sqlite3_int64 offset) {
   sqlite3_file* below = Below(file);
@@ -52,7 +52,7 @@ int WriteBelow(sqlite3_file* file, const void* buffer, int amount, sqlite3_int64
   if (code != SQLITE_IOERR_WRITE) return code;
   int error = 0;
   below->pMethods->xFileControl(below, SQLITE_FCNTL_LAST_ERRNO, &error);
-  return error == EDQUOT ? SQLITE_FULL : code;
+  return IsLimit(error) ? SQLITE_FULL : code;
 }
 
 int WriteGathered(File& log) {
@@ -349,6 +349,8 @@ int CurrentTimeInt64(sqlite3_vfs* self, sqlite3_int64* milliseconds) {
 }
 
 }  // namespace
+
+bool IsLimit(int system_error) { return system_error == EDQUOT || system_error == EFBIG; }
 
 LogVfs::LogVfs(sqlite3_vfs* below, bool gathers)
     : name_(absl::StrFormat("aimem-log-%p", this)), below_(below), gathers_(gathers) {

@@ -8,6 +8,10 @@
 
 namespace aimem::sqlite {
 
+/// A quota, or the size that this process may give a file, is used up: for whoever writes that is a
+/// full disk.
+bool IsLimit(int system_error);
+
 /// Over another VFS, whose files it opens. For every connection that may write or checkpoint.
 ///
 /// SQLite 3.7.0 to 3.51.2 loses commits when a process begins the log anew after another one, that

@@ -132,6 +132,11 @@ class PageReader {
     return !rows.empty() && rows.front().seq == seq;
   }
 
+  absl::StatusOr<bool> LogBeginsAfter(std::uint64_t stream, std::uint64_t seq) {
+    AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> rows, transaction_.ReadLog(stream, 0, 1, 1));
+    return rows.empty() || rows.front().seq > seq;
+  }
+
   absl::StatusOr<ChangePage> Scan(const ChangeCursor& cursor) {
     VersionVector noted = cursor.after ? cursor.vector : heads_;
     if (!cursor.after && cursor.log_from != absl::InfiniteFuture()) {
@@ -177,20 +182,23 @@ class PageReader {
     for (const auto& [stream, seq] : from.vector) {
       if (seq == 0) continue;
       AIMEM_ASSIGN_OR_RETURN(const std::optional<StreamHead> head, HeadAt(stream, seq));
-      if (!head) {
-        // Cut from the log since the scan began. What this snapshot notes is in this snapshot,
-        // unless its log is damaged.
-        if (from.after) return ScanAgain(from);
-        return absl::DataLossError(
-            absl::StrFormat("the log of stream %016x does not hold its commit %d", stream, seq));
-      }
-      // A commit that cannot be read is nothing that another store could hold.
-      if (head->hash != Hash256{}) {
+      if (head && head->hash != Hash256{}) {
         heads.emplace(stream, *head);
-      } else if (seq < SeqOf(heads_, stream)) {
+        continue;
+      }
+      // One that cannot be read is nothing that another store could hold, nor is one that is not
+      // there in the middle of a log.
+      AIMEM_ASSIGN_OR_RETURN(const bool cut, LogBeginsAfter(stream, seq));
+      if (!cut && seq < SeqOf(heads_, stream)) {
         unreadable_[stream] = seq;
         return ScanAgain(from);
       }
+      if (head) continue;
+      // Cut from the log since the scan began. What this snapshot notes is in this snapshot,
+      // unless its log is damaged.
+      if (from.after) return ScanAgain(from);
+      return absl::DataLossError(
+          absl::StrFormat("the log of stream %016x does not hold its commit %d", stream, seq));
     }
     page.end = Covers(from.vector, heads_);
     page.adopt = std::move(heads);

@@ -384,7 +384,7 @@ class Member {
   [[nodiscard]] bool Owes(const Peer& peer) const { return !Owed(peer).empty(); }
   /// Where this member stands with each stream that it has to learn from this peer.
   [[nodiscard]] VersionVector Owed(const Peer& peer) const;
-  /// What came could not be taken: no teacher is late for that.
+  /// What came could not be taken, for what is wrong here: no teacher is late for that.
   void NotTakenHere(const Now& now);
   /// Do so for long without progress, and it is named in the log, and excused if its history is
   /// another one.

@@ -487,8 +487,9 @@ void Member::OnApplied(const Now& now, std::uint64_t call, const ApplyResult& re
   }
   AppendReply reply = MakeReply(now, all_heads);
   if (!result.status.ok()) {
-    NotTakenHere(now);
     reply.refused = RefusalOf(result.status);
+    // Not what the sender could be blamed for, or keep us waiting with.
+    if (reply.refused == Refusal::kDiskFull || reply.refused == Refusal::kFenced) NotTakenHere(now);
     reply.message = std::string(result.status.message().data(), result.status.message().size());
   }
   for (const ApplyRefusal& refusal : result.refusals) {
@@ -560,7 +561,7 @@ void Member::OnFetchEnded(const Now& now, const absl::Status& status, Actions& a
     AnswerCovered(now, actions);
     PumpAll(now, actions);
   } else {
-    NotTakenHere(now);
+    // If a page came that could not be taken, it has been counted as such (page_came_).
     actions.lines.push_back(
         {LogLevel::kWarning, absl::StrCat("fetching states: ", status.message())});
   }

@@ -263,8 +263,9 @@ void Member::FailPeer(const Now& now, Peer& peer, CallError error, const std::st
                       Actions& actions) {
   const bool denied = error == CallError::kUnauthenticated;
   const PeerState state = denied ? PeerState::kDenied : PeerState::kAway;
-  peer.tried = true;
-  if (peer.state != state) {
+  // One that was never heard is away from the start: that is told too.
+  const bool first = !std::exchange(peer.tried, true);
+  if (first || peer.state != state) {
     actions.lines.push_back(
         {LogLevel::kWarning, absl::StrCat(peer.address, denied ? " is refused: " : " is away: ",
                                           ToAbsl(CallErrorName(error)), ": ", message)});

@@ -277,6 +277,38 @@ TEST_F(PostgresBackendTest, ARoleWithoutRightsIsDenied) {
   }
 }
 
+TEST_F(PostgresBackendTest, ADatabaseThatIsGoneOrLetsUsInNoMoreIsUnavailableAndNotAnAnswer) {
+  // Who asks for a memory must not take it for deleted, or for forbidden.
+  UseDatabase("goes");
+  const auto expect_unavailable = [](Backend& backend) {
+    const absl::Status read = backend.BeginRead().status();
+    EXPECT_EQ(read.code(), absl::StatusCode::kUnavailable) << read;
+    const absl::Status write = backend.BeginWrite().status();
+    EXPECT_EQ(write.code(), absl::StatusCode::kUnavailable) << write;
+  };
+  const auto hang_up = [] {
+    Ask("postgres",
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'goes'");
+  };
+  const auto owner = Open();
+  const std::string url = MakeRole("visitor");
+  auto visitor = OpenPostgresBackend(url);
+  ASSERT_TRUE(visitor.ok()) << visitor.status();
+  ASSERT_TRUE(PutAndCommit(**visitor, WriteNumber(1)).ok());
+  Sql("REVOKE ALL ON ALL TABLES IN SCHEMA aimem FROM visitor");
+  const absl::Status revoked = [&] {
+    auto transaction = (*visitor)->BeginRead();
+    if (!transaction.ok()) return transaction.status();
+    return (*transaction)->Read({.heads = true, .meta = true}).status();
+  }();
+  EXPECT_EQ(revoked.code(), absl::StatusCode::kUnavailable) << revoked;
+  Sql("ALTER ROLE visitor NOLOGIN");
+  hang_up();
+  expect_unavailable(**visitor);
+  Ask("postgres", "DROP DATABASE goes WITH (FORCE)");
+  expect_unavailable(*owner);
+}
+
 TEST_F(PostgresBackendTest, OfSeveralHostsTheFirstThatAnswersServes) {
   const std::string url = absl::StrFormat("postgresql://postgres@127.0.0.1:1,127.0.0.1:%d/%s",
                                           Server().port(), database_);

@@ -227,6 +227,7 @@ INSTANTIATE_TEST_SUITE_P(
                       MakeFault(FaultVfs::Op::kWrite, FaultVfs::Effect::kDiskFull, false),
                       MakeFault(FaultVfs::Op::kWrite, FaultVfs::Effect::kDiskFull, true),
                       MakeFault(FaultVfs::Op::kWrite, FaultVfs::Effect::kQuota, true),
+                      MakeFault(FaultVfs::Op::kWrite, FaultVfs::Effect::kFileLimit, true),
                       MakeFault(FaultVfs::Op::kWrite, FaultVfs::Effect::kShortWrite, false),
                       MakeFault(FaultVfs::Op::kWrite, FaultVfs::Effect::kShortWrite, true),
                       MakeFault(FaultVfs::Op::kSync, FaultVfs::Effect::kIoError, false),
@@ -267,8 +268,8 @@ TEST_F(SqliteFaultTest, FullDiskRefusesWritesGoesOnReadingAndRecoversBySpace) {
   ASSERT_TRUE(opened.ok()) << opened.status();
   const std::unique_ptr<Backend> backend = *std::move(opened);
   ASSERT_EQ(TryCommit(*backend, 0), Fate::kThere);
-  for (const auto effect :
-       {FaultVfs::Effect::kDiskFull, FaultVfs::Effect::kQuota, FaultVfs::Effect::kDiskFull}) {
+  for (const auto effect : {FaultVfs::Effect::kDiskFull, FaultVfs::Effect::kQuota,
+                            FaultVfs::Effect::kFileLimit, FaultVfs::Effect::kDiskFull}) {
     vfs_.FailAt(MakeFault(FaultVfs::Op::kWrite, effect, true));
     const absl::Status refused = [&] {
       auto transaction = backend->BeginWrite();

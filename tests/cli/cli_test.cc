@@ -268,6 +268,35 @@ TEST_F(Cli, OperationSaysWhatBecameOfAWrite) {
   EXPECT_THAT(Fail(1, {"operation", "nonsense"}), HasSubstr("'nonsense' is not an operation id"));
 }
 
+TEST_F(Cli, OperationThatACrashLeftInTheLogIsMadeDurableAndSaidCommitted) {
+  std::string id;
+  {
+    auto store = OpenSqliteStore(folder() / "running.db");
+    ASSERT_TRUE(store.ok()) << store.status();
+    const WriteResult written = (*store)->Write({{PutMemory{.title = "t", .content = "c"}}});
+    ASSERT_EQ(written.outcome, WriteOutcome::kCommitted) << written.status;
+    id = written.operation.ToString();
+    for (const char* suffix : {"", "-wal"}) {  // as a crash would leave them
+      std::filesystem::copy_file((folder() / "running.db").string() + suffix,
+                                 (folder() / "crashed.db").string() + suffix);
+    }
+  }
+  const Ran ran = Succeed({"--db", "crashed.db", "operation", id});
+  EXPECT_THAT(ran.out, HasSubstr("outcome:   committed\n"));
+  EXPECT_EQ(ran.err, "");
+}
+
+TEST_F(Cli, ALimitOnTheSizeOfFilesIsAFullDisk) {
+  Store("first");
+  const std::string limited = "ulimit -f 32; exec \"$0\" \"$@\"";
+  const Ran ran =
+      Run({"-c", limited, program(), "store", "-T", "large", "-c", std::string(60'000, 'x')},
+          {.program = "/bin/bash"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("full")) << ran.err;
+  EXPECT_THAT(Succeed({"list"}).out, HasSubstr("first"));
+}
+
 TEST_F(Cli, WriteThatWaitsForTheDatabaseTellsItsOperation) {
   Store("one");
   auto backend = OpenSqliteBackend((folder() / "ai-memory.db").string());

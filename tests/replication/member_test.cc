@@ -1488,6 +1488,50 @@ TEST_F(MemberTest, ATeacherThatIsHereAndTeachesNothingIsWaitedForAndNamedOnceAMi
   EXPECT_FALSE(member_->learner());
 }
 
+TEST_F(RestoredMemberTest, WhatOthersSendInVainDoesNotKeepItALearner) {
+  Restore();
+  state_.lost = state_.yielded = {kOwn};
+  state_.stream = kNew;
+  member_->OnDurable(Now(), state_, {}, actions_);
+  Header other = HeaderOf('B', {});
+  other.heads[kOwn] = HeadOf(kOwn, 3, 0, "B's, who cannot give way");
+  for (const Actions::Send& hello : hellos_) {
+    Outcome(hello, hello.peer == 0 ? Reply(other) : Reply('C', {}));
+  }
+  ASSERT_TRUE(member_->learner());
+  const absl::Duration end = now_ + kTeacherPatience + absl::Seconds(5);
+  for (std::uint64_t call = 1; now_ < end; ++call) {
+    Pass(absl::Milliseconds(500));
+    for (const Actions::Send& send : Sends()) {
+      ++other.sequence;
+      Outcome(send, send.peer == 0 ? Reply(other) : Reply('C', {}));
+    }
+    // C sends what is refused as a whole: that is not for want of what B holds.
+    Request(call, 'C', {}, {EncodedCommit(kOther, 2)});
+    if (!actions_.applies.empty()) {
+      ApplyResult result;
+      result.status = absl::InvalidArgumentError("a key twice");
+      member_->OnApplied(Now(), std::exchange(actions_.applies, {})[0].call, result, actions_);
+    }
+    member_->OnFetchEnded(Now(), absl::UnavailableError("connection lost"), actions_);
+  }
+  EXPECT_FALSE(member_->learner());
+}
+
+TEST_F(MemberTest, ThatAPeerWasNeverReachedIsLoggedOnce) {
+  Begin();
+  actions_.lines.clear();
+  for (int i = 0; i < 3; ++i) {
+    for (const Actions::Send& send : Sends()) Outcome(send, Failure(CallError::kRefused));
+    Pass(kBackoffMax * 2);
+  }
+  EXPECT_EQ(std::count_if(actions_.lines.begin(), actions_.lines.end(),
+                          [](const auto& line) {
+                            return line.text.find(" is away: refused") != std::string::npos;
+                          }),
+            2);
+}
+
 TEST_F(MemberTest, TheBugForgetsATeacherThatBlinks) {
   config_.bugs.blinking_teacher = true;
   Begin();

@@ -344,6 +344,27 @@ TEST_F(Changes, AScanNotesTheVectorOfAnEarlierTime) {
   EXPECT_EQ(VectorOf(read_from(at(0)).adopt.value()), (VersionVector{{1, 2}}));
 }
 
+TEST_F(Changes, AScanFromATimeWhoseCommitIsMissingEndsWithoutIt) {
+  for (const char* id : {"a", "b", "c", "d"}) history_.Commit(1, id);
+  const absl::Time at = absl::UnixEpoch() + absl::Hours(1);
+  WriteSet damage;
+  damage.meta.emplace_back(
+      kMetaLogMarks,
+      EncodeLogMarks({.counted_from = at, .marks = {{.at = at, .moved = {{1, 2}}}}}));
+  damage.log_tails.emplace_back(1, 1);
+  damage.log = LogOf(1);
+  std::erase_if(damage.log, [](const LogRow& row) { return row.seq <= 2; });
+  rows_.Put(damage);
+  for (const std::size_t items : {2u, 100u}) {
+    ChangeCursor cursor = ChangeCursor::Everything();
+    cursor.log_from = at + absl::Minutes(1);
+    ChangePage page = Read(cursor, {.items = items});
+    for (int pages = 1; !page.end && pages < 20; ++pages) page = Read(page.next, {.items = items});
+    EXPECT_TRUE(page.end) << items;
+    EXPECT_EQ(VectorOf(page.adopt.value_or(StreamHeads())), (VersionVector{{1, 4}})) << items;
+  }
+}
+
 TEST_F(Changes, LimitsOfPagesAreChecked) {
   for (const ReadChangesLimit& limit :
        {ReadChangesLimit{.bytes = 0}, ReadChangesLimit{.bytes = (64u << 20) + 1},

@@ -74,8 +74,8 @@ int Write(sqlite3_file* file, const void* buffer, int size, sqlite3_int64 offset
     code = SQLITE_FULL;
   } else if (effect == FaultVfs::Effect::kDiskFull) {
     return SQLITE_FULL;
-  } else if (effect == FaultVfs::Effect::kQuota) {
-    FileOf(file)->last_error = EDQUOT;
+  } else if (effect == FaultVfs::Effect::kQuota || effect == FaultVfs::Effect::kFileLimit) {
+    FileOf(file)->last_error = effect == FaultVfs::Effect::kQuota ? EDQUOT : EFBIG;
     return SQLITE_IOERR_WRITE;
   } else if (effect.has_value() && effect != FaultVfs::Effect::kBitFlip) {
     return SQLITE_IOERR_WRITE;

@@ -47,6 +47,7 @@ class FaultVfs {
     kIoError,     ///< The system said EIO.
     kDiskFull,    ///< A write: ENOSPC, nothing of it written. Other operations: EIO.
     kQuota,       ///< A write: EDQUOT, nothing of it written. Other operations: EIO.
+    kFileLimit,   ///< A write: EFBIG, nothing of it written. Other operations: EIO.
     kShortWrite,  ///< A write: ENOSPC after the first half. Other operations: EIO.
     kBitFlip,     ///< A read: one bit is wrong. Other operations: nothing.
     kPowerCut,    ///< From this operation on, power is off.
