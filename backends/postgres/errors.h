@@ -20,12 +20,12 @@ bool IsDamage(std::string_view state);
 /// more), or prepared its statements for tables that were changed since.
 bool IsOfThisConnection(std::string_view state);
 
-/// The code of a failed attempt to connect. libpq gives a text only; what is not recognised, in
-/// another language for one, is kUnavailable.
-/// The same of a store that is open: that its database is gone, or that it is not let in any more, is
-/// no answer to what was asked of it, but a reason why nothing can be asked: kUnavailable.
+/// The same of a store that is open: that its database is gone, or that it is not let in any more,
+/// is no answer to what was asked of it, but a reason why nothing can be asked: kUnavailable.
 absl::StatusCode CodeInUse(absl::StatusCode code);
 
+/// The code of a failed attempt to connect. libpq gives a text only; what is not recognised, in
+/// another language for one, is kUnavailable.
 absl::StatusCode CodeOfConnectError(std::string_view text);
 
 /// True if a connection was refused since there are too many: of the server, database or role.

@@ -76,14 +76,17 @@ std::string TextOf(const PGresult* result) {
   return detail.empty() ? text : absl::StrFormat("%s (%s)", text, detail);
 }
 
-absl::Status StatusOf(const PGresult* result, const ConnectionInfo& connection) {
+absl::Status StatusOf(const PGresult* result, const ConnectionInfo& connection, SessionRole role) {
   const std::string state = Field(result, PG_DIAG_SQLSTATE);
   const std::string text = connection.Scrub(TextOf(result));
   // Without a state it was libpq that lost the connection.
   if (state.empty()) {
     return absl::UnavailableError(absl::StrFormat("PostgreSQL: %s [connection]", text));
   }
-  return MakeStatus(CodeInUse(CodeOfSqlState(state)),
+  // That a role may not write is an answer: then only reads are served.
+  const absl::StatusCode code = CodeOfSqlState(state);
+  const bool answers = role == SessionRole::kWriter && code == absl::StatusCode::kPermissionDenied;
+  return MakeStatus(answers ? code : CodeInUse(code),
                     absl::StrFormat("PostgreSQL: %s [%s]%s", text, state, AdviceOn(state)));
 }
 
@@ -108,7 +111,7 @@ bool HangsUp(const PGresult* result) {
 absl::StatusOr<std::unique_ptr<Session>> Session::Connect(const SessionSettings& settings,
                                                           SessionRole role) {
   std::unique_ptr<Session> session(
-      new Session(settings, PQconnectdb(settings.connection.conninfo.c_str())));
+      new Session(settings, role, PQconnectdb(settings.connection.conninfo.c_str())));
   PGconn* connection = session->connection_.get();
   if (PQstatus(connection) != CONNECTION_OK) {
     const std::string text =
@@ -117,7 +120,7 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Connect(const SessionSettings&
     return absl::Status(CodeInUse(refused.code()), refused.message());
   }
   PQsetNoticeReceiver(connection, HearNotice, session.get());
-  if (absl::Status status = session->SetUp(role); !status.ok()) {
+  if (absl::Status status = session->SetUp(); !status.ok()) {
     if (!session->silent_) return status;
     return MakeStatus(status.code(),
                       absl::StrCat(status.message(), " while a session was being set up"));
@@ -132,13 +135,13 @@ void Session::HearNotice(void* session, const PGresult* notice) {
   if (severity == "WARNING") self.warning_ = self.settings_.connection.Scrub(TextOf(notice));
 }
 
-absl::Status Session::SetUp(SessionRole role) {
+absl::Status Session::SetUp() {
   PGconn* connection = connection_.get();
   if (PQsetnonblocking(connection, 1) != 0 || PQenterPipelineMode(connection) != 1) {
     return Lost("cannot enter pipeline mode");
   }
   for (const std::string& sql :
-       {std::string(kNoTimeoutSql), std::string(kRoleSettingsSql), SettingsSql(settings_, role)}) {
+       {std::string(kNoTimeoutSql), std::string(kRoleSettingsSql), SettingsSql(settings_, role_)}) {
     AIMEM_RETURN_IF_ERROR(SendOne(Call::Sql(sql)));
   }
   for (const PreparedStatement& statement : kPrepared) {
@@ -252,7 +255,7 @@ void Session::Receive(PGresult* result, Answer& answer) {
   if (HangsUp(result) || IsOfThisConnection(state)) lost_ = true;
   if (!answer.status.ok()) return;
   answer.sqlstate = state;
-  answer.status = StatusOf(result, settings_.connection);
+  answer.status = StatusOf(result, settings_.connection, role_);
   if (IsDamage(state) && settings_.damage != nullptr) {
     settings_.damage->Note(ClosedToWriting(answer.status, settings_));
   }

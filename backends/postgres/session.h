@@ -103,13 +103,16 @@ class Session {
   void set_patience(absl::Duration patience) { patience_ = patience; }
 
  private:
-  Session(const SessionSettings& settings, PGconn* connection)
-      : settings_(settings), connection_(connection), patience_(settings.answer_timeout) {}
+  Session(const SessionSettings& settings, SessionRole role, PGconn* connection)
+      : settings_(settings),
+        role_(role),
+        connection_(connection),
+        patience_(settings.answer_timeout) {}
 
   /// The server said something by the way: its last words, or a warning.
   static void HearNotice(void* session, const PGresult* notice);
 
-  absl::Status SetUp(SessionRole role);
+  absl::Status SetUp();
   absl::Status Send(std::span<const Call> calls);
   absl::Status SendOne(const Call& call);
   absl::Status Flush();
@@ -124,6 +127,7 @@ class Session {
   };
 
   const SessionSettings& settings_;
+  const SessionRole role_;
   std::unique_ptr<PGconn, Finish> connection_;
   absl::Duration patience_;
   std::string place_;

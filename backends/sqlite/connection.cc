@@ -324,8 +324,8 @@ bool Connection::TakeMadeIndex() {
   return true;
 }
 
-void Connection::StartWaiting() {
-  deadline_ = SystemClock().Monotonic() + place_.lock_timeout;
+void Connection::StartWaiting(absl::Duration time) {
+  deadline_ = SystemClock().Monotonic() + time;
   attempts_ = 0;
 }
 

@@ -128,7 +128,9 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   /// From now on locks are waited for until `lock_timeout` has passed.
-  void StartWaiting();
+  void StartWaiting() { StartWaiting(place_.lock_timeout); }
+  /// The same, for another time.
+  void StartWaiting(absl::Duration time);
   /// Sleep for a moment; false if there is no time left.
   bool WaitForLock();
 

@@ -18,11 +18,22 @@ struct flock FirstByte(short type) {
 
 }  // namespace
 
-LogFiles::LogFiles(std::string log_path, const FileId& log, const std::optional<FileId>& index)
-    : log_path_(std::move(log_path)), log_(log), index_(index) {}
+LogFiles::LogFiles(std::string log_path, const FileId& log, const std::optional<FileId>& index,
+                   bool syncs)
+    : log_path_(std::move(log_path)), log_(log), index_(index), syncs_(syncs), process_(getpid()) {}
 
 LogFiles::~LogFiles() {
-  if (mark_ >= 0) close(mark_);
+  MutexLock lock(mutex_);
+  TakeBackWord();
+}
+
+void LogFiles::TakeBackWord() {
+  if (mark_ < 0) return;
+  // A child of a fork shares the lock, and would keep it.
+  struct flock none = FirstByte(F_UNLCK);
+  if (getpid() == process_) fcntl(mark_, F_OFD_SETLK, &none);
+  close(mark_);
+  mark_ = -1;
 }
 
 int LogFiles::OpenLog() const {
@@ -48,19 +59,18 @@ bool LogFiles::Synced() {
 }
 
 void LogFiles::SetSynced() {
-  const int descriptor = OpenLog();
+  const int descriptor = syncs_ ? OpenLog() : -1;
   struct flock shared = FirstByte(F_RDLCK);
   if (descriptor >= 0) fcntl(descriptor, F_OFD_SETLK, &shared);
   MutexLock lock(mutex_);
-  if (mark_ >= 0) close(mark_);
+  TakeBackWord();
   mark_ = descriptor;
   synced_ = true;
 }
 
 void LogFiles::SetUnsynced() {
   MutexLock lock(mutex_);
-  if (mark_ >= 0) close(mark_);
-  mark_ = -1;
+  TakeBackWord();
   synced_ = false;
   asks_others_ = false;
 }

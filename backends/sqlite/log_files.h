@@ -1,6 +1,8 @@
 // LogFiles: the write-ahead log that a store has open, and whether what it shows is on the disk.
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <optional>
 #include <string>
@@ -18,11 +20,15 @@ namespace aimem::sqlite {
 /// synced it (SyncLogAsSeen), after the index was made. Whoever has done so, or knows of another
 /// one that did, says so to the others as long as it has the log open: with a shared lock of its
 /// own open file description on the first byte of the log, where SQLite locks nothing. The index
-/// lives as long as anybody has it open, so no such lock is older than the index. Where files know
-/// no such locks, each store makes sure for itself.
+/// lives as long as anybody has it open, so no such lock is older than the index, but for one that
+/// a child of a fork inherited from a process that was killed. Where files know no such locks, each
+/// store makes sure for itself. What another process writes without syncing
+/// (SqliteOptions::sync_writes) is on the disk when somebody syncs the log the next time, whatever
+/// is said here.
 class LogFiles {
  public:
-  LogFiles(std::string log_path, const FileId& log, const std::optional<FileId>& index);
+  /// `syncs`: the commits of this store are synced; one whose are not gives no word to others.
+  LogFiles(std::string log_path, const FileId& log, const std::optional<FileId>& index, bool syncs);
   ~LogFiles();
   LogFiles(const LogFiles&) = delete;
   LogFiles& operator=(const LogFiles&) = delete;
@@ -42,12 +48,15 @@ class LogFiles {
   void SetUnsynced();
 
  private:
+  void TakeBackWord() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// The log opened once more; -1 if that fails, or another file has its name.
   [[nodiscard]] int OpenLog() const;
 
   const std::string log_path_;
   const FileId log_;
   const std::optional<FileId> index_;
+  const bool syncs_;
+  const pid_t process_;
   std::atomic<bool> synced_ = false;
   Mutex mutex_;
   bool asks_others_ ABSL_GUARDED_BY(mutex_) = true;

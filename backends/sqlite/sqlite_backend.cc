@@ -94,13 +94,15 @@ class SqliteBackend : public Backend, public Lender {
   /// Open the file that this store has been opened on, and no other that has its name now.
   absl::StatusOr<std::unique_ptr<Connection>> OpenHere(Access access);
   /// Begin, and see that the file, its log and its index are those that were opened.
-  absl::Status BeginOn(Connection& connection, Sql begin);
+  absl::Status BeginOn(Connection& connection, Sql begin, absl::Duration wait);
+  /// BeginWrite that waits so long for writers of other processes.
+  absl::StatusOr<std::unique_ptr<Transaction>> BeginWriteWithin(absl::Duration wait);
   /// Note whether `connection` has made the index.
   static void NoteIndex(Connection& connection);
   /// In a write transaction that has just begun: bring what the log shows to the disk (LogFiles).
   static absl::Status SyncWhatIsSeen(Connection& connection);
   /// The same for a reader that has found it: as far as it can be done now.
-  void TryToSync(const Connection& connection);
+  void TryToSync(Connection& connection);
   /// Fence if they are not. Of log and index only what `connection` or another one has opened.
   absl::Status CheckNames(Connection* connection);
 
@@ -279,7 +281,7 @@ absl::Status SqliteBackend::CheckNames(Connection* connection) {
     MutexLock lock(mutex_);
     opened = log_files_.lock();
     if (opened == nullptr && has_log && log.has_value()) {
-      log_files_ = opened = std::make_shared<LogFiles>(log_path, *log, index);
+      log_files_ = opened = std::make_shared<LogFiles>(log_path, *log, index, place_.sync_writes);
     }
   }
   // If the last one that had them open has closed them meanwhile, they may go.
@@ -329,8 +331,8 @@ absl::StatusOr<SqliteBackend::Reader> SqliteBackend::OpenReader() {
   }
 }
 
-absl::Status SqliteBackend::BeginOn(Connection& connection, Sql begin) {
-  connection.StartWaiting();
+absl::Status SqliteBackend::BeginOn(Connection& connection, Sql begin, absl::Duration wait) {
+  connection.StartWaiting(wait);
   absl::Status status = Statement(connection, begin).Run();
   // The version is the first thing read: that takes the snapshot.
   if (status.ok()) status = CheckVersion(connection, place_);
@@ -348,7 +350,7 @@ absl::Status SqliteBackend::BeginToRead(Reader& reader) {
     if (reader.connection == nullptr) {
       AIMEM_ASSIGN_OR_RETURN(reader, OpenReader());
     }
-    absl::Status status = BeginOn(*reader.connection, Sql::kBeginRead);
+    absl::Status status = BeginOn(*reader.connection, Sql::kBeginRead, options_.lock_timeout);
     if (!absl::IsPermissionDenied(status) || look == kLooks) return status;
     // Somebody's log has just begun, and nobody but who writes may make its index.
     reader.connection->Distrust();
@@ -373,16 +375,18 @@ absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginRead() {
                                              reader.stamp);
 }
 
-void SqliteBackend::TryToSync(const Connection& connection) {
+void SqliteBackend::TryToSync(Connection& connection) {
   if (connection.log_files() == nullptr || connection.log_files()->synced()) return;
-  if (options_.read_only) return;
+  if (options_.read_only || !LogShowsSomething(connection)) return;
   {
     MutexLock lock(mutex_);
     if (sync_tried_ || writer_lent_) return;
     sync_tried_ = true;
   }
-  // A read says nothing of the disk. Who writes tries again, and says why it could not.
-  Settle().IgnoreError();
+  // A read says nothing of the disk, and waits for nobody who writes. Who writes tries again, and
+  // says why it could not.
+  if (connection.log_files()->Synced()) return;
+  BeginWriteWithin(absl::ZeroDuration()).status().IgnoreError();
 }
 
 absl::Status SqliteBackend::CheckReadable() {
@@ -419,6 +423,10 @@ absl::StatusOr<std::unique_ptr<Connection>> SqliteBackend::OpenWriter() {
 }
 
 absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginWrite() {
+  return BeginWriteWithin(options_.lock_timeout);
+}
+
+absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginWriteWithin(absl::Duration wait) {
   if (options_.read_only) {
     return MakeStatus(absl::StatusCode::kFailedPrecondition,
                       absl::StrFormat("the store '%s' is opened read-only", place_.path));
@@ -431,7 +439,7 @@ absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginWrite() {
     status = opened.status();
     if (opened.ok()) connection = *std::move(opened);
   }
-  if (status.ok()) status = BeginOn(*connection, Sql::kBeginWrite);
+  if (status.ok()) status = BeginOn(*connection, Sql::kBeginWrite, wait);
   if (status.ok()) status = CheckLogIndex(*connection, /*locked=*/true);
   if (status.ok()) status = SyncWhatIsSeen(*connection);
   if (!status.ok()) {
@@ -482,7 +490,11 @@ absl::Status SqliteBackend::Checkpoint(Connection& connection) const {
                                              &frames, &done);
   // Another process is at it.
   if ((code & 0xff) == SQLITE_BUSY) return absl::OkStatus();
-  if (code != SQLITE_OK) return connection.Error(code, "checkpointing");
+  if (code != SQLITE_OK) {
+    // A sync of the log that failed here may have been for what others did not sync.
+    if (connection.log_files() != nullptr) connection.log_files()->SetUnsynced();
+    return connection.Error(code, "checkpointing");
+  }
   // What a reader still needs stays, and counts.
   connection.set_log_frames(done >= frames ? 0 : frames);
   return absl::OkStatus();
@@ -638,7 +650,7 @@ absl::Status SqliteBackend::RecoverClosed() {
   NoteIndex(*connection);
   if (connection->log_files() != nullptr) connection->log_files()->SetSynced();
   MutexLock lock(mutex_);
-  writer_ = std::move(connection);
+  if (!closed_) writer_ = std::move(connection);
   return absl::OkStatus();
 }
 
@@ -685,10 +697,11 @@ absl::Status SqliteBackend::Close() {
   }
   absl::Status status;
   for (const auto& connection : connections) {
-    if (!removes_log) continue;
-    connection->RemoveLogOnClose();
     // SQLite would tell nobody if the checkpoint of the last one that closes failed.
-    if (connection->log_frames() > 0) status = Checkpoint(*connection);
+    if (removes_log && connection->log_frames() > 0) status.Update(Checkpoint(*connection));
+  }
+  for (const auto& connection : connections) {
+    if (removes_log && status.ok()) connection->RemoveLogOnClose();
   }
   return status;
 }

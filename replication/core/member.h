@@ -154,9 +154,10 @@ class Member {
   void OnLogRead(const Now& now, std::size_t peer, absl::StatusOr<ChangePage> page,
                  Actions& actions);
   void OnApplied(const Now& now, std::uint64_t call, const ApplyResult& result, Actions& actions);
-  /// Take out of `page` what is visible here and, for all that is known, not durable: nobody is
-  /// given that.
-  void KeepDurable(ChangePage& page) const;
+  /// Take out of `page` what nobody is given: what is visible here and, for all that is known, not
+  /// durable; and heads of streams of which this member may give up its end, which whoever adopted
+  /// it could not.
+  void Withhold(ChangePage& page) const;
   /// The root that Actions::compute_root asked for, or none, and what it took.
   void OnRoot(const Now& now, std::optional<Root> root, absl::Duration took);
   /// Commits of another member are about to be applied that did not come by an Append.
@@ -369,6 +370,8 @@ class Member {
     return learns_all_ || (began_empty_ && local_streams_.empty());
   }
   [[nodiscard]] bool Own(std::uint64_t stream) const;
+  /// Others hold another end of this stream of ours, or more of it, and it is not decided yet.
+  [[nodiscard]] bool MayBeGivenUp(std::uint64_t stream) const;
   void Forsake(const std::string& who, std::uint64_t stream, const StreamHead& claimed,
                const std::string& why, Actions& actions);
   void Differs(const Now& now, std::size_t index, std::uint64_t stream, const StreamHead& claimed,

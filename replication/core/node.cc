@@ -736,7 +736,7 @@ absl::StatusOr<ChangePage> Node::HandleFetch(const Caller& caller, const FetchRe
   AIMEM_RETURN_IF_ERROR(CheckCaller(caller, request.header));
   AIMEM_ASSIGN_OR_RETURN(ChangePage page, local_->ReadChanges(request.cursor, kFetchPage));
   MutexLock lock(mutex_);
-  member_->KeepDurable(page);
+  member_->Withhold(page);
   return page;
 }
 

@@ -112,6 +112,16 @@ bool Member::Own(std::uint64_t stream) const {
          std::find(state_.lost.begin(), state_.lost.end(), stream) != state_.lost.end();
 }
 
+bool Member::MayBeGivenUp(std::uint64_t stream) const {
+  const auto named = [stream](const std::vector<std::uint64_t>& streams) {
+    return std::find(streams.begin(), streams.end(), stream) != streams.end();
+  };
+  if (forsaking_ && forsaking_->job.stream == stream) return true;
+  return named(state_.lost) && !named(state_.yielded) &&
+         std::any_of(peers_.begin(), peers_.end(),
+                     [&](const Peer& peer) { return Owed(peer).contains(stream); });
+}
+
 // -- What a peer says -----------------------------------------------------------------------------
 
 void Member::BeginLife(Peer& peer) {
@@ -359,8 +369,8 @@ VersionVector Member::Owed(const Peer& peer) const {
     }
   }
   if (config_.bugs.keep_stream_when_behind) return owed;
+  // Where ours cannot be given up, the peer gives way, and what it held of it is ours too.
   for (const std::uint64_t stream : state_.lost) {
-    if (peer.apart.contains(stream)) continue;
     if (SeqOf(peer.durable, stream) > SeqOf(vector_, stream) || peer.forked.contains(stream)) {
       owed[stream] = SeqOf(vector_, stream);
     }

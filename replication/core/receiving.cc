@@ -439,7 +439,11 @@ void Member::AskToFetch(const Now& now, const Header& header, Actions& actions) 
   if (Covers(vector_, peer->durable) && !state_.installing) return;
   if (peer->learner) {
     const auto better = std::find_if(peers_.begin(), peers_.end(), [&](const Peer& other) {
-      return Connected(other) && !other.own_id && !other.learner && !Covers(vector_, other.durable);
+      return Connected(other) && !other.own_id && !other.learner &&
+             std::all_of(peer->durable.begin(), peer->durable.end(), [&](const auto& position) {
+               const auto& [stream, seq] = position;
+               return seq <= std::max(SeqOf(vector_, stream), SeqOf(other.durable, stream));
+             });
     });
     if (better != peers_.end()) peer = &*better;
   }

@@ -154,7 +154,10 @@ void Member::ReadForPeer(std::size_t index, const VersionVector& target, Actions
       {index, ChangeCursor::After(std::move(after)), {peer.page_bytes, kCallCommits}});
 }
 
-void Member::KeepDurable(ChangePage& page) const {
+void Member::Withhold(ChangePage& page) const {
+  if (page.adopt) {
+    std::erase_if(*page.adopt, [&](const auto& head) { return MayBeGivenUp(head.first); });
+  }
   const auto kept =
       std::remove_if(page.commits.begin(), page.commits.end(), [&](const std::string& commit) {
         const auto position = log::PeekPosition(commit);
@@ -197,7 +200,7 @@ void Member::OnLogRead(const Now& now, std::size_t index, absl::StatusOr<ChangeP
     Transmit(now, index, std::move(request), Lane::kCatchUp, actions);
     return;
   }
-  KeepDurable(*page);
+  Withhold(*page);
   // What is left out comes when it is told; until then there is nothing to read again.
   if (page->commits.empty()) return;
   request.commits.reserve(page->commits.size());

@@ -295,6 +295,9 @@ TEST_F(PostgresBackendTest, ADatabaseThatIsGoneOrLetsUsInNoMoreIsUnavailableAndN
   auto visitor = OpenPostgresBackend(url);
   ASSERT_TRUE(visitor.ok()) << visitor.status();
   ASSERT_TRUE(PutAndCommit(**visitor, WriteNumber(1)).ok());
+  Sql("REVOKE INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA aimem FROM visitor");
+  EXPECT_EQ((*visitor)->BeginWrite().status().code(), absl::StatusCode::kPermissionDenied)
+      << "who may only read is told so: then only reads are served";
   Sql("REVOKE ALL ON ALL TABLES IN SCHEMA aimem FROM visitor");
   const absl::Status revoked = [&] {
     auto transaction = (*visitor)->BeginRead();

@@ -25,6 +25,7 @@ using ::testing::SizeIs;
 
 constexpr std::uint64_t kOwn = 0xA;    // the stream that the member writes
 constexpr std::uint64_t kOther = 0xB;  // another member's
+constexpr std::uint64_t kNew = 0xE;    // that is drawn in place of kOwn
 
 Id128 IdOf(char name) {
   Id128 id;
@@ -596,8 +597,6 @@ TEST_F(MemberTest, TheBugCommitsWhatRestsOnNothing) {
 
 // -- Streams that broke ---------------------------------------------------------------------------
 
-constexpr std::uint64_t kNew = 0xE;  // the stream that is drawn in place of kOwn
-
 /// A, whose disk was put back to its commit 2 while the others hold 4.
 class RestoredMemberTest : public MemberTest {
  protected:
@@ -849,6 +848,28 @@ TEST_F(RestoredMemberTest, WhatAPeerGaveUpWhileWeGaveUpOurEndIsLearnt) {
   EXPECT_FALSE(member_->learner());
 }
 
+TEST_F(RestoredMemberTest, NobodyAdoptsAnEndThatMayBeGivenUp) {
+  Restore();
+  Durable(true, kOwn, 3, EncodedCommit(kOwn, 3, 0, "written after the restore"));
+  const auto adopted = [&] {
+    ChangePage page;
+    page.adopt = state_.heads;
+    member_->Withhold(page);
+    return VectorOf(*page.adopt);
+  };
+  EXPECT_EQ(adopted(), (VersionVector{{kOwn, 3}, {kOther, 1}}));
+  Outcome(hellos_[0], Reply('B', {{kOwn, 3}, {kOther, 1}}));
+  EXPECT_EQ(adopted(), (VersionVector{{kOther, 1}})) << "it is being forsaken";
+  ForsakeAsAsked();
+  EXPECT_EQ(adopted(), (VersionVector{{kOther, 1}})) << "B's end is another one";
+  const Actions::Reconcile errand = *std::exchange(actions_.reconcile, std::nullopt);
+  state_.heads = HeadsOf({{kOwn, 2}, {kOther, 1}, {kNew, 1}});
+  state_.yielded = {kOwn};
+  member_->OnDurable(Now(), state_, {}, actions_);
+  member_->OnReconciled(Now(), errand, absl::OkStatus(), actions_);
+  EXPECT_EQ(adopted(), VectorOf(state_.heads)) << "ours is given up";
+}
+
 TEST_F(MemberTest, AStreamIsSentToWhoeverHoldsAnotherHistoryUntilItKnows) {
   BeginConnected();
   Write(1);
@@ -882,9 +903,32 @@ TEST_F(RestoredMemberTest, HistoriesThatCannotBecomeOneAreLeftApartWithAnAlarm) 
   member_->OnReconciled(Now(), errand, absl::FailedPreconditionError("the log was cut"), actions_);
   ASSERT_THAT(actions_.lines, SizeIs(1));
   EXPECT_EQ(actions_.lines[0].level, LogLevel::kError);
-  EXPECT_FALSE(member_->learner()) << "nobody can teach it";
-  Beat([&](std::size_t peer) { return peer == 0 ? Reply('B', {{kOwn, 3}}) : Reply('C', {}); });
+  EXPECT_TRUE(member_->learner()) << "B may give way now, and what it held is ours too";
+  const auto beat = [&] {
+    Beat([&](std::size_t peer) { return peer == 0 ? Reply('B', {{kOwn, 3}}) : Reply('C', {}); });
+  };
+  beat();
   EXPECT_EQ(actions_.reconcile, std::nullopt);
+  const absl::Duration end = now_ + kTeacherPatience;
+  while (now_ < end) beat();
+  EXPECT_FALSE(member_->learner()) << "it cannot";
+}
+
+TEST_F(RestoredMemberTest, WhatAPeerGivesUpForWhatWeCouldNotGiveUpIsLearnt) {
+  Restore();
+  Durable(true, kOwn, 3, EncodedCommit(kOwn, 3, 0, "written after the restore"));
+  Outcome(hellos_[0], Reply('B', {{kOwn, 3}}));
+  ForsakeAsAsked();
+  const Actions::Reconcile errand = *std::exchange(actions_.reconcile, std::nullopt);
+  member_->OnReconciled(Now(), errand, absl::FailedPreconditionError("the log was cut"), actions_);
+  Header gave_way = HeaderOf('B', {{kOther, 1}});
+  gave_way.heads[kOwn] = HeadOf(kOwn, 3, 0, "written after the restore");
+  gave_way.heads[0xF] = HeadOf(0xF, 1);
+  ++gave_way.incarnation;
+  Beat([&](std::size_t peer) { return peer == 0 ? Reply(gave_way) : Reply('C', {}); });
+  EXPECT_TRUE(member_->learner()) << "B's end is in its own stream now, and not here";
+  Durable(false, 0xF, 1, EncodedCommit(0xF, 1));
+  EXPECT_FALSE(member_->learner());
 }
 
 TEST_F(MemberTest, AnotherMembersStreamGivesWayToWhatItsAuthorHolds) {
@@ -1389,12 +1433,21 @@ TEST_F(MemberTest, FetchesFromALearnerOnlyIfNobodyElseHoldsWhatItLacks) {
   EXPECT_EQ(std::exchange(actions_.fetch_from, std::nullopt), 0u);
   member_->OnFetchEnded(Now(), absl::UnavailableError("connection lost"), actions_);
   for (const Actions::Send& hello : hellos) {
-    if (hello.peer == 1) Outcome(hello, Reply('C', {{kOther, 9}}));
+    if (hello.peer == 1) Outcome(hello, Reply('C', {{kOther, 8}, {kNew, 1}}));
   }
-  Pass(kHeartbeat);
-  ++request.header.sequence;
-  member_->OnAppendRequest(Now(), 2, {}, request, actions_);
-  EXPECT_EQ(actions_.fetch_from, 1u);
+  const auto ask = [&] {
+    Pass(kHeartbeat + kBackoffMax);
+    request.header.wall_ms = Now().wall_ms;
+    member_->OnAppendRequest(Now(), 2, {}, request, actions_);
+    const auto asked = std::exchange(actions_.fetch_from, std::nullopt);
+    member_->OnFetchEnded(Now(), absl::UnavailableError("connection lost"), actions_);
+    return asked;
+  };
+  EXPECT_EQ(ask(), 0u) << "C lacks what B holds";
+  for (const Actions::Send& send : Sends()) {
+    if (send.peer == 1) Outcome(send, Reply('C', {{kOther, 9}}));
+  }
+  EXPECT_EQ(ask(), 1u);
 }
 
 // -- Learners, clocks -----------------------------------------------------------------------------

@@ -16,7 +16,8 @@ namespace aimem {
 struct SqliteOptions {
   // -- What it does -----------------------------------------------------------------------------
   /// True: an acknowledged write survives power loss (one fsync per group). False: it survives
-  /// a crash of the process, not a power cut. Default true.
+  /// a crash of the process, not a power cut; nor need it do so when another store, which found
+  /// it in the file, says that it is durable. Default true.
   bool sync_writes = true;
   /// False: kNotFound if there is no file, which is then not created. Default true.
   bool create = true;
