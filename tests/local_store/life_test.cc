@@ -4,7 +4,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <functional>
+#include <map>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -236,6 +241,41 @@ TEST(StoreLife, WhoeverIsAskedForMoreMayThrow) {
   auto store = OpenHooked({}, options);
   EXPECT_EQ(store->Write(OnePut("t")).outcome, WriteOutcome::kCommitted);
   EXPECT_EQ(store->Write(OnePut("u")).outcome, WriteOutcome::kCommitted);
+  EXPECT_TRUE(store->Close().ok());
+}
+
+// -- Threads --------------------------------------------------------------------------------------
+
+/// Of each thread of this process that is aimem's, by name: the signals that it blocks, as bits.
+std::map<std::string, std::uint64_t> OwnThreads() {
+  std::map<std::string, std::uint64_t> threads;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream status(task.path() / "status");
+    std::string name;
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("Name:")) name = line.substr(line.find('\t') + 1);
+      if (line.starts_with("SigBlk:") && name.starts_with("aimem-")) {
+        threads[name] = std::stoull(line.substr(line.find('\t') + 1), nullptr, 16);
+      }
+    }
+  }
+  return threads;
+}
+
+TEST(StoreLife, ItsThreadsHaveNamesAndTakeNoSignals) {
+  const TempDir dir;
+  auto store = *OpenSqliteStore(dir.File("m.db"));
+  ASSERT_EQ(store->Write(OnePut("t")).outcome, WriteOutcome::kCommitted);
+  // Selects in the background, on a thread that is made for that.
+  ASSERT_TRUE(store->Write({{ForgetMemories{.pattern = "nothing"}}}).status.ok());
+  const std::map<std::string, std::uint64_t> threads = OwnThreads();
+  EXPECT_TRUE(threads.contains("aimem-writer"));
+  EXPECT_TRUE(threads.contains("aimem-select"));
+  for (const auto& [name, blocked] : threads) {
+    for (const int signal : {SIGTERM, SIGINT, SIGCHLD, SIGUSR1}) {
+      EXPECT_TRUE(blocked >> (signal - 1) & 1) << name << " takes signal " << signal;
+    }
+  }
   EXPECT_TRUE(store->Close().ok());
 }
 
