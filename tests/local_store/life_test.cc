@@ -206,6 +206,21 @@ TEST(StoreLife, MemoryThatRunsOutInAGroupFailsThatGroupAlone) {
   }
 }
 
+TEST(StoreLife, MemoryThatRunsOutInAReadIsThrownToItsCallerAlone) {
+  bool out = false;
+  auto store = OpenHooked({.scan = [&] {
+    if (out) throw std::bad_alloc();
+  }});
+  ASSERT_EQ(store->Write(OnePut("t")).outcome, WriteOutcome::kCommitted);
+  out = true;
+  EXPECT_THROW(static_cast<void>(store->List({})), std::bad_alloc);
+  EXPECT_THROW(static_cast<void>(store->Search({.query = "t"})), std::bad_alloc);
+  out = false;
+  EXPECT_EQ(store->Write(OnePut("u")).outcome, WriteOutcome::kCommitted);
+  EXPECT_EQ(store->List({})->memories.size(), 2u);
+  EXPECT_TRUE(store->Close().ok()) << "nobody reads any more";
+}
+
 TEST(StoreLife, BrokenInvariantInAGroupFailsThatGroupAlone) {
   Lines lines;
   Thrower<BrokenInvariant> thrower;

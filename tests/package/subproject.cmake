@@ -1,5 +1,6 @@
 cmake_minimum_required(VERSION 3.25)
-# cmake -DSOURCE_DIR= -DBUILD_DIR= -DWORK_DIR= -DVIA= -DSTRIP=: aimem inside another project.
+# cmake -DSOURCE_DIR= -DBUILD_DIR= -DWORK_DIR= -DVIA= -DSTRIP= -DTARGET=: aimem inside another project,
+# of which that target is built.
 include(${CMAKE_CURRENT_LIST_DIR}/steps.cmake)
 file(REMOVE_RECURSE ${WORK_DIR})
 objects_of(${BUILD_DIR} ${STRIP} ${WORK_DIR} launcher)
@@ -17,9 +18,11 @@ file(READ ${WORK_DIR}/compile_commands.json commands)
 expect("${commands}" "lib/base/hash\\.cc" "what is compiled")
 string(REGEX REPLACE "[^\n]*sqlite\\.cc[^\n]*" "" commands "${commands}")
 expect_not("${commands}" "-Werror|-O2|-g1" "how aimem is compiled")
-run(${CMAKE_COMMAND} --build ${WORK_DIR} --target host)
-run(${WORK_DIR}/host ${WORK_DIR}/host.db)
-expect("${output}" "remembered: 1" "the host")
+run(${CMAKE_COMMAND} --build ${WORK_DIR} --target ${TARGET})
+if(TARGET STREQUAL "host")
+  run(${WORK_DIR}/host ${WORK_DIR}/host.db)
+  expect("${output}" "remembered: 1" "the host")
+endif()
 # Nothing of aimem is in the host's install unless it is asked for.
 run(${CMAKE_COMMAND} --install ${WORK_DIR} --prefix ${WORK_DIR}/prefix)
 if(EXISTS ${WORK_DIR}/prefix/include)
