@@ -1,40 +1,45 @@
-# How everything is compiled: the language, the warnings, the linker, the sanitizers.
+# How everything is compiled: the language, the warnings, the linker, the sanitizers. What this sets
+# ends with the folders of this project.
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
-set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
-set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
-if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
-  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+if(AIMEM_INSTALL)
+  include(GNUInstallDirs)
 endif()
 
-include(GNUInstallDirs)
+# Another project has a build type, flags, a linker and a cache of its own.
+if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+  set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+  set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+  if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+  endif()
 
-# The compiler's cache: a clone in another folder hits it too.
-find_program(AIMEM_CCACHE ccache)
-if(AIMEM_CCACHE)
-  set(ccache_env ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
-      CCACHE_SLOPPINESS=pch_defines,time_macros ${AIMEM_CCACHE})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${ccache_env})
-  set(CMAKE_C_COMPILER_LAUNCHER ${ccache_env})
-endif()
+  # The compiler's cache: a clone in another folder hits it too.
+  find_program(AIMEM_CCACHE ccache)
+  if(AIMEM_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+    set(ccache_env ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
+        CCACHE_SLOPPINESS=pch_defines,time_macros ${AIMEM_CCACHE})
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${ccache_env})
+    set(CMAKE_C_COMPILER_LAUNCHER ${ccache_env})
+  endif()
 
-find_program(AIMEM_MOLD mold)
-if(AIMEM_MOLD AND NOT AIMEM_FUZZ)
-  add_link_options(-fuse-ld=mold)
-endif()
-if(BUILD_SHARED_LIBS)
-  add_link_options(-Wl,--no-undefined)
+  find_program(AIMEM_MOLD mold)
+  if(AIMEM_MOLD AND NOT AIMEM_FUZZ)
+    add_link_options(-fuse-ld=mold)
+  endif()
 endif()
 
 # Interface target that every room, test and program of this project compiles with; not exported.
 add_library(aimem_build INTERFACE)
-target_compile_options(aimem_build INTERFACE
-  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wno-sign-conversion
-  -Wno-missing-field-initializers -Wnon-virtual-dtor
-  -Woverloaded-virtual -Wcast-qual -Wformat=2 -Wimplicit-fallthrough)
+if(AIMEM_WARNINGS)
+  target_compile_options(aimem_build INTERFACE
+    -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wno-sign-conversion
+    -Wno-missing-field-initializers -Wnon-virtual-dtor
+    -Woverloaded-virtual -Wcast-qual -Wformat=2 -Wimplicit-fallthrough)
+endif()
 # Some libraries ask for it, and then all files have to be compiled alike (AimemPch.cmake).
 target_compile_options(aimem_build INTERFACE -pthread)
 # At -O3 GCC 12 sees overlaps and values not set in inlined std::string that are not there (its bugs

@@ -1,7 +1,6 @@
 # Headers that nearly every file includes are compiled once for each way of compiling: half of the
 # time that a file takes is spent in them. `./dev build` and `./dev lint` turn AIMEM_PCH off and so see
 # whether each file includes what it uses.
-option(AIMEM_PCH "Compile the headers that most files include once" ON)
 if(AIMEM_FUZZ)
   set(AIMEM_PCH OFF)  # its options are not those of the others
 endif()

@@ -9,9 +9,25 @@ set(AIMEM_MAY_USE_replication_core core)                # the protocol, without 
 set(AIMEM_MAY_USE_replication core replication_core)    # the protocol over gRPC
 set(AIMEM_MAY_USE_http core)
 
+# What a room needs besides, where it is linked, by the names of AimemDependencies.cmake …
+set(AIMEM_NEEDS_core Threads absl OpenSSL libutf8proc stemmer)
+set(AIMEM_NEEDS_sqlite SQLite3)
+set(AIMEM_NEEDS_postgres libpqxx PostgreSQL)
+set(AIMEM_NEEDS_testing GTest)
+set(AIMEM_NEEDS_replication Protobuf gRPC)
+set(AIMEM_NEEDS_http prometheus)
+# … and what it is built with: headers, and programs that write code.
+set(AIMEM_BUILDS_WITH_core nlohmann_json)
+set(AIMEM_BUILDS_WITH_http Boost nlohmann_json)
+# What the program and the tests need beyond the rooms.
+set(AIMEM_PROGRAM_NEEDS CLI11 Boost nlohmann_json)
+set(AIMEM_TESTS_NEED GTest ${AIMEM_PROGRAM_NEEDS})
+
 # Outside the core only lib/base may be included, and what stands here.
 set(AIMEM_LIB_OPEN_TO_replication_core log store)  # store: hooks.h alone
 set(AIMEM_LIB_OPEN_TO_http model transfer)  # the texts of errors, and the JSON shapes
+# Of a folder that is opened for one header: how the names begin that a shared library shows of it.
+set(AIMEM_LIB_SHOWS_store Open)
 # Folders of replication/ that a room may include.
 set(AIMEM_REPLICATION_OPEN_TO_replication_core core)
 set(AIMEM_REPLICATION_OPEN_TO_replication core grpc)
@@ -27,6 +43,46 @@ set(AIMEM_LIB_MAY_USE_execute base model merge log text recall)
 set(AIMEM_LIB_MAY_USE_store base model merge log text recall execute)
 set(AIMEM_LIB_MAY_USE_transfer base model merge log text recall store)
 
+# Every room has a line of AIMEM_MAY_USE.
+get_cmake_property(AIMEM_ALL_ROOMS VARIABLES)
+list(FILTER AIMEM_ALL_ROOMS INCLUDE REGEX "^AIMEM_MAY_USE_")
+list(TRANSFORM AIMEM_ALL_ROOMS REPLACE "^AIMEM_MAY_USE_" "")
+
+# aimem_with_used(OUT ROOM...): those rooms and all that they may use, each after what it may use.
+function(aimem_with_used out)
+  set(all)
+  foreach(room IN LISTS ARGN)
+    if(NOT room IN_LIST all)
+      aimem_with_used(used ${AIMEM_MAY_USE_${room}})
+      list(APPEND all ${used} ${room})
+    endif()
+  endforeach()
+  list(REMOVE_DUPLICATES all)
+  set(${out} "${all}" PARENT_SCOPE)
+endfunction()
+
+# aimem_choose_rooms(WANTED): "all", or names. Sets AIMEM_CHOSEN_ROOMS, those that are built.
+function(aimem_choose_rooms wanted)
+  if(wanted STREQUAL "all")
+    set(wanted ${AIMEM_ALL_ROOMS})
+  endif()
+  foreach(room IN LISTS wanted)
+    if(NOT room IN_LIST AIMEM_ALL_ROOMS)
+      list(JOIN AIMEM_ALL_ROOMS ", " known)
+      message(FATAL_ERROR "AIMEM_ROOMS: there is no room '${room}'. It takes all, or some of: ${known}")
+    endif()
+  endforeach()
+  aimem_with_used(rooms core ${wanted})
+  set(AIMEM_CHOSEN_ROOMS "${rooms}" PARENT_SCOPE)
+endfunction()
+
+# aimem_enter(ROOM FOLDER): the room that lies there, if it is built.
+function(aimem_enter room folder)
+  if(room IN_LIST AIMEM_CHOSEN_ROOMS)
+    add_subdirectory(${folder})
+  endif()
+endfunction()
+
 # aimem_check_edges(ROOM LIB...): refuse an aimem:: library that the table does not allow.
 function(aimem_check_edges room)
   foreach(library IN LISTS ARGN)
@@ -34,6 +90,38 @@ function(aimem_check_edges room)
       if(NOT CMAKE_MATCH_1 IN_LIST AIMEM_MAY_USE_${room})
         message(FATAL_ERROR "${room} must not use ${CMAKE_MATCH_1}: see cmake/AimemRooms.cmake")
       endif()
+    endif()
+  endforeach()
+endfunction()
+
+# aimem_dependency_of(LIBRARY OUT): what AimemDependencies.cmake calls that which has this target.
+function(aimem_dependency_of library out)
+  set(dependency)
+  if(library MATCHES "^(aimem|PkgConfig)::(.+)$")
+    if(CMAKE_MATCH_1 STREQUAL "PkgConfig")
+      set(dependency ${CMAKE_MATCH_2})
+    endif()
+  elseif(library STREQUAL "SQLite::SQLite3")
+    set(dependency SQLite3)
+  elseif(library MATCHES "^protobuf::")
+    set(dependency Protobuf)
+  elseif(library MATCHES "^(.+)::")
+    set(dependency ${CMAKE_MATCH_1})
+  endif()
+  set(${out} "${dependency}" PARENT_SCOPE)
+endfunction()
+
+# aimem_check_needs(ROOM NEEDS LIBRARY...): refuse what a room links and the table does not name.
+function(aimem_check_needs room needs)
+  aimem_with_used(used ${room})
+  foreach(other IN LISTS used)
+    list(APPEND needs ${AIMEM_NEEDS_${other}})
+  endforeach()
+  foreach(library IN LISTS ARGN)
+    string(REGEX REPLACE "^\\$<[A-Z_]+:(.*)>$" "\\1" library "${library}")
+    aimem_dependency_of("${library}" dependency)
+    if(dependency AND NOT dependency IN_LIST needs)
+      message(FATAL_ERROR "${room} links ${library}: name ${dependency} in cmake/AimemRooms.cmake")
     endif()
   endforeach()
 endfunction()
@@ -73,6 +161,46 @@ function(aimem_check_includes room root)
   endforeach()
 endfunction()
 
+# aimem_limit_exports(ROOM HEADERS): what a shared library shows: the names of namespace aimem that
+# begin with a capital letter, and of what is opened to other rooms; one without public headers
+# serves other rooms alone, and shows them all. This is a version script, so that an object is the
+# same in a static library and in a shared one.
+function(aimem_limit_exports room headers)
+  get_target_property(type aimem_${room} TYPE)
+  if(NOT type STREQUAL "SHARED_LIBRARY")
+    return()
+  endif()
+  set(shown aimem::[A-Z]* aimem::operator*)
+  if(room STREQUAL "core")
+    foreach(other IN LISTS AIMEM_ALL_ROOMS)
+      foreach(folder IN LISTS AIMEM_LIB_OPEN_TO_${other})
+        list(APPEND shown aimem::${folder}::${AIMEM_LIB_SHOWS_${folder}}*)
+      endforeach()
+    endforeach()
+    list(REMOVE_DUPLICATES shown)
+  elseif(NOT headers)
+    set(shown aimem::*)
+  endif()
+  if(AIMEM_TESTS)  # they look behind everything
+    set(shown aimem::*)
+  endif()
+  # A space is written ?, for what is quoted is no pattern.
+  set(lines)
+  foreach(name IN LISTS shown)
+    foreach(kind "" vtable?for? VTT?for? typeinfo?for? typeinfo?name?for? guard?variable?for?
+                 non-virtual?thunk?to? virtual?thunk?to?)
+      string(APPEND lines "      ${kind}${name};\n")
+    endforeach()
+  endforeach()
+  set(script ${PROJECT_BINARY_DIR}/exports/${room}.map)
+  file(CONFIGURE OUTPUT ${script} @ONLY
+       CONTENT "{\n  global:\n    extern \"C++\" {\n${lines}    };\n  local: *;\n};\n")
+  target_link_options(aimem_${room} PRIVATE -Wl,--no-undefined -Wl,--version-script=${script})
+  set_target_properties(aimem_${room} PROPERTIES LINK_DEPENDS ${script}
+    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+    INSTALL_RPATH "\$ORIGIN")
+endfunction()
+
 # aimem_room(NAME HEADERS h... SOURCES s... PUBLIC lib... PRIVATE lib...): one room, one target.
 # HEADERS are the public ones under include/. PUBLIC takes aimem:: and absl:: only; the suite for
 # hosts is a GoogleTest suite and shows that.
@@ -86,22 +214,23 @@ function(aimem_room name)
     endif()
   endforeach()
   aimem_check_includes(${name} ${CMAKE_CURRENT_SOURCE_DIR})
+  aimem_check_needs(${name} "${AIMEM_NEEDS_${name}};${AIMEM_BUILDS_WITH_${name}}"
+                    ${ARG_PUBLIC} ${ARG_PRIVATE})
   set(target aimem_${name})
   add_library(${target} ${ARG_SOURCES})
   add_library(aimem::${name} ALIAS ${target})
   target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/include
                  FILES ${ARG_HEADERS})
-  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
-                             $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_link_libraries(${target} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE}
                         $<BUILD_INTERFACE:aimem_build>)
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name} VERIFY_INTERFACE_HEADER_SETS ON)
   aimem_share_headers(${target} rooms)
-  set_property(GLOBAL APPEND PROPERTY AIMEM_ROOMS ${name})
-  install(TARGETS ${target} EXPORT aimem-${name} COMPONENT ${name}
-          ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
-          FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  aimem_limit_exports(${name} "${ARG_HEADERS}")
+  if(AIMEM_INSTALL)
+    aimem_install_room(${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
+  endif()
 endfunction()
 
 # aimem_program(NAME SOURCES s... LIBS lib...): an executable in bin/.

@@ -26,17 +26,19 @@ std::string FolderOf(const ::testing::TestInfo& info) {
 
 }  // namespace
 
-StoreConformance::StoreConformance() : clock_(FirstTime()) {
-  conformance::LinkPutTests();
-  conformance::LinkImportTests();
-  conformance::LinkPatchTests();
-  conformance::LinkArchiveTests();
-  conformance::LinkLinkTests();
-  conformance::LinkBatchTests();
-  conformance::LinkFindTests();
-  conformance::LinkFollowTests();
-  conformance::LinkLifeTests();
+conformance::AllTests::AllTests() {
+  LinkPutTests();
+  LinkImportTests();
+  LinkPatchTests();
+  LinkArchiveTests();
+  LinkLinkTests();
+  LinkBatchTests();
+  LinkFindTests();
+  LinkFollowTests();
+  LinkLifeTests();
 }
+
+StoreConformance::StoreConformance() : clock_(FirstTime()) {}
 
 StoreConformance::~StoreConformance() = default;
 

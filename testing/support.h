@@ -32,8 +32,7 @@ std::int64_t CatchUp(Store& from, Store& to, const ReadChangesLimit& limit = {})
 Id128 Root(Store& store);
 VersionVector Vector(Store& store);
 
-// A library's object files are linked only if something in them is asked for; the fixture asks
-// for these, so that no test is left out.
+// AllTests asks for these, one of each file with tests, so that none is left out.
 void LinkPutTests();
 void LinkImportTests();
 void LinkPatchTests();

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/numbers.h"
+#include "aimem/version.h"
 #include "apps/aimem/cli.h"
 #include "lib/base/status.h"
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "aimem/replication/replicated_store.h"
 #include "aimem/services/http.h"
+#include "aimem/version.h"
 #include "apps/aimem/cli.h"
 #include "apps/aimem/config.h"
 #include "apps/aimem/error_log.h"

@@ -4,11 +4,12 @@
 
 #include "absl/strings/str_format.h"
 #include "aimem/environment.h"
+#include "lib/base/thread.h"
 
 namespace aimem::postgres {
 
 Watch::Watch(int socket, std::string& hung)
-    : socket_(socket), hung_(hung), thread_([this] { Run(); }) {}
+    : socket_(socket), hung_(hung), thread_(StartThread("aimem-pg-watch", [this] { Run(); })) {}
 
 Watch::~Watch() {
   {

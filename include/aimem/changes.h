@@ -22,19 +22,19 @@ namespace aimem {
 /// Where a reader of changes stands. Plain data: keep it, send it, go on from it at any time.
 struct ChangeCursor {
   /// Scanning: the vector noted when the scan began. Else: all up to here is known.
-  VersionVector vector;
+  VersionVector vector = {};
   /// True: entity states in key order first, then the commits since `vector`.
   bool scanning = false;
   /// While scanning: the last key that was read; absent at the start, where `vector` is filled
   /// by the first page.
-  std::optional<EntityKey> after;
+  std::optional<EntityKey> after = {};
   /// Of the first page of a scan: note the vector as it stood at this time, or as far back as the
   /// log reaches, so that the newer commits follow the states. Default: as it stands.
   absl::Time log_from = absl::InfiniteFuture();
   /// While scanning, and until the commits that follow are in: what the rows read so far may
   /// contain of each stream, which is the join of the heads that every page was read at. Whoever
   /// installs states holds a state of nothing less than this.
-  VersionVector seen;
+  VersionVector seen = {};
 
   /// All there is, whatever the log still holds.
   static ChangeCursor Everything() { return {.vector = {}, .scanning = true, .after = {}}; }
@@ -46,22 +46,22 @@ struct ChangeCursor {
 };
 
 struct EntityState {
-  EntityKey key;
-  std::string state;  ///< Bytes of the state grammar (docs/formats/state.md).
+  EntityKey key = {};
+  std::string state = {};  ///< Bytes of the state grammar (docs/formats/state.md).
 };
 
 struct ChangePage {
   /// Filled while scanning.
-  std::vector<EntityState> states;
+  std::vector<EntityState> states = {};
   /// Encoded commits, ascending per stream, without gaps after the cursor's vector.
-  std::vector<std::string> commits;
+  std::vector<std::string> commits = {};
   /// On the page that ends a scan: where each stream stood at its start. Whoever has applied all
   /// pages of the scan has the effect of all these commits, though not the commits, and adopts the
   /// heads: of streams of which it holds less. What it holds of such a stream leaves its log; of a
   /// stream that it wrote itself those commits are appended to its own stream once more before.
-  std::optional<StreamHeads> adopt;
+  std::optional<StreamHeads> adopt = {};
   /// Where the next page begins.
-  ChangeCursor next;
+  ChangeCursor next = {};
   /// True: there was nothing more when this page was read.
   bool end = false;
   /// Set by whoever fills a store without a history (a learner): states are written without
@@ -81,23 +81,23 @@ struct ReadChangesLimit {
 struct ApplyRefusal {
   std::uint64_t stream = 0;  ///< 0 for a state.
   std::uint64_t seq = 0;
-  EntityKey key;  ///< For a state.
-  absl::Status status;
+  EntityKey key = {};  ///< For a state.
+  absl::Status status = {};
 };
 
 struct ApplyResult {
   /// Not OK: nothing of the page was taken (kUnavailable: retry; kDataLoss: the page is damaged).
-  absl::Status status;
+  absl::Status status = {};
   /// What is durable here now; an ack.
-  VersionVector durable;
+  VersionVector durable = {};
   /// Rows that the page changed.
   std::int64_t rows_changed = 0;
   /// Commits that do not follow what is here (a gap), or contradict it (a fork); states of entities
   /// whose row here cannot be read (kDataLoss) or would grow too large (kResourceExhausted).
-  std::vector<ApplyRefusal> refusals;
+  std::vector<ApplyRefusal> refusals = {};
   /// What was taken into the log, is durable and passed on, and has no effect here: commits of a
   /// version that this build does not know (no key), changes whose body or row cannot be read.
-  std::vector<ApplyRefusal> unapplied;
+  std::vector<ApplyRefusal> unapplied = {};
 };
 
 /// One commit as it became durable.
@@ -105,21 +105,21 @@ struct DurableCommit {
   bool own = false;  ///< This process has made it; false: it was applied, others have it.
   std::uint64_t stream = 0;
   std::uint64_t seq = 0;
-  OperationId operation;
-  std::shared_ptr<const std::string> bytes;  ///< Encoded, as in ChangePage::commits.
+  OperationId operation = {};
+  std::shared_ptr<const std::string> bytes = {};  ///< Encoded, as in ChangePage::commits.
 };
 
 /// Where a store stands: what is durable in it, and whose history it writes.
 struct StoreState {
   /// The last commit of each stream. Empty while the store is being filled.
-  StreamHeads heads;
+  StreamHeads heads = {};
   std::uint64_t stream = 0;  ///< The stream that it writes; 0: none yet.
   /// Streams that it wrote and of which others are known to hold more, or something else: it was
   /// put back to an earlier state. It writes them no more.
-  std::vector<std::uint64_t> lost;
+  std::vector<std::uint64_t> lost = {};
   /// Those of `lost` of which it gave up its own end, or could not: as it holds them now, everybody
   /// comes to hold them.
-  std::vector<std::uint64_t> yielded;
+  std::vector<std::uint64_t> yielded = {};
   bool installing = false;  ///< It is being filled with another's states.
 
   friend bool operator==(const StoreState&, const StoreState&) = default;

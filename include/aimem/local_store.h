@@ -58,18 +58,18 @@ struct StoreOptions {
   /// Asked by the writer before it executes what was queued: not OK, and the writes are refused
   /// with this status, durable nowhere. What is applied from elsewhere is not asked for.
   /// Thread-safe; called without locks. Null: all may execute.
-  std::function<absl::Status()> may_execute;
+  std::function<absl::Status()> may_execute = {};
   /// Commits that not all voters hold are kept in the log beyond `log_retention`, up to
   /// `log_max_bytes`: asked before any is dropped. Thread-safe. Null: nobody else needs them.
-  std::function<VersionVector()> held_by_all;
+  std::function<VersionVector()> held_by_all = {};
   /// Asked by the writer when all that it was given is executed and not yet committed: until when,
   /// on the clock's Monotonic, it waits for more to share the commit. It may bring some meanwhile.
   /// Thread-safe; called without locks. Null, or a time that has passed: nothing more is coming.
-  std::function<absl::Duration()> more_until;
+  std::function<absl::Duration()> more_until = {};
 
   // -- What it stands in ------------------------------------------------------------------------
   /// Clock, randomness, executor and log; the defaults are the system's.
-  Environment environment;
+  Environment environment = {};
 };
 
 /// Check without opening anything. kInvalidArgument names field, value and range.

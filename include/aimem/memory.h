@@ -28,16 +28,16 @@ std::optional<Tier> ParseTier(std::string_view name);
 struct Memory {
   /// Up to 128 bytes. Chosen by the store (a UUID that follows from namespace and title) unless
   /// an import supplies one.
-  std::string id;
+  std::string id = {};
   Tier tier = Tier::kMid;
   /// A '/'-separated path of at most 8 segments and 512 characters.
   std::string namespace_ = "global";
   /// 1 to 512 characters. At most one live memory per (namespace, title) in one store.
-  std::string title;
+  std::string title = {};
   /// Not blank, at most 65,536 bytes.
-  std::string content;
+  std::string content = {};
   /// At most 50, each of 1 to 128 bytes.
-  std::vector<std::string> tags;
+  std::vector<std::string> tags = {};
   /// 1 to 10.
   std::int32_t priority = 5;
   /// 0.0 to 1.0.
@@ -48,9 +48,9 @@ struct Memory {
   std::int64_t access_count = 0;
   absl::Time created_at = absl::UnixEpoch();
   absl::Time updated_at = absl::UnixEpoch();
-  std::optional<absl::Time> last_accessed_at;
+  std::optional<absl::Time> last_accessed_at = {};
   /// When it stops being shown by list, search and recall; nullopt: never.
-  std::optional<absl::Time> expires_at;
+  std::optional<absl::Time> expires_at = {};
   /// A JSON object in canonical form (keys ordered by bytes, no spaces), at most 65,536 bytes and
   /// 32 levels. `agent_id` in it names who stored the memory first, and never changes.
   std::string metadata = "{}";
@@ -66,8 +66,8 @@ std::string_view ArchiveReasonName(ArchiveReason reason);
 
 /// A memory that was put aside, with its content, until it is restored or purged.
 struct ArchivedMemory {
-  Memory memory;
-  absl::Time archived_at;
+  Memory memory = {};
+  absl::Time archived_at = {};
   ArchiveReason reason = ArchiveReason::kForget;
 
   friend bool operator==(const ArchivedMemory&, const ArchivedMemory&) = default;
@@ -75,8 +75,8 @@ struct ArchivedMemory {
 
 /// A directed relation between two memories. Shown while both ends are live.
 struct Link {
-  std::string source_id;
-  std::string target_id;
+  std::string source_id = {};
+  std::string target_id = {};
   /// One of related_to, supersedes, contradicts, derived_from.
   std::string relation = "related_to";
   absl::Time created_at = absl::UnixEpoch();
@@ -86,12 +86,12 @@ struct Link {
 
 /// The memory that describes how a namespace is to be used, and what it inherits from.
 struct NamespaceStandard {
-  std::string namespace_;
-  std::string memory_id;
+  std::string namespace_ = {};
+  std::string memory_id = {};
   /// Explicit parent namespace; empty: none.
-  std::string parent;
+  std::string parent = {};
   /// Governance policy as canonical JSON; empty: none.
-  std::string policy;
+  std::string policy = {};
 
   friend bool operator==(const NamespaceStandard&, const NamespaceStandard&) = default;
 };

@@ -19,7 +19,7 @@ struct OpenOptions {
   bool read_only = false;
   /// True: an acknowledged write survives power loss. Default true.
   bool sync_writes = true;
-  StoreOptions store;
+  StoreOptions store = {};
 };
 
 /// Open what `url` names:

@@ -24,15 +24,15 @@ struct ReadOptions {
 
 /// Conditions that a memory must all meet. An absent one is no condition.
 struct Filter {
-  std::optional<std::string> namespace_;  ///< Exactly this one.
-  std::optional<Tier> tier;
-  std::optional<std::int64_t> min_priority;
-  std::optional<absl::Time> since;  ///< created_at not before.
-  std::optional<absl::Time> until;  ///< created_at not after.
-  std::vector<std::string> tags;    ///< All of them.
-  std::optional<std::string> agent_id;
+  std::optional<std::string> namespace_ = {};  ///< Exactly this one.
+  std::optional<Tier> tier = {};
+  std::optional<std::int64_t> min_priority = {};
+  std::optional<absl::Time> since = {};  ///< created_at not before.
+  std::optional<absl::Time> until = {};  ///< created_at not after.
+  std::vector<std::string> tags = {};    ///< All of them.
+  std::optional<std::string> agent_id = {};
   /// A namespace path: only what its owner may see, by metadata.scope.
-  std::optional<std::string> as_agent;
+  std::optional<std::string> as_agent = {};
   /// Expired memories that are not collected yet count too. Default false.
   bool expired = false;
 };
@@ -54,37 +54,37 @@ enum class ListOrder : std::uint8_t {
 
 struct ListRequest {
   ListKind kind = ListKind::kMemories;
-  Filter filter;
+  Filter filter = {};
   ListOrder order = ListOrder::kPriority;  ///< For kMemories.
-  std::string of_id;                       ///< For kLinks; exact id.
+  std::string of_id = {};                  ///< For kLinks; exact id.
   std::int64_t limit = 20;                 ///< 0 to 1,000,000.
   std::int64_t offset = 0;                 ///< Rows to skip after `page_token`.
   /// Go on where the page that returned this ended; writes in between neither repeat nor hide
   /// rows that they do not touch. Empty: from the start. Opaque.
-  std::string page_token;
+  std::string page_token = {};
 };
 
 struct NamespaceCount {
-  std::string namespace_;
+  std::string namespace_ = {};
   std::int64_t count = 0;
 };
 
 /// Two or more live memories under one name; the next store of that name heals it.
 struct NameConflict {
-  std::string namespace_;
-  std::string title;
-  std::vector<std::string> ids;
+  std::string namespace_ = {};
+  std::string title = {};
+  std::vector<std::string> ids = {};
 };
 
 struct ListResult {
-  std::vector<Memory> memories;  ///< Also for kAgents.
-  std::vector<ArchivedMemory> archived;
-  std::vector<Link> links;
-  std::vector<NamespaceCount> namespaces;
-  std::vector<NamespaceStandard> standards;
-  std::vector<NameConflict> conflicts;
+  std::vector<Memory> memories = {};  ///< Also for kAgents.
+  std::vector<ArchivedMemory> archived = {};
+  std::vector<Link> links = {};
+  std::vector<NamespaceCount> namespaces = {};
+  std::vector<NamespaceStandard> standards = {};
+  std::vector<NameConflict> conflicts = {};
   /// Empty: that was all.
-  std::string next_page_token;
+  std::string next_page_token = {};
 };
 
 enum class Match : std::uint8_t {
@@ -94,14 +94,14 @@ enum class Match : std::uint8_t {
 
 struct SearchRequest {
   /// At most limits::kQuestionBytes. Match::kAll: at most limits::kSearchTerms distinct words.
-  std::string query;
+  std::string query = {};
   Match match = Match::kAny;
-  Filter filter;
+  Filter filter = {};
   /// With a filter.namespace_ that has a '/': its ancestors too, weighted by proximity.
   bool with_ancestors = false;
   std::int64_t limit = 10;  ///< 0 to 1,000,000.
   /// Longest sum of floor((bytes of title + content) / 4); what does not fit is skipped.
-  std::optional<std::int64_t> budget_tokens;
+  std::optional<std::int64_t> budget_tokens = {};
   /// Count this as a use of each memory returned (written lazily).
   bool touch = false;
   /// Fill SearchHit::reasons.
@@ -110,18 +110,18 @@ struct SearchRequest {
 
 /// One addend of a score.
 struct ScoreReason {
-  std::string name;  ///< A query term, "length", "priority", "tier", "confidence", …
+  std::string name = {};  ///< A query term, "length", "priority", "tier", "confidence", …
   double value = 0;
 };
 
 struct SearchHit {
-  Memory memory;  ///< As it was before this search touched it.
+  Memory memory = {};  ///< As it was before this search touched it.
   double score = 0;
-  std::vector<ScoreReason> reasons;
+  std::vector<ScoreReason> reasons = {};
 };
 
 struct SearchResult {
-  std::vector<SearchHit> hits;  ///< Best first; ties by updated_at descending, then id.
+  std::vector<SearchHit> hits = {};  ///< Best first; ties by updated_at descending, then id.
   std::int64_t tokens_used = 0;
   /// Of Match::kAny: distinct words of the question that memories hold, and that count for nothing,
   /// because limits::kRecallTerms others are rarer.
@@ -130,26 +130,26 @@ struct SearchResult {
 
 /// What the log knows of a write.
 struct OperationInfo {
-  OperationId operation;
+  OperationId operation = {};
   /// kUnknown: it is here, and whether that is durable could not be made sure (a server that waits
   /// for its standbys, or one that is only read): ask again.
   WriteOutcome outcome = WriteOutcome::kUnknown;
   std::uint64_t stream = 0;
   std::uint64_t seq = 0;
   std::uint64_t hlc = 0;
-  std::string agent_id;
-  std::string principal;
+  std::string agent_id = {};
+  std::string principal = {};
   /// Of a change by filter, which takes several commits: one item with their total, and the place
   /// of the last.
-  std::vector<ItemResult> items;
+  std::vector<ItemResult> items = {};
   /// The commits of the operation.
-  VersionVector rests_on;
+  VersionVector rests_on = {};
   /// True: a change by filter of which not all commits are here. It is still running, or its
   /// process died in between: `outcome` is kPending, what is counted in `items` is done, and
   /// repeating the request with its request id does the rest.
   bool incomplete = false;
   /// As in WriteResult.
-  std::optional<QuorumReport> quorum;
+  std::optional<QuorumReport> quorum = {};
 };
 
 struct InfoOptions {
@@ -168,44 +168,44 @@ struct StoreCounts {
   std::int64_t links = 0;               ///< Shown: both ends live.
   std::int64_t by_tier[3] = {0, 0, 0};  ///< Indexed by Tier.
   std::int64_t expiring_soon = 0;       ///< Live, ending within an hour.
-  std::vector<NamespaceCount> namespaces;
+  std::vector<NamespaceCount> namespaces = {};
 };
 
 struct StoreInfo {
-  std::string url;           ///< Passwords masked.
-  Id128 member;              ///< The store's identity, made with it.
+  std::string url = {};      ///< Passwords masked.
+  Id128 member = {};         ///< The store's identity, made with it.
   std::uint64_t stream = 0;  ///< The history that it writes now; 0 before the first write.
-  VersionVector vector;
+  VersionVector vector = {};
   std::int64_t size_bytes = 0;  ///< Of file or database.
   std::int64_t queued_items = 0;
   std::int64_t queued_bytes = 0;
   /// Why it takes no writes: a commit whose outcome is not known, a full disk (both until a write
   /// succeeds), or a file or database that is damaged (until it is opened again). Empty: it does.
-  std::string fenced;
+  std::string fenced = {};
   /// Why it could not be written when it was opened, by who may only read it; empty since a write.
-  std::string unwritable;
+  std::string unwritable = {};
   /// Set while the store is being filled with another's states (ChangePage::install): where to go
   /// on. It reports an empty vector until it has all.
-  std::optional<ChangeCursor> installing;
-  std::optional<StoreCounts> counts;
+  std::optional<ChangeCursor> installing = {};
+  std::optional<StoreCounts> counts = {};
   /// Set by a member of a federation.
-  std::optional<FederationInfo> federation;
+  std::optional<FederationInfo> federation = {};
 };
 
 /// A range of SHA-256(kind, key): from `first` up to, not including, `last`; no `last`: to the end.
 struct DigestRange {
   Hash256 first{};
-  std::optional<Hash256> last;
+  std::optional<Hash256> last = {};
 };
 
 struct DigestResult {
   /// The vector that the sums stand for: one snapshot for all ranges.
-  VersionVector vector;
+  VersionVector vector = {};
   struct Sum {
-    Id128 sum;  ///< Of the version hashes, modulo 2^128.
+    Id128 sum = {};  ///< Of the version hashes, modulo 2^128.
     std::int64_t entities = 0;
   };
-  std::vector<Sum> sums;  ///< One per range.
+  std::vector<Sum> sums = {};  ///< One per range.
 };
 
 struct CheckOptions {
@@ -219,8 +219,8 @@ struct CheckReport {
   std::int64_t commits = 0;
   std::int64_t streams = 0;
   bool folded = false;  ///< The log was complete, and rows were compared with its fold.
-  Id128 root;
-  std::vector<std::string> problems;  ///< Each a sentence; at most 100.
+  Id128 root = {};
+  std::vector<std::string> problems = {};  ///< Each a sentence; at most 100.
 };
 
 }  // namespace aimem

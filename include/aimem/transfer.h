@@ -25,13 +25,13 @@ struct MigrateOptions {
   /// Entities a page, hence a commit at the destination. In [1, 1,000]. Default 1,000.
   std::int64_t batch = 1'000;
   /// Only memories of this namespace, exactly, and the links between them. Default: all.
-  std::optional<std::string> namespace_;
+  std::optional<std::string> namespace_ = {};
   /// Read and compare, write nothing: `rows_changed` says what would change.
   bool dry_run = false;
   /// Compare both stores afterwards, entity by entity.
   bool verify = false;
   /// Called after each page, on the calling thread.
-  std::function<void(const TransferProgress&)> progress;
+  std::function<void(const TransferProgress&)> progress = {};
   /// Set by another thread or a signal handler to stop between two pages: kCancelled. Running
   /// the migration again completes it. Borrowed; may be null.
   const std::atomic<bool>* cancel = nullptr;
@@ -55,9 +55,9 @@ struct MigrateReport {
     std::int64_t different = 0;  ///< The source has something that the destination lacks.
     std::int64_t extra = 0;      ///< In the destination only; no error.
   };
-  std::optional<Verified> verify;
+  std::optional<Verified> verify = {};
   /// What went wrong, each a sentence. Not empty: the copy is not complete.
-  std::vector<std::string> errors;
+  std::vector<std::string> errors = {};
 };
 
 /// Make `to` hold all that `from` holds: live, archived and gone memories, links, standards, with
@@ -70,7 +70,7 @@ struct MigrateReport {
 absl::Status Migrate(Store& from, Store& to, const MigrateOptions& options, MigrateReport& report);
 
 struct ExportOptions {
-  std::function<void(const TransferProgress&)> progress;
+  std::function<void(const TransferProgress&)> progress = {};
 };
 
 /// Write alive memories by created_at, and the links between them, as one pretty JSON document:
@@ -84,8 +84,8 @@ struct ImportOptions {
   /// to metadata.imported_from_agent_id.
   bool trust_source = false;
   /// `write.request_id`, if given, names the import; each batch of it gets one of its own.
-  WriteOptions write;
-  std::function<void(const TransferProgress&)> progress;
+  WriteOptions write = {};
+  std::function<void(const TransferProgress&)> progress = {};
   const std::atomic<bool>* cancel = nullptr;
 };
 
@@ -93,8 +93,9 @@ struct ImportReport {
   std::int64_t imported = 0;
   std::int64_t restamped = 0;
   std::int64_t links = 0;
-  std::vector<std::string> errors;    ///< "{id}: {message}"; those items were left out.
-  std::vector<std::string> warnings;  ///< The same, for items that were imported with a change.
+  std::vector<std::string> errors = {};  ///< "{id}: {message}"; those items were left out.
+  /// The same, for items that were imported with a change.
+  std::vector<std::string> warnings = {};
 };
 
 /// Read a document that ExportJson (or ai-memory's export) wrote and write its memories and links

@@ -55,7 +55,7 @@ enum class Kind : std::uint8_t {
 struct EntityKey {
   Kind kind = Kind::kMemory;
   /// A memory: its id. A link: source NUL target NUL relation. A standard: its namespace.
-  std::string key;
+  std::string key = {};
 
   friend auto operator<=>(const EntityKey&, const EntityKey&) = default;
 };

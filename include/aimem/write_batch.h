@@ -34,21 +34,21 @@ class Random;
 /// this, exceeds limits::kMetadataKeys or kMetadataStateBytes.
 struct PutMemory {
   std::string namespace_ = "global";
-  std::string title;
-  std::string content;
+  std::string title = {};
+  std::string content = {};
   Tier tier = Tier::kMid;
-  std::vector<std::string> tags;
+  std::vector<std::string> tags = {};
   std::int64_t priority = 5;
   double confidence = 1.0;
   std::string source = "api";
   /// Must not be in the past. Wins over `ttl_seconds`.
-  std::optional<absl::Time> expires_at;
+  std::optional<absl::Time> expires_at = {};
   /// 1 to 31,536,000. Neither: the default of the tier (StoreOptions::lifetimes).
-  std::optional<std::int64_t> ttl_seconds;
+  std::optional<std::int64_t> ttl_seconds = {};
   /// A JSON object; its agent_id is overwritten by WriteOptions::agent_id if that is given.
   std::string metadata = "{}";
   /// Becomes metadata.scope if given: private, team, unit, org or collective.
-  std::optional<std::string> scope;
+  std::optional<std::string> scope = {};
 };
 
 /// Write a whole memory as it is: id, times and counts included (import, mirror of another store).
@@ -56,9 +56,9 @@ struct PutMemory {
 /// A row of that id that is here keeps its created_at and agent_id. kAlreadyExists if another
 /// live memory owns the name; kFailedPrecondition if the id was erased for ever.
 struct ImportMemory {
-  Memory memory;
+  Memory memory = {};
   /// Set: it goes to the archive, as forgotten at this time.
-  std::optional<absl::Time> archived_at;
+  std::optional<absl::Time> archived_at = {};
 };
 
 /// Change the fields that are given; the others stay. `id` may be a unique prefix.
@@ -69,59 +69,59 @@ struct ImportMemory {
 /// kInvalidArgument names keys and bytes if that makes more than limits::kMetadataKeys or
 /// kMetadataStateBytes; what only clears is never refused.
 struct PatchMemory {
-  std::string id;
-  std::optional<std::string> title;
-  std::optional<std::string> content;
-  std::optional<Tier> tier;
-  std::optional<std::string> namespace_;
-  std::optional<std::vector<std::string>> tags;
-  std::optional<std::int64_t> priority;
-  std::optional<double> confidence;
+  std::string id = {};
+  std::optional<std::string> title = {};
+  std::optional<std::string> content = {};
+  std::optional<Tier> tier = {};
+  std::optional<std::string> namespace_ = {};
+  std::optional<std::vector<std::string>> tags = {};
+  std::optional<std::int64_t> priority = {};
+  std::optional<double> confidence = {};
   /// Outer: change it. Inner: to this time, or nullopt: never expires.
-  std::optional<std::optional<absl::Time>> expires_at;
+  std::optional<std::optional<absl::Time>> expires_at = {};
   /// Replaces the whole object, except agent_id.
-  std::optional<std::string> metadata;
+  std::optional<std::string> metadata = {};
 };
 
 /// Delete, with its links, without archive. `id` may be a unique prefix. kNotFound if absent.
 struct DeleteMemory {
-  std::string id;
+  std::string id = {};
 };
 
 /// Make it long-term: tier long, no expiry. With `to_namespace`, a proper ancestor of its own:
 /// put a copy there instead, linked derived_from to it. `id` may be a unique prefix.
 struct PromoteMemory {
-  std::string id;
-  std::string to_namespace;  ///< Empty: the tier, not the place.
+  std::string id = {};
+  std::string to_namespace = {};  ///< Empty: the tier, not the place.
 };
 
 /// Link two live memories; repeating it changes nothing (kUnchanged).
 struct AddLink {
-  std::string source_id;
-  std::string target_id;
+  std::string source_id = {};
+  std::string target_id = {};
   std::string relation = "related_to";
-  std::optional<absl::Time> created_at;  ///< Default: now.
+  std::optional<absl::Time> created_at = {};  ///< Default: now.
 };
 
 /// Remove a link; removing what is absent is kUnchanged, not an error.
 struct RemoveLink {
-  std::string source_id;
-  std::string target_id;
+  std::string source_id = {};
+  std::string target_id = {};
   std::string relation = "related_to";
 };
 
 /// Count a use: access count, last access, longer lease; mid becomes long at the fifth.
 /// Ids that are not live are ignored. Meant to be written with WriteOptions::lazy.
 struct TouchMemory {
-  std::string id;
+  std::string id = {};
 };
 
 /// Move matching live memories to the archive. At least one selector is needed. A pattern means
 /// every word of it, unstemmed. Alone in its batch; runs as commits of up to 1,000 each.
 struct ForgetMemories {
-  std::optional<std::string> namespace_;
-  std::optional<std::string> pattern;
-  std::optional<Tier> tier;
+  std::optional<std::string> namespace_ = {};
+  std::optional<std::string> pattern = {};
+  std::optional<Tier> tier = {};
 };
 
 /// Collect memories whose expiry has passed, into the archive. Alone in its batch.
@@ -133,13 +133,13 @@ struct ExpireMemories {
 /// Take a memory out of the archive: its tier stays, its expiry is cleared. Exact id.
 /// kNotFound if not archived; kAlreadyExists if its name is occupied or it is live.
 struct RestoreMemory {
-  std::string id;
+  std::string id = {};
 };
 
 /// Delete archived memories for good: all, or those archived more than so many days ago.
 /// Alone in its batch.
 struct PurgeArchive {
-  std::optional<std::int64_t> older_than_days;
+  std::optional<std::int64_t> older_than_days = {};
 };
 
 /// Put one memory in the place of 2 to 100 others, which go to the archive. Exact ids.
@@ -148,9 +148,9 @@ struct PurgeArchive {
 /// then becomes the new one, with its id, created_at and agent_id. kAlreadyExists if the title is
 /// another live memory's; kNotFound if a source is not live.
 struct ConsolidateMemories {
-  std::vector<std::string> ids;
-  std::string title;
-  std::string summary;
+  std::vector<std::string> ids = {};
+  std::string title = {};
+  std::string summary = {};
   std::string namespace_ = "global";
   Tier tier = Tier::kLong;
   std::string source = "consolidation";
@@ -158,35 +158,35 @@ struct ConsolidateMemories {
 
 /// Set what describes a namespace and what it inherits from.
 struct SetStandard {
-  std::string namespace_;
-  std::string memory_id;  ///< Exact id of a live memory.
+  std::string namespace_ = {};
+  std::string memory_id = {};  ///< Exact id of a live memory.
   /// Empty: the longest prefix, cut at a '-', that has a standard; none if none has.
-  std::string parent;
-  std::string policy;  ///< JSON object; empty: keep the one there.
+  std::string parent = {};
+  std::string policy = {};  ///< JSON object; empty: keep the one there.
 };
 
 struct ClearStandard {
-  std::string namespace_;
+  std::string namespace_ = {};
 };
 
 /// Register an agent, or refresh its registration: a long memory of namespace `_agents`.
 struct RegisterAgent {
-  std::string agent_id;
-  std::string agent_type;
-  std::vector<std::string> capabilities;
+  std::string agent_id = {};
+  std::string agent_type = {};
+  std::vector<std::string> capabilities = {};
 };
 
 /// Ask for approval of a change. kUnimplemented: this version keeps no governance queue.
 struct QueuePending {
-  std::string action_type;  ///< store, delete or promote.
-  std::string memory_id;
-  std::string namespace_;
-  std::string payload;
+  std::string action_type = {};  ///< store, delete or promote.
+  std::string memory_id = {};
+  std::string namespace_ = {};
+  std::string payload = {};
 };
 
 /// Approve or reject a queued change. kUnimplemented, as QueuePending.
 struct DecidePending {
-  std::string action_id;
+  std::string action_id = {};
   bool approve = false;
 };
 
@@ -199,7 +199,7 @@ using WriteItem = std::variant<PutMemory, ImportMemory, PatchMemory, DeleteMemor
 /// WriteOptions::allow_partial. At most 1,000 changes of entities and 8 MiB. Within one batch a
 /// memory that was deleted or archived by an earlier item cannot be changed again.
 struct WriteBatch {
-  std::vector<WriteItem> items;
+  std::vector<WriteItem> items = {};
 };
 
 /// How a write ended. These values are stored and sent: never renumber them.
@@ -228,11 +228,11 @@ enum class ItemEffect : std::uint8_t {
 
 struct ItemResult {
   /// Not OK: this item was refused (the others stand only with allow_partial).
-  absl::Status status;
+  absl::Status status = {};
   ItemEffect effect = ItemEffect::kUnchanged;
   /// The memory that was written: the stored id, the copy of a vertical promotion, the new row
   /// of a consolidation; full where a prefix was given. Empty for links and filters.
-  std::string id;
+  std::string id = {};
   /// Entities changed by this item; for changes by filter their total.
   std::int64_t count = 0;
 
@@ -241,42 +241,42 @@ struct ItemResult {
 
 struct WriteResult {
   /// Names this write for ever: found in the log, by Store::GetOperation.
-  OperationId operation;
+  OperationId operation = {};
   WriteOutcome outcome = WriteOutcome::kRejected;
   /// OK if committed. kPending: kDeadlineExceeded (durable here; ask again, or retry with the same
   /// request id, which waits for the rest). kRejected: kInvalidArgument, kNotFound, kAlreadyExists,
   /// kResourceExhausted (queue or disk full, batch too big), kUnavailable (fenced, closing, locked:
   /// retry), kAborted (the request id names another request), kDataLoss (a row that it reads cannot
   /// be read: run Check; or the data is damaged: StoreInfo::fenced). kUnknown: kDeadlineExceeded.
-  absl::Status status;
+  absl::Status status = {};
   /// One per item, in order. Empty if the batch was rejected as a whole: `status` then says
   /// which item was the reason.
-  std::vector<ItemResult> items;
+  std::vector<ItemResult> items = {};
   /// Where the commit stands in the log; 0 if nothing had to be written.
   std::uint64_t stream = 0;
   std::uint64_t seq = 0;
   /// What the answer rests on: the commits that it wrote, or of a replay those that were written
   /// then; where nothing had to be written, all that its transaction could see. A federation
   /// answers kCommitted once W members hold this.
-  VersionVector rests_on;
+  VersionVector rests_on = {};
   /// True: this request id had been executed before, and this is the answer given then.
   bool replayed = false;
   /// Where it is durable, if a federation was asked; of a single store: none.
-  std::optional<QuorumReport> quorum;
+  std::optional<QuorumReport> quorum = {};
 };
 
 /// Who asks, and how. Every default suits an embedded caller.
 struct WriteOptions {
   /// Claimed identity of the author: becomes metadata.agent_id of new memories. Empty: none.
-  std::string agent_id;
+  std::string agent_id = {};
   /// Verified identity, for audit and for the scope of `request_id`. Default "local".
   std::string principal = "local";
   /// Idempotency key, at most 256 bytes: the same key and the same batch have one effect and one
   /// answer, over restarts, for at least 24 h. Empty: none.
-  std::string request_id;
+  std::string request_id = {};
   /// Bounds the answer, never the delivery. None: ReplicationOptions::quorum_timeout. A single
   /// store answers when durable.
-  std::optional<absl::Duration> ack_timeout;
+  std::optional<absl::Duration> ack_timeout = {};
   /// May wait up to StoreOptions::lazy_delay to share a commit. Touches only.
   bool lazy = false;
   /// Refused items are skipped and named in the result; the others are committed.
@@ -284,7 +284,7 @@ struct WriteOptions {
   /// Name of the write, from ChooseOperation: whoever chooses it can ask for the outcome before
   /// there is an answer. kAlreadyExists if it names another write. Ignored with a `request_id`,
   /// which names the write by itself. None: the store draws one.
-  std::optional<OperationId> operation;
+  std::optional<OperationId> operation = {};
 };
 
 /// The operation of a write with these options: that of its principal and request id, or without a

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "lib/base/thread.h"
 
 namespace aimem {
 
@@ -11,7 +12,7 @@ absl::Status Background::Post(absl::AnyInvocable<void() &&> work) {
   MutexLock lock(mutex_);
   if (executor_ == nullptr && !thread_.joinable()) {
     try {
-      thread_ = std::thread([queue = queue_] { queue->Loop(); });
+      thread_ = StartThread(name_, [queue = queue_] { queue->Loop(); });
     } catch (const std::system_error& error) {
       return absl::ResourceExhaustedError(
           absl::StrCat("no thread could be started (", error.what(), "): retry later"));

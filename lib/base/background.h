@@ -18,8 +18,9 @@ namespace aimem {
 /// Thread-safe. It bounds nothing: whoever posts knows how much may wait. Work must not throw.
 class Background {
  public:
-  /// `executor` null: a thread.
-  explicit Background(Executor* executor) : executor_(executor) {}
+  /// `executor` null: a thread, which is called `name` (StartThread).
+  explicit Background(Executor* executor, const char* name = "aimem-work")
+      : executor_(executor), name_(name) {}
   /// After Finish(), if anything was posted.
   ~Background() = default;
   Background(const Background&) = delete;
@@ -43,6 +44,7 @@ class Background {
   };
 
   Executor* const executor_;
+  const char* const name_;
   // What waits on an executor may be run when this is gone: it then finds nothing.
   const std::shared_ptr<Queue> queue_ = std::make_shared<Queue>();
   Mutex mutex_;

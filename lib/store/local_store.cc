@@ -10,6 +10,7 @@
 #include "aimem/limits.h"
 #include "lib/base/rendezvous.h"
 #include "lib/base/status.h"
+#include "lib/base/thread.h"
 #include "lib/model/validate.h"
 #include "lib/recall/find.h"
 #include "lib/store/changes.h"
@@ -95,9 +96,10 @@ LocalStore::LocalStore(std::unique_ptr<Backend> backend, const StoreOptions& opt
       unwritable_(std::move(prepared.unwritable)),
       member_(prepared.member),
       retention_(options),
-      selections_(std::make_unique<Background>(options.environment.executor)),
-      pages_(std::make_unique<Background>(options.environment.executor)) {
-  if (options_.environment.executor == nullptr) writer_ = std::thread([this] { WriterLoop(); });
+      selections_(std::make_unique<Background>(options.environment.executor, "aimem-select")),
+      pages_(std::make_unique<Background>(options.environment.executor, "aimem-pages")) {
+  if (options_.environment.executor == nullptr)
+    writer_ = StartThread("aimem-writer", [this] { WriterLoop(); });
 }
 
 LocalStore::~LocalStore() {

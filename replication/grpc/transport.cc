@@ -11,6 +11,7 @@
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/server_builder.h"
 #include "lib/base/status.h"
+#include "lib/base/thread.h"
 #include "replication/grpc/codec.h"
 
 namespace aimem::replication {
@@ -129,7 +130,7 @@ GrpcTransport::~GrpcTransport() {
 
 void GrpcTransport::Start(Service* service) {
   service_ = service;
-  poller_ = std::thread([this] { Poll(); });
+  poller_ = StartThread("aimem-poller", [this] { Poll(); });
 }
 
 void GrpcTransport::Serve() {

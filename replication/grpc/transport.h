@@ -83,8 +83,8 @@ class GrpcTransport final : public Transport {
 
   const TransportOptions options_;
   Clock& clock_;
-  Worker worker_;   // outlives the calls, which post to it
-  Worker scanner_;  // likewise
+  Worker worker_{"aimem-catchup"};  // outlives the calls, which post to it
+  Worker scanner_{"aimem-scan"};    // likewise
   Credentials credentials_;
   std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   std::unique_ptr<Client> client_;

@@ -7,6 +7,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "lib/base/mutex.h"
+#include "lib/base/thread.h"
 
 namespace aimem::replication {
 
@@ -15,7 +16,8 @@ class Worker {
  public:
   using Work = absl::AnyInvocable<void() &&>;
 
-  Worker() : thread_([this] { Run(); }) {}
+  /// `name` is the thread's (StartThread).
+  explicit Worker(const char* name) : thread_(StartThread(name, [this] { Run(); })) {}
   ~Worker() {
     {
       MutexLock lock(mutex_);

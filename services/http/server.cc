@@ -1,13 +1,12 @@
 // The network side: connections, limits, timeouts, threads. The only file here that knows Boost.
 //
-// One thread ("http") runs all connections. A connection has one request in work; what a client
-// sends meanwhile stays in the kernel's buffer. Answers that come from other threads are left on
-// a list, and whoever finds it empty wakes the network thread: the answers of one group commit
-// cost one wake-up.
+// One thread ("aimem-http") runs all connections. A connection has one request in work; what a
+// client sends meanwhile stays in the kernel's buffer. Answers that come from other threads are
+// left on a list, and whoever finds it empty wakes the network thread: the answers of one group
+// commit cost one wake-up.
 #include <optional>
 #include <utility>
 // The library forgets these two.
-#include <pthread.h>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -31,6 +30,7 @@
 #include "aimem/services/http.h"
 #include "lib/base/mutex.h"
 #include "lib/base/status.h"
+#include "lib/base/thread.h"
 #include "services/http/answers.h"
 #include "services/http/api.h"
 
@@ -455,15 +455,16 @@ void Core::Start() {
     Accept();
     Sweep();
   });
-  network_ = std::thread([this] { RunNetwork(); });
+  network_ = StartThread("aimem-http", [this] { RunNetwork(); });
   const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   const int readers = options_.reader_threads > 0 ? options_.reader_threads : cores;
-  for (int i = 0; i < readers; ++i) readers_.emplace_back([this] { RunReader(); });
+  for (int i = 0; i < readers; ++i) {
+    readers_.push_back(StartThread("aimem-http-read", [this] { RunReader(); }));
+  }
 }
 
 void Core::RunNetwork() {
   network_id_ = std::this_thread::get_id();
-  pthread_setname_np(pthread_self(), "http");
   while (true) {
     try {
       io_.run();
@@ -525,7 +526,6 @@ void Core::ReadLater(absl::Duration delay, Work work) {
 }
 
 void Core::RunReader() {
-  pthread_setname_np(pthread_self(), "http-reader");
   while (true) {
     Work work;
     {

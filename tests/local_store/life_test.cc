@@ -1,10 +1,16 @@
 // The life of an embedded store: callbacks that misbehave, memory that runs out, forks, Close.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <functional>
+#include <map>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -200,6 +206,21 @@ TEST(StoreLife, MemoryThatRunsOutInAGroupFailsThatGroupAlone) {
   }
 }
 
+TEST(StoreLife, MemoryThatRunsOutInAReadIsThrownToItsCallerAlone) {
+  bool out = false;
+  auto store = OpenHooked({.scan = [&] {
+    if (out) throw std::bad_alloc();
+  }});
+  ASSERT_EQ(store->Write(OnePut("t")).outcome, WriteOutcome::kCommitted);
+  out = true;
+  EXPECT_THROW(static_cast<void>(store->List({})), std::bad_alloc);
+  EXPECT_THROW(static_cast<void>(store->Search({.query = "t"})), std::bad_alloc);
+  out = false;
+  EXPECT_EQ(store->Write(OnePut("u")).outcome, WriteOutcome::kCommitted);
+  EXPECT_EQ(store->List({})->memories.size(), 2u);
+  EXPECT_TRUE(store->Close().ok()) << "nobody reads any more";
+}
+
 TEST(StoreLife, BrokenInvariantInAGroupFailsThatGroupAlone) {
   Lines lines;
   Thrower<BrokenInvariant> thrower;
@@ -237,6 +258,78 @@ TEST(StoreLife, WhoeverIsAskedForMoreMayThrow) {
   EXPECT_EQ(store->Write(OnePut("t")).outcome, WriteOutcome::kCommitted);
   EXPECT_EQ(store->Write(OnePut("u")).outcome, WriteOutcome::kCommitted);
   EXPECT_TRUE(store->Close().ok());
+}
+
+// -- Threads --------------------------------------------------------------------------------------
+
+/// Of each thread of this process that is aimem's, by name: the signals that it blocks, as bits.
+std::map<std::string, std::uint64_t> OwnThreads() {
+  std::map<std::string, std::uint64_t> threads;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream status(task.path() / "status");
+    std::string name;
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("Name:")) name = line.substr(line.find('\t') + 1);
+      if (line.starts_with("SigBlk:") && name.starts_with("aimem-")) {
+        threads[name] = std::stoull(line.substr(line.find('\t') + 1), nullptr, 16);
+      }
+    }
+  }
+  return threads;
+}
+
+TEST(StoreLife, ItsThreadsHaveNamesAndTakeNoSignals) {
+  const TempDir dir;
+  auto store = *OpenSqliteStore(dir.File("m.db"));
+  ASSERT_EQ(store->Write(OnePut("t")).outcome, WriteOutcome::kCommitted);
+  // Selects in the background, on a thread that is made for that.
+  ASSERT_TRUE(store->Write({{ForgetMemories{.pattern = "nothing"}}}).status.ok());
+  std::map<std::string, std::uint64_t> threads;
+  EXPECT_TRUE(Eventually([&] {  // a thread that has just been made names itself
+    threads = OwnThreads();
+    return threads.contains("aimem-writer") && threads.contains("aimem-select");
+  }));
+  for (const auto& [name, blocked] : threads) {
+    for (const int signal : {SIGTERM, SIGINT, SIGCHLD, SIGUSR1}) {
+      EXPECT_TRUE(blocked >> (signal - 1) & 1) << name << " takes signal " << signal;
+    }
+  }
+  EXPECT_TRUE(store->Close().ok());
+}
+
+// -- Descriptors ----------------------------------------------------------------------------------
+
+/// Those of this process that lead to what lies in `dir`.
+std::vector<int> DescriptorsIn(const std::string& dir) {
+  std::vector<int> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;  // the iterator's own
+    const std::string leads = std::filesystem::read_symlink(entry.path(), gone);
+    if (leads.starts_with(dir)) found.push_back(std::stoi(entry.path().filename()));
+  }
+  return found;
+}
+
+TEST(StoreLife, ItsDescriptorsAreBoundedAreNotInheritedAndEndWithItWithoutClose) {
+  const TempDir dir;
+  auto store = *OpenSqliteStore(dir.File("m.db"), {.readers = 4});
+  ASSERT_EQ(store->Write(OnePut("t")).outcome, WriteOutcome::kCommitted);
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 16; ++i) {
+    readers.emplace_back([&] {
+      for (int n = 0; n < 20; ++n) EXPECT_TRUE(store->List({}).ok());
+    });
+  }
+  for (std::thread& reader : readers) reader.join();
+  const std::vector<int> open = DescriptorsIn(dir.File(""));
+  EXPECT_GE(open.size(), 3u);
+  EXPECT_LE(open.size(), 3u + 2 * 4) << "docs/embedding.md says so";
+  for (const int descriptor : open) {
+    EXPECT_TRUE(fcntl(descriptor, F_GETFD) & FD_CLOEXEC) << descriptor;
+  }
+  store.reset();
+  EXPECT_TRUE(DescriptorsIn(dir.File("")).empty());
+  EXPECT_EQ((*OpenSqliteStore(dir.File("m.db")))->List({})->memories.size(), 1u);
 }
 
 // -- Forks ----------------------------------------------------------------------------------------

@@ -28,18 +28,18 @@ namespace aimem {
 
 /// One entity. `state` is opaque here.
 struct EntityRow {
-  EntityKey key;
+  EntityKey key = {};
   /// A 32-byte hash under which the row is found besides its key.
-  std::optional<Hash256> name;
-  std::string state;
+  std::optional<Hash256> name = {};
+  std::string state = {};
 };
 
 /// One commit of the log. `bytes` is opaque here.
 struct LogRow {
   std::uint64_t stream = 0;
   std::uint64_t seq = 0;
-  OperationId operation;
-  std::string bytes;
+  OperationId operation = {};
+  std::string bytes = {};
 };
 
 /// So much of a commit's bytes tells what it is: a backend may cut ReadResult::heads there.
@@ -47,42 +47,42 @@ inline constexpr std::size_t kLogHeadBytes = 128;
 
 /// Questions that are answered together: one round trip.
 struct ReadSet {
-  std::vector<EntityKey> keys;
-  std::vector<Hash256> names;
-  std::vector<OperationId> operations;
+  std::vector<EntityKey> keys = {};
+  std::vector<Hash256> names = {};
+  std::vector<OperationId> operations = {};
   bool heads = false;  ///< The last log row of every stream.
   bool meta = false;   ///< All of `meta`.
 };
 
 struct ReadResult {
-  std::vector<std::optional<EntityRow>> rows;  ///< One per key, in order.
-  std::vector<EntityRow> named;                ///< All rows with one of the names, by (kind, key).
-  std::vector<LogRow> operations;              ///< All log rows with one of the operations.
+  std::vector<std::optional<EntityRow>> rows = {};  ///< One per key, in order.
+  std::vector<EntityRow> named = {};    ///< All rows with one of the names, by (kind, key).
+  std::vector<LogRow> operations = {};  ///< All log rows with one of the operations.
   /// The last row of each stream, ascending by stream. `bytes` may end after kLogHeadBytes: a group
   /// must not read whole commits to learn where the log ends.
-  std::vector<LogRow> heads;
-  std::map<std::string, std::string> meta;
+  std::vector<LogRow> heads = {};
+  std::map<std::string, std::string> meta = {};
 };
 
 /// A range of entities in (kind, key) order; keys compare as unsigned bytes.
 struct ScanRequest {
-  std::optional<Kind> kind;        ///< Only this kind.
-  std::string prefix;              ///< Only keys that begin so. Needs `kind`.
-  std::optional<EntityKey> after;  ///< Only rows greater than this.
+  std::optional<Kind> kind = {};        ///< Only this kind.
+  std::string prefix = {};              ///< Only keys that begin so. Needs `kind`.
+  std::optional<EntityKey> after = {};  ///< Only rows greater than this.
   std::size_t max_rows = 1'000;
   std::size_t max_bytes = 4u << 20;  ///< Of states; exceeded by one row at most.
 };
 
 /// Everything that a transaction writes.
 struct WriteSet {
-  std::vector<EntityRow> rows;                            ///< Upsert on (kind, key). No key twice.
-  std::vector<LogRow> log;                                ///< Insert; (stream, seq) must be new.
-  std::vector<std::pair<std::string, std::string>> meta;  ///< Upsert on key.
+  std::vector<EntityRow> rows = {};  ///< Upsert on (kind, key). No key twice.
+  std::vector<LogRow> log = {};      ///< Insert; (stream, seq) must be new.
+  std::vector<std::pair<std::string, std::string>> meta = {};  ///< Upsert on key.
   /// Drop the rows of `first` with seq < `second`.
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> log_cuts;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> log_cuts = {};
   /// Drop the rows of `first` with seq > `second`, before `log` is inserted: a history that is
   /// given up for another one.
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> log_tails;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> log_tails = {};
 };
 
 /// What became of a COMMIT.
@@ -94,7 +94,7 @@ enum class CommitOutcome : std::uint8_t {
 
 struct CommitResult {
   CommitOutcome outcome = CommitOutcome::kNotDone;
-  absl::Status status;  ///< OK if durable.
+  absl::Status status = {};  ///< OK if durable.
 };
 
 /// A read or write transaction. Used by one thread at a time; destroying it rolls back.

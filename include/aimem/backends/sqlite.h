@@ -38,7 +38,7 @@ struct SqliteOptions {
 
   // -- What it stands in ------------------------------------------------------------------------
   /// Name of a registered SQLite VFS; empty: SQLite's default. For fault injection.
-  std::string vfs;
+  std::string vfs = {};
 };
 
 /// Check without opening anything. kInvalidArgument names field, value and range.

@@ -16,9 +16,9 @@ absl::Status InitCertificateAuthority(const std::string& directory);
 struct CertificateRequest {
   /// The member's name: 1 to 64 of a-z, A-Z, 0-9, '-', '_', '.'. Its URI name becomes
   /// aimem://static/NAME.
-  std::string name;
+  std::string name = {};
   /// DNS names and IP addresses to add, besides localhost, 127.0.0.1 and ::1.
-  std::vector<std::string> hosts;
+  std::vector<std::string> hosts = {};
   absl::Duration lifetime = absl::Hours(24 * 825);
 };
 

@@ -24,9 +24,9 @@ namespace aimem {
 
 /// Files in PEM form. The same certificate is shown to peers as server and as client.
 struct TlsFiles {
-  std::string ca;           ///< Who signs the certificates of this federation.
-  std::string certificate;  ///< With a URI name aimem://static/NAME (`aimem cert issue`).
-  std::string key;
+  std::string ca = {};           ///< Who signs the certificates of this federation.
+  std::string certificate = {};  ///< With a URI name aimem://static/NAME (`aimem cert issue`).
+  std::string key = {};
 };
 
 /// How a member takes part. Every default is the safe choice.
@@ -35,10 +35,10 @@ struct ReplicationOptions {
   /// The other members: "host:port", grpc://host:port or grpcs://host:port of their replication,
   /// or http://host:port of their HTTP (replication is then at port + 1000). Their number and this
   /// member make N. An address that stands here twice, or is `listen`, is refused.
-  std::vector<std::string> peers;
+  std::vector<std::string> peers = {};
   /// W: members that must hold a write, this one included, before it is answered as committed.
   /// In [1, N]. Default: a majority, N / 2 + 1.
-  std::optional<int> quorum;
+  std::optional<int> quorum = {};
 
   // -- How long -----------------------------------------------------------------------------------
   /// Bounds the answer to a write, never its delivery. In [1 ms, 10 min]. Default 2 s.
@@ -66,9 +66,9 @@ struct ReplicationOptions {
   /// grpc::ServerBuilder to RegisterService.
   std::string listen = "127.0.0.1:0";
   /// What peers are told to fetch from; empty: `listen` with the port that was bound.
-  std::string advertise;
+  std::string advertise = {};
   /// None: plaintext, on loopback only unless `insecure`.
-  std::optional<TlsFiles> tls;
+  std::optional<TlsFiles> tls = {};
   bool insecure = false;
 };
 

@@ -20,9 +20,9 @@ struct HttpOptions {
 
   // -- Who ----------------------------------------------------------------------------------------
   /// Every route except health needs it in X-API-Key. Empty: none does.
-  std::string api_key;
+  std::string api_key = {};
   /// Shown in health as aimem_version.
-  std::string version;
+  std::string version = {};
 
   // -- How much, how long -------------------------------------------------------------------------
   std::size_t body_bytes_max = 2'097'152;             ///< Above: 413.
@@ -40,7 +40,7 @@ struct HttpOptions {
   int reader_threads = 0;  ///< For requests that read; 0: one a core.
 
   // -- What it stands in --------------------------------------------------------------------------
-  Environment environment;
+  Environment environment = {};
 };
 
 /// Check without opening anything. kInvalidArgument names field, value and range.

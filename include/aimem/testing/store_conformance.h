@@ -27,17 +27,26 @@
 
 namespace aimem {
 
+namespace conformance {
+/// Asks for every test of the suite. Of a static library a linker takes the object files that are
+/// asked for, and INSTANTIATE_TEST_SUITE_P asks for none: what includes this header does.
+struct AllTests {
+  AllTests();
+};
+inline const AllTests kAllTests;
+}  // namespace conformance
+
 /// A store, and the ways in which it deviates.
 struct StoreUnderTest {
   /// Suffix of the tests' names: letters and digits.
-  std::string name;
+  std::string name = {};
   /// Open the store whose data belongs to `dir`, at first an empty folder of the test's own.
   /// `options` must be passed on: they hold the test's clock.
   std::function<absl::StatusOr<std::unique_ptr<Store>>(const std::string& dir,
                                                        const StoreOptions& options)>
-      open;
+      open = {};
   /// Drop what belongs to `dir` outside of it (a schema, a disk). May be null.
-  std::function<void(const std::string& dir)> drop;
+  std::function<void(const std::string& dir)> drop = {};
   /// False: what was written is gone when the store is closed. Tests that reopen are skipped.
   bool persistent = true;
   /// Close and open again after every write of a test: whatever a store keeps in memory only,
@@ -95,8 +104,8 @@ class StoreConformance : public ::testing::TestWithParam<StoreUnderTest> {
 
  private:
   struct OpenStore {
-    std::string dir;
-    std::unique_ptr<Store> store;
+    std::string dir = {};
+    std::unique_ptr<Store> store = {};
   };
 
   [[nodiscard]] StoreOptions Options();

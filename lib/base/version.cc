@@ -1,0 +1,7 @@
+#include "aimem/version.h"
+
+namespace aimem {
+
+const char* Version() { return AIMEM_VERSION; }
+
+}  // namespace aimem

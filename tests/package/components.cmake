@@ -1,0 +1,42 @@
+# cmake -DBUILD_DIR= -DWORK_DIR= -DPREFIX=: what find_package says of components that are not there.
+include(${CMAKE_CURRENT_LIST_DIR}/steps.cmake)
+set(ENV{AIMEM_HIDE} prometheus)
+# Configure a project that asks for `components`, with `lines` after that.
+function(project components lines)
+  file(WRITE ${WORK_DIR}/CMakeLists.txt "cmake_minimum_required(VERSION 3.25)
+project(app LANGUAGES CXX)
+find_package(aimem ${components})
+${lines}")
+endfunction()
+set(configure ${CMAKE_COMMAND} -S ${WORK_DIR} -B ${WORK_DIR}/build -G Ninja
+    -DCMAKE_PREFIX_PATH=${PREFIX} -DPKG_CONFIG_EXECUTABLE=${HERE}/hide_modules.sh)
+file(REMOVE_RECURSE ${WORK_DIR} ${PREFIX})
+# Installed one by one: PostgreSQL's is left out.
+foreach(component core sqlite ephemeral http open)
+  run(${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${PREFIX} --component ${component})
+endforeach()
+
+project("REQUIRED COMPONENTS sqllite" "")
+fail("aimem has no component 'sqllite', but: core, .*sqlite" ${configure})
+project("REQUIRED COMPONENTS http" "")
+fail("'http' of aimem needs prometheus, which was not found" ${configure})
+project("REQUIRED COMPONENTS sqlite OPTIONAL_COMPONENTS http rooms" "
+foreach(there core sqlite)
+  if(NOT aimem_\${there}_FOUND OR NOT TARGET aimem::\${there})
+    message(FATAL_ERROR \"\${there} should be there\")
+  endif()
+endforeach()
+foreach(away http rooms)
+  if(aimem_\${away}_FOUND OR TARGET aimem::\${away})
+    message(FATAL_ERROR \"\${away} should not be there\")
+  endif()
+endforeach()
+find_package(aimem REQUIRED COMPONENTS ephemeral)
+if(NOT TARGET aimem::ephemeral)
+  message(FATAL_ERROR \"a second look found nothing\")
+endif()
+")
+run(${configure})
+project("REQUIRED COMPONENTS open" "")
+fail("'open' of aimem uses 'postgres'. The component 'postgres' of aimem is not installed beside"
+     ${configure})

@@ -1,0 +1,23 @@
+# cmake -DSOURCE_DIR= -DWORK_DIR= -DPREFIX=: what README.md says of linking compiles without warnings,
+# and runs.
+include(${CMAKE_CURRENT_LIST_DIR}/steps.cmake)
+file(READ ${SOURCE_DIR}/README.md readme)
+string(REGEX REPLACE ".*\n## Link the library\n" "" readme "${readme}")
+if(NOT readme MATCHES "```cmake\n(find_package[^`]+)```")
+  message(FATAL_ERROR "README.md: no find_package under 'Link the library'")
+endif()
+set(build ${CMAKE_MATCH_1})
+if(NOT readme MATCHES "```cpp\n([^`]+)```")
+  message(FATAL_ERROR "README.md: no program under 'Link the library'")
+endif()
+set(program ${CMAKE_MATCH_1})
+file(REMOVE_RECURSE ${WORK_DIR})
+file(WRITE ${WORK_DIR}/CMakeLists.txt "cmake_minimum_required(VERSION 3.25)
+project(app LANGUAGES CXX)
+add_executable(app app.cc)
+${build}")
+file(WRITE ${WORK_DIR}/app.cc "${program}")
+consume(${WORK_DIR} ${WORK_DIR}/build ${PREFIX})
+execute_process(COMMAND ${WORK_DIR}/build/app WORKING_DIRECTORY ${WORK_DIR} RESULT_VARIABLE code
+                OUTPUT_VARIABLE out ERROR_VARIABLE out)
+expect("${code}: ${out}" "^0: .*Runs twenty degrees hot" "README's program")

@@ -1,0 +1,21 @@
+cmake_minimum_required(VERSION 3.25)
+# cmake -DSOURCE_DIR= -DWORK_DIR=: AIMEM_ROOMS of a build of its own.
+include(${CMAKE_CURRENT_LIST_DIR}/steps.cmake)
+file(REMOVE_RECURSE ${WORK_DIR})
+set(configure ${CMAKE_COMMAND} -S ${SOURCE_DIR} -B ${WORK_DIR}/build -G Ninja)
+file(WRITE ${WORK_DIR}/wrong.cmake "set(AIMEM_ROOMS core sqllite CACHE STRING \"\")")
+fail("there is no room 'sqllite'. It takes all, or some of: .*core, .*sqlite"
+     ${configure} -C ${WORK_DIR}/wrong.cmake)
+fail("AIMEM_TESTS needs all rooms" ${configure} -DAIMEM_ROOMS=sqlite -DAIMEM_TESTS=ON)
+file(REMOVE_RECURSE ${WORK_DIR}/build)
+foreach(other gRPC Protobuf PostgreSQL Boost GTest CLI11)
+  list(APPEND configure -DCMAKE_DISABLE_FIND_PACKAGE_${other}=ON)
+endforeach()
+file(WRITE ${WORK_DIR}/rooms.cmake "set(AIMEM_ROOMS core sqlite CACHE STRING \"\")")
+run(${configure} -C ${WORK_DIR}/rooms.cmake)
+file(STRINGS ${WORK_DIR}/build/CMakeCache.txt found
+     REGEX "^(gRPC|Protobuf|PostgreSQL|Boost|GTest|CLI11|prometheus|libpqxx|tcmalloc)_")
+expect_not("${found}" "." "what was looked for")
+run(ninja -C ${WORK_DIR}/build -t targets all)
+expect("${output}" "libaimem_sqlite\\.a" "what is built")
+expect_not("${output}" "libaimem_(postgres|http|replication)|bin/aimem:" "what is built")

@@ -1,0 +1,20 @@
+#!/bin/sh
+# A launcher of the compiler that takes an object which another tree has compiled, if it has:
+# take_object.sh TREE STRIP COMPILER ARGUMENT...   STRIP: what the path begins with here, not there.
+# Objects are the same in static and shared libraries, so only linking is left to be done.
+tree=$1
+strip=$2
+shift 2
+object= depfile= before=
+for argument in "$@"; do
+  case $before in
+    -o) object=$argument ;;
+    -MF) depfile=$argument ;;
+  esac
+  before=$argument
+done
+if [ -n "$object" ] && [ -f "$tree/${object#"$strip"}" ]; then
+  if [ -n "$depfile" ]; then : >"$depfile"; fi
+  exec cp "$tree/${object#"$strip"}" "$object"
+fi
+exec "$@"
