@@ -24,7 +24,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
-#include "replication/grpc/tls.h"
+#include "replication/grpc/tls_files.h"
 
 namespace aimem {
 namespace {

@@ -330,6 +330,7 @@ absl::StatusOr<std::unique_ptr<ReplicatedStore>> OpenReplicatedStore(
   TransportOptions transport;
   transport.tls = replication.tls;
   transport.clock = store.environment.clock;
+  transport.log = store.environment.log;
   if (replication.tls) AIMEM_RETURN_IF_ERROR(replication::CheckTlsFiles(*replication.tls));
   AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Node> node,
                          Node::Open(std::move(backend), store, node_options));

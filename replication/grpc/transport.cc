@@ -76,7 +76,9 @@ GrpcTransport::GrpcTransport(const TransportOptions& options)
     : options_(options), clock_(options.clock != nullptr ? *options.clock : SystemClock()) {}
 
 absl::Status GrpcTransport::Prepare(grpc::ServerBuilder& builder) {
-  AIMEM_ASSIGN_OR_RETURN(credentials_, MakeCredentials(options_.tls, options_.tls_reload));
+  AIMEM_ASSIGN_OR_RETURN(
+      credentials_,
+      MakeCredentials(options_.tls, {options_.tls_reload, options_.clock, options_.log}));
   queue_ = builder.AddCompletionQueue();
   client_ = std::make_unique<Client>(ClientOptions{credentials_.channel, options_.tls.has_value(),
                                                    options_.fetch_idle, options_.digest_deadline},
@@ -208,6 +210,7 @@ void GrpcTransport::Shutdown(absl::Duration grace) {
 
 void GrpcTransport::ShutDownNow(absl::Duration grace) {
   const absl::Duration end = clock_.Monotonic() + grace;
+  if (credentials_.reload != nullptr) credentials_.reload->Stop();
   bool serving = false;
   {
     MutexLock lock(mutex_);

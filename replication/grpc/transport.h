@@ -33,7 +33,11 @@ struct TransportOptions {
   absl::Duration fetch_idle = absl::Seconds(30);  ///< Longest wait for a page.
   absl::Duration digest_deadline = absl::Seconds(5);
   ServerOptions server;
-  Clock* clock = nullptr;  ///< Of SetTimer's times; borrowed. Null: the system's.
+  /// Of SetTimer's times, and by which certificates end; borrowed. Null: the system's.
+  Clock* clock = nullptr;
+  /// What is to be said of the certificate's files while they are read again, until Shutdown;
+  /// borrowed. Null: silence.
+  LogSink* log = nullptr;
 };
 
 class GrpcTransport final : public Transport {

@@ -8,7 +8,7 @@
 #include "aimem/replication/certificates.h"
 #include "gmock/gmock.h"
 #include "replication/grpc/codec.h"
-#include "replication/grpc/tls.h"
+#include "replication/grpc/tls_files.h"
 
 namespace aimem::replication {
 namespace {

@@ -22,7 +22,8 @@ class ServerBuilder;
 
 namespace aimem {
 
-/// Files in PEM form. The same certificate is shown to peers as server and as client.
+/// Files in PEM form. The same certificate is shown to peers as server and as client. They are read
+/// again every minute: what is good is used for new connections, what is not is logged.
 struct TlsFiles {
   std::string ca = {};           ///< Who signs the certificates of this federation.
   std::string certificate = {};  ///< With a URI name aimem://static/NAME (`aimem cert issue`).
