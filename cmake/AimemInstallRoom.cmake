@@ -1,5 +1,6 @@
 # The names that pkg-config has for what rooms link; absl::x is absl_x.
 set(AIMEM_MODULE_OpenSSL_Crypto libcrypto)
+set(AIMEM_MODULE_OpenSSL_SSL libssl)
 set(AIMEM_MODULE_PkgConfig_libutf8proc libutf8proc)
 set(AIMEM_MODULE_PkgConfig_libpqxx libpqxx)
 set(AIMEM_MODULE_PkgConfig_prometheus prometheus-cpp-core)
