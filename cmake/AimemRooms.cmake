@@ -7,14 +7,19 @@ set(AIMEM_MAY_USE_open core sqlite postgres ephemeral)  # OpenStore(url): the co
 set(AIMEM_MAY_USE_testing core)                         # the conformance suite, for hosts
 set(AIMEM_MAY_USE_replication_core core)                # the protocol, without I/O or threads
 set(AIMEM_MAY_USE_replication core replication_core)    # the protocol over gRPC
-set(AIMEM_MAY_USE_http core)
+set(AIMEM_MAY_USE_wire core)                            # JSON and values, both ways
+set(AIMEM_MAY_USE_http core wire)
 
 # Outside the core only lib/base may be included, and what stands here.
 set(AIMEM_LIB_OPEN_TO_replication_core log store)  # store: hooks.h alone
-set(AIMEM_LIB_OPEN_TO_http model transfer)  # the texts of errors, and the JSON shapes
+set(AIMEM_LIB_OPEN_TO_wire model recall transfer)  # texts of errors, scores, JSON as text
+set(AIMEM_LIB_OPEN_TO_http model)                  # texts of errors
 # Folders of replication/ that a room may include.
 set(AIMEM_REPLICATION_OPEN_TO_replication_core core)
 set(AIMEM_REPLICATION_OPEN_TO_replication core grpc)
+# Folders of services/ that a room may include.
+set(AIMEM_SERVICES_OPEN_TO_wire wire)
+set(AIMEM_SERVICES_OPEN_TO_http http wire)
 
 # Inside the core: which folder of lib/ may include which. Each uses only those named here.
 set(AIMEM_LIB_MAY_USE_base "")
@@ -63,7 +68,7 @@ function(aimem_check_includes room root)
       elseif(area STREQUAL "replication" AND
              NOT target IN_LIST AIMEM_REPLICATION_OPEN_TO_${room})
         message(FATAL_ERROR "${room} must not include replication/${target}:\n  ${path}")
-      elseif(area STREQUAL "services" AND NOT target STREQUAL room)
+      elseif(area STREQUAL "services" AND NOT target IN_LIST AIMEM_SERVICES_OPEN_TO_${room})
         message(FATAL_ERROR "${room} must not include services/${target}:\n  ${path}")
       elseif(area STREQUAL "lib" AND NOT target STREQUAL "base" AND NOT room STREQUAL "testing" AND
              NOT target IN_LIST AIMEM_LIB_OPEN_TO_${room})

@@ -16,6 +16,7 @@
 #include "lib/base/status.h"
 #include "lib/base/utf8.h"
 #include "lib/model/validate.h"
+#include "lib/transfer/json_text.h"
 
 namespace aimem::cli {
 namespace {

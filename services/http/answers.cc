@@ -10,12 +10,12 @@
 #include "absl/strings/str_split.h"
 #include "lib/base/status.h"
 #include "lib/base/trouble.h"
+#include "services/wire/outcome.h"
 
 namespace aimem::http {
 namespace {
 
-using transfer::JsonArray;
-using transfer::JsonObject;
+using wire::JsonObject;
 
 // Upstream's clients wait so long after a quorum that was missed.
 constexpr char kRetryAfter[] = "2";
@@ -48,29 +48,8 @@ std::string WordAfter(std::string_view text, std::string_view label) {
   return std::string(text.substr(0, std::min(text.find_first_of(",)"), text.size())));
 }
 
-// {error, got, needed, reason, outcome, id, operation_id, durable_locally, peers}
 Response QuorumNotMet(const WriteResult& result) {
-  const bool stored = result.outcome == WriteOutcome::kPending;
-  const int got = result.quorum ? result.quorum->got() : stored ? 1 : 0;
-  const std::string id = result.items.empty() ? "" : result.items[0].id;
-  JsonObject body;
-  body.Text("error", "quorum_not_met").Int("got", got);
-  if (result.quorum) {
-    body.Int("needed", result.quorum->needed);
-  } else {
-    body.Raw("needed", "null");
-  }
-  body.Text("reason", got <= 1 ? "unreachable" : "timeout")
-      .Text("outcome", OutcomeText(result.outcome));
-  if (id.empty()) {
-    body.Raw("id", "null");
-  } else {
-    body.Text("id", id);
-  }
-  body.Text("operation_id", result.operation.ToString())
-      .Bool("durable_locally", stored)
-      .Raw("peers", PeersJson(result.quorum));
-  Response response = JsonAnswer(503, body.Build());
+  Response response = JsonAnswer(503, wire::QuorumNotMetJson(result));
   response.headers.emplace_back("Retry-After", kRetryAfter);
   return response;
 }
@@ -80,20 +59,8 @@ Response Unavailable(std::string_view reason) {
 }
 
 Response Accepted(const WriteResult& result) {
-  const std::string operation = result.operation.ToString();
-  JsonObject body;
-  body.Text("status", "pending").Text("outcome", OutcomeText(result.outcome));
-  if (result.items.empty() || result.items[0].id.empty()) {
-    body.Raw("id", "null");
-  } else {
-    body.Text("id", result.items[0].id);
-  }
-  body.Text("operation_id", operation)
-      .Int("got", result.quorum ? result.quorum->got() : 1)
-      .Raw("needed", result.quorum ? std::to_string(result.quorum->needed) : "null")
-      .Raw("peers", PeersJson(result.quorum));
-  Response response = JsonAnswer(202, body.Build());
-  response.headers.emplace_back("Location", "/api/v1/operations/" + operation);
+  Response response = JsonAnswer(202, wire::PendingJson(result));
+  response.headers.emplace_back("Location", "/api/v1/operations/" + result.operation.ToString());
   response.headers.emplace_back("Preference-Applied", "respond-async");
   return response;
 }
@@ -133,8 +100,13 @@ Response StatusAnswer(const absl::Status& status) {
 }
 
 Response BodyAnswer(const absl::Status& status) {
-  const int code = status.code() == absl::StatusCode::kInvalidArgument ? 400 : 422;
-  return TextAnswer(code, std::string(ToStd(status.message())));
+  if (absl::IsInvalidArgument(status)) {
+    return TextAnswer(
+        400, absl::StrFormat("Failed to parse the request body as JSON: %s", status.message()));
+  }
+  return TextAnswer(422,
+                    absl::StrFormat("Failed to deserialize the JSON body into the target type: %s",
+                                    status.message()));
 }
 
 Response ConflictAnswer(std::string_view message) {
@@ -145,28 +117,12 @@ Response ConflictAnswer(std::string_view message) {
                              .Build());
 }
 
-absl::Status Refusal(const WriteResult& result) {
-  if (result.outcome == WriteOutcome::kRejected) {
-    for (const ItemResult& item : result.items) {
-      if (!item.status.ok()) return item.status;
-    }
-    return result.status.ok() ? absl::InternalError("rejected without a reason") : result.status;
-  }
-  if (result.items.size() == 1) return result.items[0].status;
-  return absl::OkStatus();
-}
-
 Response OutcomeAnswer(const WriteResult& result, bool asynchronous) {
   switch (result.outcome) {
     case WriteOutcome::kPending:
       return asynchronous ? Accepted(result) : QuorumNotMet(result);
     case WriteOutcome::kUnknown: {
-      Response response = JsonAnswer(503, JsonObject()
-                                              .Text("error", "outcome_unknown")
-                                              .Text("outcome", OutcomeText(result.outcome))
-                                              .Text("operation_id", result.operation.ToString())
-                                              .Text("reason", ToStd(result.status.message()))
-                                              .Build());
+      Response response = JsonAnswer(503, wire::UnknownJson(result));
       response.headers.emplace_back("Retry-After", kRetryAfter);
       return response;
     }
@@ -176,31 +132,7 @@ Response OutcomeAnswer(const WriteResult& result, bool asynchronous) {
     case WriteOutcome::kCommitted:
       break;
   }
-  return StatusAnswer(Refusal(result));
-}
-
-std::string PeersJson(const std::optional<QuorumReport>& quorum) {
-  std::vector<std::string> peers;
-  if (quorum) {
-    for (const QuorumReport::Peer& peer : quorum->peers) {
-      peers.push_back(JsonObject().Text("id", peer.id).Text("reason", peer.reason).Build());
-    }
-  }
-  return JsonArray(peers);
-}
-
-std::string_view OutcomeText(WriteOutcome outcome) {
-  switch (outcome) {
-    case WriteOutcome::kCommitted:
-      return "COMMITTED";
-    case WriteOutcome::kPending:
-      return "PENDING";
-    case WriteOutcome::kRejected:
-      return "REJECTED";
-    case WriteOutcome::kUnknown:
-      return "UNKNOWN";
-  }
-  return "UNKNOWN";
+  return StatusAnswer(wire::Refusal(result));
 }
 
 bool PrefersAsync(std::string_view prefer) {

@@ -1,13 +1,11 @@
 // Answers, and what each kind of error looks like on the wire.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "aimem/write_batch.h"
-#include "lib/transfer/json_text.h"
 #include "services/http/message.h"
 
 namespace aimem::http {
@@ -20,7 +18,7 @@ Response ErrorAnswer(int status, std::string_view text);
 /// For the error of a read, or of a write that was rejected. What only the operator should know
 /// is left out: 500 says no more than that.
 Response StatusAnswer(const absl::Status& status);
-/// For an error of codec.h.
+/// For an error of reading a body (wire/requests.h).
 Response BodyAnswer(const absl::Status& status);
 /// 409 with the hash that is stored and the one that was asked for, from `message`.
 Response ConflictAnswer(std::string_view message);
@@ -28,14 +26,6 @@ Response ConflictAnswer(std::string_view message);
 /// For a write that is not committed, or one whose only item was refused: `asynchronous` if the
 /// caller prefers 202 to waiting for a quorum.
 Response OutcomeAnswer(const WriteResult& result, bool asynchronous);
-/// The refusal that made `result` fail; OK if none did.
-absl::Status Refusal(const WriteResult& result);
-
-/// [{"id","reason"}…]; of no report: [].
-std::string PeersJson(const std::optional<QuorumReport>& quorum);
-/// "COMMITTED", "PENDING", "REJECTED" or "UNKNOWN".
-std::string_view OutcomeText(WriteOutcome outcome);
-
 /// True if one of the comma list's preferences is respond-async (RFC 7240).
 bool PrefersAsync(std::string_view prefer);
 

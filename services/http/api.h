@@ -20,6 +20,7 @@
 #include "services/http/deadlines.h"
 #include "services/http/message.h"
 #include "services/http/metrics.h"
+#include "services/wire/requests.h"
 
 namespace aimem::http {
 
@@ -115,8 +116,7 @@ class Api {
   void ArchiveStats(Call call);
   void Agents(Call call);
 
-  struct RecallRequest;
-  void Recall(Call call, const RecallRequest& recall);
+  void Recall(Call call, const wire::RecallBody& recall, bool touch);
 
   // -- State (state_routes.cc) --------------------------------------------------------------------
   void Health(Call call);

@@ -8,6 +8,7 @@
 #include "lib/base/status.h"
 #include "lib/base/utf8.h"
 #include "lib/model/validate.h"
+#include "services/wire/requests.h"
 
 namespace aimem::http {
 namespace {
@@ -27,14 +28,6 @@ std::optional<std::string> Decoded(std::string_view text, bool plus_is_space) {
   }
   if (!IsUtf8(decoded)) return std::nullopt;
   return decoded;
-}
-
-absl::StatusOr<absl::Time> TimeOf(std::string_view name, const std::string& text) {
-  const std::optional<absl::Time> time = model::ParseTime(text);
-  if (!time) {
-    return absl::InvalidArgumentError(absl::StrFormat("%s is not valid RFC3339: '%s'", name, text));
-  }
-  return *time;
 }
 
 }  // namespace
@@ -102,26 +95,6 @@ std::optional<Tier> Query::TierOf(const std::string& key) {
   return tier;
 }
 
-absl::Status SetTimes(const std::optional<std::string>& since,
-                      const std::optional<std::string>& until, Filter& filter) {
-  if (since) {
-    AIMEM_ASSIGN_OR_RETURN(filter.since, TimeOf("since", *since));
-  }
-  if (until) {
-    AIMEM_ASSIGN_OR_RETURN(filter.until, TimeOf("until", *until));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status SetAsAgent(const std::optional<std::string>& as_agent, Filter& filter) {
-  if (!as_agent) return absl::OkStatus();
-  std::string namespace_ = *as_agent;
-  const absl::Status status = model::CheckNamespace(namespace_);
-  if (!status.ok()) return Annotate(status, "invalid as_agent");
-  filter.as_agent = std::move(namespace_);
-  return absl::OkStatus();
-}
-
 absl::StatusOr<Filter> FilterOf(Query& query) {
   Filter filter;
   filter.namespace_ = query.Text("namespace");
@@ -130,7 +103,7 @@ absl::StatusOr<Filter> FilterOf(Query& query) {
   if (std::optional<std::string> tag = query.Text("tags"); tag && !tag->empty()) {
     filter.tags.push_back(*std::move(tag));
   }
-  AIMEM_RETURN_IF_ERROR(SetTimes(query.Text("since"), query.Text("until"), filter));
+  AIMEM_RETURN_IF_ERROR(wire::SetTimes(query.Text("since"), query.Text("until"), filter));
   filter.agent_id = query.Text("agent_id");
   if (filter.agent_id) {
     const absl::Status status = model::CheckAgentId(*filter.agent_id);

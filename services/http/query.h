@@ -44,11 +44,5 @@ class Query {
 /// namespace, tier, min_priority, since, until, tags and agent_id. kInvalidArgument: a value that
 /// can be read and is not valid.
 absl::StatusOr<Filter> FilterOf(Query& query);
-/// Set the filter's as_agent. kInvalidArgument: no namespace.
-absl::Status SetAsAgent(const std::optional<std::string>& as_agent, Filter& filter);
-
-/// since and until as a filter takes them.
-absl::Status SetTimes(const std::optional<std::string>& since,
-                      const std::optional<std::string>& until, Filter& filter);
 
 }  // namespace aimem::http

@@ -10,22 +10,21 @@
 #include "lib/base/status.h"
 #include "lib/base/utf8.h"
 #include "lib/model/validate.h"
-#include "lib/transfer/shape_json.h"
 #include "services/http/answers.h"
 #include "services/http/api.h"
-#include "services/http/codec.h"
 #include "services/http/query.h"
+#include "services/wire/requests.h"
+#include "services/wire/shapes.h"
 
 namespace aimem::http {
 namespace {
 
-using transfer::JsonArray;
-using transfer::JsonObject;
+using wire::JsonArray;
+using wire::JsonObject;
 
 constexpr std::int64_t kRowsMax = 1'000'000;
 constexpr std::int64_t kRowsAtOnce = 10'000;
 constexpr std::int64_t kListMax = 200;
-constexpr std::int64_t kRecallMax = 50;
 constexpr std::int64_t kArchiveMax = 1'000;
 constexpr std::size_t kExportBytesMax = 256u << 20;
 
@@ -79,7 +78,7 @@ void Api::Get(Call call) {
   if (!links.ok()) return std::move(call.respond)(Problem(links.status()));
   std::move(call.respond)(JsonAnswer(200, JsonObject()
                                               .Raw("memory", MemoryToJson(*memory))
-                                              .Raw("links", transfer::LinkArray(links->links))
+                                              .Raw("links", wire::LinkArray(links->links))
                                               .Build()));
 }
 
@@ -94,11 +93,7 @@ void Api::List(Call call) {
   request.filter = *std::move(filter);
   const absl::StatusOr<ListResult> result = store_.List(request);
   if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
-  std::move(call.respond)(
-      JsonAnswer(200, JsonObject()
-                          .Raw("memories", transfer::MemoryArray(result->memories))
-                          .Int("count", Count(result->memories))
-                          .Build()));
+  std::move(call.respond)(JsonAnswer(200, wire::MemoriesJson(result->memories)));
 }
 
 void Api::Search(Call call) {
@@ -117,7 +112,7 @@ void Api::Search(Call call) {
     return std::move(call.respond)(ErrorAnswer(400, "query is required"));
   }
   absl::Status status = filter.status();
-  if (status.ok()) status = SetAsAgent(query.Text("as_agent"), *filter);
+  if (status.ok()) status = wire::SetAsAgent(query.Text("as_agent"), *filter);
   if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
   request.query = *words;
   request.filter = *std::move(filter);
@@ -126,75 +121,43 @@ void Api::Search(Call call) {
   std::vector<Memory> memories;
   for (SearchHit& hit : result->hits) memories.push_back(std::move(hit.memory));
   std::move(call.respond)(JsonAnswer(200, JsonObject()
-                                              .Raw("results", transfer::MemoryArray(memories))
+                                              .Raw("results", wire::MemoryArray(memories))
                                               .Int("count", Count(memories))
                                               .Text("query", *words)
                                               .Build()));
 }
 
-struct Api::RecallRequest {
-  SearchRequest search;
-  std::optional<std::string> tags, since, until, as_agent;
-};
-
 void Api::RecallByQuery(Call call) {
   Query query(call.request.query);
-  RecallRequest recall;
-  recall.search.query = query.Text("context").value_or("");
-  recall.search.filter.namespace_ = query.Text("namespace");
-  recall.search.limit = query.Unsigned("limit").value_or(10);
-  recall.search.budget_tokens = query.Unsigned("budget_tokens");
+  wire::RecallBody recall;
+  recall.context = query.Text("context").value_or("");
+  recall.namespace_ = query.Text("namespace");
+  recall.limit = query.Unsigned("limit");
+  recall.budget_tokens = query.Unsigned("budget_tokens");
   recall.tags = query.Text("tags");
   recall.since = query.Text("since");
   recall.until = query.Text("until");
   recall.as_agent = query.Text("as_agent");
   if (!query.error().empty()) return std::move(call.respond)(TextAnswer(400, query.error()));
   // A GET changes nothing (RFC 9110, section 9.2.1), so it does not count as a use.
-  Recall(std::move(call), recall);
+  Recall(std::move(call), recall, /*touch=*/false);
 }
 
 void Api::RecallByBody(Call call) {
-  absl::StatusOr<RecallBody> body = DecodeRecall(call.request.body);
+  const absl::StatusOr<wire::RecallBody> body = wire::ReadRecall(call.request.body);
   if (!body.ok()) return std::move(call.respond)(BodyAnswer(body.status()));
-  RecallRequest recall;
-  recall.search.query = std::move(body->context);
-  recall.search.filter.namespace_ = std::move(body->namespace_);
-  recall.search.limit = body->limit.value_or(10);
-  recall.search.budget_tokens = body->budget_tokens;
-  recall.search.touch = true;
-  recall.tags = std::move(body->tags);
-  recall.since = std::move(body->since);
-  recall.until = std::move(body->until);
-  recall.as_agent = std::move(body->as_agent);
-  Recall(std::move(call), recall);
+  Recall(std::move(call), *body, /*touch=*/true);
 }
 
-void Api::Recall(Call call, const RecallRequest& recall) {
-  SearchRequest request = recall.search;
-  if (TrimWhitespace(request.query).empty()) {
-    return std::move(call.respond)(ErrorAnswer(400, "context is required"));
-  }
-  request.match = Match::kAny;
-  request.with_ancestors = true;
-  request.limit = std::min(request.limit, kRecallMax);
-  if (recall.tags && !recall.tags->empty()) request.filter.tags.push_back(*recall.tags);
-  absl::Status status = SetTimes(recall.since, recall.until, request.filter);
-  if (status.ok()) status = SetAsAgent(recall.as_agent, request.filter);
-  if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
+void Api::Recall(Call call, const wire::RecallBody& recall, bool touch) {
+  absl::StatusOr<SearchRequest> request = wire::SearchOf(recall);
+  if (!request.ok()) return std::move(call.respond)(StatusAnswer(request.status()));
+  request->touch = touch;
   const absl::Duration begin = clock_.Monotonic();
-  const absl::StatusOr<SearchResult> result = store_.Search(request);
+  const absl::StatusOr<SearchResult> result = store_.Search(*request);
   if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
   metrics_.CountRecall(clock_.Monotonic() - begin);
-  std::vector<std::string> hits;
-  hits.reserve(result->hits.size());
-  for (const SearchHit& hit : result->hits) hits.push_back(transfer::HitJson(hit, false));
-  JsonObject body;
-  body.Raw("memories", JsonArray(hits))
-      .Int("count", Count(hits))
-      .Int("tokens_used", result->tokens_used);
-  if (request.budget_tokens) body.Int("budget_tokens", *request.budget_tokens);
-  if (result->terms_left_out > 0) body.Int("terms_left_out", result->terms_left_out);
-  std::move(call.respond)(JsonAnswer(200, body.Build()));
+  std::move(call.respond)(JsonAnswer(200, wire::RecallJson(*request, *result)));
 }
 
 // -- Links, counts, export ------------------------------------------------------------------------
@@ -209,7 +172,7 @@ void Api::Links(Call call) {
   const absl::StatusOr<ListResult> result = store_.List(request);
   if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
   std::move(call.respond)(
-      JsonAnswer(200, JsonObject().Raw("links", transfer::LinkArray(result->links)).Build()));
+      JsonAnswer(200, JsonObject().Raw("links", wire::LinkArray(result->links)).Build()));
 }
 
 void Api::Namespaces(Call call) {
@@ -219,14 +182,13 @@ void Api::Namespaces(Call call) {
   const absl::StatusOr<ListResult> result = store_.List(request);
   if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
   std::move(call.respond)(JsonAnswer(
-      200,
-      JsonObject().Raw("namespaces", transfer::NamespaceCountArray(result->namespaces)).Build()));
+      200, JsonObject().Raw("namespaces", wire::NamespaceCountArray(result->namespaces)).Build()));
 }
 
 void Api::Stats(Call call) {
   const absl::StatusOr<StoreInfo> info = store_.Info({.counts = true});
   if (!info.ok()) return std::move(call.respond)(Problem(info.status()));
-  std::move(call.respond)(JsonAnswer(200, transfer::StatsJson(*info)));
+  std::move(call.respond)(JsonAnswer(200, wire::StatsJson(*info)));
 }
 
 void Api::Export(Call call) {
@@ -255,7 +217,7 @@ void Api::Archive(Call call) {
   const absl::StatusOr<ListResult> result = store_.List(request);
   if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
   std::vector<std::string> rows;
-  for (const ArchivedMemory& row : result->archived) rows.push_back(transfer::ArchivedJson(row));
+  for (const ArchivedMemory& row : result->archived) rows.push_back(wire::ArchivedJson(row));
   std::move(call.respond)(JsonAnswer(
       200, JsonObject().Raw("archived", JsonArray(rows)).Int("count", Count(rows)).Build()));
 }
@@ -281,7 +243,7 @@ void Api::ArchiveStats(Call call) {
   std::move(call.respond)(
       JsonAnswer(200, JsonObject()
                           .Int("archived_total", total)
-                          .Raw("by_namespace", transfer::NamespaceCountArray(by_namespace))
+                          .Raw("by_namespace", wire::NamespaceCountArray(by_namespace))
                           .Build()));
 }
 
@@ -305,7 +267,7 @@ void Api::Agents(Call call) {
   if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
   std::vector<std::string> agents;
   for (const Memory& memory : result->memories) {
-    agents.push_back(transfer::AgentJson(transfer::ReadAgent(memory)));
+    agents.push_back(wire::AgentJson(wire::ReadAgent(memory)));
   }
   std::move(call.respond)(JsonAnswer(
       200, JsonObject().Int("count", Count(agents)).Raw("agents", JsonArray(agents)).Build()));

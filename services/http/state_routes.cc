@@ -6,146 +6,22 @@
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
 #include "lib/base/trouble.h"
-#include "lib/transfer/shape_json.h"
 #include "services/http/answers.h"
 #include "services/http/api.h"
 #include "services/http/query.h"
+#include "services/wire/federation.h"
+#include "services/wire/outcome.h"
 
 namespace aimem::http {
 namespace {
 
-using transfer::JsonArray;
-using transfer::JsonObject;
+using wire::JsonObject;
 
 constexpr absl::Duration kWaitMax = absl::Seconds(30);
 // Nobody may sit on a reader thread for so long: the question is asked again and again.
 constexpr absl::Duration kAskAgain = absl::Milliseconds(20);
 constexpr absl::Duration kCountAgain = absl::Seconds(15);
 constexpr char kMetricsType[] = "text/plain; version=0.0.4; charset=utf-8";
-
-std::string IdOrNull(const Id128& id) {
-  return id == Id128{} ? "null" : "\"" + id.ToString() + "\"";
-}
-
-std::string TextOrNull(const std::string& text) {
-  if (text.empty()) return "null";
-  const std::string texts = transfer::JsonStrings(std::vector<std::string>{text});
-  return texts.substr(1, texts.size() - 2);
-}
-
-std::string StreamText(std::uint64_t stream) { return absl::StrFormat("%016x", stream); }
-
-std::string VectorJson(const VersionVector& vector) {
-  JsonObject object;
-  for (const auto& [stream, seq] : vector) object.Raw(StreamText(stream), std::to_string(seq));
-  return object.Build();
-}
-
-// A learner neither counts nor serves yet; without its quorum a member still serves reads.
-std::string_view StateOf(const FederationInfo& federation) {
-  if (federation.learner) return "learner";
-  return federation.reachable >= federation.needed ? "ready" : "below_quorum";
-}
-
-std::string_view TransportOf(const FederationInfo& federation) {
-  return federation.plaintext ? "plaintext" : "tls";
-}
-
-std::string CountsJson(const std::map<std::string, std::int64_t>& counts) {
-  JsonObject object;
-  for (const auto& [name, count] : counts) object.Int(name, count);
-  return object.Build();
-}
-
-std::string PeerJson(const PeerInfo& peer) {
-  const bool heard = peer.last_reply_age != absl::InfiniteDuration();
-  return JsonObject()
-      .Text("address", peer.address)
-      .Raw("member", IdOrNull(peer.member))
-      .Text("state", PeerStateName(peer.state))
-      .Bool("voter", peer.voter)
-      .Raw("vector", VectorJson(peer.vector))
-      .Int("commits_behind", peer.commits_behind)
-      .Number("oldest_unacked_seconds", absl::ToDoubleSeconds(peer.oldest_unacked))
-      .Raw("last_reply_age_seconds",
-           heard ? transfer::JsonNumber(absl::ToDoubleSeconds(peer.last_reply_age)) : "null")
-      .Number("clock_offset_seconds", absl::ToDoubleSeconds(peer.clock_offset))
-      .Int("calls_in_flight", peer.calls_in_flight)
-      .Int("bytes_in_flight", peer.bytes_in_flight)
-      .Int("streams_apart", peer.streams_apart)
-      .Raw("last_error", TextOrNull(peer.last_error))
-      .Int("commits_sent", peer.commits_sent)
-      .Raw("calls", CountsJson(peer.calls))
-      .Raw("rejects", CountsJson(peer.rejects))
-      .Raw("pending", CountsJson(peer.pending))
-      .Build();
-}
-
-std::string QuorumSecondsJson(const FederationInfo& federation) {
-  std::vector<std::string> bounds;
-  std::vector<std::string> counts;
-  for (const double bound : federation.quorum_seconds_bounds) {
-    bounds.push_back(transfer::JsonNumber(bound));
-  }
-  for (const std::int64_t count : federation.quorum_seconds_counts) {
-    counts.push_back(std::to_string(count));
-  }
-  return JsonObject()
-      .Raw("bounds", JsonArray(bounds))
-      .Raw("counts", JsonArray(counts))
-      .Number("sum", federation.quorum_seconds_sum)
-      .Build();
-}
-
-std::string FederationJson(const FederationInfo& federation) {
-  std::vector<std::string> peers;
-  for (const PeerInfo& peer : federation.peers) peers.push_back(PeerJson(peer));
-  return JsonObject()
-      .Text("member", federation.member.ToString())
-      .Raw("address", TextOrNull(federation.address))
-      .Text("state", StateOf(federation))
-      .Int("needed", federation.needed)
-      .Int("voters", federation.voters)
-      .Int("reachable", federation.reachable)
-      .Bool("insecure", federation.insecure)
-      .Text("replication", TransportOf(federation))
-      .Bool("learner", federation.learner)
-      .Raw("peers", JsonArray(peers))
-      .Int("waiting_writes", federation.waiting_writes)
-      .Int("stragglers_in_flight", federation.stragglers_in_flight)
-      .Int("window_commits", federation.window_commits)
-      .Int("window_bytes", federation.window_bytes)
-      .Int("parked_bytes", federation.parked_bytes)
-      .Int("committed", federation.committed)
-      .Int("pending", federation.pending)
-      .Int("stragglers_finished", federation.stragglers_finished)
-      .Int("stragglers_failed", federation.stragglers_failed)
-      .Int("calls_cancelled", federation.calls_cancelled)
-      .Int("divergences", federation.divergences)
-      .Int("forks", federation.forks)
-      .Raw("write_quorum_seconds", QuorumSecondsJson(federation))
-      .Build();
-}
-
-std::string OperationJson(const OperationInfo& info) {
-  std::vector<std::string> durable;
-  if (info.quorum) {
-    for (const Id128& member : info.quorum->durable) durable.push_back(member.ToString());
-  }
-  std::vector<std::string> results;
-  for (const ItemResult& item : info.items) results.push_back(transfer::ItemJson(item));
-  return JsonObject()
-      .Text("operation_id", info.operation.ToString())
-      .Text("outcome", OutcomeText(info.outcome))
-      .Text("stream", StreamText(info.stream))
-      .Raw("seq", std::to_string(info.seq))
-      .Raw("hlc", std::to_string(info.hlc))
-      .Text("agent_id", info.agent_id)
-      .Raw("members_durable", transfer::JsonStrings(durable))
-      .Raw("peers", PeersJson(info.quorum))
-      .Raw("results", JsonArray(results))
-      .Build();
-}
 
 }  // namespace
 
@@ -229,12 +105,12 @@ Response Api::HealthOf(const absl::StatusOr<StoreInfo>& info) const {
   if (!reason.empty()) body.Text("reason", reason);
   if (info.ok() && info->federation) {
     const FederationInfo& federation = *info->federation;
-    body.Text("state", StateOf(federation))
+    body.Text("state", wire::StateOf(federation))
         .Int("needed", federation.needed)
         .Int("voters", federation.voters)
         .Int("reachable", federation.reachable)
         .Bool("insecure", federation.insecure)
-        .Text("replication", TransportOf(federation));
+        .Text("replication", wire::TransportOf(federation));
   }
   return JsonAnswer(status == "ok" ? 200 : 503, body.Build());
 }
@@ -243,17 +119,7 @@ Response Api::HealthOf(const absl::StatusOr<StoreInfo>& info) const {
 Response Api::FederationOf(const absl::StatusOr<StoreInfo>& asked) const {
   const absl::StatusOr<StoreInfo> info = asked.ok() ? asked : store_.Info({.data = false});
   if (!info.ok()) return Problem(info.status());
-  JsonObject body;
-  body.Raw("member", IdOrNull(info->member));
-  if (asked.ok()) {
-    body.Text("stream", StreamText(info->stream)).Raw("vector", VectorJson(info->vector));
-  } else {
-    body.Raw("stream", "null").Raw("vector", "null");
-  }
-  body.Raw("fenced", TextOrNull(info->fenced))
-      .Raw("federation", info->federation ? FederationJson(*info->federation) : "null");
-  if (!asked.ok()) body.Text("error", ToStd(asked.status().message()));
-  return JsonAnswer(200, body.Build());
+  return JsonAnswer(200, wire::FederationJson(*info, asked.status()));
 }
 
 void Api::Operation(Call call) {
@@ -282,7 +148,7 @@ void Api::AskOperation(std::shared_ptr<Call> call, OperationId operation, absl::
   if (!info.ok()) return std::move(call->respond)(Problem(info.status()));
   const bool settled = !waits && info->outcome != WriteOutcome::kPending;
   if (settled || clock_.Monotonic() >= deadline || draining_) {
-    return std::move(call->respond)(JsonAnswer(200, OperationJson(*info)));
+    return std::move(call->respond)(JsonAnswer(200, wire::OperationJson(*info)));
   }
   threads_.ReadLater(kAskAgain, [this, call = std::move(call), operation, deadline] {
     AskOperation(call, operation, deadline);

@@ -3,63 +3,26 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "aimem/transfer.h"
 #include "lib/base/status.h"
 #include "lib/base/trouble.h"
 #include "lib/base/utf8.h"
 #include "lib/model/validate.h"
 #include "services/http/answers.h"
 #include "services/http/api.h"
-#include "services/http/codec.h"
+#include "services/wire/outcome.h"
+#include "services/wire/requests.h"
+#include "services/wire/shapes.h"
 
 namespace aimem::http {
 namespace {
 
-using transfer::JsonObject;
+using wire::JsonObject;
 
 constexpr std::size_t kBulkMax = 1'000;
 
-// What the answer to every committed write ends with.
-void AddOutcome(const WriteResult& result, JsonObject& body) {
-  if (result.quorum) body.Int("quorum_acks", result.quorum->got());
-  body.Text("operation_id", result.operation.ToString());
-}
-
 Response Done(int status, JsonObject body, const WriteResult& result) {
-  AddOutcome(result, body);
+  wire::AddOutcome(result, body);
   return JsonAnswer(status, body.Build());
-}
-
-absl::Status SetExpiry(const std::optional<std::string>& text, std::optional<absl::Time>& expiry) {
-  if (!text) return absl::OkStatus();
-  expiry = model::ParseTime(*text);
-  if (expiry) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrFormat("expires_at is not valid RFC3339: '%s'", *text));
-}
-
-absl::Status SetExpiry(const std::optional<std::string>& text, PatchMemory& patch) {
-  if (!text) return absl::OkStatus();
-  std::optional<absl::Time> expiry;
-  if (!text->empty()) AIMEM_RETURN_IF_ERROR(SetExpiry(text, expiry));
-  patch.expires_at = expiry;
-  return absl::OkStatus();
-}
-
-// The items of a bulk request as one batch has them. A batch has one author; where the items have
-// several, each is written down in its own metadata, and the batch has none.
-absl::Status SetAuthors(std::vector<CreateBody>& bodies, std::string& author) {
-  const bool one_author = std::all_of(bodies.begin(), bodies.end(),
-                                      [](const CreateBody& body) { return body.agent_id.empty(); });
-  if (one_author) return absl::OkStatus();
-  for (CreateBody& body : bodies) {
-    const std::string& own = body.agent_id.empty() ? author : body.agent_id;
-    const absl::Status status = model::CheckAgentId(own);
-    if (!status.ok()) return Annotate(status, "invalid agent_id");
-    body.put.metadata = WithAgentId(body.put.metadata, own);
-  }
-  author.clear();
-  return absl::OkStatus();
 }
 
 // Copies of a status share their text by a count that ThreadSanitizer cannot see in Debian's
@@ -126,7 +89,7 @@ void Api::EndWrite(Call call, WriteResult result, Committed committed) {
   }
   const absl::Status refusal = result.outcome == WriteOutcome::kCommitted && result.items.empty()
                                    ? absl::InternalError("the store gave no results")
-                                   : Refusal(result);
+                                   : wire::Refusal(result);
   if (result.outcome == WriteOutcome::kCommitted && refusal.ok()) {
     return std::move(committed)(std::move(call), std::move(result));
   }
@@ -164,10 +127,10 @@ void Api::AnswerStored(Call call, std::string id,
 // -- Memories -------------------------------------------------------------------------------------
 
 void Api::Create(Call call) {
-  absl::StatusOr<CreateBody> body = DecodeCreate(call.request.body);
+  absl::StatusOr<wire::CreateBody> body = wire::ReadCreate(call.request.body);
   if (!body.ok()) return std::move(call.respond)(BodyAnswer(body.status()));
   absl::StatusOr<std::string> agent_id = Identity(call.request, body->agent_id);
-  absl::Status status = SetExpiry(body->expires_at, body->put.expires_at);
+  absl::Status status = wire::SetExpiry(*body);
   if (status.ok()) status = agent_id.status();
   if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
 
@@ -206,13 +169,13 @@ void Api::Create(Call call) {
                        [asked = std::move(asked), agent = std::move(agent), answer,
                         result = std::move(result)](const Memory* stored) mutable {
                          if (stored == nullptr) return answer(asked, agent, result);
-                         return answer(*stored, AgentIdOf(stored->metadata), result);
+                         return answer(*stored, wire::AgentIdOf(stored->metadata), result);
                        });
         });
 }
 
 void Api::Bulk(Call call) {
-  absl::StatusOr<std::vector<CreateBody>> bodies = DecodeBulk(call.request.body);
+  absl::StatusOr<std::vector<wire::CreateBody>> bodies = wire::ReadBulk(call.request.body);
   if (!bodies.ok()) return std::move(call.respond)(BodyAnswer(bodies.status()));
   if (bodies->size() > kBulkMax) {
     return std::move(call.respond)(
@@ -220,15 +183,15 @@ void Api::Bulk(Call call) {
   }
   absl::StatusOr<std::string> author = Identity(call.request);
   absl::Status status = author.status();
-  if (status.ok()) status = SetAuthors(*bodies, *author);
+  if (status.ok()) status = wire::SetAuthors(*bodies, *author);
   if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
 
   std::vector<std::string> errors;
   std::vector<std::string> titles;
   std::vector<WriteItem> items;
-  for (CreateBody& body : *bodies) {
+  for (wire::CreateBody& body : *bodies) {
     std::string title = body.put.title;
-    const absl::Status expiry = SetExpiry(body.expires_at, body.put.expires_at);
+    const absl::Status expiry = wire::SetExpiry(body);
     if (!expiry.ok()) {
       errors.push_back(absl::StrFormat("%s: %s", title, ToStd(expiry.message())));
       continue;
@@ -237,7 +200,7 @@ void Api::Bulk(Call call) {
     items.emplace_back(std::move(body.put));
   }
   const auto answer = [](std::int64_t created, const std::vector<std::string>& failed) {
-    return JsonObject().Int("created", created).Raw("errors", transfer::JsonStrings(failed));
+    return JsonObject().Int("created", created).Raw("errors", wire::JsonStrings(failed));
   };
   if (items.empty()) return std::move(call.respond)(JsonAnswer(200, answer(0, errors).Build()));
   Write(std::move(call), std::move(items), *std::move(author), /*allow_partial=*/true,
@@ -257,16 +220,16 @@ void Api::Bulk(Call call) {
 }
 
 void Api::Update(Call call) {
-  absl::StatusOr<PatchBody> body = DecodePatch(call.request.body);
+  absl::StatusOr<wire::PatchBody> body = wire::ReadPatch(call.request.body);
   if (!body.ok()) return std::move(call.respond)(BodyAnswer(body.status()));
   absl::Status status = model::CheckId(call.id);
-  if (status.ok()) status = SetExpiry(body->expires_at, body->patch);
+  if (status.ok()) status = wire::SetExpiry(*body);
   if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
   body->patch.id = call.id;
   WriteOne(std::move(call), std::move(body->patch), [this](Call done, WriteResult result) {
     std::string id = result.items[0].id;
     AnswerStored(std::move(done), id, [id, result = std::move(result)](const Memory* stored) {
-      if (stored != nullptr) return Done(200, transfer::MemoryObject(*stored), result);
+      if (stored != nullptr) return Done(200, wire::MemoryObject(*stored), result);
       // Somebody deleted it since: the update was made all the same.
       return Done(200, std::move(JsonObject().Text("id", id)), result);
     });
@@ -298,7 +261,7 @@ void Api::Promote(Call call) {
 // -- Several at once ------------------------------------------------------------------------------
 
 void Api::Forget(Call call) {
-  absl::StatusOr<ForgetMemories> forget = DecodeForget(call.request.body);
+  absl::StatusOr<ForgetMemories> forget = wire::ReadForget(call.request.body);
   if (!forget.ok()) return std::move(call.respond)(BodyAnswer(forget.status()));
   if (!forget->namespace_ && !forget->pattern && !forget->tier) {
     return std::move(call.respond)(
@@ -312,7 +275,7 @@ void Api::Forget(Call call) {
 }
 
 void Api::Consolidate(Call call) {
-  absl::StatusOr<ConsolidateBody> body = DecodeConsolidate(call.request.body);
+  absl::StatusOr<wire::ConsolidateBody> body = wire::ReadConsolidate(call.request.body);
   if (!body.ok()) return std::move(call.respond)(BodyAnswer(body.status()));
   absl::StatusOr<std::string> agent_id = Identity(call.request, body->agent_id);
   if (!agent_id.ok()) return std::move(call.respond)(StatusAnswer(agent_id.status()));
@@ -328,7 +291,7 @@ void Api::Consolidate(Call call) {
 }
 
 void Api::Link(Call call) {
-  absl::StatusOr<AddLink> link = DecodeLink(call.request.body);
+  absl::StatusOr<AddLink> link = wire::ReadLink(call.request.body);
   if (!link.ok()) return std::move(call.respond)(BodyAnswer(link.status()));
   WriteOne(std::move(call), *std::move(link), [](Call done, const WriteResult& result) {
     std::move(done.respond)(Done(201, std::move(JsonObject().Bool("linked", true)), result));
@@ -362,7 +325,7 @@ void Api::Restore(Call call) {
 }
 
 void Api::Register(Call call) {
-  absl::StatusOr<RegisterAgent> agent = DecodeAgent(call.request.body);
+  absl::StatusOr<RegisterAgent> agent = wire::ReadRegistration(call.request.body);
   if (!agent.ok()) return std::move(call.respond)(BodyAnswer(agent.status()));
   const RegisterAgent shown = *agent;
   WriteOne(std::move(call), *std::move(agent), [shown](Call done, const WriteResult& result) {
@@ -371,7 +334,7 @@ void Api::Register(Call call) {
         .Text("id", result.items[0].id)
         .Text("agent_id", shown.agent_id)
         .Text("agent_type", shown.agent_type)
-        .Raw("capabilities", transfer::JsonStrings(shown.capabilities));
+        .Raw("capabilities", wire::JsonStrings(shown.capabilities));
     std::move(done.respond)(Done(201, std::move(body), result));
   });
 }

@@ -1,4 +1,4 @@
-#include "lib/transfer/shape_json.h"
+#include "services/wire/shapes.h"
 
 #include <nlohmann/json.hpp>
 
@@ -7,7 +7,7 @@
 #include "lib/model/validate.h"
 #include "lib/recall/score.h"
 
-namespace aimem::transfer {
+namespace aimem::wire {
 namespace {
 
 std::string TimeOrNull(const std::optional<absl::Time>& time) {
@@ -113,6 +113,31 @@ std::string HitJson(const SearchHit& hit, bool explain) {
       .Build();
 }
 
+std::string MemoriesJson(const std::vector<Memory>& memories) {
+  return JsonObject()
+      .Raw("memories", MemoryArray(memories))
+      .Int("count", static_cast<std::int64_t>(memories.size()))
+      .Build();
+}
+
+std::string RecallJson(const SearchRequest& request, const SearchResult& result) {
+  JsonObject object;
+  object
+      .Raw("memories",
+           ArrayOf(result.hits, [](const SearchHit& hit) { return HitJson(hit, false); }))
+      .Int("count", static_cast<std::int64_t>(result.hits.size()))
+      .Int("tokens_used", result.tokens_used);
+  if (request.budget_tokens) object.Int("budget_tokens", *request.budget_tokens);
+  if (result.terms_left_out > 0) object.Int("terms_left_out", result.terms_left_out);
+  return object.Build();
+}
+
+std::string AgentIdOf(const std::string& metadata) {
+  const nlohmann::json object =
+      nlohmann::json::parse(metadata, nullptr, /*allow_exceptions=*/false);
+  return object.is_object() ? Member(object, "agent_id") : "";
+}
+
 Agent ReadAgent(const Memory& memory) {
   const nlohmann::json object =
       nlohmann::json::parse(memory.metadata, nullptr, /*allow_exceptions=*/false);
@@ -165,4 +190,4 @@ std::string ItemJson(const ItemResult& item) {
   return object.Build();
 }
 
-}  // namespace aimem::transfer
+}  // namespace aimem::wire
