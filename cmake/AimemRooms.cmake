@@ -8,7 +8,8 @@ set(AIMEM_MAY_USE_testing core)                         # the conformance suite,
 set(AIMEM_MAY_USE_replication_core core)                # the protocol, without I/O or threads
 set(AIMEM_MAY_USE_replication core replication_core)    # the protocol over gRPC
 set(AIMEM_MAY_USE_wire core)                            # JSON and values, both ways
-set(AIMEM_MAY_USE_http core wire)
+set(AIMEM_MAY_USE_web core)                             # HTTP, whatever is served
+set(AIMEM_MAY_USE_http core web wire)                   # the HTTP API: services/rest
 
 # Outside the core only lib/base may be included, and what stands here.
 set(AIMEM_LIB_OPEN_TO_replication_core log store)  # store: hooks.h alone
@@ -19,7 +20,8 @@ set(AIMEM_REPLICATION_OPEN_TO_replication_core core)
 set(AIMEM_REPLICATION_OPEN_TO_replication core grpc)
 # Folders of services/ that a room may include.
 set(AIMEM_SERVICES_OPEN_TO_wire wire)
-set(AIMEM_SERVICES_OPEN_TO_http http wire)
+set(AIMEM_SERVICES_OPEN_TO_web web)
+set(AIMEM_SERVICES_OPEN_TO_http rest web wire)
 
 # Inside the core: which folder of lib/ may include which. Each uses only those named here.
 set(AIMEM_LIB_MAY_USE_base "")

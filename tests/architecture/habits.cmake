@@ -29,6 +29,9 @@ forbid("std::(random_device|mt19937)|[^_a-z]rand\\(" "randomness comes in throug
 forbid("absl::Now\\(|system_clock::now" "time comes in through Environment" include lib/model lib/merge
        lib/log lib/recall lib/execute lib/store lib/transfer backends)
 forbid("#include [<\"](sqlite3|pqxx|libpq-fe|nlohmann)" "a third-party type in a public header" include)
+forbid("#include \"aimem/([^e]|e[^n])" "the transport knows nothing of memories" services/web)
+forbid("#include <nlohmann" "JSON is read and written in services/wire" services/web services/rest)
+forbid("#include [<\"](boost|prometheus)" "JSON knows nothing of what carries it" services/wire)
 forbid("get_if<(aimem::)?[A-Z][a-z]+(Memory|Memories|Link|Archive|Standard|Agent|Pending)>"
        "what a kind of write does stands in its home, lib/execute/kinds" lib)
 if(failures GREATER 0)

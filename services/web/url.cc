@@ -1,16 +1,14 @@
-#include "services/http/query.h"
+#include "services/web/url.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "lib/base/hash.h"
-#include "lib/base/status.h"
 #include "lib/base/utf8.h"
-#include "lib/model/validate.h"
-#include "services/wire/requests.h"
 
-namespace aimem::http {
+namespace aimem::web {
 namespace {
 
 std::optional<std::string> Decoded(std::string_view text, bool plus_is_space) {
@@ -84,32 +82,4 @@ std::optional<std::int64_t> Query::Unsigned(const std::string& key) {
   return value;
 }
 
-std::optional<Tier> Query::TierOf(const std::string& key) {
-  const std::optional<std::string> text = Text(key);
-  if (!text) return std::nullopt;
-  const std::optional<Tier> tier = ParseTier(*text);
-  if (!tier) {
-    Refuse(absl::StrFormat("%s: unknown variant `%s`, expected one of `short`, `mid`, `long`", key,
-                           *text));
-  }
-  return tier;
-}
-
-absl::StatusOr<Filter> FilterOf(Query& query) {
-  Filter filter;
-  filter.namespace_ = query.Text("namespace");
-  filter.tier = query.TierOf("tier");
-  filter.min_priority = query.Integer("min_priority");
-  if (std::optional<std::string> tag = query.Text("tags"); tag && !tag->empty()) {
-    filter.tags.push_back(*std::move(tag));
-  }
-  AIMEM_RETURN_IF_ERROR(wire::SetTimes(query.Text("since"), query.Text("until"), filter));
-  filter.agent_id = query.Text("agent_id");
-  if (filter.agent_id) {
-    const absl::Status status = model::CheckAgentId(*filter.agent_id);
-    if (!status.ok()) return Annotate(status, "invalid agent_id filter");
-  }
-  return filter;
-}
-
-}  // namespace aimem::http
+}  // namespace aimem::web

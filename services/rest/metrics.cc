@@ -1,5 +1,5 @@
 // The only file of this room that knows the Prometheus library.
-#include "services/http/metrics.h"
+#include "services/rest/metrics.h"
 
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace aimem::http {
+namespace aimem::rest {
 namespace {
 
 using prometheus::ClientMetric;
@@ -211,7 +211,7 @@ void Metrics::SetCounts(absl::Duration now, const std::optional<StoreCounts>& co
 }
 
 std::string Metrics::Page(const StoreInfo& info) const {
-  http::Page page;
+  rest::Page page;
   page.Begin("ai_memory_store_total", "Store requests", MetricType::Counter);
   for (const Tier tier : {Tier::kShort, Tier::kMid, Tier::kLong}) {
     for (const bool ok : {true, false}) {
@@ -258,4 +258,4 @@ std::string Metrics::Page(const StoreInfo& info) const {
   return page.Text();
 }
 
-}  // namespace aimem::http
+}  // namespace aimem::rest

@@ -9,9 +9,9 @@
 #include "absl/time/time.h"
 #include "aimem/environment.h"
 #include "lib/base/mutex.h"
-#include "services/http/message.h"
+#include "services/web/handler.h"
 
-namespace aimem::http {
+namespace aimem::web {
 
 /// Gives late answers. Thread-safe; nothing is called with a lock held.
 class Deadlines {
@@ -45,4 +45,4 @@ class Deadlines {
   absl::Duration next_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
 };
 
-}  // namespace aimem::http
+}  // namespace aimem::web

@@ -6,13 +6,13 @@
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
 #include "lib/base/trouble.h"
-#include "services/http/answers.h"
-#include "services/http/api.h"
-#include "services/http/query.h"
+#include "services/rest/answers.h"
+#include "services/rest/api.h"
+#include "services/web/url.h"
 #include "services/wire/federation.h"
 #include "services/wire/outcome.h"
 
-namespace aimem::http {
+namespace aimem::rest {
 namespace {
 
 using wire::JsonObject;
@@ -123,7 +123,7 @@ Response Api::FederationOf(const absl::StatusOr<StoreInfo>& asked) const {
 }
 
 void Api::Operation(Call call) {
-  Query query(call.request.query);
+  web::Query query(call.request.query);
   const std::int64_t wait = query.Unsigned("wait_ms").value_or(0);
   if (!query.error().empty()) return std::move(call.respond)(TextAnswer(400, query.error()));
   const std::optional<OperationId> operation = Id128::Parse(call.id);
@@ -190,4 +190,4 @@ void Api::CountRows() {
   metrics_.SetCounts(clock_.Monotonic(), info.ok() ? info->counts : std::nullopt);
 }
 
-}  // namespace aimem::http
+}  // namespace aimem::rest

@@ -10,13 +10,13 @@
 #include "lib/base/status.h"
 #include "lib/base/utf8.h"
 #include "lib/model/validate.h"
-#include "services/http/answers.h"
-#include "services/http/api.h"
-#include "services/http/query.h"
+#include "services/rest/answers.h"
+#include "services/rest/api.h"
+#include "services/rest/filters.h"
 #include "services/wire/requests.h"
 #include "services/wire/shapes.h"
 
-namespace aimem::http {
+namespace aimem::rest {
 namespace {
 
 using wire::JsonArray;
@@ -83,7 +83,7 @@ void Api::Get(Call call) {
 }
 
 void Api::List(Call call) {
-  Query query(call.request.query);
+  web::Query query(call.request.query);
   ListRequest request;
   absl::StatusOr<Filter> filter = FilterOf(query);
   request.limit = std::min(query.Unsigned("limit").value_or(20), kListMax);
@@ -97,7 +97,7 @@ void Api::List(Call call) {
 }
 
 void Api::Search(Call call) {
-  Query query(call.request.query);
+  web::Query query(call.request.query);
   SearchRequest request;
   absl::StatusOr<Filter> filter = FilterOf(query);
   request.match = Match::kAll;
@@ -128,7 +128,7 @@ void Api::Search(Call call) {
 }
 
 void Api::RecallByQuery(Call call) {
-  Query query(call.request.query);
+  web::Query query(call.request.query);
   wire::RecallBody recall;
   recall.context = query.Text("context").value_or("");
   recall.namespace_ = query.Text("namespace");
@@ -207,7 +207,7 @@ void Api::Export(Call call) {
 // -- Archive, agents ------------------------------------------------------------------------------
 
 void Api::Archive(Call call) {
-  Query query(call.request.query);
+  web::Query query(call.request.query);
   ListRequest request;
   request.kind = ListKind::kArchived;
   request.filter.namespace_ = query.Text("namespace");
@@ -248,7 +248,7 @@ void Api::ArchiveStats(Call call) {
 }
 
 void Api::Purge(Call call) {
-  Query query(call.request.query);
+  web::Query query(call.request.query);
   const PurgeArchive purge{query.Integer("older_than_days")};
   if (!query.error().empty()) return std::move(call.respond)(TextAnswer(400, query.error()));
   WriteOne(std::move(call), purge, [](Call done, const WriteResult& result) {
@@ -273,4 +273,4 @@ void Api::Agents(Call call) {
       200, JsonObject().Int("count", Count(agents)).Raw("agents", JsonArray(agents)).Build()));
 }
 
-}  // namespace aimem::http
+}  // namespace aimem::rest

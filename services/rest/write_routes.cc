@@ -7,13 +7,13 @@
 #include "lib/base/trouble.h"
 #include "lib/base/utf8.h"
 #include "lib/model/validate.h"
-#include "services/http/answers.h"
-#include "services/http/api.h"
+#include "services/rest/answers.h"
+#include "services/rest/api.h"
 #include "services/wire/outcome.h"
 #include "services/wire/requests.h"
 #include "services/wire/shapes.h"
 
-namespace aimem::http {
+namespace aimem::rest {
 namespace {
 
 using wire::JsonObject;
@@ -44,7 +44,7 @@ void Api::Write(Call call, std::vector<WriteItem> items, std::string agent_id, b
                 Committed committed) {
   WriteOptions options;
   options.agent_id = std::move(agent_id);
-  options.request_id = call.request.request_id;
+  options.request_id = std::string(call.request.Header(kRequestId));
   options.allow_partial = allow_partial;
   options.operation = ChooseOperation(options, random_, clock_.Now());
   call.deadline = clock_.Monotonic() + options_.write_timeout;
@@ -95,7 +95,7 @@ void Api::EndWrite(Call call, WriteResult result, Committed committed) {
   }
   Response response = result.outcome == WriteOutcome::kCommitted
                           ? StatusAnswer(refusal)
-                          : OutcomeAnswer(result, PrefersAsync(call.request.prefer));
+                          : OutcomeAnswer(result, PrefersAsync(call.request.Header("Prefer")));
   if (response.status == 500) {
     Log(LogLevel::kError, absl::StrFormat("http: a write failed: %s", refusal.ToString()));
   }
@@ -339,4 +339,4 @@ void Api::Register(Call call) {
   });
 }
 
-}  // namespace aimem::http
+}  // namespace aimem::rest

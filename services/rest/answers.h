@@ -6,12 +6,15 @@
 
 #include "absl/status/status.h"
 #include "aimem/write_batch.h"
-#include "services/http/message.h"
+#include "services/web/message.h"
 
-namespace aimem::http {
+namespace aimem::rest {
 
-Response JsonAnswer(int status, std::string body);
-Response TextAnswer(int status, std::string text);
+using web::JsonAnswer;
+using web::Request;
+using web::Response;
+using web::TextAnswer;
+
 /// {"error":"text"}
 Response ErrorAnswer(int status, std::string_view text);
 
@@ -29,4 +32,4 @@ Response OutcomeAnswer(const WriteResult& result, bool asynchronous);
 /// True if one of the comma list's preferences is respond-async (RFC 7240).
 bool PrefersAsync(std::string_view prefer);
 
-}  // namespace aimem::http
+}  // namespace aimem::rest

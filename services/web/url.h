@@ -7,11 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "aimem/requests.h"
-
-namespace aimem::http {
+namespace aimem::web {
 
 /// One segment of a path, percent-decoded. nullopt: a malformed escape, or what it stands for is
 /// not UTF-8.
@@ -29,20 +25,15 @@ class Query {
   /// Not negative.
   std::optional<std::int64_t> Unsigned(const std::string& key);
   std::optional<std::int64_t> Integer(const std::string& key);
-  std::optional<Tier> TierOf(const std::string& key);
 
+  /// What the reader of a value found wrong with it.
+  void Refuse(std::string_view why);
   /// "Failed to deserialize query string: …"; empty: all could be read.
   [[nodiscard]] const std::string& error() const { return error_; }
 
  private:
-  void Refuse(std::string_view why);
-
   std::map<std::string, std::string> values_;
   std::string error_;
 };
 
-/// namespace, tier, min_priority, since, until, tags and agent_id. kInvalidArgument: a value that
-/// can be read and is not valid.
-absl::StatusOr<Filter> FilterOf(Query& query);
-
-}  // namespace aimem::http
+}  // namespace aimem::web

@@ -1,10 +1,10 @@
-#include "services/http/deadlines.h"
+#include "services/web/deadlines.h"
 
 #include <algorithm>
 #include <utility>
 #include <vector>
 
-namespace aimem::http {
+namespace aimem::web {
 
 struct Deadlines::Waiting {
   absl::Duration at;
@@ -69,4 +69,4 @@ void Deadlines::Sweep(absl::Duration at) {
   if (next != absl::InfiniteDuration()) SweepAt(next);
 }
 
-}  // namespace aimem::http
+}  // namespace aimem::web

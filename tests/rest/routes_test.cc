@@ -5,7 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "lib/base/trouble.h"
-#include "tests/http/support.h"
+#include "tests/rest/support.h"
 
 namespace aimem::testing {
 namespace {

@@ -12,7 +12,7 @@
 #include "aimem/write_batch.h"
 #include "lib/base/mutex.h"
 
-namespace aimem::http {
+namespace aimem::rest {
 
 /// Thread-safe.
 class Metrics {
@@ -47,4 +47,4 @@ class Metrics {
   std::optional<std::int64_t> unreadable_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace aimem::http
+}  // namespace aimem::rest

@@ -15,11 +15,9 @@
 #include "gtest/gtest.h"
 #include "lib/base/mutex.h"
 #include "support/http/http_client.h"
+#include "tests/support/raw_connection.h"
 
 namespace aimem::testing {
-
-/// Far above what anything here takes.
-inline constexpr absl::Duration kPatience = absl::Seconds(60);
 
 struct Answer {
   int status = 0;
@@ -30,25 +28,6 @@ struct Answer {
   [[nodiscard]] std::string Text(const std::string& key) const {
     return body.is_object() && body.contains(key) && body[key].is_string() ? body[key] : "";
   }
-};
-
-/// A connection that sends bytes as they are.
-class RawConnection {
- public:
-  explicit RawConnection(int port);
-  ~RawConnection();
-  RawConnection(const RawConnection&) = delete;
-  RawConnection& operator=(const RawConnection&) = delete;
-
-  void Send(const std::string& bytes);
-  /// What comes until it contains `end` (`count` times), or the server closes.
-  std::string ReadUntil(const std::string& end, int count = 1);
-  /// What comes until the server closes.
-  std::string ReadAll() { return ReadUntil("", 1); }
-
- private:
-  int socket_ = -1;
-  std::string read_;
 };
 
 /// Passes reads on to a store in memory; answers writes itself if it was told how.
@@ -135,8 +114,5 @@ class HttpTest : public ::testing::Test {
 
 /// True if `condition` becomes true within kPatience.
 bool Eventually(const std::function<bool()>& condition);
-
-/// "HTTP/1.1 200 …": 200.
-int StatusOf(const std::string& answer);
 
 }  // namespace aimem::testing

@@ -2,9 +2,10 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "aimem/services/http.h"
+#include "lib/base/status.h"
+#include "services/web/server.h"
 
-namespace aimem {
+namespace aimem::web {
 namespace {
 
 absl::Status OutOfRange(std::string_view field, std::string_view value, std::string_view range) {
@@ -14,7 +15,7 @@ absl::Status OutOfRange(std::string_view field, std::string_view value, std::str
 
 }  // namespace
 
-absl::Status Validate(const HttpOptions& options) {
+absl::Status Validate(const ServerOptions& options) {
   if (options.host.empty()) return absl::InvalidArgumentError("host must not be empty");
   if (options.port < 0 || options.port > 65'535) {
     return OutOfRange("port", std::to_string(options.port), "[0, 65535]");
@@ -31,17 +32,14 @@ absl::Status Validate(const HttpOptions& options) {
   if (options.reader_threads < 0 || options.reader_threads > 1'024) {
     return OutOfRange("reader_threads", std::to_string(options.reader_threads), "[0, 1024]");
   }
-  for (const auto& [field, timeout] :
-       {std::pair<std::string_view, absl::Duration>{"header_timeout", options.header_timeout},
-        {"body_timeout", options.body_timeout},
-        {"idle_timeout", options.idle_timeout},
-        {"write_timeout", options.write_timeout},
-        {"health_timeout", options.health_timeout}}) {
-    if (timeout < absl::Milliseconds(10) || timeout > absl::Hours(24)) {
-      return OutOfRange(field, absl::FormatDuration(timeout), "[10 ms, 24 h]");
-    }
-  }
-  return absl::OkStatus();
+  AIMEM_RETURN_IF_ERROR(CheckTimeout("header_timeout", options.header_timeout));
+  AIMEM_RETURN_IF_ERROR(CheckTimeout("body_timeout", options.body_timeout));
+  return CheckTimeout("idle_timeout", options.idle_timeout);
 }
 
-}  // namespace aimem
+absl::Status CheckTimeout(std::string_view field, absl::Duration timeout) {
+  if (timeout >= absl::Milliseconds(10) && timeout <= absl::Hours(24)) return absl::OkStatus();
+  return OutOfRange(field, absl::FormatDuration(timeout), "[10 ms, 24 h]");
+}
+
+}  // namespace aimem::web

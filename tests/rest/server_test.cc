@@ -6,7 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
-#include "tests/http/support.h"
+#include "tests/rest/support.h"
 
 namespace aimem::testing {
 namespace {

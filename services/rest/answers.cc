@@ -1,4 +1,4 @@
-#include "services/http/answers.h"
+#include "services/rest/answers.h"
 
 #include <algorithm>
 #include <array>
@@ -12,7 +12,7 @@
 #include "lib/base/trouble.h"
 #include "services/wire/outcome.h"
 
-namespace aimem::http {
+namespace aimem::rest {
 namespace {
 
 using wire::JsonObject;
@@ -66,14 +66,6 @@ Response Accepted(const WriteResult& result) {
 }
 
 }  // namespace
-
-Response JsonAnswer(int status, std::string body) {
-  return Response{.status = status, .content_type = kJson, .body = std::move(body), .headers = {}};
-}
-
-Response TextAnswer(int status, std::string text) {
-  return Response{.status = status, .content_type = kText, .body = std::move(text), .headers = {}};
-}
 
 Response ErrorAnswer(int status, std::string_view text) {
   return JsonAnswer(status, JsonObject().Text("error", text).Build());
@@ -142,4 +134,4 @@ bool PrefersAsync(std::string_view prefer) {
   return false;
 }
 
-}  // namespace aimem::http
+}  // namespace aimem::rest

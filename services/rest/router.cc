@@ -8,11 +8,11 @@
 #include "lib/base/hash.h"
 #include "lib/base/status.h"
 #include "lib/model/validate.h"
-#include "services/http/answers.h"
-#include "services/http/api.h"
-#include "services/http/query.h"
+#include "services/rest/answers.h"
+#include "services/rest/api.h"
+#include "services/web/url.h"
 
-namespace aimem::http {
+namespace aimem::rest {
 namespace {
 
 constexpr std::string_view kIdInPath = "{id}";
@@ -25,7 +25,7 @@ bool IsJson(std::string_view content_type) {
   std::string type(content_type.substr(0, content_type.find(';')));
   absl::StripAsciiWhitespace(&type);
   absl::AsciiStrToLower(&type);
-  return type == kJson || (type.starts_with("application/") && type.ends_with("+json"));
+  return type == web::kJson || (type.starts_with("application/") && type.ends_with("+json"));
 }
 
 // Takes as long wherever the two differ.
@@ -146,7 +146,7 @@ void Api::Dispatch(const Path& path, Call call) {
     response.headers.emplace_back("Allow", std::move(allow));
     return std::move(call.respond)(std::move(response));
   }
-  if (method->body == Body::kMustBeJson && !IsJson(call.request.content_type)) {
+  if (method->body == Body::kMustBeJson && !IsJson(call.request.Header("Content-Type"))) {
     return std::move(call.respond)(
         TextAnswer(415, "Expected request with `Content-Type: application/json`"));
   }
@@ -156,45 +156,49 @@ void Api::Dispatch(const Path& path, Call call) {
                                         call.request.body.size(), method->body_bytes_max)));
   }
   if (path.has_id) {
-    std::optional<std::string> id = DecodeSegment(call.id);
+    std::optional<std::string> id = web::DecodeSegment(call.id);
     if (!id) return std::move(call.respond)(TextAnswer(400, "Invalid URL: a malformed id"));
     call.id = *std::move(id);
   }
   if (method->where == Where::kHere && call.request.body.size() <= kBodyReadHere) {
-    return Run(method->handler, std::move(call));
+    return Run(method->action, std::move(call));
   }
-  threads_.Read([this, handler = method->handler, call = std::move(call)]() mutable {
-    Run(handler, std::move(call));
+  threads_.Read([this, action = method->action, call = std::move(call)]() mutable {
+    Run(action, std::move(call));
   });
 }
 
-void Api::Run(Handler handler, Call call) { (this->*handler)(std::move(call)); }
+void Api::Run(Action action, Call call) { (this->*action)(std::move(call)); }
 
 bool Api::Authorised(const Request& request) const {
   if (options_.api_key.empty()) return true;
-  if (!request.api_key.empty()) return SameSecret(request.api_key, options_.api_key);
-  const std::optional<std::string> in_query = Query(request.query).Text("api_key");
+  const std::string_view key = request.Header("X-API-Key");
+  if (!key.empty()) return SameSecret(key, options_.api_key);
+  const std::optional<std::string> in_query = web::Query(request.query).Text("api_key");
   return in_query && SameSecret(*in_query, options_.api_key);
 }
 
-absl::StatusOr<std::string> Api::Identity(const Request& request, const std::string& claimed) {
-  const std::string& given = claimed.empty() ? request.agent_id : claimed;
+absl::StatusOr<std::string> Api::Identity(const Request& request, std::string_view claimed) {
+  const std::string_view given = claimed.empty() ? request.Header("X-Agent-Id") : claimed;
   if (!given.empty()) {
     const absl::Status status = model::CheckAgentId(given);
     if (!status.ok()) return Annotate(status, "invalid agent_id");
-    return given;
+    return std::string(given);
   }
   // A request that is repeated under its key must be the same request, author included.
   std::array<std::uint8_t, 4> bytes{};
-  if (request.request_id.empty()) {
+  const std::string_view request_id = request.Header(kRequestId);
+  if (request_id.empty()) {
     random_.Fill(bytes);
   } else {
-    const Hash256 hash = Sha256({request.request_id});
+    const Hash256 hash = Sha256({request_id});
     std::copy_n(hash.begin(), bytes.size(), bytes.begin());
   }
   const std::string_view raw(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   return "anonymous:req-" + ToHex(raw);
 }
+
+Response Api::Lost() const { return ErrorAnswer(500, "internal server error"); }
 
 void Api::Log(LogLevel level, std::string_view message) const {
   if (options_.environment.log != nullptr) options_.environment.log->Log(level, message);
@@ -206,4 +210,4 @@ Response Api::Problem(const absl::Status& status) const {
   return response;
 }
 
-}  // namespace aimem::http
+}  // namespace aimem::rest

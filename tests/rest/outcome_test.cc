@@ -4,7 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "lib/base/trouble.h"
-#include "tests/http/support.h"
+#include "tests/rest/support.h"
 
 namespace aimem::testing {
 namespace {

@@ -17,25 +17,32 @@
 #include "absl/time/time.h"
 #include "aimem/services/http.h"
 #include "aimem/store.h"
-#include "services/http/deadlines.h"
-#include "services/http/message.h"
-#include "services/http/metrics.h"
+#include "services/rest/answers.h"
+#include "services/rest/metrics.h"
+#include "services/web/deadlines.h"
+#include "services/web/handler.h"
 #include "services/wire/requests.h"
 
-namespace aimem::http {
+namespace aimem::rest {
 
-class Api {
+/// The header that names a request for who repeats it.
+inline constexpr char kRequestId[] = "Idempotency-Key";
+
+using web::Deadlines;
+using web::Respond;
+using web::Threads;
+
+class Api final : public web::Handler {
  public:
   /// `store` must outlive the Api, and the Api what it gave to `threads`; writes under way keep
   /// `threads`, which owns the Api.
   Api(Store& store, const HttpOptions& options, Threads& threads);
 
-  /// Answer `request`, now or later. Never blocks. Runs on the network thread.
-  void Handle(Request request, Respond respond);
+  void Handle(Request request, Respond respond) override;
+  [[nodiscard]] Response Lost() const override;
+  void Drain() override { draining_ = true; }
 
   void SetReady(bool ready) { ready_ = ready; }
-  /// From now on nothing is waited for.
-  void Drain() { draining_ = true; }
 
  private:
   // One request that is being answered.
@@ -45,13 +52,13 @@ class Api {
     Respond respond;
     absl::Duration deadline = absl::InfiniteDuration();  // of a write's answer
   };
-  using Handler = void (Api::*)(Call);
+  using Action = void (Api::*)(Call);
 
   enum class Body { kAny, kMustBeJson };
   enum class Where { kHere, kReader };
   struct Method {
     const char* name;
-    Handler handler;
+    Action action;
     Where where = Where::kHere;
     Body body = Body::kAny;
     std::size_t body_bytes_max = std::numeric_limits<std::size_t>::max();
@@ -71,7 +78,7 @@ class Api {
   void Route(const char* path, std::vector<Method> methods);
   const Path* Find(std::string_view path, std::string& id) const;
   void Dispatch(const Path& path, Call call);
-  void Run(Handler handler, Call call);
+  void Run(Action action, Call call);
   bool Authorised(const Request& request) const;
 
   // -- Writing (write_routes.cc) ------------------------------------------------------------------
@@ -89,7 +96,7 @@ class Api {
   void Register(Call call);
 
   /// Who asks: `claimed`, the header, or a name made up for this request.
-  absl::StatusOr<std::string> Identity(const Request& request, const std::string& claimed = "");
+  absl::StatusOr<std::string> Identity(const Request& request, std::string_view claimed = "");
   /// Write `items` as `agent_id`. `committed` runs on the network thread; every other end is
   /// answered here, and so is a store that does not answer by the deadline.
   void Write(Call call, std::vector<WriteItem> items, std::string agent_id, bool allow_partial,
@@ -164,4 +171,4 @@ class Api {
   std::weak_ptr<InfoQuestion> info_ ABSL_GUARDED_BY(info_mutex_);  // that is being asked
 };
 
-}  // namespace aimem::http
+}  // namespace aimem::rest

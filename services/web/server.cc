@@ -4,6 +4,8 @@
 // sends meanwhile stays in the kernel's buffer. Answers that come from other threads are left on
 // a list, and whoever finds it empty wakes the network thread: the answers of one group commit
 // cost one wake-up.
+#include "services/web/server.h"
+
 #include <optional>
 #include <utility>
 // The library forgets these two.
@@ -28,14 +30,10 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
-#include "aimem/services/http.h"
 #include "lib/base/mutex.h"
 #include "lib/base/status.h"
-#include "services/http/answers.h"
-#include "services/http/api.h"
 
-namespace aimem {
-namespace http {
+namespace aimem::web {
 namespace {
 
 namespace asio = boost::asio;
@@ -45,8 +43,6 @@ using boost::system::error_code;
 using Parser = beast::http::request_parser<beast::http::string_body>;
 using Instant = std::chrono::steady_clock::time_point;
 
-constexpr char kVary[] =
-    "Vary: origin, access-control-request-method, access-control-request-headers\r\n";
 constexpr char kContinue[] = "HTTP/1.1 100 Continue\r\n\r\n";
 constexpr std::size_t kReadBytes = 64 << 10;
 // A connection that is being closed is read for so long, that its last answer is not torn away by
@@ -73,15 +69,16 @@ struct Form {
   bool old = false;   // HTTP/1.0, where keeping alive must be said
 };
 
-std::string Serialized(const Response& response, const Form& form) {
+std::string Serialized(const Response& response, const Headers& common, const Form& form) {
   const beast::string_view reason =
       beast::http::obsolete_reason(static_cast<beast::http::status>(response.status));
   std::string text = absl::StrFormat("HTTP/1.1 %d %s\r\n", response.status, ToStdView(reason));
   text.reserve(text.size() + 300 + response.body.size());
   if (!response.content_type.empty()) text += "Content-Type: " + response.content_type + "\r\n";
   text += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
-  text += kVary;
-  for (const auto& [name, value] : response.headers) text += name + ": " + value + "\r\n";
+  for (const Headers* headers : {&common, &response.headers}) {
+    for (const auto& [name, value] : *headers) text += name + ": " + value + "\r\n";
+  }
   if (!form.keep_alive) text += "Connection: close\r\n";
   if (form.keep_alive && form.old) text += "Connection: keep-alive\r\n";
   text += "\r\n";
@@ -91,12 +88,14 @@ std::string Serialized(const Response& response, const Form& form) {
 
 class Connection;
 
-/// Everything that runs. Owned by the server, by its connections, and by writes under way.
+/// Everything that runs. Owned by the server, by its connections, and by work of the handler that
+/// is under way.
 class Core final : public Threads {
  public:
-  Core(Store& store, const HttpOptions& options)
-      : options_(options), api_(store, options_, *this), acceptor_(io_), sweep_(io_) {}
+  explicit Core(const ServerOptions& options) : options_(options), acceptor_(io_), sweep_(io_) {}
 
+  /// Before all else.
+  void Own(std::unique_ptr<Handler> handler) { handler_ = std::move(handler); }
   absl::Status Listen();
   void Start();
   void Shutdown(absl::Duration grace);
@@ -108,13 +107,13 @@ class Core final : public Threads {
   void ReadLater(absl::Duration delay, Work work) override;
 
   // -- For connections: on the network thread -----------------------------------------------------
-  [[nodiscard]] const HttpOptions& options() const { return options_; }
+  [[nodiscard]] const ServerOptions& options() const { return options_; }
   [[nodiscard]] bool draining() const { return draining_; }
   [[nodiscard]] bool OnNetworkThread() const { return std::this_thread::get_id() == network_id_; }
-  Api& api() { return api_; }
+  Handler& handler() { return *handler_; }
   void Remove(const std::shared_ptr<Connection>& connection);
   void Log(LogLevel level, std::string_view message) const {
-    if (options_.environment.log != nullptr) options_.environment.log->Log(level, message);
+    if (options_.log != nullptr) options_.log->Log(level, message);
   }
 
   [[nodiscard]] int port() const { return port_; }
@@ -129,10 +128,10 @@ class Core final : public Threads {
   void BeginDrain();
   void CloseAll();
 
-  const HttpOptions options_;
+  const ServerOptions options_;
   asio::io_context io_{1};
   std::optional<asio::executor_work_guard<asio::io_context::executor_type>> running_;
-  Api api_;
+  std::unique_ptr<Handler> handler_;
 
   // -- Network thread -----------------------------------------------------------------------------
   tcp::acceptor acceptor_;
@@ -178,7 +177,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     Response response = TextAnswer(status, std::string(ToStdView(beast::http::obsolete_reason(
                                                static_cast<beast::http::status>(status)))));
     if (status == 503) response.headers.emplace_back("Retry-After", "1");
-    Send(Serialized(response, Form{}));
+    Send(Serialized(response, core_->options().headers, Form{}));
   }
 
   /// The server is ending: no further request.
@@ -209,14 +208,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   enum class Phase { kIdle, kHeader, kBody, kWorking, kWriting, kLingering, kClosed };
 
-  // The right to answer one request. Lost without an answer, as by an exception: 500.
+  // The right to answer one request. Lost without an answer, as by an exception: the handler says
+  // what that is.
   class Turn {
    public:
     explicit Turn(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
     Turn(Turn&& other) noexcept = default;
     Turn& operator=(Turn&&) = delete;
     ~Turn() {
-      if (connection_ != nullptr) Answer(ErrorAnswer(500, "internal server error"));
+      if (connection_ != nullptr) Answer(connection_->core_->handler().Lost());
     }
     void Answer(Response response) {
       std::exchange(connection_, nullptr)->Answer(std::move(response));
@@ -328,17 +328,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
     request.path = target.substr(0, question);
     request.query = target.substr(std::min(question + 1, target.size()));
     request.body = std::move(message.body());
-    request.content_type = HeaderOf(message, "Content-Type");
-    request.agent_id = HeaderOf(message, "X-Agent-Id");
-    request.api_key = HeaderOf(message, "X-API-Key");
-    request.request_id = HeaderOf(message, "Idempotency-Key");
-    request.prefer = HeaderOf(message, "Prefer");
+    for (const auto& field : message) {
+      request.headers.emplace_back(ToStdView(field.name_string()), ToStdView(field.value()));
+    }
     dispatching_ = true;
     try {
-      core_->api().Handle(std::move(request),
-                          [turn = Turn(shared_from_this())](Response response) mutable {
-                            turn.Answer(std::move(response));
-                          });
+      core_->handler().Handle(std::move(request),
+                              [turn = Turn(shared_from_this())](Response response) mutable {
+                                turn.Answer(std::move(response));
+                              });
     } catch (const std::exception& error) {
       core_->Log(LogLevel::kError, absl::StrFormat("http: a handler failed: %s", error.what()));
     }
@@ -364,7 +362,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Finish(const Response& response) {
     form_.keep_alive = form_.keep_alive && !closing_ && !core_->draining();
     closing_ = !form_.keep_alive;
-    Send(Serialized(response, form_));
+    Send(Serialized(response, core_->options().headers, form_));
   }
 
   // Most answers fit into the kernel's buffer at once.
@@ -618,7 +616,7 @@ void Core::CloseAll() {
 void Core::Shutdown(absl::Duration grace) {
   MutexLock one(shutdown_mutex_);
   if (!network_.joinable()) return;
-  api_.Drain();
+  handler_->Drain();
   asio::post(io_, [this] { BeginDrain(); });
   std::vector<Work> posted;
   std::deque<Work> reads;
@@ -646,13 +644,12 @@ void Core::Shutdown(absl::Duration grace) {
   network_.join();
 }
 
-class Server final : public HttpServer {
+class RunningServer final : public Server {
  public:
-  explicit Server(std::shared_ptr<Core> core) : core_(std::move(core)) {}
-  ~Server() override { core_->Shutdown(absl::ZeroDuration()); }
+  explicit RunningServer(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+  ~RunningServer() override { core_->Shutdown(absl::ZeroDuration()); }
 
   [[nodiscard]] int port() const override { return core_->port(); }
-  void SetReady(bool ready) override { core_->api().SetReady(ready); }
   void Shutdown(absl::Duration grace) override { core_->Shutdown(grace); }
 
  private:
@@ -660,15 +657,15 @@ class Server final : public HttpServer {
 };
 
 }  // namespace
-}  // namespace http
 
-absl::StatusOr<std::unique_ptr<HttpServer>> StartHttpServer(Store& store,
-                                                            const HttpOptions& options) {
+absl::StatusOr<std::unique_ptr<Server>> StartServer(const ServerOptions& options,
+                                                    MakeHandler make) {
   AIMEM_RETURN_IF_ERROR(Validate(options));
-  auto core = std::make_shared<http::Core>(store, options);
+  auto core = std::make_shared<Core>(options);
+  core->Own(make(*core));
   AIMEM_RETURN_IF_ERROR(core->Listen());
   core->Start();
-  return std::make_unique<http::Server>(std::move(core));
+  return std::make_unique<RunningServer>(std::move(core));
 }
 
-}  // namespace aimem
+}  // namespace aimem::web
