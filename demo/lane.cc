@@ -12,7 +12,7 @@
 namespace aimem::demo {
 namespace {
 
-using support::HttpAnswer;
+using clients::HttpAnswer;
 
 // What an answer says; nothing, if it is not from a server of aimem.
 wire::WriteAnswer Read(const HttpAnswer& answer) {

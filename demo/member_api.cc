@@ -11,8 +11,8 @@
 namespace aimem::demo {
 namespace {
 
+using clients::HttpAnswer;
 using nlohmann::json;
-using support::HttpAnswer;
 
 constexpr std::size_t kPage = 200;  // the most that a list gives
 

@@ -16,7 +16,7 @@ function(forbid pattern why)
   set(failures ${failures} PARENT_SCOPE)
 endfunction()
 
-set(product include lib backends replication services apps)
+set(product include lib backends replication services clients apps)
 set(everything ${product} support testing tests demo bench examples)
 forbid("TO[D]O|FIX[M]E|[^X]X[X]X[^X]" "a leftover marker" ${everything})
 forbid("absl::(Mutex|Notification)[ (]|absl/synchronization" "TSan cannot see it: use lib/base/mutex.h"

@@ -121,8 +121,8 @@ TEST_F(HttpOutcome, WhatTheStoreDoesNotAnswerIsUnknownAtTheDeadline) {
   options.write_timeout = absl::Milliseconds(50);
   WriteResult committed = Result(WriteOutcome::kCommitted, absl::OkStatus());
   committed.items = {ItemResult{.effect = ItemEffect::kDeleted, .id = "x", .count = 1}};
-  for (const support::HttpHeaders& headers :
-       {support::HttpHeaders{}, support::HttpHeaders{{"Idempotency-Key", "k"}}}) {
+  for (const clients::HttpHeaders& headers :
+       {clients::HttpHeaders{}, clients::HttpHeaders{{"Idempotency-Key", "k"}}}) {
     store.HoldWrites();
     const Answer answer = Send("DELETE", "/api/v1/memories/x", nullptr, headers);
     EXPECT_EQ(answer.status, 503);

@@ -281,9 +281,9 @@ TEST_F(HttpRoutes, CreateTakesEveryField) {
 }
 
 TEST_F(HttpRoutes, AuthorIsBodyThenHeaderThenAnonymous) {
-  const support::HttpHeaders header = {{"X-Agent-Id", "head"}};
+  const clients::HttpHeaders header = {{"X-Agent-Id", "head"}};
   const auto author = [&](const std::string& title, const json& agent,
-                          const support::HttpHeaders& headers) {
+                          const clients::HttpHeaders& headers) {
     return Post("/api/v1/memories", {{"title", title}, {"content", "c"}, {"agent_id", agent}},
                 headers)
         .Text("agent_id");
@@ -304,7 +304,7 @@ TEST_F(HttpRoutes, AuthorIsBodyThenHeaderThenAnonymous) {
 
 TEST_F(HttpRoutes, RepeatedRequestHasOneEffectAndOneAnswer) {
   const json body = {{"title", "once"}, {"content", "c"}};
-  const support::HttpHeaders key = {{"Idempotency-Key", "k1"}};
+  const clients::HttpHeaders key = {{"Idempotency-Key", "k1"}};
   const Answer first = Post("/api/v1/memories", body, key);
   const Answer second = Post("/api/v1/memories", body, key);
   EXPECT_EQ(first.status, 201);

@@ -227,7 +227,7 @@ TEST_F(HttpServing, EightClientsAtOnce) {
   std::vector<std::thread> clients;
   for (int c = 0; c < kClients; ++c) {
     clients.emplace_back([&, c] {
-      support::HttpClient client("127.0.0.1", at);
+      clients::HttpClient client("127.0.0.1", at);
       for (int i = 0; i < kEach; ++i) {
         const std::string title = absl::StrFormat("client %d row %d", c, i);
         const json body = {{"title", title}, {"content", "c"}};
@@ -274,7 +274,7 @@ TEST_F(HttpServing, ShutdownLetsRequestsEndAndTakesNoMore) {
   EXPECT_EQ(StatusOf(answer), 201) << answer;
   EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
   stopping.join();
-  support::HttpClient client("127.0.0.1", port());
+  clients::HttpClient client("127.0.0.1", port());
   EXPECT_TRUE(absl::IsUnavailable(client.Get("/api/v1/health").status()));
 }
 

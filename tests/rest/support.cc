@@ -141,8 +141,8 @@ void HttpTest::StopServer(absl::Duration grace) {
 }
 
 Answer HttpTest::Send(const std::string& method, const std::string& target,
-                      const nlohmann::json& body, const support::HttpHeaders& headers) {
-  if (client_ == nullptr) client_ = std::make_unique<support::HttpClient>("127.0.0.1", port());
+                      const nlohmann::json& body, const clients::HttpHeaders& headers) {
+  if (client_ == nullptr) client_ = std::make_unique<clients::HttpClient>("127.0.0.1", port());
   const std::string text = body.is_null() ? "" : body.is_string() ? std::string(body) : body.dump();
   auto sent = client_->Send(method, target, text, headers, kPatience);
   EXPECT_TRUE(sent.ok()) << method << " " << target << ": " << sent.status();

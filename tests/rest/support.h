@@ -12,9 +12,9 @@
 #include "absl/time/time.h"
 #include "aimem/open.h"
 #include "aimem/services/http.h"
+#include "clients/http/http_client.h"
 #include "gtest/gtest.h"
 #include "lib/base/mutex.h"
-#include "support/http/http_client.h"
 #include "tests/support/raw_connection.h"
 
 namespace aimem::testing {
@@ -94,12 +94,12 @@ class HttpTest : public ::testing::Test {
   void StopServer(absl::Duration grace = kPatience);
 
   Answer Send(const std::string& method, const std::string& target,
-              const nlohmann::json& body = nullptr, const support::HttpHeaders& headers = {});
-  Answer Get(const std::string& target, const support::HttpHeaders& headers = {}) {
+              const nlohmann::json& body = nullptr, const clients::HttpHeaders& headers = {});
+  Answer Get(const std::string& target, const clients::HttpHeaders& headers = {}) {
     return Send("GET", target, nullptr, headers);
   }
   Answer Post(const std::string& target, const nlohmann::json& body = nullptr,
-              const support::HttpHeaders& headers = {}) {
+              const clients::HttpHeaders& headers = {}) {
     return Send("POST", target, body, headers);
   }
   /// Store a memory, which must succeed: its id.
@@ -109,7 +109,7 @@ class HttpTest : public ::testing::Test {
 
  private:
   std::unique_ptr<HttpServer> server_;
-  std::unique_ptr<support::HttpClient> client_;
+  std::unique_ptr<clients::HttpClient> client_;
 };
 
 /// True if `condition` becomes true within kPatience.

@@ -1,4 +1,4 @@
-#include "support/http/http_client.h"
+#include "clients/http/http_client.h"
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -15,7 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace aimem::support {
+namespace aimem::clients {
 namespace {
 
 using ::testing::HasSubstr;
@@ -186,15 +186,70 @@ TEST(HttpClient, RefusesWhatIsNoAnswer) {
   for (const char* answer :
        {"220 mail.example.org ESMTP\r\n\r\n", "HTTP/1.1 abc\r\n\r\n",
         "HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"}) {
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n"}) {
     EXPECT_EQ(CodeOf(answer), absl::StatusCode::kDataLoss) << answer;
   }
 }
 
+TEST(HttpClient, ReadsChunks) {
+  const std::string chunks =
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n";
+  TinyServer server({{chunks + "0\r\n\r\n", kHello}});
+  HttpClient client("127.0.0.1", server.port());
+  for (int i = 0; i < 2; ++i) {
+    const auto answer = client.Get("/");
+    ASSERT_TRUE(answer.ok()) << answer.status();
+    EXPECT_EQ(answer->body, "hello");
+  }
+  EXPECT_EQ(CodeOf(chunks), absl::StatusCode::kAborted) << "the last one is missing";
+}
+
+TEST(HttpClient, HeadHasNoBodyWhateverItsLength) {
+  TinyServer server({{std::string("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), kHello}});
+  HttpClient client("127.0.0.1", server.port());
+  const auto head = client.Send("HEAD", "/", "", {}, absl::Seconds(60));
+  ASSERT_TRUE(head.ok()) << head.status();
+  EXPECT_EQ(head->body, "");
+  EXPECT_EQ(client.Get("/")->body, "hello");
+}
+
+TEST(HttpClient, WhoSendsMoreThanWasAskedForIsNotListenedTo) {
+  TinyServer server({{std::string(kHello) + kHello}, {"HTTP/1.1 204 No Content\r\n\r\n"}});
+  HttpClient client("127.0.0.1", server.port());
+  EXPECT_EQ(client.Get("/")->body, "hello");
+  EXPECT_EQ(client.Get("/")->status, 204);
+}
+
+TEST(HttpClient, AnswersHaveLimits) {
+  EXPECT_EQ(CodeOf("HTTP/1.1 200 OK\r\nX: " + std::string(100'000, 'x') + "\r\n\r\n"),
+            absl::StatusCode::kDataLoss);
+  TinyServer server({{kHello}, {kHello}, {"HTTP/1.1 200 OK\r\n\r\nhello"}});
+  HttpClient enough("127.0.0.1", server.port(), 5);
+  EXPECT_TRUE(enough.Get("/").ok());
+  enough.Close();
+  HttpClient too_little("127.0.0.1", server.port(), 4);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(too_little.Get("/").status().code(), absl::StatusCode::kDataLoss) << i;
+  }
+}
+
+TEST(HttpClient, FindsAServerByItsName) {
+  TinyServer server({{kHello}});
+  HttpClient client("localhost", server.port());
+  const auto answer = client.Get("/");
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_THAT(server.requests()[0], HasSubstr("\r\nHost: localhost:"));
+  EXPECT_EQ(HttpClient("no-such-host.invalid", 80).Get("/").status().code(),
+            absl::StatusCode::kUnavailable);
+}
+
 TEST(HttpClient, RefusesAnAddressThatIsNone) {
-  HttpClient client("localhost", 80);
-  EXPECT_EQ(client.Get("/").status().code(), absl::StatusCode::kInvalidArgument);
+  for (const auto& [host, port] : std::vector<std::pair<std::string, int>>{
+           {"", 80}, {"localhost", 0}, {"127.0.0.1", 65'536}}) {
+    HttpClient client(host, port);
+    EXPECT_EQ(client.Get("/").status().code(), absl::StatusCode::kInvalidArgument) << host << port;
+  }
 }
 
 }  // namespace
-}  // namespace aimem::support
+}  // namespace aimem::clients
