@@ -40,12 +40,14 @@ constexpr std::array<Row, 11> kRows = {{
     {absl::StatusCode::kFailedPrecondition, 503, true},
 }};
 
-// The word after `label` in `text`, up to a comma or a bracket.
-std::string WordAfter(std::string_view text, std::string_view label) {
-  const std::size_t at = text.find(label);
-  if (at == std::string_view::npos) return "";
-  text.remove_prefix(at + label.size());
-  return std::string(text.substr(0, std::min(text.find_first_of(",)"), text.size())));
+// 409 with the hash that is stored and the one that was asked for.
+Response ConflictAnswer(const absl::Status& status) {
+  const RequestConflict conflict = ConflictOf(status).value_or(RequestConflict());
+  return JsonAnswer(409, JsonObject()
+                             .Text("error", "request_id_conflict")
+                             .Text("stored_hash", conflict.stored_hash)
+                             .Text("request_hash", conflict.request_hash)
+                             .Build());
 }
 
 Response QuorumNotMet(const WriteResult& result) {
@@ -80,7 +82,7 @@ Response StatusAnswer(const absl::Status& status) {
                                 [&](const Row& known) { return known.code == status.code(); });
   if (row == kRows.end()) return ErrorAnswer(500, "internal server error");
   const std::string_view message = ToStd(status.message());
-  if (status.code() == absl::StatusCode::kAborted) return ConflictAnswer(message);
+  if (status.code() == absl::StatusCode::kAborted) return ConflictAnswer(status);
   Response response;
   if (row->status == 503) {
     response = Unavailable(message);
@@ -99,14 +101,6 @@ Response BodyAnswer(const absl::Status& status) {
   return TextAnswer(422,
                     absl::StrFormat("Failed to deserialize the JSON body into the target type: %s",
                                     status.message()));
-}
-
-Response ConflictAnswer(std::string_view message) {
-  return JsonAnswer(409, JsonObject()
-                             .Text("error", "request_id_conflict")
-                             .Text("stored_hash", WordAfter(message, "stored_hash "))
-                             .Text("request_hash", WordAfter(message, "request_hash "))
-                             .Build());
 }
 
 Response OutcomeAnswer(const WriteResult& result, bool asynchronous) {

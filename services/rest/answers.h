@@ -23,8 +23,6 @@ Response ErrorAnswer(int status, std::string_view text);
 Response StatusAnswer(const absl::Status& status);
 /// For an error of reading a body (wire/requests.h).
 Response BodyAnswer(const absl::Status& status);
-/// 409 with the hash that is stored and the one that was asked for, from `message`.
-Response ConflictAnswer(std::string_view message);
 
 /// For a write that is not committed, or one whose only item was refused: `asynchronous` if the
 /// caller prefers 202 to waiting for a quorum.

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
-#include "lib/base/trouble.h"
 #include "lib/base/utf8.h"
 #include "lib/model/validate.h"
 #include "services/rest/answers.h"
@@ -30,7 +30,11 @@ Response Done(int status, JsonObject body, const WriteResult& result) {
 void Separate(WriteResult& result) {
   const auto own = [](absl::Status& status) {
     if (status.ok()) return;
-    status = WithTrouble(absl::Status(status.code(), status.message()), TroubleOf(status));
+    absl::Status copy(status.code(), status.message());
+    status.ForEachPayload([&](absl::string_view type, const absl::Cord& payload) {
+      copy.SetPayload(type, absl::Cord(std::string(payload)));
+    });
+    status = std::move(copy);
   };
   own(result.status);
   for (ItemResult& item : result.items) own(item.status);

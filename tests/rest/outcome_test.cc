@@ -220,7 +220,8 @@ TEST_F(HttpOutcome, RejectionsByTheirCode) {
            {absl::DeadlineExceededError("no lock within 5 s"), 503, "unavailable", true},
            {absl::UnimplementedError("no queue"), 501, "no queue", false},
            {absl::InternalError("at file.cc:12"), 500, "internal server error", false},
-           {absl::AbortedError("request_id_conflict: used (stored_hash aa, request_hash bb): no"),
+           {WithConflict(absl::AbortedError("request_id_conflict: used: no"),
+                         {.stored_hash = "aa", .request_hash = "bb"}),
             409, "request_id_conflict", false}}) {
     store.AnswerWrites(Result(WriteOutcome::kRejected, row.status));
     const Answer answer = Post("/api/v1/memories", kBody);
