@@ -1,18 +1,17 @@
 #include "demo/member_api.h"
 
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
 #include "services/wire/answers.h"
+#include "services/wire/requests.h"
 
 namespace aimem::demo {
 namespace {
 
 using clients::HttpAnswer;
-using nlohmann::json;
 
 constexpr std::size_t kPage = 200;  // the most that a list gives
 
@@ -70,10 +69,13 @@ absl::StatusOr<std::vector<StoredRow>> MemberApi::ListAll() {
 
 absl::StatusOr<std::vector<Recalled>> MemberApi::Recall(std::string_view question,
                                                         std::string_view namespace_, int limit) {
-  json request = {{"context", std::string(question)}, {"limit", limit}};
-  if (!namespace_.empty()) request["namespace"] = std::string(namespace_);
-  AIMEM_ASSIGN_OR_RETURN(const std::string body,
-                         BodyOf(http_.Post("/api/v1/recall", request.dump()), "recall"));
+  wire::RecallBody request;
+  request.context = std::string(question);
+  request.limit = limit;
+  if (!namespace_.empty()) request.namespace_ = std::string(namespace_);
+  AIMEM_ASSIGN_OR_RETURN(
+      const std::string body,
+      BodyOf(http_.Post("/api/v1/recall", wire::RecallBodyJson(request)), "recall"));
   const absl::StatusOr<SearchResult> found = wire::ReadHits(body);
   if (!found.ok()) return OtherShape("an answer of recall", body);
   std::vector<Recalled> hits;

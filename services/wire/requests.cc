@@ -8,6 +8,7 @@
 #include "lib/base/utf8.h"
 #include "lib/model/validate.h"
 #include "services/wire/json_members.h"
+#include "services/wire/shapes.h"
 
 namespace aimem::wire {
 namespace {
@@ -46,6 +47,45 @@ absl::StatusOr<absl::Time> TimeOf(std::string_view name, const std::string& text
     return absl::InvalidArgumentError(absl::StrFormat("%s is not valid RFC3339: '%s'", name, text));
   }
   return *time;
+}
+
+// Writes the members of a request that say more than their absence would.
+class Body {
+ public:
+  Body& Text(const char* key, const std::optional<std::string>& value) {
+    if (value) object_.Text(key, *value);
+    return *this;
+  }
+  Body& Texts(const char* key, const std::optional<std::vector<std::string>>& values) {
+    if (values) object_.Raw(key, JsonStrings(*values));
+    return *this;
+  }
+  Body& Int(const char* key, std::optional<std::int64_t> value) {
+    if (value) object_.Int(key, *value);
+    return *this;
+  }
+  Body& Number(const char* key, std::optional<double> value) {
+    if (value) object_.Number(key, *value);
+    return *this;
+  }
+  Body& TierName(const char* key, std::optional<Tier> value) {
+    if (value) object_.Text(key, aimem::TierName(*value));
+    return *this;
+  }
+  Body& Json(const char* key, const std::optional<std::string>& value) {
+    if (value) object_.Raw(key, *value);
+    return *this;
+  }
+  [[nodiscard]] std::string Build() const { return object_.Build(); }
+
+ private:
+  JsonObject object_;
+};
+
+// `value`, unless it is what its absence means.
+template <typename Value>
+std::optional<Value> Unless(const Value& otherwise, const Value& value) {
+  return value == otherwise ? std::nullopt : std::optional<Value>(value);
 }
 
 // `metadata` with agent_id set, if it is a JSON object; else as it is.
@@ -238,6 +278,62 @@ absl::Status SetAsAgent(const std::optional<std::string>& as_agent, Filter& filt
   if (!status.ok()) return Annotate(status, "invalid as_agent");
   filter.as_agent = std::move(namespace_);
   return absl::OkStatus();
+}
+
+// -- For clients ----------------------------------------------------------------------------------
+
+std::string CreateJson(const CreateBody& body) {
+  const PutMemory plain;
+  const PutMemory& put = body.put;
+  std::optional<std::string> expires_at = body.expires_at;
+  if (!expires_at && put.expires_at) expires_at = model::FormatTime(*put.expires_at);
+  return Body()
+      .Text("title", put.title)
+      .Text("content", put.content)
+      .TierName("tier", Unless(plain.tier, put.tier))
+      .Text("namespace", Unless(plain.namespace_, put.namespace_))
+      .Texts("tags", Unless(plain.tags, put.tags))
+      .Int("priority", Unless(plain.priority, put.priority))
+      .Number("confidence", Unless(plain.confidence, put.confidence))
+      .Text("source", Unless(plain.source, put.source))
+      .Text("expires_at", expires_at)
+      .Int("ttl_secs", put.ttl_seconds)
+      .Json("metadata", Unless(plain.metadata, put.metadata))
+      .Text("agent_id", Unless(std::string(), body.agent_id))
+      .Text("scope", put.scope)
+      .Build();
+}
+
+std::string PatchJson(const PatchBody& body) {
+  const PatchMemory& patch = body.patch;
+  std::optional<std::string> expires_at = body.expires_at;
+  if (!expires_at && patch.expires_at) {
+    expires_at = *patch.expires_at ? model::FormatTime(**patch.expires_at) : "";
+  }
+  return Body()
+      .Text("title", patch.title)
+      .Text("content", patch.content)
+      .TierName("tier", patch.tier)
+      .Text("namespace", patch.namespace_)
+      .Texts("tags", patch.tags)
+      .Int("priority", patch.priority)
+      .Number("confidence", patch.confidence)
+      .Text("expires_at", expires_at)
+      .Json("metadata", patch.metadata)
+      .Build();
+}
+
+std::string RecallBodyJson(const RecallBody& recall) {
+  return Body()
+      .Text("context", recall.context)
+      .Text("namespace", recall.namespace_)
+      .Int("limit", recall.limit)
+      .Text("tags", recall.tags)
+      .Text("since", recall.since)
+      .Text("until", recall.until)
+      .Text("as_agent", recall.as_agent)
+      .Int("budget_tokens", recall.budget_tokens)
+      .Build();
 }
 
 }  // namespace aimem::wire

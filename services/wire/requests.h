@@ -1,4 +1,4 @@
-// What clients ask for: JSON text in, plain requests out.
+// What clients ask for: JSON text in, plain requests out; and, for clients, the other way.
 //
 // Functions that take JSON report kInvalidArgument for text that is not JSON, and
 // kFailedPrecondition for JSON of another shape; the message says why. Keys that are not known are
@@ -70,5 +70,12 @@ absl::Status SetTimes(const std::optional<std::string>& since,
                       const std::optional<std::string>& until, Filter& filter);
 /// Set the filter's as_agent.
 absl::Status SetAsAgent(const std::optional<std::string>& as_agent, Filter& filter);
+
+// -- For clients ----------------------------------------------------------------------------------
+
+/// The text that is read so. What has its default is left out.
+std::string CreateJson(const CreateBody& body);
+std::string PatchJson(const PatchBody& body);
+std::string RecallBodyJson(const RecallBody& recall);
 
 }  // namespace aimem::wire

@@ -98,5 +98,71 @@ TEST(SearchOf, IsTheSearchThatARecallIs) {
             absl::StatusCode::kInvalidArgument);
 }
 
+TEST(CreateJson, IsReadBack) {
+  CreateBody body;
+  body.put.title = "a \"title\"";
+  body.put.content = "c";
+  EXPECT_EQ(CreateJson(body), R"({"title":"a \"title\"","content":"c"})");
+  body.put.tier = Tier::kShort;
+  body.put.namespace_ = "n";
+  body.put.tags = {"a", "b"};
+  body.put.priority = 9;
+  body.put.confidence = 0.25;
+  body.put.source = "user";
+  body.put.ttl_seconds = 60;
+  body.put.metadata = R"({"k":[1]})";
+  body.put.scope = "team";
+  body.put.expires_at = absl::FromUnixSeconds(1'893'456'000);
+  body.agent_id = "who";
+  auto read = ReadCreate(CreateJson(body));
+  ASSERT_TRUE(read.ok()) << read.status();
+  ASSERT_TRUE(SetExpiry(*read).ok());
+  EXPECT_EQ(read->put.expires_at, body.put.expires_at);
+  EXPECT_EQ(CreateJson(*read), CreateJson(body));
+  EXPECT_EQ(read->agent_id, "who");
+  EXPECT_EQ(read->put.tier, Tier::kShort);
+  EXPECT_THAT(read->put.tags, ElementsAre("a", "b"));
+  EXPECT_EQ(read->put.confidence, 0.25);
+  EXPECT_EQ(read->put.metadata, body.put.metadata);
+}
+
+TEST(PatchJson, IsReadBack) {
+  PatchBody body;
+  EXPECT_EQ(PatchJson(body), "{}");
+  body.patch.content = "c";
+  body.patch.tags = std::vector<std::string>();
+  body.patch.priority = 0;
+  body.expires_at = "";
+  EXPECT_EQ(PatchJson(body), R"({"content":"c","tags":[],"priority":0,"expires_at":""})");
+  auto read = ReadPatch(PatchJson(body));
+  ASSERT_TRUE(read.ok()) << read.status();
+  ASSERT_TRUE(SetExpiry(*read).ok());
+  EXPECT_EQ(read->patch.content, "c");
+  EXPECT_EQ(read->patch.tags, body.patch.tags);
+  EXPECT_EQ(read->patch.priority, 0);
+  EXPECT_EQ(read->patch.title, std::nullopt);
+  ASSERT_TRUE(read->patch.expires_at);
+  EXPECT_EQ(*read->patch.expires_at, std::nullopt) << "the expiry is cleared";
+}
+
+TEST(RecallBodyJson, IsReadBack) {
+  RecallBody body;
+  body.context = "what";
+  EXPECT_EQ(RecallBodyJson(body), R"({"context":"what"})");
+  body.namespace_ = "n";
+  body.tags = "t";
+  body.since = "2020-01-01T00:00:00Z";
+  body.until = "2021-01-01T00:00:00Z";
+  body.as_agent = "a";
+  body.limit = 3;
+  body.budget_tokens = 0;
+  const auto read = ReadRecall(RecallBodyJson(body));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(RecallBodyJson(*read), RecallBodyJson(body));
+  EXPECT_EQ(read->context, "what");
+  EXPECT_EQ(read->until, body.until);
+  EXPECT_EQ(read->budget_tokens, 0);
+}
+
 }  // namespace
 }  // namespace aimem::wire
