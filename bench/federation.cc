@@ -216,7 +216,7 @@ class FederationBench {
     }
     const std::vector<std::string> bodies = Bodies(Next(federations * samples));
     std::vector<std::vector<double>> latencies(static_cast<std::size_t>(federations));
-    std::vector<support::HttpClient> clients;
+    std::vector<clients::HttpClient> clients;
     for (const Members& members : all) clients.push_back(members.Client(0));
     std::vector<absl::Status> failures(static_cast<std::size_t>(federations));
     std::vector<std::thread> threads;

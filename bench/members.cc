@@ -98,7 +98,7 @@ Members::~Members() {
 }
 
 void Members::AwaitQuorum() {
-  support::HttpClient client = Client(0);
+  clients::HttpClient client = Client(0);
   const absl::Time end = absl::Now() + kQuorumLimit;
   for (int i = 0;; ++i) {
     const auto answer = client.Post(kTarget, Body(absl::StrFormat("first %d", i), "x"));
@@ -110,7 +110,7 @@ void Members::AwaitQuorum() {
   }
 }
 
-support::HttpClient Members::Client(std::size_t member) const {
+clients::HttpClient Members::Client(std::size_t member) const {
   return {"127.0.0.1", servers_.at(member)->http_port()};
 }
 
@@ -202,8 +202,8 @@ std::vector<PutMaker::Put> PutMaker::Puts(std::int64_t first, std::int64_t count
   return puts;
 }
 
-void MustPost(support::HttpClient& client, const std::string& body) {
-  const support::HttpAnswer answer = Must(client.Post(kTarget, body));
+void MustPost(clients::HttpClient& client, const std::string& body) {
+  const clients::HttpAnswer answer = Must(client.Post(kTarget, body));
   if (answer.status != 201) {
     throw Failure(absl::StrFormat("a put was answered %d: %s", answer.status, answer.body));
   }
@@ -211,7 +211,7 @@ void MustPost(support::HttpClient& client, const std::string& body) {
 
 Run MeasurePosts(const Members& members, int clients, const std::vector<std::string>& bodies,
                  double* client_cpu_s) {
-  std::vector<support::HttpClient> connections;
+  std::vector<clients::HttpClient> connections;
   for (int i = 0; i < clients; ++i) connections.push_back(members.Client(0));
   return ChargeTo(members.processes(), client_cpu_s, [&] {
     return MeasureClients(clients, static_cast<std::int64_t>(bodies.size()),

@@ -13,8 +13,8 @@
 #include "bench/delay_proxy.h"
 #include "bench/measure.h"
 #include "bench/stores.h"
+#include "clients/http/http_client.h"
 #include "support/federation/server_process.h"
-#include "support/http/http_client.h"
 #include "support/process/reserved_port.h"
 
 namespace aimem::bench {
@@ -42,7 +42,7 @@ class Members {
       : Members(directory, certificates, Options()) {}
   ~Members();
 
-  [[nodiscard]] support::HttpClient Client(std::size_t member) const;
+  [[nodiscard]] clients::HttpClient Client(std::size_t member) const;
   [[nodiscard]] std::string ReplicationAddress(std::size_t member) const;
   [[nodiscard]] pid_t process(std::size_t member) const;
   /// Those that run.
@@ -98,7 +98,7 @@ class PutMaker {
 };
 
 /// POST and throw unless it is committed on W members.
-void MustPost(support::HttpClient& client, const std::string& body);
+void MustPost(clients::HttpClient& client, const std::string& body);
 
 /// Closed loop: `clients` connections to member 0, each with one put under way, until all `bodies`
 /// are committed. CPU time and bytes are the members'.

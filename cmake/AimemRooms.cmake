@@ -7,7 +7,9 @@ set(AIMEM_MAY_USE_open core sqlite postgres ephemeral)  # OpenStore(url): the co
 set(AIMEM_MAY_USE_testing core)                         # the conformance suite, for hosts
 set(AIMEM_MAY_USE_replication_core core)                # the protocol, without I/O or threads
 set(AIMEM_MAY_USE_replication core replication_core)    # the protocol over gRPC
-set(AIMEM_MAY_USE_http core)
+set(AIMEM_MAY_USE_wire core)                            # JSON and values, both ways
+set(AIMEM_MAY_USE_web core)                             # HTTP, whatever is served
+set(AIMEM_MAY_USE_http core web wire)                   # the HTTP API: services/rest
 
 # What a room needs besides, where it is linked, by the names of AimemDependencies.cmake …
 set(AIMEM_NEEDS_core Threads absl OpenSSL libutf8proc stemmer)
@@ -18,19 +20,25 @@ set(AIMEM_NEEDS_replication Protobuf gRPC)
 set(AIMEM_NEEDS_http prometheus)
 # … and what it is built with: headers, and programs that write code.
 set(AIMEM_BUILDS_WITH_core nlohmann_json)
-set(AIMEM_BUILDS_WITH_http Boost nlohmann_json)
+set(AIMEM_BUILDS_WITH_web Boost)
+set(AIMEM_BUILDS_WITH_wire nlohmann_json)
 # What the program and the tests need beyond the rooms.
 set(AIMEM_PROGRAM_NEEDS CLI11 Boost nlohmann_json)
 set(AIMEM_TESTS_NEED GTest ${AIMEM_PROGRAM_NEEDS})
 
 # Outside the core only lib/base may be included, and what stands here.
 set(AIMEM_LIB_OPEN_TO_replication_core log store)  # store: hooks.h alone
-set(AIMEM_LIB_OPEN_TO_http model transfer)  # the texts of errors, and the JSON shapes
+set(AIMEM_LIB_OPEN_TO_wire model recall transfer)  # texts of errors, scores, JSON as text
+set(AIMEM_LIB_OPEN_TO_http model)                  # texts of errors
 # Of a folder that is opened for one header: how the names begin that a shared library shows of it.
 set(AIMEM_LIB_SHOWS_store Open)
 # Folders of replication/ that a room may include.
 set(AIMEM_REPLICATION_OPEN_TO_replication_core core)
 set(AIMEM_REPLICATION_OPEN_TO_replication core grpc)
+# Folders of services/ that a room may include.
+set(AIMEM_SERVICES_OPEN_TO_wire wire)
+set(AIMEM_SERVICES_OPEN_TO_web web)
+set(AIMEM_SERVICES_OPEN_TO_http rest web wire)
 
 # Inside the core: which folder of lib/ may include which. Each uses only those named here.
 set(AIMEM_LIB_MAY_USE_base "")
@@ -134,9 +142,9 @@ function(aimem_check_includes room root)
   endif()
   file(GLOB_RECURSE files ${depends} ${root}/*.cc ${root}/*.h)
   foreach(path IN LISTS files)
-    file(STRINGS ${path} lines REGEX "^#include \"(lib|backends|replication|services)/")
+    file(STRINGS ${path} lines REGEX "^#include \"(lib|backends|replication|services|clients)/")
     foreach(line IN LISTS lines)
-      string(REGEX MATCH "\"(lib|backends|replication|services)/([a-z_]+)/" unused "${line}")
+      string(REGEX MATCH "\"(lib|backends|replication|services|clients)/([a-z_]+)/" unused "${line}")
       set(area ${CMAKE_MATCH_1})
       set(target ${CMAKE_MATCH_2})
       if(room STREQUAL "core")
@@ -151,8 +159,10 @@ function(aimem_check_includes room root)
       elseif(area STREQUAL "replication" AND
              NOT target IN_LIST AIMEM_REPLICATION_OPEN_TO_${room})
         message(FATAL_ERROR "${room} must not include replication/${target}:\n  ${path}")
-      elseif(area STREQUAL "services" AND NOT target STREQUAL room)
+      elseif(area STREQUAL "services" AND NOT target IN_LIST AIMEM_SERVICES_OPEN_TO_${room})
         message(FATAL_ERROR "${room} must not include services/${target}:\n  ${path}")
+      elseif(area STREQUAL "clients" AND NOT room STREQUAL "${target}_client")
+        message(FATAL_ERROR "${room} must not include clients/${target}:\n  ${path}")
       elseif(area STREQUAL "lib" AND NOT target STREQUAL "base" AND NOT room STREQUAL "testing" AND
              NOT target IN_LIST AIMEM_LIB_OPEN_TO_${room})
         message(FATAL_ERROR "${room} must not include lib/${target}:\n  ${path}")

@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "clients/http/http_client.h"
 #include "lib/base/status.h"
-#include "support/http/http_client.h"
 
 namespace aimem::demo {
 
@@ -19,7 +19,7 @@ struct Clients::Client {
 
 struct Clients::Worker {
   LogPlan plan;
-  std::vector<support::HttpClient> connections;  // one a member
+  std::vector<clients::HttpClient> connections;  // one a member
   std::unique_ptr<Lane> lane;
   std::thread thread;
 };
@@ -66,7 +66,7 @@ void Clients::AddWorker(Client& client, int home) {
     return abandoned_ || (options_.cancel != nullptr && *options_.cancel);
   };
   lane.send = [this, &worker](int member, const std::string& method, const std::string& target,
-                              const std::string& body, const support::HttpHeaders& headers) {
+                              const std::string& body, const clients::HttpHeaders& headers) {
     const auto at = static_cast<std::size_t>(member);
     ++in_flight_[at];
     auto answer = worker.connections[at].Send(method, target, body, headers, options_.timeout);

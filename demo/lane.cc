@@ -2,24 +2,21 @@
 
 #include <poll.h>
 
-#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "lib/base/status.h"
+#include "services/wire/answers.h"
 
 namespace aimem::demo {
 namespace {
 
-using nlohmann::json;
-using support::HttpAnswer;
+using clients::HttpAnswer;
 
-// The text under `key` of a JSON object; empty if there is none.
-std::string TextUnder(const std::string& body, const char* key) {
-  const json answer = json::parse(body, nullptr, /*allow_exceptions=*/false);
-  if (!answer.is_object() || !answer.contains(key) || !answer[key].is_string()) return "";
-  return answer[key].get<std::string>();
+// What an answer says; nothing, if it is not from a server of aimem.
+wire::WriteAnswer Read(const HttpAnswer& answer) {
+  return wire::ReadWrite(answer.body).value_or(wire::WriteAnswer());
 }
 
 }  // namespace
@@ -98,7 +95,7 @@ absl::StatusOr<bool> Lane::IsAcknowledged(const absl::StatusOr<HttpAnswer>& answ
       ++counters_.busy;
       return false;
     case 503:
-      if (TextUnder(answer->body, "error") == "quorum_not_met") {
+      if (Read(*answer).error == "quorum_not_met") {
         ++counters_.not_met;
         return false;
       }
@@ -115,7 +112,7 @@ absl::StatusOr<bool> Lane::IsAcknowledged(const absl::StatusOr<HttpAnswer>& answ
 absl::Status Lane::Acknowledge(const HttpAnswer& answer, const PlannedWrite& write, Ack ack) {
   std::string& id = ids_[{write.namespace_, write.title}];
   if (write.action == Action::kCreate) {
-    id = TextUnder(answer.body, "id");
+    id = Read(answer).id;
     if (id.empty()) {
       return absl::InternalError(
           absl::StrFormat("'%s': an answer without an id: %s", write.title, answer.body));

@@ -11,9 +11,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "clients/http/http_client.h"
 #include "demo/journal.h"
 #include "demo/plan.h"
-#include "support/http/http_client.h"
 
 namespace aimem::demo {
 
@@ -22,9 +22,9 @@ struct LaneOptions {
   int home = 0;        ///< The member that it writes to while that answers.
   int members = 1;
   /// Send a request to a member, as HttpClient::Send.
-  std::function<absl::StatusOr<support::HttpAnswer>(
+  std::function<absl::StatusOr<clients::HttpAnswer>(
       int member, const std::string& method, const std::string& target, const std::string& body,
-      const support::HttpHeaders& headers)>
+      const clients::HttpHeaders& headers)>
       send;
   JournalWriter* journal = nullptr;              ///< Shared by the lanes of a client.
   std::atomic<std::int64_t>* numbers = nullptr;  ///< Of the next write of the client.
@@ -62,14 +62,14 @@ class Lane {
   struct Request {
     std::string method;
     std::string target;
-    support::HttpHeaders headers;
+    clients::HttpHeaders headers;
   };
   [[nodiscard]] absl::StatusOr<Request> MakeRequest(const PlannedWrite& write,
                                                     std::int64_t number) const;
   // True: answered; false: to be sent again, to `member`.
-  absl::StatusOr<bool> IsAcknowledged(const absl::StatusOr<support::HttpAnswer>& answer,
+  absl::StatusOr<bool> IsAcknowledged(const absl::StatusOr<clients::HttpAnswer>& answer,
                                       const PlannedWrite& write, int& member);
-  absl::Status Acknowledge(const support::HttpAnswer& answer, const PlannedWrite& write, Ack ack);
+  absl::Status Acknowledge(const clients::HttpAnswer& answer, const PlannedWrite& write, Ack ack);
 
   const LaneOptions options_;
   std::map<std::pair<std::string, std::string>, std::string> ids_;  // by namespace and title

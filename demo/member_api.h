@@ -8,8 +8,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "clients/http/http_client.h"
 #include "demo/check.h"
-#include "support/http/http_client.h"
 
 namespace aimem::demo {
 
@@ -45,7 +45,7 @@ class MemberApi {
   absl::StatusOr<FederationView> Federation();
 
  private:
-  support::HttpClient http_;
+  clients::HttpClient http_;
 };
 
 /// The rows of one page of GET /api/v1/memories. kDataLoss.

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
+#include "services/wire/requests.h"
 
 namespace aimem::demo {
 namespace {
@@ -81,13 +82,13 @@ PlannedWrite LogPlan::Create() {
   write.title = Title(client_, number);
   write.content =
       Sentence(client_, number, Mix(static_cast<std::uint64_t>(client_ * 1'000'000 + number)));
-  write.body = json{
-      {"namespace", write.namespace_},
-      {"title", write.title},
-      {"content", write.content},
-      {"tier", "long"},
-      {"tags",
-       {"log"}}}.dump();
+  wire::CreateBody body;
+  body.put.namespace_ = write.namespace_;
+  body.put.title = write.title;
+  body.put.content = write.content;
+  body.put.tier = Tier::kLong;
+  body.put.tags = {"log"};
+  write.body = wire::CreateJson(body);
   return write;
 }
 
@@ -99,7 +100,9 @@ PlannedWrite LogPlan::Correct(std::uint64_t random) {
   write.title = Title(client_, number);
   write.content =
       absl::StrFormat("Corrected at step %d. %s", steps_, Sentence(client_, number, random));
-  write.body = json{{"content", write.content}}.dump();
+  wire::PatchBody body;
+  body.patch.content = write.content;
+  write.body = wire::PatchJson(body);
   return write;
 }
 

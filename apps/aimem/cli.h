@@ -74,6 +74,11 @@ absl::StatusOr<WriteResult> Execute(Context& context, Store& store, std::vector<
 absl::StatusOr<ItemResult> ExecuteOne(Context& context, Store& store, WriteItem item,
                                       const std::string& request_id);
 
+/// The failure of a command that looked for one memory by the id that its caller gave: that there
+/// is none is an answer, not a fault. TellError says it as it is, without "Error: ".
+absl::Status PlainIfMissing(absl::Status status);
+bool IsPlain(const absl::Status& status);
+
 // -- Options of the commands ----------------------------------------------------------------------
 
 struct FilterFlags {

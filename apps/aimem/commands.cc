@@ -451,8 +451,7 @@ std::string VersionText(std::string_view program) {
 }
 
 void TellError(Context& context, const absl::Status& status) {
-  const std::string_view message = ToStd(status.message());
-  context.err << (message.starts_with("not found: ") ? "" : "Error: ") << message << '\n';
+  context.err << (IsPlain(status) ? "" : "Error: ") << ToStd(status.message()) << '\n';
   if (context.exit_code == 0) context.exit_code = 1;
 }
 

@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_format.h"
 #include "apps/aimem/cli.h"
 #include "apps/aimem/config.h"
@@ -12,6 +13,7 @@
 namespace aimem::cli {
 namespace {
 
+constexpr char kPlainPayload[] = "aimem/cli/plain";
 constexpr absl::Duration kTellAfter = absl::Seconds(2);
 
 struct Awaited {
@@ -111,6 +113,13 @@ absl::StatusOr<WriteResult> Execute(Context& context, Store& store, std::vector<
   }
   return result.status.ok() ? absl::InternalError("the write was rejected") : result.status;
 }
+
+absl::Status PlainIfMissing(absl::Status status) {
+  if (absl::IsNotFound(status)) status.SetPayload(kPlainPayload, absl::Cord());
+  return status;
+}
+
+bool IsPlain(const absl::Status& status) { return status.GetPayload(kPlainPayload).has_value(); }
 
 absl::StatusOr<ItemResult> ExecuteOne(Context& context, Store& store, WriteItem item,
                                       const std::string& request_id) {

@@ -17,6 +17,7 @@
 #include "apps/aimem/output.h"
 #include "apps/aimem/signals.h"
 #include "lib/base/status.h"
+#include "lib/transfer/json_text.h"
 
 namespace aimem::cli {
 namespace {

@@ -8,7 +8,7 @@
 #include "apps/aimem/config.h"
 #include "apps/aimem/output.h"
 #include "lib/base/status.h"
-#include "nlohmann/json.hpp"
+#include "services/wire/answers.h"
 
 namespace aimem::cli {
 namespace {
@@ -68,10 +68,11 @@ absl::StatusOr<WriteOutcome> AwaitOutcome(const OperationCommand& command, Opera
   if (!answer.ok()) {
     return Annotate(answer.status(), "pending here; --server names the server of its member");
   }
-  const auto body = nlohmann::json::parse(*answer, nullptr, /*allow_exceptions=*/false);
-  const std::string outcome = body.is_object() ? body.value("outcome", "") : "";
-  if (outcome == "COMMITTED") return WriteOutcome::kCommitted;
-  if (outcome == "PENDING") return WriteOutcome::kPending;
+  const absl::StatusOr<OperationInfo> info = wire::ReadOperation(*answer);
+  if (info.ok() &&
+      (info->outcome == WriteOutcome::kCommitted || info->outcome == WriteOutcome::kPending)) {
+    return info->outcome;
+  }
   return absl::InternalError(
       absl::StrFormat("what answers at %s is no server of aimem", command.server));
 }

@@ -16,6 +16,7 @@
 #include "lib/base/status.h"
 #include "lib/base/utf8.h"
 #include "lib/model/validate.h"
+#include "lib/transfer/json_text.h"
 
 namespace aimem::cli {
 namespace {
@@ -178,7 +179,9 @@ absl::Status RunStore(Context& context, const StoreCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(const ItemResult result,
                          ExecuteOne(context, *store, std::move(put), command.request_id));
   // Shown as it is stored: an update keeps or raises what the memory had.
-  AIMEM_ASSIGN_OR_RETURN(const Memory memory, store->Get(result.id));
+  const absl::StatusOr<Memory> stored = store->Get(result.id);
+  if (!stored.ok()) return PlainIfMissing(stored.status());
+  const Memory& memory = *stored;
   if (context.json) {
     context.out << MemoryToJson(memory) << '\n';
   } else {
@@ -191,9 +194,12 @@ absl::Status RunStore(Context& context, const StoreCommand& command) {
 absl::Status RunUpdate(Context& context, const UpdateCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(PatchMemory patch, MakePatch(command));
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
-  AIMEM_ASSIGN_OR_RETURN(const ItemResult result,
-                         ExecuteOne(context, *store, std::move(patch), command.request_id));
-  AIMEM_ASSIGN_OR_RETURN(const Memory memory, store->Get(result.id));
+  const absl::StatusOr<ItemResult> result =
+      ExecuteOne(context, *store, std::move(patch), command.request_id);
+  if (!result.ok()) return PlainIfMissing(result.status());
+  const absl::StatusOr<Memory> updated = store->Get(result->id);
+  if (!updated.ok()) return PlainIfMissing(updated.status());
+  const Memory& memory = *updated;
   if (context.json) {
     context.out << MemoryToJson(memory) << '\n';
   } else {
@@ -204,7 +210,9 @@ absl::Status RunUpdate(Context& context, const UpdateCommand& command) {
 
 absl::Status RunGet(Context& context, const GetCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kRead));
-  AIMEM_ASSIGN_OR_RETURN(const Memory memory, store->Get(command.id));
+  const absl::StatusOr<Memory> found = store->Get(command.id);
+  if (!found.ok()) return PlainIfMissing(found.status());
+  const Memory& memory = *found;
   AIMEM_ASSIGN_OR_RETURN(const std::vector<Link> links, LinksOf(*store, memory.id));
   if (context.json) {
     context.out
@@ -308,23 +316,25 @@ absl::Status RunRecall(Context& context, const RecallCommand& command) {
 
 absl::Status RunDelete(Context& context, const IdCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
-  AIMEM_ASSIGN_OR_RETURN(const ItemResult result,
-                         ExecuteOne(context, *store, DeleteMemory{command.id}, command.request_id));
+  const absl::StatusOr<ItemResult> result =
+      ExecuteOne(context, *store, DeleteMemory{command.id}, command.request_id);
+  if (!result.ok()) return PlainIfMissing(result.status());
   if (context.json) {
-    context.out << JsonObject().Bool("deleted", true).Text("id", result.id).Build() << '\n';
+    context.out << JsonObject().Bool("deleted", true).Text("id", result->id).Build() << '\n';
   } else {
-    context.out << "deleted: " << result.id << '\n';
+    context.out << "deleted: " << result->id << '\n';
   }
   return absl::OkStatus();
 }
 
 absl::Status RunPromote(Context& context, const PromoteCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
-  AIMEM_ASSIGN_OR_RETURN(const Memory source, store->Get(command.id));
-  AIMEM_ASSIGN_OR_RETURN(
-      const ItemResult result,
-      ExecuteOne(context, *store, PromoteMemory{command.id, command.to_namespace},
-                 command.request_id));
+  const absl::StatusOr<Memory> found = store->Get(command.id);
+  if (!found.ok()) return PlainIfMissing(found.status());
+  const Memory& source = *found;
+  const absl::StatusOr<ItemResult> result = ExecuteOne(
+      context, *store, PromoteMemory{command.id, command.to_namespace}, command.request_id);
+  if (!result.ok()) return PlainIfMissing(result.status());
   if (command.to_namespace.empty()) {
     if (context.json) {
       context.out
@@ -338,13 +348,13 @@ absl::Status RunPromote(Context& context, const PromoteCommand& command) {
                        .Bool("promoted", true)
                        .Text("mode", "vertical")
                        .Text("source_id", source.id)
-                       .Text("clone_id", result.id)
+                       .Text("clone_id", result->id)
                        .Text("to_namespace", command.to_namespace)
                        .Build()
                 << '\n';
   } else {
     context.out << absl::StrFormat("promoted (vertical): %s → %s (clone: %s)\n", Id8(source.id),
-                                   command.to_namespace, Id8(result.id));
+                                   command.to_namespace, Id8(result->id));
   }
   return absl::OkStatus();
 }

@@ -14,25 +14,24 @@
 #include "aimem/requests.h"
 #include "aimem/transfer.h"
 #include "apps/aimem/cli.h"
-#include "lib/transfer/json_text.h"
-#include "lib/transfer/shape_json.h"
+#include "services/wire/shapes.h"
 
 namespace aimem::cli {
 
-using transfer::Agent;
-using transfer::AgentJson;
-using transfer::ArchivedJson;
-using transfer::EffectName;
-using transfer::HitJson;
-using transfer::ItemJson;
-using transfer::JsonArray;
-using transfer::JsonObject;
-using transfer::JsonStrings;
-using transfer::LinkArray;
-using transfer::MemoryArray;
-using transfer::NamespaceCountArray;
-using transfer::ReadAgent;
-using transfer::StatsJson;
+using wire::Agent;
+using wire::AgentJson;
+using wire::ArchivedJson;
+using wire::EffectName;
+using wire::HitJson;
+using wire::ItemJson;
+using wire::JsonArray;
+using wire::JsonObject;
+using wire::JsonStrings;
+using wire::LinkArray;
+using wire::MemoryArray;
+using wire::NamespaceCountArray;
+using wire::ReadAgent;
+using wire::StatsJson;
 
 /// Writes to a file descriptor and remembers the first error.
 class DescriptorBuffer final : public std::streambuf {

@@ -553,13 +553,16 @@ bool LocalStore::ReplayIfKnown(WriteJob& job, const GroupLog& log) {
   }
   const log::CommitHeader& header = found->second.header;
   if (header.request_hash != job.request_hash) {
-    Reject(job, MakeStatus(
-                    absl::StatusCode::kAborted,
-                    absl::StrCat(
-                        "request_id_conflict: this request id was used for another "
-                        "request (stored_hash ",
-                        header.request_hash ? ToHex(AsBytes(*header.request_hash)) : "none",
-                        ", request_hash ", ToHex(AsBytes(*job.request_hash)), "): use a new one")));
+    const RequestConflict conflict = {
+        .stored_hash = header.request_hash ? ToHex(AsBytes(*header.request_hash)) : "none",
+        .request_hash = ToHex(AsBytes(*job.request_hash))};
+    Reject(job,
+           WithConflict(MakeStatus(absl::StatusCode::kAborted,
+                                   absl::StrCat("request_id_conflict: this request id was used for "
+                                                "another request (stored_hash ",
+                                                conflict.stored_hash, ", request_hash ",
+                                                conflict.request_hash, "): use a new one")),
+                        conflict));
     return true;
   }
   absl::StatusOr<execute::Answer> answer = execute::DecodeAnswer(header.results);

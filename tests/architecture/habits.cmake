@@ -16,7 +16,7 @@ function(forbid pattern why)
   set(failures ${failures} PARENT_SCOPE)
 endfunction()
 
-set(product include lib backends replication services apps)
+set(product include lib backends replication services clients apps)
 set(everything ${product} support testing tests demo bench examples)
 forbid("TO[D]O|FIX[M]E|[^X]X[X]X[^X]" "a leftover marker" ${everything})
 forbid("absl::(Mutex|Notification)[ (]|absl/synchronization" "TSan cannot see it: use lib/base/mutex.h"
@@ -33,6 +33,9 @@ forbid("absl::Now\\(|system_clock::now" "time comes in through Environment" incl
 forbid("#include [<\"](sqlite3|pqxx|libpq-fe|nlohmann)" "a third-party type in a public header" include)
 forbid("^  (std::|absl::|[A-Z])[A-Za-z0-9_:]*(<[^()=]*>)? [a-z_0-9]*[a-z0-9];"
        "a member without a value: who names the members that it sets is warned of the others" include)
+forbid("#include \"aimem/([^e]|e[^n])" "the transport knows nothing of memories" services/web)
+forbid("#include <nlohmann" "JSON is read and written in services/wire" services/web services/rest)
+forbid("#include [<\"](boost|prometheus)" "JSON knows nothing of what carries it" services/wire)
 forbid("get_if<(aimem::)?[A-Z][a-z]+(Memory|Memories|Link|Archive|Standard|Agent|Pending)>"
        "what a kind of write does stands in its home, lib/execute/kinds" lib)
 if(failures GREATER 0)

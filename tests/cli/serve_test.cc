@@ -16,8 +16,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "aimem/backends/sqlite.h"
+#include "clients/http/http_client.h"
 #include "gmock/gmock.h"
-#include "support/http/http_client.h"
 #include "support/process/reserved_port.h"
 #include "tests/cli/run.h"
 
@@ -56,8 +56,8 @@ class Serve : public Cli {
   }
 
   nlohmann::json Request(const std::string& method, const std::string& target, int expected,
-                         const std::string& body = "", const support::HttpHeaders& headers = {}) {
-    support::HttpClient client("127.0.0.1", port_);
+                         const std::string& body = "", const clients::HttpHeaders& headers = {}) {
+    clients::HttpClient client("127.0.0.1", port_);
     const auto answer = client.Send(method, target, body, headers, absl::Seconds(60));
     EXPECT_TRUE(answer.ok()) << answer.status();
     if (!answer.ok()) return nlohmann::json::object();
@@ -124,7 +124,7 @@ TEST_F(Serve, RowsThatCannotBeReadAreShownWhereOneLooks) {
   EXPECT_EQ(stats.value("total", 0), 1);
   EXPECT_EQ(stats.value("unreadable_rows", 0), 2);
   // Counting reads every row, so it happens beside the scrapes.
-  support::HttpClient client("127.0.0.1", port_);
+  clients::HttpClient client("127.0.0.1", port_);
   std::string page;
   const absl::Time deadline = absl::Now() + absl::Seconds(60);
   while (page.find("aimem_store_unreadable_rows 2\n") == std::string::npos) {
@@ -286,7 +286,7 @@ TEST_F(Serve, SecondSignalEndsItAtOnce) {
   Request("POST", "/api/v1/memories", 201, R"({"title":"before","content":"c"})");
   peer.Signal(SIGSTOP);
   std::thread writing([port = port_] {
-    support::HttpClient client("127.0.0.1", port);
+    clients::HttpClient client("127.0.0.1", port);
     EXPECT_FALSE(client
                      .Send("POST", "/api/v1/memories", R"({"title":"t","content":"c"})", {},
                            absl::Seconds(60))
@@ -298,7 +298,7 @@ TEST_F(Serve, SecondSignalEndsItAtOnce) {
              0) {
   }
   server_->Signal(SIGTERM);
-  support::HttpClient other("127.0.0.1", port_);
+  clients::HttpClient other("127.0.0.1", port_);
   while (other.Get("/api/v1/health").ok() && absl::Now() < deadline) {
   }
   server_->Signal(SIGTERM);

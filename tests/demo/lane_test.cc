@@ -15,7 +15,7 @@
 namespace aimem::demo {
 namespace {
 
-using support::HttpAnswer;
+using clients::HttpAnswer;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -31,7 +31,7 @@ class LaneTest : public ::testing::Test {
     std::string method;
     std::string target;
     std::string body;
-    support::HttpHeaders headers;
+    clients::HttpHeaders headers;
 
     [[nodiscard]] std::string Key() const {
       for (const auto& [name, value] : headers) {
@@ -55,7 +55,7 @@ class LaneTest : public ::testing::Test {
     options_.numbers = &numbers_;
     options_.pause = absl::ZeroDuration();
     options_.send = [this](int member, const std::string& method, const std::string& target,
-                           const std::string& body, const support::HttpHeaders& headers) {
+                           const std::string& body, const clients::HttpHeaders& headers) {
       sent_.push_back({member, method, target, body, headers});
       journal_at_send_ = ReadBack();
       if (answers_.empty()) return absl::StatusOr<HttpAnswer>(absl::AbortedError("no answer left"));

@@ -31,7 +31,7 @@ TEST(ParseRows, RefusesAnotherShape) {
 
 TEST(ParseFederation, ReadsTheNumbers) {
   const auto view =
-      ParseFederation(R"({"member":"m","federation":{"needed":2,"voters":3,"reachable":1,)"
+      ParseFederation(R"({"member":null,"federation":{"needed":2,"voters":3,"reachable":1,)"
                       R"("stragglers_finished":4,"stragglers_failed":5,"peers":[]}})");
   ASSERT_TRUE(view.ok()) << view.status();
   EXPECT_EQ(view->needed, 2);

@@ -24,7 +24,7 @@ void PutLarge(Federation& federation, int count) {
   std::vector<std::thread> threads;
   for (int begin = 0; begin < 4; ++begin) {
     threads.emplace_back([&, begin] {
-      support::HttpClient client("127.0.0.1", federation.http_port(0));
+      clients::HttpClient client("127.0.0.1", federation.http_port(0));
       for (int row = begin; row < count; row += 4) {
         const Answer answer = Send(client, "POST", "/api/v1/memories",
                                    Memory(absl::StrFormat("large %d", row), Large(row)));

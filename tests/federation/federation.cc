@@ -80,10 +80,10 @@ std::string Answer::ToString() const {
   return absl::StrFormat("%d %s", code, text.substr(0, 2'000));
 }
 
-Answer Send(support::HttpClient& client, const std::string& method, const std::string& target,
-            const nlohmann::json& body, const support::HttpHeaders& headers,
+Answer Send(clients::HttpClient& client, const std::string& method, const std::string& target,
+            const nlohmann::json& body, const clients::HttpHeaders& headers,
             absl::Duration timeout) {
-  absl::StatusOr<support::HttpAnswer> sent =
+  absl::StatusOr<clients::HttpAnswer> sent =
       client.Send(method, target, body.is_null() ? "" : body.dump(), headers, timeout);
   Answer answer;
   answer.status = sent.status();
@@ -136,7 +136,7 @@ void Federation::ChoosePorts() {
   links_.clear();
   clients_.clear();
   for (int member = 0; member < size(); ++member) {
-    clients_.push_back(std::make_unique<support::HttpClient>("127.0.0.1", http_port(member)));
+    clients_.push_back(std::make_unique<clients::HttpClient>("127.0.0.1", http_port(member)));
   }
   if (!options_.proxies) return;
   for (int from = 0; from < size(); ++from) {
@@ -312,7 +312,7 @@ void Federation::Isolate(int member, bool isolated) {
 
 // -- Requests to members --------------------------------------------------------------------------
 
-support::HttpClient& Federation::client(int member) {
+clients::HttpClient& Federation::client(int member) {
   return *clients_[static_cast<std::size_t>(member)];
 }
 
@@ -321,7 +321,7 @@ Answer Federation::Get(int member, const std::string& target, absl::Duration tim
 }
 
 Answer Federation::Put(int member, const std::string& title, const std::string& content,
-                       const support::HttpHeaders& headers) {
+                       const clients::HttpHeaders& headers) {
   return Send(client(member), "POST", "/api/v1/memories", Memory(title, content), headers);
 }
 

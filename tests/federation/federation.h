@@ -17,8 +17,8 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "aimem/types.h"
+#include "clients/http/http_client.h"
 #include "support/federation/server_process.h"
-#include "support/http/http_client.h"
 #include "support/process/reserved_port.h"
 #include "tests/faults/tcp_proxy.h"
 
@@ -64,8 +64,8 @@ struct Answer {
 };
 
 /// One request over `client`.
-Answer Send(support::HttpClient& client, const std::string& method, const std::string& target,
-            const nlohmann::json& body = nullptr, const support::HttpHeaders& headers = {},
+Answer Send(clients::HttpClient& client, const std::string& method, const std::string& target,
+            const nlohmann::json& body = nullptr, const clients::HttpHeaders& headers = {},
             absl::Duration timeout = kPatience);
 
 /// The body of a create request: a long-lived memory in kNamespace.
@@ -147,10 +147,10 @@ class Federation {
   void Isolate(int member, bool isolated);
 
   // -- Requests -----------------------------------------------------------------------------------
-  support::HttpClient& client(int member);
+  clients::HttpClient& client(int member);
   Answer Get(int member, const std::string& target, absl::Duration timeout = kPatience);
   Answer Put(int member, const std::string& title, const std::string& content = "remembered",
-             const support::HttpHeaders& headers = {});
+             const clients::HttpHeaders& headers = {});
   /// Put with this key, again while it is answered with 503: a machine that is busy with other
   /// tests may let the quorum's deadline pass.
   Answer PutUntilDecided(int member, const std::string& title, const std::string& content,
@@ -182,7 +182,7 @@ class Federation {
   std::filesystem::path folder_;
   std::vector<support::ReservedPort> ports_;  // of HTTP, then of replication
   std::vector<std::optional<support::ServerProcess>> processes_;
-  std::vector<std::unique_ptr<support::HttpClient>> clients_;
+  std::vector<std::unique_ptr<clients::HttpClient>> clients_;
   std::map<std::pair<int, int>, std::unique_ptr<testing::TcpProxy>> links_;
   std::map<int, std::vector<std::string>> peers_;
   int puts_ = 0;  // that had a key of their own

@@ -25,7 +25,7 @@ std::string Operation(const Answer& answer) {
 TEST(FederationOutcome, PendingSaysWhatIsWhereAndBecomesCommittedByItself) {
   Federation federation({.quorum_timeout = absl::Milliseconds(300)});
   federation.StartAlone(0);
-  const support::HttpHeaders key = {{"Idempotency-Key", "once"}};
+  const clients::HttpHeaders key = {{"Idempotency-Key", "once"}};
   const Stopwatch watch;
   const Answer pending = federation.Put(0, "alone", "content", key);
   EXPECT_LT(watch.Elapsed(), absl::Milliseconds(300) + kLateness);
@@ -50,7 +50,7 @@ TEST(FederationOutcome, PendingSaysWhatIsWhereAndBecomesCommittedByItself) {
 
   Answer waited;
   std::thread waiting([&] {
-    support::HttpClient client("127.0.0.1", federation.http_port(0));
+    clients::HttpClient client("127.0.0.1", federation.http_port(0));
     waited = Send(client, "GET", Operation(pending) + "?wait_ms=15000");
   });
   federation.Start(1);
@@ -71,7 +71,7 @@ TEST(FederationOutcome, PendingSaysWhatIsWhereAndBecomesCommittedByItself) {
 TEST(FederationOutcome, RetryOfAPendingWriteWaitsForItsQuorum) {
   Federation federation({.quorum_timeout = absl::Milliseconds(200)});
   federation.StartAlone(0);
-  const support::HttpHeaders key = {{"Idempotency-Key", "once"}};
+  const clients::HttpHeaders key = {{"Idempotency-Key", "once"}};
   const Answer pending = federation.Put(0, "alone", "content", key);
   ASSERT_EQ(pending.code, 503) << pending.ToString();
   const Answer still = federation.Put(0, "alone", "content", key);
@@ -106,7 +106,7 @@ struct Told {
 
 Told WriteUntilRefused(int port, int number, std::atomic<int>& answered) {
   Told told;
-  support::HttpClient client("127.0.0.1", port);
+  clients::HttpClient client("127.0.0.1", port);
   for (int i = 0;; ++i) {
     const std::string title = absl::StrFormat("%d-%d", number, i);
     const Answer answer =

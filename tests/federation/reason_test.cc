@@ -138,7 +138,7 @@ TEST(FederationReason, MemberOfAnotherAuthorityGetsNothingIn) {
   options.log = (folder / "log").string();
   auto stranger = support::ServerProcess::Start(options);
   ASSERT_TRUE(stranger.ok()) << stranger.status();
-  support::HttpClient client("127.0.0.1", stranger->http_port());
+  clients::HttpClient client("127.0.0.1", stranger->http_port());
   for (int i = 0; i < 3; ++i) {
     const Answer answer =
         Send(client, "POST", "/api/v1/memories", Memory(absl::StrFormat("theirs %d", i)));

@@ -10,7 +10,7 @@
 namespace aimem::federation {
 namespace {
 
-const support::HttpHeaders kKey = {{"Idempotency-Key", "once"}};
+const clients::HttpHeaders kKey = {{"Idempotency-Key", "once"}};
 
 class FederationRestsOn : public ::testing::Test {
  protected:
@@ -24,7 +24,7 @@ class FederationRestsOn : public ::testing::Test {
   }
 
   Answer Post(const std::string& target, const nlohmann::json& body,
-              const support::HttpHeaders& headers = {}) {
+              const clients::HttpHeaders& headers = {}) {
     return Send(federation_.client(0), "POST", target, body, headers);
   }
 

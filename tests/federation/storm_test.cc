@@ -32,7 +32,7 @@ class Writer {
   void Run(const std::atomic<bool>& stop, std::atomic<int>& answered) {
     for (int i = 0; !stop; ++i) {
       const std::string title = absl::StrFormat("%d-%d-%d", round_, number_, i);
-      support::HttpClient& client = clients_[random_() % clients_.size()];
+      clients::HttpClient& client = clients_[random_() % clients_.size()];
       const Answer answer = Send(client, "POST", "/api/v1/memories",
                                  Memory(title, "content of " + title), {}, absl::Seconds(10));
       if (answer.code == 201) {
@@ -51,7 +51,7 @@ class Writer {
   int round_;
   int number_;
   std::mt19937_64 random_;
-  std::vector<support::HttpClient> clients_;
+  std::vector<clients::HttpClient> clients_;
   Acknowledged acknowledged_;
   std::vector<std::string> odd_;
 };

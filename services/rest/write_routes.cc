@@ -1,0 +1,346 @@
+// Routes that change memories and links.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/str_format.h"
+#include "lib/base/status.h"
+#include "lib/base/utf8.h"
+#include "lib/model/validate.h"
+#include "services/rest/answers.h"
+#include "services/rest/api.h"
+#include "services/wire/outcome.h"
+#include "services/wire/requests.h"
+#include "services/wire/shapes.h"
+
+namespace aimem::rest {
+namespace {
+
+using wire::JsonObject;
+
+constexpr std::size_t kBulkMax = 1'000;
+
+Response Done(int status, JsonObject body, const WriteResult& result) {
+  wire::AddOutcome(result, body);
+  return JsonAnswer(status, body.Build());
+}
+
+// Copies of a status share their text by a count that ThreadSanitizer cannot see in Debian's
+// Abseil: a result that goes to another thread takes texts of its own along.
+void Separate(WriteResult& result) {
+  const auto own = [](absl::Status& status) {
+    if (status.ok()) return;
+    absl::Status copy(status.code(), status.message());
+    status.ForEachPayload([&](absl::string_view type, const absl::Cord& payload) {
+      copy.SetPayload(type, absl::Cord(std::string(payload)));
+    });
+    status = std::move(copy);
+  };
+  own(result.status);
+  for (ItemResult& item : result.items) own(item.status);
+}
+
+}  // namespace
+
+// -- How all of them end --------------------------------------------------------------------------
+
+void Api::Write(Call call, std::vector<WriteItem> items, std::string agent_id, bool allow_partial,
+                Committed committed) {
+  WriteOptions options;
+  options.agent_id = std::move(agent_id);
+  options.request_id = std::string(call.request.Header(kRequestId));
+  options.allow_partial = allow_partial;
+  options.operation = ChooseOperation(options, random_, clock_.Now());
+  call.deadline = clock_.Monotonic() + options_.write_timeout;
+  auto waiting = deadlines_.Add(
+      std::move(call.respond), call.deadline, [this, operation = *options.operation] {
+        NoteOverdue(operation);
+        metrics_.CountWrite(WriteOutcome::kUnknown);
+        WriteResult unknown;
+        unknown.operation = operation;
+        unknown.outcome = WriteOutcome::kUnknown;
+        unknown.status = absl::DeadlineExceededError(
+            absl::StrFormat("the store has not answered within %s: ask for the operation",
+                            absl::FormatDuration(options_.write_timeout)));
+        return OutcomeAnswer(unknown, false);
+      });
+  auto done = [this, keep = threads_.shared_from_this(), operation = *options.operation,
+               call = std::move(call), waiting = std::move(waiting),
+               committed = std::move(committed)](WriteResult result) mutable {
+    // The store's thread has better things to do than to write JSON.
+    Separate(result);
+    keep->Post([this, operation, call = std::move(call), waiting = std::move(waiting),
+                committed = std::move(committed), result = std::move(result)]() mutable {
+      std::optional<Respond> respond = deadlines_.Take(*waiting);
+      if (!respond) {
+        ForgetOverdue(operation);
+        return;
+      }
+      call.respond = *std::move(respond);
+      EndWrite(std::move(call), std::move(result), std::move(committed));
+    });
+  };
+  store_.WriteAsync(WriteBatch{std::move(items)}, options, std::move(done));
+}
+
+void Api::EndWrite(Call call, WriteResult result, Committed committed) {
+  metrics_.CountWrite(result.outcome);
+  if (result.replayed) {
+    call.respond = [respond = std::move(call.respond)](Response response) mutable {
+      response.headers.emplace_back("Idempotent-Replay", "true");
+      std::move(respond)(std::move(response));
+    };
+  }
+  const absl::Status refusal = result.outcome == WriteOutcome::kCommitted && result.items.empty()
+                                   ? absl::InternalError("the store gave no results")
+                                   : wire::Refusal(result);
+  if (result.outcome == WriteOutcome::kCommitted && refusal.ok()) {
+    return std::move(committed)(std::move(call), std::move(result));
+  }
+  Response response = result.outcome == WriteOutcome::kCommitted
+                          ? StatusAnswer(refusal)
+                          : OutcomeAnswer(result, PrefersAsync(call.request.Header("Prefer")));
+  if (response.status == 500) {
+    Log(LogLevel::kError, absl::StrFormat("http: a write failed: %s", refusal.ToString()));
+  }
+  std::move(call.respond)(std::move(response));
+}
+
+void Api::WriteOne(Call call, WriteItem item, Committed committed) {
+  absl::StatusOr<std::string> agent_id = Identity(call.request);
+  if (!agent_id.ok()) return std::move(call.respond)(StatusAnswer(agent_id.status()));
+  std::vector<WriteItem> items;
+  items.push_back(std::move(item));
+  Write(std::move(call), std::move(items), *std::move(agent_id), /*allow_partial=*/false,
+        std::move(committed));
+}
+
+void Api::AnswerStored(Call call, std::string id,
+                       absl::AnyInvocable<Response(const Memory*) &&> encode) {
+  auto encoder = std::make_shared<decltype(encode)>(std::move(encode));
+  auto waiting = deadlines_.Add(std::move(call.respond), call.deadline,
+                                [encoder] { return std::move(*encoder)(nullptr); });
+  threads_.Read(
+      [this, id = std::move(id), encoder = std::move(encoder), waiting = std::move(waiting)] {
+        const absl::StatusOr<Memory> memory = store_.Get(id);
+        std::optional<Respond> respond = deadlines_.Take(*waiting);
+        if (respond) std::move (*respond)(std::move(*encoder)(memory.ok() ? &*memory : nullptr));
+      });
+}
+
+// -- Memories -------------------------------------------------------------------------------------
+
+void Api::Create(Call call) {
+  absl::StatusOr<wire::CreateBody> body = wire::ReadCreate(call.request.body);
+  if (!body.ok()) return std::move(call.respond)(BodyAnswer(body.status()));
+  absl::StatusOr<std::string> agent_id = Identity(call.request, body->agent_id);
+  absl::Status status = wire::SetExpiry(*body);
+  if (status.ok()) status = agent_id.status();
+  if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
+
+  // As they are stored: without white space at their ends.
+  Memory asked;
+  asked.tier = body->put.tier;
+  asked.namespace_ = TrimWhitespace(body->put.namespace_);
+  asked.title = TrimWhitespace(body->put.title);
+  call.respond = [this, tier = asked.tier,
+                  respond = std::move(call.respond)](Response response) mutable {
+    metrics_.CountStore(tier, response.status < 300);
+    std::move(respond)(std::move(response));
+  };
+  const auto answer = [](const Memory& memory, const std::string& agent,
+                         const WriteResult& result) {
+    JsonObject object;
+    object.Text("id", result.items[0].id)
+        .Text("tier", TierName(memory.tier))
+        .Text("namespace", memory.namespace_)
+        .Text("title", memory.title)
+        .Text("agent_id", agent);
+    return Done(201, std::move(object), result);
+  };
+  std::vector<WriteItem> items;
+  items.emplace_back(std::move(body->put));
+  std::string author = *agent_id;
+  Write(std::move(call), std::move(items), std::move(author), false,
+        [this, asked = std::move(asked), agent = *std::move(agent_id), answer](
+            Call done, WriteResult result) mutable {
+          if (result.items[0].effect == ItemEffect::kCreated && !result.replayed) {
+            return std::move(done.respond)(answer(asked, agent, result));
+          }
+          // An update keeps or raises what the memory had: the answer says what is stored.
+          std::string id = result.items[0].id;
+          AnswerStored(std::move(done), std::move(id),
+                       [asked = std::move(asked), agent = std::move(agent), answer,
+                        result = std::move(result)](const Memory* stored) mutable {
+                         if (stored == nullptr) return answer(asked, agent, result);
+                         return answer(*stored, wire::AgentIdOf(stored->metadata), result);
+                       });
+        });
+}
+
+void Api::Bulk(Call call) {
+  absl::StatusOr<std::vector<wire::CreateBody>> bodies = wire::ReadBulk(call.request.body);
+  if (!bodies.ok()) return std::move(call.respond)(BodyAnswer(bodies.status()));
+  if (bodies->size() > kBulkMax) {
+    return std::move(call.respond)(
+        ErrorAnswer(400, absl::StrFormat("bulk operations limited to %d items", kBulkMax)));
+  }
+  absl::StatusOr<std::string> author = Identity(call.request);
+  absl::Status status = author.status();
+  if (status.ok()) status = wire::SetAuthors(*bodies, *author);
+  if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
+
+  std::vector<std::string> errors;
+  std::vector<std::string> titles;
+  std::vector<WriteItem> items;
+  for (wire::CreateBody& body : *bodies) {
+    std::string title = body.put.title;
+    const absl::Status expiry = wire::SetExpiry(body);
+    if (!expiry.ok()) {
+      errors.push_back(absl::StrFormat("%s: %s", title, ToStd(expiry.message())));
+      continue;
+    }
+    titles.push_back(std::move(title));
+    items.emplace_back(std::move(body.put));
+  }
+  const auto answer = [](std::int64_t created, const std::vector<std::string>& failed) {
+    return JsonObject().Int("created", created).Raw("errors", wire::JsonStrings(failed));
+  };
+  if (items.empty()) return std::move(call.respond)(JsonAnswer(200, answer(0, errors).Build()));
+  Write(std::move(call), std::move(items), *std::move(author), /*allow_partial=*/true,
+        [answer, errors = std::move(errors), titles = std::move(titles)](
+            Call done, const WriteResult& result) mutable {
+          std::int64_t created = 0;
+          for (std::size_t i = 0; i < result.items.size(); ++i) {
+            const absl::Status& item = result.items[i].status;
+            if (item.ok()) {
+              ++created;
+            } else {
+              errors.push_back(absl::StrFormat("%s: %s", titles[i], ToStd(item.message())));
+            }
+          }
+          std::move(done.respond)(Done(200, answer(created, errors), result));
+        });
+}
+
+void Api::Update(Call call) {
+  absl::StatusOr<wire::PatchBody> body = wire::ReadPatch(call.request.body);
+  if (!body.ok()) return std::move(call.respond)(BodyAnswer(body.status()));
+  absl::Status status = model::CheckId(call.id);
+  if (status.ok()) status = wire::SetExpiry(*body);
+  if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
+  body->patch.id = call.id;
+  WriteOne(std::move(call), std::move(body->patch), [this](Call done, WriteResult result) {
+    std::string id = result.items[0].id;
+    AnswerStored(std::move(done), id, [id, result = std::move(result)](const Memory* stored) {
+      if (stored != nullptr) return Done(200, wire::MemoryObject(*stored), result);
+      // Somebody deleted it since: the update was made all the same.
+      return Done(200, std::move(JsonObject().Text("id", id)), result);
+    });
+  });
+}
+
+void Api::Delete(Call call) {
+  const absl::Status status = model::CheckId(call.id);
+  if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
+  std::string id = call.id;
+  WriteOne(std::move(call), DeleteMemory{std::move(id)}, [](Call done, const WriteResult& result) {
+    std::move(done.respond)(Done(200, std::move(JsonObject().Bool("deleted", true)), result));
+  });
+}
+
+void Api::Promote(Call call) {
+  const absl::Status status = model::CheckId(call.id);
+  if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
+  std::string id = call.id;
+  WriteOne(std::move(call), PromoteMemory{std::move(id), ""},
+           [](Call done, const WriteResult& result) {
+             const std::string& full = result.items[0].id.empty() ? done.id : result.items[0].id;
+             JsonObject body;
+             body.Bool("promoted", true).Text("id", full).Text("tier", TierName(Tier::kLong));
+             std::move(done.respond)(Done(200, std::move(body), result));
+           });
+}
+
+// -- Several at once ------------------------------------------------------------------------------
+
+void Api::Forget(Call call) {
+  absl::StatusOr<ForgetMemories> forget = wire::ReadForget(call.request.body);
+  if (!forget.ok()) return std::move(call.respond)(BodyAnswer(forget.status()));
+  if (!forget->namespace_ && !forget->pattern && !forget->tier) {
+    return std::move(call.respond)(
+        ErrorAnswer(400, "at least one of namespace, pattern, or tier is required"));
+  }
+  WriteOne(std::move(call), *std::move(forget), [](Call done, const WriteResult& result) {
+    JsonObject body;
+    body.Int("deleted", result.items[0].count);
+    std::move(done.respond)(Done(200, std::move(body), result));
+  });
+}
+
+void Api::Consolidate(Call call) {
+  absl::StatusOr<wire::ConsolidateBody> body = wire::ReadConsolidate(call.request.body);
+  if (!body.ok()) return std::move(call.respond)(BodyAnswer(body.status()));
+  absl::StatusOr<std::string> agent_id = Identity(call.request, body->agent_id);
+  if (!agent_id.ok()) return std::move(call.respond)(StatusAnswer(agent_id.status()));
+  const auto count = static_cast<std::int64_t>(body->consolidate.ids.size());
+  std::vector<WriteItem> items;
+  items.emplace_back(std::move(body->consolidate));
+  Write(std::move(call), std::move(items), *std::move(agent_id), false,
+        [count](Call done, const WriteResult& result) {
+          JsonObject answer;
+          answer.Text("id", result.items[0].id).Int("consolidated", count);
+          std::move(done.respond)(Done(201, std::move(answer), result));
+        });
+}
+
+void Api::Link(Call call) {
+  absl::StatusOr<AddLink> link = wire::ReadLink(call.request.body);
+  if (!link.ok()) return std::move(call.respond)(BodyAnswer(link.status()));
+  WriteOne(std::move(call), *std::move(link), [](Call done, const WriteResult& result) {
+    std::move(done.respond)(Done(201, std::move(JsonObject().Bool("linked", true)), result));
+  });
+}
+
+void Api::CollectExpired(Call call) {
+  WriteOne(std::move(call), ExpireMemories{}, [](Call done, const WriteResult& result) {
+    JsonObject body;
+    body.Int("expired_deleted", result.items[0].count);
+    std::move(done.respond)(Done(200, std::move(body), result));
+  });
+}
+
+// -- Archive, agents ------------------------------------------------------------------------------
+
+void Api::Restore(Call call) {
+  const absl::Status status = model::CheckId(call.id);
+  if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
+  std::string id = call.id;
+  // What is missing here is missing in the archive.
+  call.respond = [respond = std::move(call.respond)](Response response) mutable {
+    if (response.status == 404) response = ErrorAnswer(404, "not found in archive");
+    std::move(respond)(std::move(response));
+  };
+  WriteOne(std::move(call), RestoreMemory{std::move(id)}, [](Call done, const WriteResult& result) {
+    JsonObject body;
+    body.Bool("restored", true).Text("id", done.id);
+    std::move(done.respond)(Done(200, std::move(body), result));
+  });
+}
+
+void Api::Register(Call call) {
+  absl::StatusOr<RegisterAgent> agent = wire::ReadRegistration(call.request.body);
+  if (!agent.ok()) return std::move(call.respond)(BodyAnswer(agent.status()));
+  const RegisterAgent shown = *agent;
+  WriteOne(std::move(call), *std::move(agent), [shown](Call done, const WriteResult& result) {
+    JsonObject body;
+    body.Bool("registered", true)
+        .Text("id", result.items[0].id)
+        .Text("agent_id", shown.agent_id)
+        .Text("agent_type", shown.agent_type)
+        .Raw("capabilities", wire::JsonStrings(shown.capabilities));
+    std::move(done.respond)(Done(201, std::move(body), result));
+  });
+}
+
+}  // namespace aimem::rest

@@ -1,0 +1,122 @@
+#include "services/wire/outcome.h"
+
+#include <vector>
+
+#include "lib/base/status.h"
+#include "services/wire/federation.h"
+
+namespace aimem::wire {
+namespace {
+
+// [{"id","reason"}…]; of no report: [].
+std::string PeersJson(const std::optional<QuorumReport>& quorum) {
+  std::vector<std::string> peers;
+  if (quorum) {
+    for (const QuorumReport::Peer& peer : quorum->peers) {
+      peers.push_back(JsonObject().Text("id", peer.id).Text("reason", peer.reason).Build());
+    }
+  }
+  return JsonArray(peers);
+}
+
+void AddNeeded(const WriteResult& result, JsonObject& body) {
+  body.Raw("needed", result.quorum ? std::to_string(result.quorum->needed) : "null");
+}
+
+// Of the first item: requests that can be pending mostly have one.
+void AddId(const WriteResult& result, JsonObject& body) {
+  if (result.items.empty() || result.items[0].id.empty()) {
+    body.Raw("id", "null");
+  } else {
+    body.Text("id", result.items[0].id);
+  }
+}
+
+}  // namespace
+
+std::string_view OutcomeText(WriteOutcome outcome) {
+  switch (outcome) {
+    case WriteOutcome::kCommitted:
+      return "COMMITTED";
+    case WriteOutcome::kPending:
+      return "PENDING";
+    case WriteOutcome::kRejected:
+      return "REJECTED";
+    case WriteOutcome::kUnknown:
+      return "UNKNOWN";
+  }
+  return "UNKNOWN";
+}
+
+absl::Status Refusal(const WriteResult& result) {
+  if (result.outcome == WriteOutcome::kRejected) {
+    for (const ItemResult& item : result.items) {
+      if (!item.status.ok()) return item.status;
+    }
+    return result.status.ok() ? absl::InternalError("rejected without a reason") : result.status;
+  }
+  if (result.items.size() == 1) return result.items[0].status;
+  return absl::OkStatus();
+}
+
+void AddOutcome(const WriteResult& result, JsonObject& body) {
+  if (result.quorum) body.Int("quorum_acks", result.quorum->got());
+  body.Text("operation_id", result.operation.ToString());
+}
+
+std::string QuorumNotMetJson(const WriteResult& result) {
+  const bool stored = result.outcome == WriteOutcome::kPending;
+  const int got = result.quorum ? result.quorum->got() : stored ? 1 : 0;
+  JsonObject body;
+  body.Text("error", "quorum_not_met").Int("got", got);
+  AddNeeded(result, body);
+  body.Text("reason", got <= 1 ? "unreachable" : "timeout")
+      .Text("outcome", OutcomeText(result.outcome));
+  AddId(result, body);
+  body.Text("operation_id", result.operation.ToString())
+      .Bool("durable_locally", stored)
+      .Raw("peers", PeersJson(result.quorum));
+  return body.Build();
+}
+
+std::string PendingJson(const WriteResult& result) {
+  JsonObject body;
+  body.Text("status", "pending").Text("outcome", OutcomeText(result.outcome));
+  AddId(result, body);
+  body.Text("operation_id", result.operation.ToString())
+      .Int("got", result.quorum ? result.quorum->got() : 1);
+  AddNeeded(result, body);
+  body.Raw("peers", PeersJson(result.quorum));
+  return body.Build();
+}
+
+std::string UnknownJson(const WriteResult& result) {
+  return JsonObject()
+      .Text("error", "outcome_unknown")
+      .Text("outcome", OutcomeText(result.outcome))
+      .Text("operation_id", result.operation.ToString())
+      .Text("reason", ToStd(result.status.message()))
+      .Build();
+}
+
+std::string OperationJson(const OperationInfo& info) {
+  std::vector<std::string> durable;
+  if (info.quorum) {
+    for (const Id128& member : info.quorum->durable) durable.push_back(member.ToString());
+  }
+  std::vector<std::string> results;
+  for (const ItemResult& item : info.items) results.push_back(ItemJson(item));
+  return JsonObject()
+      .Text("operation_id", info.operation.ToString())
+      .Text("outcome", OutcomeText(info.outcome))
+      .Text("stream", StreamText(info.stream))
+      .Raw("seq", std::to_string(info.seq))
+      .Raw("hlc", std::to_string(info.hlc))
+      .Text("agent_id", info.agent_id)
+      .Raw("members_durable", JsonStrings(durable))
+      .Raw("peers", PeersJson(info.quorum))
+      .Raw("results", JsonArray(results))
+      .Build();
+}
+
+}  // namespace aimem::wire

@@ -1,0 +1,55 @@
+// Memories, links, counts and what items did as JSON: the shapes that the program and its servers
+// have in common, each once. answers.h reads them back.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "aimem/memory.h"
+#include "aimem/requests.h"
+#include "aimem/write_batch.h"
+#include "lib/transfer/json_text.h"
+
+namespace aimem::wire {
+
+using transfer::JsonArray;
+using transfer::JsonNumber;
+using transfer::JsonObject;
+using transfer::JsonStrings;
+using transfer::MemoryObject;
+
+std::string MemoryArray(const std::vector<Memory>& memories);
+std::string LinkJson(const Link& link);
+std::string LinkArray(const std::vector<Link>& links);
+std::string NamespaceCountArray(const std::vector<NamespaceCount>& counts);
+std::string TierCountArray(const StoreCounts& counts);
+/// total, by_tier, by_namespace, expiring_soon, links_count, db_size_bytes; unreadable_rows if
+/// there are any.
+std::string StatsJson(const StoreInfo& info);
+std::string ArchivedJson(const ArchivedMemory& archived);
+/// A memory with its score and, if `explain`, the addends of it.
+std::string HitJson(const SearchHit& hit, bool explain);
+
+/// {"memories":[…],"count"}
+std::string MemoriesJson(const std::vector<Memory>& memories);
+/// What a recall found: {"memories":[…],"count","tokens_used"}, then the budget that `request` has,
+/// and terms_left_out if there are any.
+std::string RecallJson(const SearchRequest& request, const SearchResult& result);
+
+/// metadata.agent_id; empty if it has none.
+std::string AgentIdOf(const std::string& metadata);
+/// What the metadata of a registration holds; what is missing or of another type is empty.
+struct Agent {
+  std::string agent_id, agent_type, registered_at, last_seen_at;
+  std::vector<std::string> capabilities;
+};
+Agent ReadAgent(const Memory& memory);
+std::string AgentJson(const Agent& agent);
+
+/// "unchanged", "created", "updated", "deleted", "archived" or "restored".
+std::string_view EffectName(ItemEffect effect);
+/// effect, id, count and, of an item that was refused, error.
+std::string ItemJson(const ItemResult& item);
+
+}  // namespace aimem::wire
