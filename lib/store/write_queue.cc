@@ -13,17 +13,12 @@ namespace aimem::store {
 namespace {
 
 constexpr std::size_t kGroupBytes = 16u << 20;
-constexpr absl::Duration kIdleBeforeMaintenance = absl::Milliseconds(500);
-constexpr absl::Duration kLookInterval = absl::Milliseconds(20);
 constexpr absl::Duration kNow = -absl::InfiniteDuration();
 
 }  // namespace
 
 WriteQueue::WriteQueue(const Foundation& base, std::function<void()> run)
-    : base_(base), run_(std::move(run)) {
-  times_.fill(absl::InfiniteDuration());
-  if (base_.options.listener != nullptr) times_[static_cast<std::size_t>(Task::kLook)] = kNow;
-}
+    : base_(base), run_(std::move(run)), agenda_(base.options.listener != nullptr) {}
 
 WriteQueue::~WriteQueue() { *posted_for_ = nullptr; }
 
@@ -158,7 +153,7 @@ WriteQueue::LongWork::~LongWork() {
 
 void WriteQueue::Schedule(Task task, absl::Duration at) {
   MutexLock lock(mutex_);
-  times_[static_cast<std::size_t>(task)] = at;
+  agenda_.Set(task, at);
   WakeBy(at);
 }
 
@@ -171,48 +166,20 @@ bool WriteQueue::HasWork() const {
   return !lazy_.empty() && (closing_ || base_.clock.Monotonic() >= lazy_deadline_);
 }
 
-absl::Duration WriteQueue::TimeOf(Task task) const {
-  // Who closes does what has to be done of these itself.
-  const bool not_at_end = task == Task::kRetain || task == Task::kPlan || task == Task::kHeal;
-  if (not_at_end && closing_) return absl::InfiniteDuration();
-  return times_[static_cast<std::size_t>(task)];
-}
-
-absl::Duration WriteQueue::NextTime() const {
-  absl::Duration next = lazy_deadline_;
-  for (const Task task : {Task::kRetain, Task::kPlan, Task::kMaintain, Task::kLook, Task::kHeal}) {
-    next = std::min(next, TimeOf(task));
-  }
-  return next;
-}
-
-Task WriteQueue::NextTask(absl::Duration now) {
-  const bool work = HasWork();
-  const bool look = TimeOf(Task::kLook) <= now;
-  if (TimeOf(Task::kRetain) <= now && !(retained_last_ && (work || look))) return Task::kRetain;
-  if (work) return Task::kWrite;
-  if (closing_ && long_work_ == 0) return Task::kEnd;
-  for (const Task task : {Task::kPlan, Task::kMaintain, Task::kLook, Task::kHeal}) {
-    if (TimeOf(task) <= now) return task;
-  }
-  return Task::kNone;
-}
+absl::Duration WriteQueue::NextTime() const { return std::min(lazy_deadline_, agenda_.NextTime()); }
 
 Task WriteQueue::AwaitTurn() {
   while (true) {
     const absl::Duration now = base_.clock.Monotonic();
-    const Task task = busy_ ? Task::kNone : NextTask(now);
-    if (task == Task::kEnd) {
+    const bool work = HasWork();
+    if (!busy_ && !work && closing_ && long_work_ == 0) {
       writer_ended_ = true;
       idle_.NotifyAll();
-      return task;
+      return Task::kEnd;
     }
+    const Task task = busy_ ? Task::kNone : agenda_.Take(now, work);
     if (task != Task::kNone) {
       busy_ = true;
-      if (task != Task::kWrite) times_[static_cast<std::size_t>(task)] = absl::InfiniteDuration();
-      if (task == Task::kLook) times_[static_cast<std::size_t>(task)] = now + kLookInterval;
-      if (task == Task::kRetain) retained_last_ = true;
-      if (task == Task::kWrite || task == Task::kLook) retained_last_ = false;
       return task;
     }
     // Whoever has the turn wakes this thread for what is to be done after it.
@@ -241,14 +208,7 @@ Task WriteQueue::TakeTurn(Turn::Take take) {
 void WriteQueue::ReturnTurn(Task task) {
   MutexLock lock(mutex_);
   busy_ = false;
-  if (task == Task::kWrite) {
-    const absl::Duration now = base_.clock.Monotonic();
-    times_[static_cast<std::size_t>(Task::kMaintain)] = now + kIdleBeforeMaintenance;
-    // A group has seen what others wrote.
-    if (base_.options.listener != nullptr) {
-      times_[static_cast<std::size_t>(Task::kLook)] = now + kLookInterval;
-    }
-  }
+  if (task == Task::kWrite) agenda_.NoteWritten(base_.clock.Monotonic());
   if (closing_) idle_.NotifyAll();
   if (!base_.by_executor()) {
     WakeBy(closing_ || HasWork() ? kNow : NextTime());
@@ -365,6 +325,7 @@ void WriteQueue::PutFirst(StreamJob job) {
 void WriteQueue::Close() {
   MutexLock lock(mutex_);
   closing_ = true;
+  agenda_.Close();
   work_.NotifyAll();
   more_.NotifyAll();
   idle_.NotifyAll();

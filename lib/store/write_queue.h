@@ -1,7 +1,6 @@
 // WriteQueue: what waits for the turn, and who gets it.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -15,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "lib/base/mutex.h"
+#include "lib/store/agenda.h"
 #include "lib/store/foundation.h"
 #include "lib/store/group.h"
 #include "lib/store/job.h"
@@ -74,8 +74,7 @@ class WriteQueue {
   /// For whoever has the turn: it needs no room.
   LongWork BeginLongWork() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // -- The agenda of the writer thread ------------------------------------------------------------
-  /// The next time for `task`, on the clock's Monotonic; infinite: none. It is done once.
+  /// Put `task` on the agenda of the writer thread.
   void Schedule(Task task, absl::Duration at) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // -- Whoever has the turn -----------------------------------------------------------------------
@@ -115,11 +114,8 @@ class WriteQueue {
   Task TakeTurn(Turn::Take take) ABSL_LOCKS_EXCLUDED(mutex_);
   Task AwaitTurn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReturnTurn(Task task) ABSL_LOCKS_EXCLUDED(mutex_);
-  /// What the turn is free for now.
-  Task NextTask(absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// When there will be something to do, if nothing comes.
   [[nodiscard]] absl::Duration NextTime() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  [[nodiscard]] absl::Duration TimeOf(Task task) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Wake the writer thread if it sleeps beyond `at`.
   void WakeBy(absl::Duration at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -151,13 +147,12 @@ class WriteQueue {
   absl::Duration lazy_deadline_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
   int long_work_ ABSL_GUARDED_BY(mutex_) = 0;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
-  bool busy_ ABSL_GUARDED_BY(mutex_) = false;           // somebody has the turn
-  bool writer_ended_ ABSL_GUARDED_BY(mutex_) = false;   // the writer thread has
-  bool posted_ ABSL_GUARDED_BY(mutex_) = false;         // to the executor, and not begun
-  bool retained_last_ ABSL_GUARDED_BY(mutex_) = false;  // writes that wait come first now
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;          // somebody has the turn
+  bool writer_ended_ ABSL_GUARDED_BY(mutex_) = false;  // the writer thread has
+  bool posted_ ABSL_GUARDED_BY(mutex_) = false;        // to the executor, and not begun
   /// When the writer thread wakes by itself; -infinite: it is awake.
   absl::Duration sleeps_until_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();
-  std::array<absl::Duration, static_cast<std::size_t>(Task::kNone)> times_ ABSL_GUARDED_BY(mutex_);
+  Agenda agenda_ ABSL_GUARDED_BY(mutex_);
 
   /// For work that was posted to the executor and comes when this is gone: then null. An executor
   /// runs nothing beside the destruction of the store.
