@@ -6,13 +6,13 @@
 #include "aimem/limits.h"
 #include "lib/base/callback.h"
 #include "lib/base/status.h"
+#include "lib/changes/meta.h"
+#include "lib/changes/streams.h"
 #include "lib/execute/execute.h"
 #include "lib/execute/request.h"
 #include "lib/log/commit.h"
 #include "lib/recall/find.h"
-#include "lib/store/meta.h"
 #include "lib/store/operations.h"
-#include "lib/store/streams.h"
 
 namespace aimem::store {
 
@@ -93,8 +93,9 @@ absl::StatusOr<bool> FilterRun::FindEarlier(Transaction& transaction) {
     AIMEM_ASSIGN_OR_RETURN(const execute::Answer answer, execute::DecodeAnswer(header.results));
     if (answer.last) return true;
     for (const ItemResult& item : answer.items) count_ += item.count;
-    for (const LogRow& row : found.operations) JoinInto(rests_on_, {{row.stream, row.seq}});
-    const absl::Status delivered = place_.base.CheckDelivered(QuorumOf(found.meta));
+    for (const LogRow& row : found.operations)
+      changes::JoinInto(rests_on_, {{row.stream, row.seq}});
+    const absl::Status delivered = place_.base.CheckDelivered(changes::QuorumOf(found.meta));
     if (!delivered.ok()) undelivered_ = delivered;
     ++commit_;
   }
@@ -141,7 +142,7 @@ void FilterRun::Committed(WriteResult result) {
     return;
   }
   for (const ItemResult& item : result.items) count_ += item.count;
-  JoinInto(rests_on_, result.rests_on);
+  changes::JoinInto(rests_on_, result.rests_on);
   if (next_ < ids_.size()) {
     WriteNext();
     return;

@@ -9,15 +9,15 @@
 
 #include "aimem/backends/backend.h"
 #include "aimem/changes.h"
+#include "lib/changes/streams.h"
 #include "lib/log/commit.h"
 #include "lib/store/job.h"
-#include "lib/store/streams.h"
 
 namespace aimem::store {
 
 /// What a transaction knows of the log, and what it adds. Of whoever has the turn.
 struct GroupLog {
-  Streams streams;
+  changes::Streams streams;
   WriteSet set;
   struct Known {
     log::CommitHeader header;

@@ -9,12 +9,12 @@
 #include "absl/strings/str_format.h"
 #include "lib/base/hash.h"
 #include "lib/base/status.h"
+#include "lib/changes/meta.h"
+#include "lib/changes/streams.h"
 #include "lib/execute/execute.h"
 #include "lib/execute/request.h"
 #include "lib/log/commit.h"
-#include "lib/store/meta.h"
 #include "lib/store/operations.h"
-#include "lib/store/streams.h"
 
 namespace aimem::store {
 namespace {
@@ -22,7 +22,7 @@ namespace {
 constexpr std::size_t kHeaderReserve = 4u << 10;  // of a commit, without its answer
 
 /// What `rows` are to become, with an answer of `answer_bytes`, is a commit and no more.
-absl::Status CheckFits(const Rows& rows, std::size_t answer_bytes) {
+absl::Status CheckFits(const execute::Rows& rows, std::size_t answer_bytes) {
   const std::size_t bytes = rows.draft_bytes() + answer_bytes + kHeaderReserve;
   if (rows.drafts() <= log::kMaxChanges && bytes <= log::kMaxCommitBytes) return absl::OkStatus();
   return absl::ResourceExhaustedError(
@@ -198,13 +198,13 @@ void GroupExecution::AppendStates(std::vector<log::Change> changes) {
 }
 
 absl::Status GroupExecution::Apply(ApplyJob& job) {
-  if (FindStreamToForsake(log_.streams, job.page) != 0) {
+  if (changes::FindStreamToForsake(log_.streams, job.page) != 0) {
     job.result.status = absl::UnavailableError(
         "others hold another history of the stream that this store writes, and it could not go on "
         "as a new one: retry");
     return absl::OkStatus();
   }
-  if (absl::Status refused = CheckRoom(job.page, log_.streams.heads); !refused.ok()) {
+  if (absl::Status refused = changes::CheckRoom(job.page, log_.streams.heads); !refused.ok()) {
     job.result.status = std::move(refused);
     return absl::OkStatus();
   }
@@ -216,8 +216,9 @@ absl::Status GroupExecution::Apply(ApplyJob& job) {
     AppendStates(std::move(changes));
     return absl::OkStatus();
   };
-  AIMEM_RETURN_IF_ERROR(ApplyStates(job.page, rows_, append, job.result));
-  AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows_, log_.streams.heads, log_.set, job.result));
+  AIMEM_RETURN_IF_ERROR(changes::ApplyStates(job.page, rows_, append, job.result));
+  AIMEM_RETURN_IF_ERROR(
+      changes::ApplyCommits(job.page, rows_, log_.streams.heads, log_.set, job.result));
   if (job.page.adopt) {
     AIMEM_RETURN_IF_ERROR(streams_.Adopt(*job.page.adopt, rows_, log_, job.result));
   }
@@ -244,14 +245,15 @@ absl::Status GroupExecution::Install(ApplyJob& job) {
     return absl::OkStatus();
   }
   // A page that is taken moves the cursor; so it is taken as a whole, or not at all.
-  if (absl::Status refused = CheckFollows(job.page, log_.streams.heads); !refused.ok()) {
+  if (absl::Status refused = changes::CheckFollows(job.page, log_.streams.heads); !refused.ok()) {
     job.result.status =
         Annotate(absl::FailedPreconditionError(refused.message()),
                  "the page does not continue what this store was filled with, start again");
     return absl::OkStatus();
   }
-  AIMEM_RETURN_IF_ERROR(InstallStates(job.page, rows_, job.result));
-  AIMEM_RETURN_IF_ERROR(ApplyCommits(job.page, rows_, log_.streams.heads, log_.set, job.result));
+  AIMEM_RETURN_IF_ERROR(changes::InstallStates(job.page, rows_, job.result));
+  AIMEM_RETURN_IF_ERROR(
+      changes::ApplyCommits(job.page, rows_, log_.streams.heads, log_.set, job.result));
   if (job.page.adopt) {
     AIMEM_RETURN_IF_ERROR(streams_.Adopt(*job.page.adopt, rows_, log_, job.result));
   }
@@ -259,7 +261,7 @@ absl::Status GroupExecution::Install(ApplyJob& job) {
   log_.installed = log_.must_commit = true;
   // What came of a source that was lost is in the rows as well.
   ChangeCursor next = std::move(job.page.next);
-  if (log_.streams.installing) JoinInto(next.seen, log_.streams.installing->seen);
+  if (log_.streams.installing) changes::JoinInto(next.seen, log_.streams.installing->seen);
   const VersionVector held = VectorOf(log_.streams.heads);
   log_.streams.installing.reset();
   if (!job.page.end) {
@@ -268,8 +270,9 @@ absl::Status GroupExecution::Install(ApplyJob& job) {
     log_.streams.installing = ChangeCursor::After(held);
     log_.streams.installing->seen = std::move(next.seen);
   }
-  SetMeta(log_.set, kMetaInstall,
-          log_.streams.installing ? EncodeCursor(*log_.streams.installing) : std::string());
+  changes::SetMeta(
+      log_.set, changes::kMetaInstall,
+      log_.streams.installing ? changes::EncodeCursor(*log_.streams.installing) : std::string());
   job.result.durable = log_.streams.Vector();
   return absl::OkStatus();
 }

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "lib/store/apply.h"
+#include "lib/changes/apply.h"
 #include "lib/store/foundation.h"
 #include "lib/store/group.h"
 #include "lib/store/job.h"
@@ -41,7 +41,7 @@ class GroupExecution {
 
   const Foundation& base_;
   StreamLife& streams_;
-  Rows rows_;
+  execute::Rows rows_;
   GroupLog& log_;
 };
 

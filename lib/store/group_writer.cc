@@ -127,8 +127,8 @@ absl::Status GroupWriter::MayExecute(const GroupLog& log) const {
   return thrown;
 }
 
-bool GroupWriter::Defer(ApplyJob& job, const Streams& streams) {
-  const std::uint64_t stream = FindStreamToForsake(streams, job.page);
+bool GroupWriter::Defer(ApplyJob& job, const changes::Streams& streams) {
+  const std::uint64_t stream = changes::FindStreamToForsake(streams, job.page);
   if (stream == 0 || job.state == JobState::kDeferred) return false;
   job.state = JobState::kDeferred;
   queue_.PutFirst({stream, std::nullopt, [](const absl::StatusOr<StoreState>&) {}});
@@ -171,7 +171,7 @@ void GroupWriter::SettleWhatIsSaid(Group& group) {
   if (log.must_commit || !log.set.log.empty()) return;
   if (watcher_.Tells(log.streams) ||
       std::any_of(group.jobs.begin(), group.jobs.end(), RestsOnWhatItSaw)) {
-    Settle(base_.random, log.set);
+    changes::Settle(base_.random, log.set);
     log.must_commit = true;
     return;
   }

@@ -52,7 +52,7 @@ class GroupWriter {
   /// OK, or why what was queued is refused.
   [[nodiscard]] absl::Status MayExecute(const GroupLog& log) const;
   /// True: `job` waits until a stream has been forsaken, in a transaction of its own.
-  bool Defer(ApplyJob& job, const Streams& streams) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
+  bool Defer(ApplyJob& job, const changes::Streams& streams) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   /// Make sure that something is written where an answer rests on what the transaction saw.
   void SettleWhatIsSaid(Group& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   void Commit(Group& group, std::unique_ptr<Transaction> transaction)

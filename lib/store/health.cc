@@ -31,8 +31,8 @@ void Health::Fence(const absl::Status& reason) {
   ScheduleHealing();
 }
 
-absl::Status Health::CheckWhose(const Streams& streams) {
-  absl::Status status = CheckMember(streams, member_);
+absl::Status Health::CheckWhose(const changes::Streams& streams) {
+  absl::Status status = changes::CheckMember(streams, member_);
   if (status.ok()) member_ = streams.member;
   bool told = true;
   {

@@ -9,8 +9,8 @@
 #include "aimem/store.h"
 #include "aimem/types.h"
 #include "lib/base/mutex.h"
+#include "lib/changes/streams.h"
 #include "lib/store/foundation.h"
-#include "lib/store/streams.h"
 #include "lib/store/turn.h"
 #include "lib/store/write_queue.h"
 
@@ -34,7 +34,7 @@ class Health {
   void Fence(const absl::Status& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn)
       ABSL_LOCKS_EXCLUDED(mutex_);
   /// Whose data it is, once that is known; kFailedPrecondition if it is another's now.
-  absl::Status CheckWhose(const Streams& streams) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn)
+  absl::Status CheckWhose(const changes::Streams& streams) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn)
       ABSL_LOCKS_EXCLUDED(mutex_);
   /// What the backend says of its structures.
   absl::Status CheckDamage() ABSL_LOCKS_EXCLUDED(mutex_);

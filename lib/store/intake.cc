@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "lib/base/status.h"
+#include "lib/changes/apply.h"
 #include "lib/execute/batch.h"
 #include "lib/execute/request.h"
-#include "lib/store/apply.h"
 #include "lib/store/filter_run.h"
 
 namespace aimem::store {
@@ -81,7 +81,7 @@ void Intake::Apply(ChangePage page, bool each, ApplyCallback done) {
 void Intake::QueuePage(ChangePage page, ApplyJob job, WriteQueue::Caller caller) {
   absl::Status status;
   try {
-    absl::StatusOr<CheckedPage> checked = CheckPage(std::move(page), job.each);
+    absl::StatusOr<changes::CheckedPage> checked = changes::CheckPage(std::move(page), job.each);
     status = checked.status();
     if (status.ok()) job.page = *std::move(checked);
   } catch (...) {

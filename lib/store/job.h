@@ -10,8 +10,8 @@
 
 #include "absl/status/status.h"
 #include "aimem/store.h"
+#include "lib/changes/apply.h"
 #include "lib/execute/execute.h"
-#include "lib/store/apply.h"
 #include "lib/store/foundation.h"
 #include "lib/store/hooks.h"
 
@@ -54,7 +54,7 @@ struct ApplyJob {
   ApplyJob(ApplyJob&&) = default;
   ApplyJob& operator=(ApplyJob&&) = default;
 
-  CheckedPage page;
+  changes::CheckedPage page;
   ApplyCallback done;
   std::size_t bytes = 0;
   ApplyResult result;

@@ -14,7 +14,7 @@
 #include "aimem/local_store.h"
 #include "aimem/store.h"
 #include "lib/store/hooks.h"
-#include "lib/store/meta.h"
+#include "lib/store/prepare.h"
 #include "lib/store/turn.h"
 
 namespace aimem::store {

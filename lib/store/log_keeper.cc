@@ -7,9 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/callback.h"
 #include "lib/base/status.h"
-#include "lib/store/changes.h"
-#include "lib/store/meta.h"
-#include "lib/store/streams.h"
+#include "lib/changes/meta.h"
+#include "lib/changes/read.h"
+#include "lib/changes/streams.h"
 
 namespace aimem::store {
 namespace {
@@ -57,7 +57,7 @@ void LogKeeper::StartPlan() {
 }
 
 void LogKeeper::Plan() {
-  absl::StatusOr<RetentionPlan> plan = MakePlan();
+  absl::StatusOr<changes::RetentionPlan> plan = MakePlan();
   if (!plan.ok()) {
     base_.Log(LogLevel::kWarning,
               absl::StrCat("what may go from the log: ", plan.status().message()));
@@ -70,14 +70,16 @@ void LogKeeper::Plan() {
   queue_.Schedule(Task::kRetain, base_.clock.Monotonic());
 }
 
-absl::StatusOr<RetentionPlan> LogKeeper::MakePlan() {
+absl::StatusOr<changes::RetentionPlan> LogKeeper::MakePlan() {
   AIMEM_ASSIGN_OR_RETURN(const Readers::Snapshot read, readers_.Begin());
   AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.heads = true, .meta = true}));
-  AIMEM_ASSIGN_OR_RETURN(const std::optional<ChangeCursor> installing, InstallingOf(found.meta));
-  RetentionPlan nothing;
+  AIMEM_ASSIGN_OR_RETURN(const std::optional<ChangeCursor> installing,
+                         changes::InstallingOf(found.meta));
+  changes::RetentionPlan nothing;
   nothing.look_again = kPlanAgain;
   // Whoever serves the federation knows who still needs what.
-  if (installing || found.heads.empty() || !base_.CheckDelivered(QuorumOf(found.meta)).ok()) {
+  if (installing || found.heads.empty() ||
+      !base_.CheckDelivered(changes::QuorumOf(found.meta)).ok()) {
     return nothing;
   }
   std::optional<VersionVector> held;
@@ -88,7 +90,7 @@ absl::StatusOr<RetentionPlan> LogKeeper::MakePlan() {
 // -- Execute --------------------------------------------------------------------------------------
 
 void LogKeeper::WritePart() {
-  std::optional<RetentionPlan> plan;
+  std::optional<changes::RetentionPlan> plan;
   {
     MutexLock lock(mutex_);
     plan.swap(plan_);
@@ -107,17 +109,18 @@ void LogKeeper::WritePart() {
   queue_.Schedule(Task::kRetain, base_.clock.Monotonic());
 }
 
-absl::StatusOr<bool> LogKeeper::Write(const RetentionPlan& plan) {
+absl::StatusOr<bool> LogKeeper::Write(const changes::RetentionPlan& plan) {
   if (!health_.well()) return true;  // later
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction,
                          base_.backend->BeginWrite());
   AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction->Read({.heads = true, .meta = true}));
-  AIMEM_ASSIGN_OR_RETURN(const Streams streams, recovery_.ReadStreams(found, *transaction));
-  const auto marks = found.meta.find(kMetaLogMarks);
+  AIMEM_ASSIGN_OR_RETURN(const changes::Streams streams,
+                         recovery_.ReadStreams(found, *transaction));
+  const auto marks = found.meta.find(changes::kMetaLogMarks);
   // Another process was quicker.
   if ((marks == found.meta.end() ? std::string() : marks->second) != plan.from) return true;
-  AIMEM_ASSIGN_OR_RETURN(const RetentionPart part,
-                         NextPart(plan, VectorOf(streams.heads), *transaction));
+  AIMEM_ASSIGN_OR_RETURN(const changes::RetentionPart part,
+                         changes::NextPart(plan, VectorOf(streams.heads), *transaction));
   AIMEM_RETURN_IF_ERROR(transaction->Put(part.set));
   const CommitResult committed = transaction->Commit();
   // Whether the old commits are gone matters to nobody; that the disk failed does.

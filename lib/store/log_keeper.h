@@ -8,11 +8,11 @@
 #include "absl/time/time.h"
 #include "lib/base/background.h"
 #include "lib/base/mutex.h"
+#include "lib/changes/retention.h"
 #include "lib/store/foundation.h"
 #include "lib/store/health.h"
 #include "lib/store/readers.h"
 #include "lib/store/recovery.h"
-#include "lib/store/retention.h"
 #include "lib/store/turn.h"
 #include "lib/store/write_queue.h"
 
@@ -41,9 +41,10 @@ class LogKeeper {
 
  private:
   void Plan() ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::StatusOr<RetentionPlan> MakePlan();
+  absl::StatusOr<changes::RetentionPlan> MakePlan();
   /// True: that was the last of it.
-  absl::StatusOr<bool> Write(const RetentionPlan& plan) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
+  absl::StatusOr<bool> Write(const changes::RetentionPlan& plan)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   [[nodiscard]] bool planned() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   const Foundation& base_;
@@ -52,12 +53,13 @@ class LogKeeper {
   Readers& readers_;
   Recovery& recovery_;
   Background& background_;
-  Retention retention_;  // by whoever plans: the background and, when that has finished, Finish
+  changes::Retention
+      retention_;  // by whoever plans: the background and, when that has finished, Finish
 
   mutable Mutex mutex_;
   bool unmarked_ ABSL_GUARDED_BY(mutex_) = false;     // written to since the log was looked at
   absl::Duration next_plan_ ABSL_GUARDED_BY(mutex_);  // when to look at it again; infinite: it is
-  std::optional<RetentionPlan> plan_ ABSL_GUARDED_BY(mutex_);
+  std::optional<changes::RetentionPlan> plan_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace aimem::store

@@ -7,10 +7,10 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/status.h"
 #include "lib/base/trouble.h"
+#include "lib/changes/meta.h"
+#include "lib/changes/streams.h"
 #include "lib/execute/request.h"
 #include "lib/log/commit.h"
-#include "lib/store/meta.h"
-#include "lib/store/streams.h"
 
 namespace aimem::store {
 namespace {
@@ -39,10 +39,11 @@ absl::StatusOr<OperationInfo> FindOperation(const Foundation& base, Transaction&
                            log::DecodeCommitHeader(found.operations.front().bytes));
     AIMEM_ASSIGN_OR_RETURN(execute::Answer answer, execute::DecodeAnswer(header.results));
     for (const LogRow& row : found.operations) {
-      JoinInto(info.rests_on, {{row.stream, row.seq}});
+      changes::JoinInto(info.rests_on, {{row.stream, row.seq}});
     }
-    info.outcome = base.CheckDelivered(QuorumOf(found.meta)).ok() ? WriteOutcome::kCommitted
-                                                                  : WriteOutcome::kPending;
+    info.outcome = base.CheckDelivered(changes::QuorumOf(found.meta)).ok()
+                       ? WriteOutcome::kCommitted
+                       : WriteOutcome::kPending;
     info.stream = header.stream;
     info.seq = header.seq;
     info.hlc = header.hlc;

@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/base/status.h"
-#include "lib/store/changes.h"
+#include "lib/changes/read.h"
 
 namespace aimem::store {
 namespace {

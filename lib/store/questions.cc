@@ -5,10 +5,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/base/status.h"
+#include "lib/changes/check.h"
+#include "lib/changes/read.h"
+#include "lib/changes/streams.h"
 #include "lib/recall/find.h"
-#include "lib/store/changes.h"
 #include "lib/store/operations.h"
-#include "lib/store/streams.h"
 
 namespace aimem::store {
 
@@ -62,7 +63,7 @@ absl::StatusOr<ChangePage> Questions::ReadChanges(const ChangeCursor& cursor,
   VersionVector unreadable;
   absl::StatusOr<ChangePage> page = readers_.Answer([&](Transaction& transaction) {
     unreadable = unreadable_.Get();
-    return store::ReadChanges(transaction, cursor, limit, &unreadable);
+    return changes::ReadChanges(transaction, cursor, limit, &unreadable);
   });
   if (unreadable_.Note(unreadable) && base_.options.listener != nullptr) {
     queue_.EnqueueStreamJob({0, std::nullopt, [](const absl::StatusOr<StoreState>&) {}});
@@ -72,7 +73,7 @@ absl::StatusOr<ChangePage> Questions::ReadChanges(const ChangeCursor& cursor,
 
 absl::StatusOr<DigestResult> Questions::Digest(std::span<const DigestRange> ranges) {
   return readers_.Answer([&](Transaction& transaction) {
-    return store::Digest(transaction, ranges, unreadable_.Get());
+    return changes::Digest(transaction, ranges, unreadable_.Get());
   });
 }
 
@@ -97,7 +98,8 @@ absl::StatusOr<StoreInfo> Questions::Info(const InfoOptions& options) {
 absl::StatusOr<StoreInfo> Questions::ReadInfo(Transaction& transaction,
                                               const InfoOptions& options) {
   AIMEM_ASSIGN_OR_RETURN(const ReadResult result, transaction.Read({.heads = true, .meta = true}));
-  AIMEM_ASSIGN_OR_RETURN(const Streams streams, StreamsOf(result, unreadable_.Get(), transaction));
+  AIMEM_ASSIGN_OR_RETURN(const changes::Streams streams,
+                         changes::StreamsOf(result, unreadable_.Get(), transaction));
   StoreInfo info;
   info.member = streams.member;
   info.stream = streams.stream;
@@ -112,7 +114,7 @@ absl::StatusOr<StoreInfo> Questions::ReadInfo(Transaction& transaction,
 absl::StatusOr<CheckReport> Questions::Check(const CheckOptions& options) {
   AIMEM_ASSIGN_OR_RETURN(const Readers::Permit permit, readers_.Admit(Readers::Reader::kCaller));
   AIMEM_ASSIGN_OR_RETURN(CheckReport report, readers_.Answer([&](Transaction& transaction) {
-    return store::Check(transaction, options);
+    return changes::Check(transaction, options);
   }));
   AIMEM_ASSIGN_OR_RETURN(std::vector<std::string> damage, base_.backend->Verify());
   report.problems.insert(report.problems.begin(), std::make_move_iterator(damage.begin()),

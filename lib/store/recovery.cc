@@ -18,15 +18,17 @@ absl::StatusOr<std::unique_ptr<Transaction>> Recovery::BeginWrite() {
   return begun;
 }
 
-absl::StatusOr<Streams> Recovery::ReadStreams(const ReadResult& found, Transaction& transaction) {
-  AIMEM_ASSIGN_OR_RETURN(Streams streams, StreamsOf(found, unreadable_.Get(), transaction));
+absl::StatusOr<changes::Streams> Recovery::ReadStreams(const ReadResult& found,
+                                                       Transaction& transaction) {
+  AIMEM_ASSIGN_OR_RETURN(changes::Streams streams,
+                         changes::StreamsOf(found, unreadable_.Get(), transaction));
   AIMEM_RETURN_IF_ERROR(health_.CheckWhose(streams));
   return streams;
 }
 
 absl::Status Recovery::CommitSettled(Transaction& transaction) {
   WriteSet settle;
-  Settle(base_.random, settle);
+  changes::Settle(base_.random, settle);
   AIMEM_RETURN_IF_ERROR(transaction.Put(settle));
   const CommitResult committed = transaction.Commit();
   if (committed.outcome == CommitOutcome::kUnknown) health_.Fence(committed.status);

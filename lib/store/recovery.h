@@ -6,10 +6,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "aimem/backends/backend.h"
+#include "lib/changes/streams.h"
 #include "lib/store/foundation.h"
 #include "lib/store/health.h"
 #include "lib/store/readers.h"
-#include "lib/store/streams.h"
 #include "lib/store/turn.h"
 #include "lib/store/unreadable.h"
 
@@ -25,7 +25,7 @@ class Recovery {
   /// The write lock of a store that is sound; why there is none is noted.
   absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   /// The streams of a read with heads and meta: of this store, or kFailedPrecondition.
-  absl::StatusOr<Streams> ReadStreams(const ReadResult& found, Transaction& transaction)
+  absl::StatusOr<changes::Streams> ReadStreams(const ReadResult& found, Transaction& transaction)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   /// Commit something, so that what `transaction` saw is durable.
   absl::Status CommitSettled(Transaction& transaction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);

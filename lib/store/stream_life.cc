@@ -111,7 +111,8 @@ absl::StatusOr<std::vector<log::Commit>> ReadTail(std::uint64_t stream, std::uin
 }
 
 /// What the first commit that the log holds of `stream` follows; `head` if it holds none.
-absl::StatusOr<StreamHead> BeforeLog(std::uint64_t stream, const StreamHead& head, Rows& rows) {
+absl::StatusOr<StreamHead> BeforeLog(std::uint64_t stream, const StreamHead& head,
+                                     execute::Rows& rows) {
   AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> first,
                          rows.transaction().ReadLog(stream, 0, 1, 1));
   if (first.empty()) return head;
@@ -123,19 +124,19 @@ absl::StatusOr<StreamHead> BeforeLog(std::uint64_t stream, const StreamHead& hea
 
 // -- Every transaction ----------
 
-absl::Status StreamLife::Prepare(const ReadResult& found, Rows& rows, GroupLog& log) {
+absl::Status StreamLife::Prepare(const ReadResult& found, execute::Rows& rows, GroupLog& log) {
   log.prepared = true;
-  log.quorum = QuorumOf(found.meta);
+  log.quorum = changes::QuorumOf(found.meta);
   AIMEM_ASSIGN_OR_RETURN(log.streams, recovery_.ReadStreams(found, rows.transaction()));
   AIMEM_RETURN_IF_ERROR(Choose(found.meta, log));
   for (const auto& [stream, head] : log.streams.heads) rows.Saw({head.hlc, stream});
   return absl::OkStatus();
 }
 
-absl::Status StreamLife::Choose(const Meta& meta, GroupLog& log) {
+absl::Status StreamLife::Choose(const changes::Meta& meta, GroupLog& log) {
   AIMEM_ASSIGN_OR_RETURN(const std::string identity, base_.backend->PhysicalIdentity());
   AIMEM_ASSIGN_OR_RETURN(const std::string moved,
-                         ChooseStream(meta, identity, log.streams, base_.random, log.set));
+                         changes::ChooseStream(meta, identity, log.streams, base_.random, log.set));
   if (!moved.empty()) {
     log.moved = log.must_commit = true;
     base_.Log(LogLevel::kWarning, moved);
@@ -149,7 +150,7 @@ absl::Status StreamLife::Choose(const Meta& meta, GroupLog& log) {
       absl::StrFormat("commit %d of stream %016x, the last one, cannot be read: this store goes on "
                       "as a new stream; run doctor",
                       own->second.seq, own->first));
-  ForsakeStream(own->first, log.streams, base_.random, log.set);
+  changes::ForsakeStream(own->first, log.streams, base_.random, log.set);
   log.must_commit = true;
   return absl::OkStatus();
 }
@@ -183,7 +184,7 @@ absl::StatusOr<StoreState> StreamLife::Commit(StreamJob& job,
   GroupLog log;
   absl::Status status;
   {
-    Rows rows(*transaction);
+    execute::Rows rows(*transaction);
     status = Execute(job, rows, log);
   }
   if (!status.ok()) AIMEM_RETURN_IF_ERROR(health_.CheckDamage());
@@ -208,14 +209,15 @@ absl::StatusOr<StoreState> StreamLife::Commit(StreamJob& job,
   return state;
 }
 
-absl::Status StreamLife::Forsake(const StreamJob& job, Rows& rows, GroupLog& log) {
+absl::Status StreamLife::Forsake(const StreamJob& job, execute::Rows& rows, GroupLog& log) {
   const std::uint64_t before = log.streams.stream;
   if (const auto head = log.streams.heads.find(job.stream); head != log.streams.heads.end()) {
     AIMEM_ASSIGN_OR_RETURN(const bool held,
                            IsHeld(job.stream, job.claimed, head->second, rows.transaction()));
     if (held) return absl::OkStatus();
   }
-  if (!ForsakeStream(job.stream, log.streams, base_.random, log.set)) return absl::OkStatus();
+  if (!changes::ForsakeStream(job.stream, log.streams, base_.random, log.set))
+    return absl::OkStatus();
   log.must_commit = true;
   base_.Log(LogLevel::kWarning,
             absl::StrFormat(
@@ -228,7 +230,7 @@ absl::Status StreamLife::Forsake(const StreamJob& job, Rows& rows, GroupLog& log
   return absl::OkStatus();
 }
 
-absl::Status StreamLife::Execute(StreamJob& job, Rows& rows, GroupLog& log) {
+absl::Status StreamLife::Execute(StreamJob& job, execute::Rows& rows, GroupLog& log) {
   AIMEM_ASSIGN_OR_RETURN(const ReadResult found, rows.Fetch({.heads = true, .meta = true}));
   AIMEM_RETURN_IF_ERROR(Prepare(found, rows, log));
   AIMEM_RETURN_IF_ERROR(Forsake(job, rows, log));
@@ -236,7 +238,7 @@ absl::Status StreamLife::Execute(StreamJob& job, Rows& rows, GroupLog& log) {
     const absl::StatusOr<bool> all = Yield(job.stream, *job.common, rows, log);
     if (absl::IsFailedPrecondition(all.status()) && log.streams.Ours(job.stream)) {
       // Its end cannot be said again, and stays: whoever holds another one is to give way.
-      log.must_commit |= NoteYielded(job.stream, log.streams, log.set);
+      log.must_commit |= changes::NoteYielded(job.stream, log.streams, log.set);
       job.kept = all.status();
     } else {
       AIMEM_RETURN_IF_ERROR(all.status());
@@ -244,7 +246,7 @@ absl::Status StreamLife::Execute(StreamJob& job, Rows& rows, GroupLog& log) {
     }
   }
   if (!log.must_commit && watcher_.Tells(log.streams)) {
-    Settle(base_.random, log.set);
+    changes::Settle(base_.random, log.set);
     log.must_commit = true;
   }
   // A store that has nothing yet draws its stream with its first commit.
@@ -252,8 +254,8 @@ absl::Status StreamLife::Execute(StreamJob& job, Rows& rows, GroupLog& log) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> StreamLife::Yield(std::uint64_t stream, const StreamHead& common, Rows& rows,
-                                       GroupLog& log) {
+absl::StatusOr<bool> StreamLife::Yield(std::uint64_t stream, const StreamHead& common,
+                                       execute::Rows& rows, GroupLog& log) {
   if (stream == log.streams.stream) {
     return absl::FailedPreconditionError("a store yields no stream that it writes");
   }
@@ -283,14 +285,14 @@ absl::StatusOr<bool> StreamLife::Yield(std::uint64_t stream, const StreamHead& c
   AIMEM_RETURN_IF_ERROR(AppendAgain(std::move(tail), rows, log));
   log.set.log_tails.emplace_back(stream, last);
   log.must_commit = true;
-  if (!kept) SetHead(stream, common, log.set);
+  if (!kept) changes::SetHead(stream, common, log.set);
   log.streams.heads[stream] = kept.value_or(common);
   if (last == 0) log.streams.heads.erase(stream);
-  if (all) NoteYielded(stream, log.streams, log.set);
+  if (all) changes::NoteYielded(stream, log.streams, log.set);
   return all;
 }
 
-absl::Status StreamLife::Adopt(const StreamHeads& heads, Rows& rows, GroupLog& log,
+absl::Status StreamLife::Adopt(const StreamHeads& heads, execute::Rows& rows, GroupLog& log,
                                ApplyResult& result) {
   for (const auto& [stream, head] : heads) {
     const StreamHead ours = log.streams.heads[stream];
@@ -320,13 +322,14 @@ absl::Status StreamLife::Adopt(const StreamHeads& heads, Rows& rows, GroupLog& l
     }
     log.streams.heads[stream] = log.streams.adopted[stream] = head;
     rows.Saw({head.hlc, stream});
-    SetHead(stream, head, log.set);
+    changes::SetHead(stream, head, log.set);
     log.must_commit = true;
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> StreamLife::GiveUpHeld(std::uint64_t stream, Rows& rows, GroupLog& log) {
+absl::StatusOr<bool> StreamLife::GiveUpHeld(std::uint64_t stream, execute::Rows& rows,
+                                            GroupLog& log) {
   if (stream == log.streams.stream) {
     return absl::UnavailableError("this store has to go on as a new stream first: retry");
   }
@@ -337,7 +340,8 @@ absl::StatusOr<bool> StreamLife::GiveUpHeld(std::uint64_t stream, Rows& rows, Gr
   return Yield(stream, {commit.header.seq - 1, 0, commit.header.prev_hash}, rows, log);
 }
 
-absl::Status StreamLife::AppendAgain(std::vector<log::Commit> commits, Rows& rows, GroupLog& log) {
+absl::Status StreamLife::AppendAgain(std::vector<log::Commit> commits, execute::Rows& rows,
+                                     GroupLog& log) {
   ReadSet reads;
   for (const log::Commit& commit : commits) reads.operations.push_back(commit.header.operation);
   AIMEM_ASSIGN_OR_RETURN(const ReadResult found, rows.transaction().Read(reads));

@@ -10,8 +10,8 @@
 #include "aimem/backends/backend.h"
 #include "aimem/changes.h"
 #include "aimem/store.h"
+#include "lib/changes/apply.h"
 #include "lib/log/commit.h"
-#include "lib/store/apply.h"
 #include "lib/store/foundation.h"
 #include "lib/store/group.h"
 #include "lib/store/health.h"
@@ -32,11 +32,12 @@ class StreamLife {
       : base_(base), queue_(queue), health_(health), recovery_(recovery), watcher_(watcher) {}
 
   /// Know whose data `found` (heads and meta) is and which stream to write, drawing one if need be.
-  absl::Status Prepare(const ReadResult& found, Rows& rows, GroupLog& log)
+  absl::Status Prepare(const ReadResult& found, execute::Rows& rows, GroupLog& log)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   /// Take heads over whose effect has come as states. What is held of them may have to be given up
   /// first, and be too much for one transaction: `result.status` then says so.
-  absl::Status Adopt(const StreamHeads& heads, Rows& rows, GroupLog& log, ApplyResult& result);
+  absl::Status Adopt(const StreamHeads& heads, execute::Rows& rows, GroupLog& log,
+                     ApplyResult& result);
 
   /// Do a job in `transaction`, and call back; or queue it again, if one transaction does not do
   /// it.
@@ -47,21 +48,21 @@ class StreamLife {
 
  private:
   /// Draw a stream if the one that is written is not that of this data, or cannot be continued.
-  absl::Status Choose(const Meta& meta, GroupLog& log);
+  absl::Status Choose(const changes::Meta& meta, GroupLog& log);
   absl::StatusOr<StoreState> Commit(StreamJob& job, std::unique_ptr<Transaction> transaction)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
-  absl::Status Execute(StreamJob& job, Rows& rows, GroupLog& log)
+  absl::Status Execute(StreamJob& job, execute::Rows& rows, GroupLog& log)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   /// Unless what is claimed of it is held.
-  absl::Status Forsake(const StreamJob& job, Rows& rows, GroupLog& log);
+  absl::Status Forsake(const StreamJob& job, execute::Rows& rows, GroupLog& log);
   /// Give up what comes after `common`, from its end on, as much as one transaction may. True: all.
-  absl::StatusOr<bool> Yield(std::uint64_t stream, const StreamHead& common, Rows& rows,
+  absl::StatusOr<bool> Yield(std::uint64_t stream, const StreamHead& common, execute::Rows& rows,
                              GroupLog& log);
   /// Let what the log holds of a stream of our own go, for heads that are adopted, as
   /// much as one transaction may. True: all.
-  absl::StatusOr<bool> GiveUpHeld(std::uint64_t stream, Rows& rows, GroupLog& log);
+  absl::StatusOr<bool> GiveUpHeld(std::uint64_t stream, execute::Rows& rows, GroupLog& log);
   /// Append commits of another stream to the own one, with all that they say.
-  absl::Status AppendAgain(std::vector<log::Commit> commits, Rows& rows, GroupLog& log);
+  absl::Status AppendAgain(std::vector<log::Commit> commits, execute::Rows& rows, GroupLog& log);
 
   const Foundation& base_;
   WriteQueue& queue_;

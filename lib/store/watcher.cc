@@ -14,7 +14,7 @@ constexpr absl::Duration kBlindLookInterval = absl::Milliseconds(200);
 
 }  // namespace
 
-bool Watcher::Tells(const Streams& streams) const {
+bool Watcher::Tells(const changes::Streams& streams) const {
   return base_.options.listener != nullptr && streams.State() != told_;
 }
 
@@ -65,7 +65,7 @@ absl::Status Watcher::LookIfDue() {
 
 absl::Status Watcher::LookAtHeads() {
   AIMEM_RETURN_IF_ERROR(recovery_.RecoverIfInDoubt());
-  Streams streams;
+  changes::Streams streams;
   {
     AIMEM_ASSIGN_OR_RETURN(const Readers::Snapshot read, readers_.Begin());
     AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.heads = true, .meta = true}));

@@ -8,12 +8,12 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "aimem/store.h"
+#include "lib/changes/streams.h"
 #include "lib/store/foundation.h"
 #include "lib/store/group.h"
 #include "lib/store/health.h"
 #include "lib/store/readers.h"
 #include "lib/store/recovery.h"
-#include "lib/store/streams.h"
 #include "lib/store/turn.h"
 #include "lib/store/unreadable.h"
 
@@ -33,7 +33,8 @@ class Watcher {
         recovery_(recovery) {}
 
   /// True: a member's listener is to be told what others wrote, which has to be durable first.
-  [[nodiscard]] bool Tells(const Streams& streams) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
+  [[nodiscard]] bool Tells(const changes::Streams& streams) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   /// Tell what is durable now: the commits that `log` added, which it gives away.
   void TellGroup(GroupLog& log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   /// Tell what others have written, if they have. What cannot be looked at is logged once.
