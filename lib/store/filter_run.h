@@ -20,7 +20,8 @@
 
 namespace aimem::store {
 
-/// Owns itself until its last commit has been answered.
+/// Owns itself until its last commit has been answered. One step after the other, so nothing is
+/// guarded: the first in the background, each other one in the callback of the commit before.
 class FilterRun : public std::enable_shared_from_this<FilterRun> {
  public:
   /// Where it runs. `background`: where it selects.

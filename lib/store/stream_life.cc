@@ -122,7 +122,7 @@ absl::StatusOr<StreamHead> BeforeLog(std::uint64_t stream, const StreamHead& hea
 
 }  // namespace
 
-// -- Every transaction ----------
+// -- Every transaction ----------------------------------------------------------------------------
 
 absl::Status StreamLife::Prepare(const ReadResult& found, execute::Rows& rows, GroupLog& log) {
   log.prepared = true;
@@ -155,7 +155,7 @@ absl::Status StreamLife::Choose(const changes::Meta& meta, GroupLog& log) {
   return absl::OkStatus();
 }
 
-// -- A transaction of its own ----------
+// -- A transaction of its own ---------------------------------------------------------------------
 
 void StreamLife::FailAll(const absl::Status& status) {
   while (std::optional<StreamJob> job = queue_.TakeStreamJob()) {
