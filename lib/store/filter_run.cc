@@ -4,35 +4,41 @@
 
 #include "absl/strings/str_format.h"
 #include "aimem/limits.h"
+#include "lib/base/callback.h"
 #include "lib/base/status.h"
+#include "lib/changes/meta.h"
+#include "lib/changes/streams.h"
+#include "lib/execute/execute.h"
+#include "lib/execute/request.h"
 #include "lib/log/commit.h"
 #include "lib/recall/find.h"
-#include "lib/store/meta.h"
+#include "lib/store/operations.h"
 
 namespace aimem::store {
 
-void FilterRun::Start(LocalStore& store, LocalStore::WriteJob job) {
+void FilterRun::Start(const Place& place, WriteJob job) {
   const std::size_t bytes = job.bytes;
-  auto run = std::make_shared<FilterRun>(store, std::move(job));
-  absl::Status status = store.BeginLongWork(LocalStore::LongWork::kSelection, bytes);
-  if (!status.ok()) {
-    run->Refuse(std::move(status));
+  auto run = std::make_shared<FilterRun>(place, std::move(job));
+  absl::StatusOr<WriteQueue::LongWork> room = place.queue.AdmitLongWork(bytes);
+  if (!room.ok()) {
+    run->Refuse(room.status());
     return;
   }
-  status = store.selections_->Post([run, bytes] {
-    run->store_.LeaveQueue(bytes);
+  run->work_.emplace(*std::move(room));
+  absl::Status status = place.background.Post([run] {
+    run->work_->Begin();
     run->Guard([&] { run->Begin(); });
   });
   if (status.ok()) return;
-  store.LeaveQueue(bytes);
+  run->work_->Begin();
   run->Refuse(std::move(status));
-  store.EndLongWork(LocalStore::LongWork::kSelection);
+  run->work_.reset();
 }
 
 void FilterRun::Refuse(absl::Status status) {
-  LocalStore::Reject(job_, std::move(status));
-  LocalStore::Job refused = std::move(job_);
-  store_.Deliver(refused);
+  Reject(job_, std::move(status));
+  Job refused = std::move(job_);
+  Deliver(place_.base, refused);
 }
 
 template <typename Step>
@@ -57,7 +63,7 @@ void FilterRun::Begin() {
   effect_ = rule->effect;
   absl::StatusOr<bool> finished = false;
   {
-    absl::StatusOr<LocalStore::ReadGuard> read = store_.BeginRead();
+    absl::StatusOr<Readers::Snapshot> read = place_.readers.Begin();
     finished = read.ok() ? FindEarlier(**read) : read.status();
     if (finished.ok() && !*finished) {
       if (absl::Status status = Select(**read, *rule); !status.ok()) finished = status;
@@ -80,17 +86,17 @@ absl::StatusOr<bool> FilterRun::FindEarlier(Transaction& transaction) {
     if (found.operations.empty()) return false;
     const absl::StatusOr<log::CommitHeader> decoded =
         log::DecodeCommitHeader(found.operations.front().bytes);
-    if (!decoded.ok()) return LocalStore::KeyUnreadable();
+    if (!decoded.ok()) return KeyUnreadable();
     const log::CommitHeader& header = *decoded;
     // Another request under this key: executing the next commit finds it and says so.
     if (header.request_hash != job_.request_hash) return false;
     AIMEM_ASSIGN_OR_RETURN(const execute::Answer answer, execute::DecodeAnswer(header.results));
     if (answer.last) return true;
     for (const ItemResult& item : answer.items) count_ += item.count;
-    for (const LogRow& row : found.operations) JoinInto(rests_on_, {{row.stream, row.seq}});
-    if (const std::uint64_t quorum = QuorumOf(found.meta); store_.Undelivered(quorum)) {
-      undelivered_ = LocalStore::UndeliveredStatus(quorum);
-    }
+    for (const LogRow& row : found.operations)
+      changes::JoinInto(rests_on_, {{row.stream, row.seq}});
+    const absl::Status delivered = place_.base.CheckDelivered(changes::QuorumOf(found.meta));
+    if (!delivered.ok()) undelivered_ = delivered;
     ++commit_;
   }
   return false;
@@ -99,14 +105,14 @@ absl::StatusOr<bool> FilterRun::FindEarlier(Transaction& transaction) {
 absl::Status FilterRun::Select(Transaction& transaction, const execute::FilterRule& rule) {
   AIMEM_ASSIGN_OR_RETURN(
       ids_,
-      recall::SelectIds(transaction, [&, now = store_.Now()](const model::MemoryView& memory) {
+      recall::SelectIds(transaction, [&, now = place_.base.Now()](const model::MemoryView& memory) {
         return rule.takes(memory, now);
       }));
   return absl::OkStatus();
 }
 
 void FilterRun::WriteNext() {
-  LocalStore::WriteJob part;
+  WriteJob part;
   part.batch = job_.batch;
   part.options = job_.options;
   part.operation = execute::DerivedOperation(job_.operation, commit_);
@@ -125,7 +131,7 @@ void FilterRun::WriteNext() {
                             run->Guard([&] { run->Committed(std::move(result)); });
                           },
                           {}});
-  store_.Enqueue(std::move(part), LocalStore::Caller::kFollowsUp);
+  place_.queue.Enqueue(std::move(part), WriteQueue::Caller::kFollowsUp);
 }
 
 void FilterRun::Committed(WriteResult result) {
@@ -136,7 +142,7 @@ void FilterRun::Committed(WriteResult result) {
     return;
   }
   for (const ItemResult& item : result.items) count_ += item.count;
-  JoinInto(rests_on_, result.rests_on);
+  changes::JoinInto(rests_on_, result.rests_on);
   if (next_ < ids_.size()) {
     WriteNext();
     return;
@@ -180,12 +186,11 @@ WriteResult FilterRun::Total(WriteResult last) const {
 
 void FilterRun::Finish(WriteResult result) {
   job_.result = std::move(result);
-  LocalStore::Job answered = std::move(job_);
-  LocalStore& store = store_;
-  if (const absl::Status thrown = Contain([&] { store.Deliver(answered); }); !thrown.ok()) {
-    store.LogThrown("answering a change by filter", thrown);
-  }
-  store.EndLongWork(LocalStore::LongWork::kSelection);
+  Job answered = std::move(job_);
+  const absl::Status thrown = Contain([&] { Deliver(place_.base, answered); });
+  if (!thrown.ok()) place_.base.LogThrown("answering a change by filter", thrown);
+  // The store may be gone after this.
+  work_.reset();
 }
 
 }  // namespace aimem::store

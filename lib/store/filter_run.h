@@ -3,20 +3,39 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "lib/store/local_store.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "aimem/store.h"
+#include "lib/base/background.h"
+#include "lib/execute/execute.h"
+#include "lib/store/foundation.h"
+#include "lib/store/job.h"
+#include "lib/store/readers.h"
+#include "lib/store/write_queue.h"
 
 namespace aimem::store {
 
-/// Owns itself until its last commit has been answered.
+/// Owns itself until its last commit has been answered. One step after the other, so nothing is
+/// guarded: the first in the background, each other one in the callback of the commit before.
 class FilterRun : public std::enable_shared_from_this<FilterRun> {
  public:
-  /// Take `job` over: select in the background, then queue commit after commit.
-  static void Start(LocalStore& store, LocalStore::WriteJob job);
+  /// Where it runs. `background`: where it selects.
+  struct Place {
+    const Foundation& base;
+    WriteQueue& queue;
+    Readers& readers;
+    Background& background;
+  };
 
-  FilterRun(LocalStore& store, LocalStore::WriteJob job) : store_(store), job_(std::move(job)) {}
+  /// Take `job` over: select in the background, then queue commit after commit.
+  static void Start(const Place& place, WriteJob job);
+
+  FilterRun(const Place& place, WriteJob job) : place_(place), job_(std::move(job)) {}
 
  private:
   /// Answer that it was not taken.
@@ -38,8 +57,9 @@ class FilterRun : public std::enable_shared_from_this<FilterRun> {
   /// The last answer, pending if one of its commits is.
   [[nodiscard]] WriteResult Delivered(WriteResult last) const;
 
-  LocalStore& store_;
-  LocalStore::WriteJob job_;
+  const Place place_;
+  WriteJob job_;
+  std::optional<WriteQueue::LongWork> work_;    // until the last commit has been answered
   ItemEffect effect_ = ItemEffect::kUnchanged;  // if it took any
   std::vector<std::string> ids_;
   std::size_t next_ = 0;

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "lib/base/status.h"
+#include "lib/changes/meta.h"
 #include "lib/log/grammar.h"
 #include "lib/model/parts.h"
-#include "lib/store/meta.h"
 
 namespace aimem::sim {
 namespace {
@@ -54,7 +54,7 @@ class SimulatedTransaction final : public Transaction {
     }
     const bool draws =
         set.log.empty() && std::any_of(set.meta.begin(), set.meta.end(), [](const auto& entry) {
-          return entry.first == store::kMetaFormer;
+          return entry.first == changes::kMetaFormer;
         });
     if (behaviour_->loses_drawn_streams && draws) spoiled.meta.clear();
     return inner_->Put(spoiled);

@@ -6,8 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "aimem/local_store.h"
+#include "lib/changes/streams.h"
 #include "lib/log/commit.h"
-#include "lib/store/streams.h"
 
 namespace aimem::sim {
 
@@ -379,7 +379,7 @@ Held Federation::HeldIn(const std::shared_ptr<EphemeralDisk>& disk) const {
   const auto read = (*transaction)->Read({.heads = true, .meta = true});
   if (!read.ok()) return held;
   // Also those that were adopted: the commits before them are not here.
-  const auto streams = store::StreamsOf(*read);
+  const auto streams = changes::StreamsOf(*read);
   if (!streams.ok()) return held;
   for (const auto& [stream, head] : streams->heads) {
     if (head.hash != Hash256{}) held.heads[stream] = head;

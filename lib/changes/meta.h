@@ -10,10 +10,9 @@
 #include "absl/status/statusor.h"
 #include "aimem/backends/backend.h"
 #include "aimem/changes.h"
-#include "aimem/local_store.h"
 #include "aimem/types.h"
 
-namespace aimem::store {
+namespace aimem::changes {
 
 inline constexpr char kMetaMember[] = "member";      ///< 16 bytes.
 inline constexpr char kMetaStream[] = "stream";      ///< 8 bytes: the stream that is written now.
@@ -43,16 +42,4 @@ std::uint64_t QuorumOf(const Meta& meta);
 absl::StatusOr<std::optional<ChangeCursor>> InstallingOf(const Meta& meta);
 std::string EncodeCursor(const ChangeCursor& cursor);
 
-struct PreparedMember {
-  Id128 member;            ///< Zero: not known.
-  std::string unwritable;  ///< Why it cannot be written; empty: it can, or it was not tried.
-};
-
-/// Give a store that a federation is to use its member id and note the federation's W. Writes
-/// nothing if both are there; looks at nothing if `options` name no federation.
-///
-/// What a member cannot write is refused: peers would count on it. Whoever is alone may be read,
-/// and is told in a line of the log.
-absl::StatusOr<PreparedMember> PrepareMember(Backend& backend, const StoreOptions& options);
-
-}  // namespace aimem::store
+}  // namespace aimem::changes

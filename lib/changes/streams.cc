@@ -1,4 +1,4 @@
-#include "lib/store/streams.h"
+#include "lib/changes/streams.h"
 
 #include <algorithm>
 #include <array>
@@ -14,7 +14,7 @@
 #include "lib/log/commit.h"
 #include "lib/model/parts.h"
 
-namespace aimem::store {
+namespace aimem::changes {
 namespace {
 
 constexpr std::size_t kFormerBytes = 9;  // the stream, and whether it is lost
@@ -266,4 +266,4 @@ absl::Status CheckMember(const Streams& streams, const Id128& member) {
                                                     now, ": put the data back, or open it again"));
 }
 
-}  // namespace aimem::store
+}  // namespace aimem::changes

@@ -1,14 +1,14 @@
-#include "lib/store/retention.h"
+#include "lib/changes/retention.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
+#include "lib/changes/read.h"
 #include "lib/model/parts.h"
-#include "lib/store/changes.h"
 
-namespace aimem::store {
+namespace aimem::changes {
 namespace {
 
 constexpr char kMarksVersion = 1;
@@ -303,4 +303,4 @@ absl::StatusOr<VersionVector> FindLogFrom(Transaction& transaction, absl::Time f
   return vector;
 }
 
-}  // namespace aimem::store
+}  // namespace aimem::changes

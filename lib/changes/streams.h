@@ -16,10 +16,10 @@
 #include "aimem/changes.h"
 #include "aimem/environment.h"
 #include "aimem/types.h"
-#include "lib/store/apply.h"
-#include "lib/store/meta.h"
+#include "lib/changes/apply.h"
+#include "lib/changes/meta.h"
 
-namespace aimem::store {
+namespace aimem::changes {
 
 /// So many streams are remembered that a store wrote and writes no more; the newest.
 inline constexpr std::size_t kFormerStreamsMax = 64;
@@ -100,4 +100,4 @@ bool NoteYielded(std::uint64_t stream, Streams& streams, WriteSet& set);
 /// kFailedPrecondition if `streams` are not those of `member`, the store that this process opened.
 absl::Status CheckMember(const Streams& streams, const Id128& member);
 
-}  // namespace aimem::store
+}  // namespace aimem::changes

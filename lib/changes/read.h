@@ -8,7 +8,7 @@
 #include "aimem/changes.h"
 #include "aimem/requests.h"
 
-namespace aimem::store {
+namespace aimem::changes {
 
 /// The vector that the log's heads name.
 VersionVector VectorOf(std::span<const LogRow> heads);
@@ -24,10 +24,4 @@ absl::StatusOr<ChangePage> ReadChanges(Transaction& transaction, const ChangeCur
 absl::StatusOr<DigestResult> Digest(Transaction& transaction, std::span<const DigestRange> ranges,
                                     const VersionVector& unreadable = {});
 
-/// Store::Check over one snapshot: chains, rows, names, the fold of the log.
-/// Of the fold it keeps about `fold_bytes` at a time; a larger store takes more passes over its
-/// log.
-absl::StatusOr<CheckReport> Check(Transaction& transaction, const CheckOptions& options,
-                                  std::size_t fold_bytes = 64u << 20);
-
-}  // namespace aimem::store
+}  // namespace aimem::changes

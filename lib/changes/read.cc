@@ -1,4 +1,4 @@
-#include "lib/store/changes.h"
+#include "lib/changes/read.h"
 
 #include <algorithm>
 #include <optional>
@@ -8,14 +8,14 @@
 
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
+#include "lib/changes/meta.h"
+#include "lib/changes/retention.h"
+#include "lib/changes/streams.h"
 #include "lib/log/commit.h"
 #include "lib/log/grammar.h"
 #include "lib/recall/scan.h"
-#include "lib/store/meta.h"
-#include "lib/store/retention.h"
-#include "lib/store/streams.h"
 
-namespace aimem::store {
+namespace aimem::changes {
 namespace {
 
 constexpr std::size_t kPageBytesMax = 64u << 20;
@@ -323,4 +323,4 @@ absl::StatusOr<DigestResult> Digest(Transaction& transaction, std::span<const Di
   return result;
 }
 
-}  // namespace aimem::store
+}  // namespace aimem::changes

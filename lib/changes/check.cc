@@ -1,4 +1,5 @@
-// Check: what a store must be, held against what is there. Nothing here trusts what it reads.
+#include "lib/changes/check.h"
+
 #include <cstdint>
 #include <iterator>
 #include <map>
@@ -12,6 +13,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
+#include "lib/changes/meta.h"
+#include "lib/changes/read.h"
 #include "lib/log/commit.h"
 #include "lib/log/grammar.h"
 #include "lib/merge/join.h"
@@ -19,10 +22,8 @@
 #include "lib/model/validate.h"
 #include "lib/model/view.h"
 #include "lib/recall/scan.h"
-#include "lib/store/changes.h"
-#include "lib/store/meta.h"
 
-namespace aimem::store {
+namespace aimem::changes {
 namespace {
 
 constexpr std::size_t kProblemsMax = 100;
@@ -306,7 +307,7 @@ class Checker {
 
   // The rows after `request.after` up to `last`, or all of them.
   absl::Status CheckRowsUpTo(const ScanRequest& request, const std::optional<EntityKey>& last) {
-    const absl::Status over = absl::CancelledError();
+    absl::Status over = absl::CancelledError();
     const absl::Status status =
         recall::ForEachStored(transaction_, request, [&](const EntityRow& row) {
           if (last && row.key > *last) return over;
@@ -362,4 +363,4 @@ absl::StatusOr<CheckReport> Check(Transaction& transaction, const CheckOptions& 
   return report;
 }
 
-}  // namespace aimem::store
+}  // namespace aimem::changes

@@ -1,4 +1,5 @@
-// What is done to a stream: in a transaction of its own, before all that waits.
+#include "lib/store/stream_life.h"
+
 #include <algorithm>
 #include <deque>
 #include <optional>
@@ -9,9 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
+#include "lib/execute/request.h"
 #include "lib/log/commit.h"
-#include "lib/store/local_store.h"
-#include "lib/store/streams.h"
 
 namespace aimem::store {
 namespace {
@@ -110,225 +110,9 @@ absl::StatusOr<std::vector<log::Commit>> ReadTail(std::uint64_t stream, std::uin
   return commits;
 }
 
-}  // namespace
-
-void LocalStore::Refresh(StreamCallback done) {
-  EnqueueStreamJob({0, std::nullopt, std::move(done)});
-}
-
-void LocalStore::ForsakeStream(std::uint64_t stream, const StreamHead& claimed,
-                               StreamCallback done) {
-  EnqueueStreamJob({stream, std::nullopt, std::move(done), claimed});
-}
-
-void LocalStore::YieldStream(std::uint64_t stream, const StreamHead& common, StreamCallback done) {
-  EnqueueStreamJob({stream, common, std::move(done)});
-}
-
-// -- The queue ------------------------------------------------------------------------------------
-
-void LocalStore::EnqueueStreamJob(StreamJob job) {
-  absl::Status refused = CheckProcess();
-  if (refused.ok()) {
-    MutexLock lock(mutex_);
-    if (!closing_) {
-      stream_jobs_.push_back(std::move(job));
-      Wake();
-      return;
-    }
-    refused = absl::UnavailableError("the store is closed");
-  }
-  Call(std::move(job.done), absl::StatusOr<StoreState>(std::move(refused)));
-}
-
-std::optional<LocalStore::StreamJob> LocalStore::TakeStreamJob() {
-  MutexLock lock(mutex_);
-  if (stream_jobs_.empty()) return std::nullopt;
-  std::optional<StreamJob> job = std::move(stream_jobs_.front());
-  stream_jobs_.pop_front();
-  return job;
-}
-
-void LocalStore::FailStreamJobs(const absl::Status& status) {
-  while (std::optional<StreamJob> job = TakeStreamJob()) {
-    Call(std::move(job->done), absl::StatusOr<StoreState>(status));
-  }
-}
-
-void LocalStore::PutBack(Group& group, std::size_t first) {
-  MutexLock lock(mutex_);
-  while (group.jobs.size() > first) {
-    const std::size_t bytes =
-        std::visit([](const auto& any) { return any.bytes; }, group.jobs.back());
-    group.bytes -= bytes;
-    queued_items_ += 1;
-    queued_bytes_ += static_cast<std::int64_t>(bytes);
-    queue_.push_front(std::move(group.jobs.back()));
-    group.jobs.pop_back();
-  }
-}
-
-bool LocalStore::Defer(ApplyJob& job, const Streams& streams) {
-  const std::uint64_t stream = FindStreamToForsake(streams, job.page);
-  if (stream == 0 || job.deferred) return false;
-  job.deferred = true;
-  MutexLock lock(mutex_);
-  // Whoever has the turn takes it next, also while the store closes.
-  stream_jobs_.push_front({stream, std::nullopt, [](const absl::StatusOr<StoreState>&) {}});
-  return true;
-}
-
-// -- Whose data it is -----------------------------------------------------------------------------
-
-absl::Status LocalStore::CheckWhose(const Streams& streams) {
-  absl::Status status = CheckMember(streams, member_);
-  if (status.ok()) member_ = streams.member;
-  bool told = true;
-  {
-    MutexLock lock(mutex_);
-    told = status.ok() || !foreign_data_.empty();
-    foreign_data_ = std::string(ToStd(status.message()));
-  }
-  if (!told) Log(LogLevel::kError, ToStd(status.message()));
-  return status;
-}
-
-// -- Commits that cannot be read ------------------------------------------------------------------
-
-VersionVector LocalStore::Unreadable() const {
-  MutexLock lock(mutex_);
-  return unreadable_;
-}
-
-bool LocalStore::NoteUnreadable(const VersionVector& met) {
-  bool any = false;
-  for (const auto& [stream, seq] : met) {
-    {
-      MutexLock lock(mutex_);
-      std::uint64_t& known = unreadable_[stream];
-      if (seq <= known) continue;
-      known = seq;
-    }
-    any = true;
-    Log(LogLevel::kError,
-        absl::StrFormat("commit %d of stream %016x cannot be read: nobody is sent it, and whoever "
-                        "lacks it is given states in its place if there are later ones; run doctor",
-                        seq, stream));
-  }
-  return any;
-}
-
-absl::Status LocalStore::CheckLastCommits() {
-  VersionVector unreadable;
-  {
-    AIMEM_ASSIGN_OR_RETURN(const ReadGuard read, BeginRead());
-    AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.heads = true}));
-    for (const LogRow& head : found.heads) {
-      AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> rows,
-                             read->ReadLog(head.stream, head.seq - 1, 1, 1));
-      if (rows.empty() || rows.front().seq != head.seq) continue;  // another process went on
-      if (!log::DecodeCommit(rows.front().bytes).ok()) unreadable[head.stream] = head.seq;
-    }
-  }
-  NoteUnreadable(unreadable);
-  return absl::OkStatus();
-}
-
-// -- The transaction ------------------------------------------------------------------------------
-
-void LocalStore::WriteStreamJob(StreamJob job, std::unique_ptr<Transaction> transaction) {
-  absl::StatusOr<StoreState> state = absl::UnavailableError("not done");
-  job.more = false;
-  try {
-    state = CommitStreamJob(job, std::move(transaction));
-  } catch (...) {
-    // Whether it was committed is not known.
-    const absl::Status thrown = StatusOfException();
-    LogThrown("what was done to a stream", thrown);
-    Fence(thrown);
-    state = absl::UnavailableError(absl::StrCat("outcome unknown (", thrown.message(), "): retry"));
-  }
-  if (state.ok() && job.more) {
-    MutexLock lock(mutex_);
-    // Whoever has the turn takes it next, also while the store closes.
-    stream_jobs_.push_front(std::move(job));
-    return;
-  }
-  Call(std::move(job.done), std::move(state));
-}
-
-absl::StatusOr<StoreState> LocalStore::CommitStreamJob(StreamJob& job,
-                                                       std::unique_ptr<Transaction> transaction) {
-  GroupLog log;
-  absl::Status status;
-  {
-    Rows rows(*transaction);
-    status = ExecuteStreamJob(job, rows, log);
-  }
-  if (!status.ok()) AIMEM_RETURN_IF_ERROR(CheckDamage());
-  if (status.ok() && !log.Empty()) status = Explain(transaction->Put(log.set));
-  CommitResult committed{CommitOutcome::kDurable, absl::OkStatus()};
-  if (status.ok()) committed = transaction->Commit();
-  transaction.reset();
-  if (committed.outcome == CommitOutcome::kUnknown) {
-    // What was done to a stream can be done again: it then finds it done, or does it.
-    Log(LogLevel::kError, absl::StrCat("commit: ", committed.status.message()));
-    Fence(committed.status);
-    status = absl::UnavailableError(
-        absl::StrCat("outcome unknown (", committed.status.message(), "): retry"));
-  } else if (committed.outcome == CommitOutcome::kNotDone) {
-    status = Explain(committed.status);
-  }
-  if (!status.ok()) return status;
-  if (!log.Empty()) {
-    member_ = log.streams.member;
-    NoteWritten();
-  }
-  StoreState state = log.streams.State();
-  TellGroup(log);
-  AIMEM_RETURN_IF_ERROR(job.kept);
-  return state;
-}
-
-absl::Status LocalStore::ExecuteStreamJob(StreamJob& job, Rows& rows, GroupLog& log) {
-  AIMEM_RETURN_IF_ERROR(Prepare({}, rows, log));
-  const std::uint64_t before = log.streams.stream;
-  bool held = false;
-  if (const auto head = log.streams.heads.find(job.stream); head != log.streams.heads.end()) {
-    AIMEM_ASSIGN_OR_RETURN(held, IsHeld(job.stream, job.claimed, head->second, rows.transaction()));
-  }
-  if (!held && store::ForsakeStream(job.stream, log.streams, random_, log.set)) {
-    Log(LogLevel::kWarning,
-        absl::StrFormat("others hold another history of our stream %016x: this store was put back "
-                        "to an earlier state%s",
-                        job.stream,
-                        before == log.streams.stream
-                            ? std::string()
-                            : absl::StrFormat("; it continues as %016x", log.streams.stream)));
-    log.must_commit = true;
-  }
-  if (job.common) {
-    const absl::StatusOr<bool> all = ExecuteYield(job.stream, *job.common, rows, log);
-    if (absl::IsFailedPrecondition(all.status()) && log.streams.Ours(job.stream)) {
-      // Its end cannot be said again, and stays: whoever holds another one is to give way.
-      log.must_commit |= NoteYielded(job.stream, log.streams, log.set);
-      job.kept = all.status();
-    } else {
-      AIMEM_RETURN_IF_ERROR(all.status());
-      job.more = !*all;
-    }
-  }
-  if (!log.must_commit && Tells(log)) {
-    Settle(random_, log.set);
-    log.must_commit = true;
-  }
-  // A store that has nothing yet draws its stream with its first commit.
-  if (!log.must_commit) log.set.meta.clear();
-  return absl::OkStatus();
-}
-
-absl::StatusOr<StreamHead> LocalStore::BeforeLog(std::uint64_t stream, const StreamHead& head,
-                                                 Rows& rows) {
+/// What the first commit that the log holds of `stream` follows; `head` if it holds none.
+absl::StatusOr<StreamHead> BeforeLog(std::uint64_t stream, const StreamHead& head,
+                                     execute::Rows& rows) {
   AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> first,
                          rows.transaction().ReadLog(stream, 0, 1, 1));
   if (first.empty()) return head;
@@ -336,8 +120,142 @@ absl::StatusOr<StreamHead> LocalStore::BeforeLog(std::uint64_t stream, const Str
   return StreamHead{commit.header.seq - 1, 0, commit.header.prev_hash};
 }
 
-absl::StatusOr<bool> LocalStore::ExecuteYield(std::uint64_t stream, const StreamHead& common,
-                                              Rows& rows, GroupLog& log) {
+}  // namespace
+
+// -- Every transaction ----------------------------------------------------------------------------
+
+absl::Status StreamLife::Prepare(const ReadResult& found, execute::Rows& rows, GroupLog& log) {
+  log.prepared = true;
+  log.quorum = changes::QuorumOf(found.meta);
+  AIMEM_ASSIGN_OR_RETURN(log.streams, recovery_.ReadStreams(found, rows.transaction()));
+  AIMEM_RETURN_IF_ERROR(Choose(found.meta, log));
+  for (const auto& [stream, head] : log.streams.heads) rows.Saw({head.hlc, stream});
+  return absl::OkStatus();
+}
+
+absl::Status StreamLife::Choose(const changes::Meta& meta, GroupLog& log) {
+  AIMEM_ASSIGN_OR_RETURN(const std::string identity, base_.backend->PhysicalIdentity());
+  AIMEM_ASSIGN_OR_RETURN(const std::string moved,
+                         changes::ChooseStream(meta, identity, log.streams, base_.random, log.set));
+  if (!moved.empty()) {
+    log.moved = log.must_commit = true;
+    base_.Log(LogLevel::kWarning, moved);
+  }
+  const auto own = log.streams.heads.find(log.streams.stream);
+  if (own == log.streams.heads.end() || own->second.seq == 0 || own->second.hash != Hash256{}) {
+    return absl::OkStatus();
+  }
+  base_.Log(
+      LogLevel::kError,
+      absl::StrFormat("commit %d of stream %016x, the last one, cannot be read: this store goes on "
+                      "as a new stream; run doctor",
+                      own->second.seq, own->first));
+  changes::ForsakeStream(own->first, log.streams, base_.random, log.set);
+  log.must_commit = true;
+  return absl::OkStatus();
+}
+
+// -- A transaction of its own ---------------------------------------------------------------------
+
+void StreamLife::FailAll(const absl::Status& status) {
+  while (std::optional<StreamJob> job = queue_.TakeStreamJob()) {
+    base_.Call(std::move(job->done), absl::StatusOr<StoreState>(status));
+  }
+}
+
+void StreamLife::Write(StreamJob job, std::unique_ptr<Transaction> transaction) {
+  absl::StatusOr<StoreState> state = absl::UnavailableError("not done");
+  job.more = false;
+  try {
+    state = Commit(job, std::move(transaction));
+  } catch (...) {
+    // Whether it was committed is not known.
+    const absl::Status thrown = StatusOfException();
+    base_.LogThrown("what was done to a stream", thrown);
+    health_.Fence(thrown);
+    state = absl::UnavailableError(absl::StrCat("outcome unknown (", thrown.message(), "): retry"));
+  }
+  if (state.ok() && job.more) return queue_.PutFirst(std::move(job));
+  base_.Call(std::move(job.done), std::move(state));
+}
+
+absl::StatusOr<StoreState> StreamLife::Commit(StreamJob& job,
+                                              std::unique_ptr<Transaction> transaction) {
+  GroupLog log;
+  absl::Status status;
+  {
+    execute::Rows rows(*transaction);
+    status = Execute(job, rows, log);
+  }
+  if (!status.ok()) AIMEM_RETURN_IF_ERROR(health_.CheckDamage());
+  if (status.ok() && !log.Empty()) status = health_.Explain(transaction->Put(log.set));
+  CommitResult committed{CommitOutcome::kDurable, absl::OkStatus()};
+  if (status.ok()) committed = transaction->Commit();
+  transaction.reset();
+  if (committed.outcome == CommitOutcome::kUnknown) {
+    // What was done to a stream can be done again: it then finds it done, or does it.
+    base_.Log(LogLevel::kError, absl::StrCat("commit: ", committed.status.message()));
+    health_.Fence(committed.status);
+    status = absl::UnavailableError(
+        absl::StrCat("outcome unknown (", committed.status.message(), "): retry"));
+  } else if (committed.outcome == CommitOutcome::kNotDone) {
+    status = health_.Explain(committed.status);
+  }
+  if (!status.ok()) return status;
+  if (!log.Empty()) health_.NoteWritten(log.streams.member);
+  StoreState state = log.streams.State();
+  watcher_.TellGroup(log);
+  AIMEM_RETURN_IF_ERROR(job.kept);
+  return state;
+}
+
+absl::Status StreamLife::Forsake(const StreamJob& job, execute::Rows& rows, GroupLog& log) {
+  const std::uint64_t before = log.streams.stream;
+  if (const auto head = log.streams.heads.find(job.stream); head != log.streams.heads.end()) {
+    AIMEM_ASSIGN_OR_RETURN(const bool held,
+                           IsHeld(job.stream, job.claimed, head->second, rows.transaction()));
+    if (held) return absl::OkStatus();
+  }
+  if (!changes::ForsakeStream(job.stream, log.streams, base_.random, log.set))
+    return absl::OkStatus();
+  log.must_commit = true;
+  base_.Log(LogLevel::kWarning,
+            absl::StrFormat(
+                "others hold another history of our stream %016x: this store was put back to an "
+                "earlier state%s",
+                job.stream,
+                before == log.streams.stream
+                    ? std::string()
+                    : absl::StrFormat("; it continues as %016x", log.streams.stream)));
+  return absl::OkStatus();
+}
+
+absl::Status StreamLife::Execute(StreamJob& job, execute::Rows& rows, GroupLog& log) {
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, rows.Fetch({.heads = true, .meta = true}));
+  AIMEM_RETURN_IF_ERROR(Prepare(found, rows, log));
+  AIMEM_RETURN_IF_ERROR(Forsake(job, rows, log));
+  if (job.common) {
+    const absl::StatusOr<bool> all = Yield(job.stream, *job.common, rows, log);
+    if (absl::IsFailedPrecondition(all.status()) && log.streams.Ours(job.stream)) {
+      // Its end cannot be said again, and stays: whoever holds another one is to give way.
+      log.must_commit |= changes::NoteYielded(job.stream, log.streams, log.set);
+      job.kept = all.status();
+    } else {
+      AIMEM_RETURN_IF_ERROR(all.status());
+      job.more = !*all;
+    }
+  }
+  if (!log.must_commit && watcher_.Tells(log.streams)) {
+    changes::Settle(base_.random, log.set);
+    log.must_commit = true;
+  }
+  // A store that has nothing yet draws its stream with its first commit.
+  if (!log.must_commit) log.set.meta.clear();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> StreamLife::Yield(std::uint64_t stream, const StreamHead& common,
+                                       execute::Rows& rows, GroupLog& log) {
   if (stream == log.streams.stream) {
     return absl::FailedPreconditionError("a store yields no stream that it writes");
   }
@@ -367,14 +285,14 @@ absl::StatusOr<bool> LocalStore::ExecuteYield(std::uint64_t stream, const Stream
   AIMEM_RETURN_IF_ERROR(AppendAgain(std::move(tail), rows, log));
   log.set.log_tails.emplace_back(stream, last);
   log.must_commit = true;
-  if (!kept) SetHead(stream, common, log.set);
+  if (!kept) changes::SetHead(stream, common, log.set);
   log.streams.heads[stream] = kept.value_or(common);
   if (last == 0) log.streams.heads.erase(stream);
-  if (all) NoteYielded(stream, log.streams, log.set);
+  if (all) changes::NoteYielded(stream, log.streams, log.set);
   return all;
 }
 
-absl::Status LocalStore::Adopt(const StreamHeads& heads, Rows& rows, GroupLog& log,
+absl::Status StreamLife::Adopt(const StreamHeads& heads, execute::Rows& rows, GroupLog& log,
                                ApplyResult& result) {
   for (const auto& [stream, head] : heads) {
     const StreamHead ours = log.streams.heads[stream];
@@ -404,13 +322,14 @@ absl::Status LocalStore::Adopt(const StreamHeads& heads, Rows& rows, GroupLog& l
     }
     log.streams.heads[stream] = log.streams.adopted[stream] = head;
     rows.Saw({head.hlc, stream});
-    SetHead(stream, head, log.set);
+    changes::SetHead(stream, head, log.set);
     log.must_commit = true;
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> LocalStore::GiveUpHeld(std::uint64_t stream, Rows& rows, GroupLog& log) {
+absl::StatusOr<bool> StreamLife::GiveUpHeld(std::uint64_t stream, execute::Rows& rows,
+                                            GroupLog& log) {
   if (stream == log.streams.stream) {
     return absl::UnavailableError("this store has to go on as a new stream first: retry");
   }
@@ -418,10 +337,11 @@ absl::StatusOr<bool> LocalStore::GiveUpHeld(std::uint64_t stream, Rows& rows, Gr
                          rows.transaction().ReadLog(stream, 0, 1, 1));
   if (first.empty()) return true;
   AIMEM_ASSIGN_OR_RETURN(const log::Commit commit, log::DecodeCommit(first.front().bytes, false));
-  return ExecuteYield(stream, {commit.header.seq - 1, 0, commit.header.prev_hash}, rows, log);
+  return Yield(stream, {commit.header.seq - 1, 0, commit.header.prev_hash}, rows, log);
 }
 
-absl::Status LocalStore::AppendAgain(std::vector<log::Commit> commits, Rows& rows, GroupLog& log) {
+absl::Status StreamLife::AppendAgain(std::vector<log::Commit> commits, execute::Rows& rows,
+                                     GroupLog& log) {
   ReadSet reads;
   for (const log::Commit& commit : commits) reads.operations.push_back(commit.header.operation);
   AIMEM_ASSIGN_OR_RETURN(const ReadResult found, rows.transaction().Read(reads));
@@ -435,13 +355,13 @@ absl::Status LocalStore::AppendAgain(std::vector<log::Commit> commits, Rows& row
     log::CommitHeader header = std::move(commit.header);
     // A stream names an operation once; this one has its answer already.
     if (!taken.insert(header.operation).second)
-      header.operation = execute::FreshOperation(random_, Now());
-    header.hlc = log::NextHlc(rows.seen(), absl::ToUnixMillis(Now()));
+      header.operation = execute::FreshOperation(base_.random, base_.Now());
+    header.hlc = log::NextHlc(rows.seen(), absl::ToUnixMillis(base_.Now()));
     if (header.hlc <= rows.seen()) {
       return absl::InternalError("the hybrid logical clock has reached its end: run doctor");
     }
     rows.Saw({header.hlc, log.streams.stream});
-    AppendCommit(std::move(header), std::move(commit.changes), log);
+    log.Append(std::move(header), std::move(commit.changes), base_.random);
   }
   return absl::OkStatus();
 }

@@ -11,7 +11,7 @@
 #include "lib/execute/rows.h"
 #include "lib/log/commit.h"
 
-namespace aimem::store {
+namespace aimem::changes {
 
 using execute::Rows;
 
@@ -62,4 +62,4 @@ absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, StreamHeads& head
 /// What ApplyCommits would refuse of `page`; OK: nothing.
 absl::Status CheckFollows(const CheckedPage& page, StreamHeads heads);
 
-}  // namespace aimem::store
+}  // namespace aimem::changes

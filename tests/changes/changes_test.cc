@@ -1,4 +1,4 @@
-#include "lib/store/changes.h"
+#include "lib/changes/read.h"
 
 #include <algorithm>
 #include <map>
@@ -9,15 +9,16 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/base/hash.h"
+#include "lib/changes/check.h"
+#include "lib/changes/meta.h"
+#include "lib/changes/retention.h"
 #include "lib/log/commit.h"
 #include "lib/log/grammar.h"
 #include "lib/merge/join.h"
 #include "lib/model/view.h"
-#include "lib/store/meta.h"
-#include "lib/store/retention.h"
 #include "tests/recall/rows.h"
 
-namespace aimem::store {
+namespace aimem::changes {
 namespace {
 
 using ::testing::AllOf;
@@ -103,7 +104,7 @@ class Changes : public ::testing::Test {
     return page.ok() ? *std::move(page) : ChangePage{.end = true};
   }
   CheckReport RunCheck(bool deep = true) {
-    auto report = store::Check(*rows_.Read(), {.deep = deep});
+    auto report = changes::Check(*rows_.Read(), {.deep = deep});
     EXPECT_TRUE(report.ok()) << report.status();
     return report.ok() ? *std::move(report) : CheckReport();
   }
@@ -517,7 +518,7 @@ TEST_F(Changes, AFoldLargerThanItsMemoryTakesMorePasses) {
                     std::string(200, 'c'));
   }
   for (const std::size_t fold_bytes : {std::size_t{1}, std::size_t{2'000}, std::size_t{1} << 20}) {
-    const absl::StatusOr<CheckReport> report = store::Check(*rows_.Read(), {}, fold_bytes);
+    const absl::StatusOr<CheckReport> report = changes::Check(*rows_.Read(), {}, fold_bytes);
     ASSERT_TRUE(report.ok()) << report.status();
     EXPECT_THAT(report->problems, IsEmpty());
     EXPECT_TRUE(report->folded);
@@ -532,7 +533,7 @@ TEST_F(Changes, AFoldLargerThanItsMemoryTakesMorePasses) {
   lost.log.push_back(history_.NextLogRow(1, {Kind::kMemory, "m55"}, log::EncodeState(put.Build())));
   rows_.Put(lost);
   for (const std::size_t fold_bytes : {std::size_t{1}, std::size_t{2'000}, std::size_t{1} << 20}) {
-    EXPECT_THAT(store::Check(*rows_.Read(), {}, fold_bytes)->problems,
+    EXPECT_THAT(changes::Check(*rows_.Read(), {}, fold_bytes)->problems,
                 UnorderedElementsAre(AllOf(HasSubstr("'m3'"), HasSubstr("not what the commits")),
                                      AllOf(HasSubstr("'m55'"), HasSubstr("no row")),
                                      AllOf(HasSubstr("'m99'"), HasSubstr("no commit"))))
@@ -567,7 +568,7 @@ TEST_F(Changes, DamagedCommitsAreNamed) {
     WriteSet set;
     set.log = std::move(log);
     rows.Put(set);
-    return *store::Check(*rows.Read(), {.deep = false});
+    return *changes::Check(*rows.Read(), {.deep = false});
   };
   std::vector<LogRow> sound;
   for (int i = 0; i < 4; ++i) sound.push_back(history_.NextLogRow(5, key, body));
@@ -655,7 +656,7 @@ TEST_F(Changes, RandomDamageIsReportedAndNeverCrashes) {
     }
     Rows damaged;
     damaged.Put(set);
-    const absl::StatusOr<CheckReport> report = store::Check(*damaged.Read(), {});
+    const absl::StatusOr<CheckReport> report = changes::Check(*damaged.Read(), {});
     ASSERT_TRUE(report.ok()) << report.status();
     EXPECT_FALSE(report->problems.empty()) << "seed " << seed << ", round " << round;
     EXPECT_TRUE(ReadChanges(*damaged.Read(), ChangeCursor::Everything(), {}).ok());
@@ -663,4 +664,4 @@ TEST_F(Changes, RandomDamageIsReportedAndNeverCrashes) {
 }
 
 }  // namespace
-}  // namespace aimem::store
+}  // namespace aimem::changes

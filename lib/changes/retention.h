@@ -20,9 +20,9 @@
 #include "aimem/backends/backend.h"
 #include "aimem/local_store.h"
 #include "aimem/types.h"
-#include "lib/store/meta.h"
+#include "lib/changes/meta.h"
 
-namespace aimem::store {
+namespace aimem::changes {
 
 /// So many steps make up the retention.
 inline constexpr std::uint32_t kRetentionSteps = 32;
@@ -107,4 +107,4 @@ class Retention {
 /// far back as the log reaches.
 absl::StatusOr<VersionVector> FindLogFrom(Transaction& transaction, absl::Time from);
 
-}  // namespace aimem::store
+}  // namespace aimem::changes

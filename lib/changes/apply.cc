@@ -1,4 +1,4 @@
-#include "lib/store/apply.h"
+#include "lib/changes/apply.h"
 
 #include <algorithm>
 #include <utility>
@@ -9,7 +9,7 @@
 #include "lib/log/grammar.h"
 #include "lib/model/parts.h"
 
-namespace aimem::store {
+namespace aimem::changes {
 namespace {
 
 // What a change adds to its commit besides key and body: kind, lengths, nonce.
@@ -231,4 +231,4 @@ absl::Status CheckFollows(const CheckedPage& page, StreamHeads heads) {
   return absl::OkStatus();
 }
 
-}  // namespace aimem::store
+}  // namespace aimem::changes

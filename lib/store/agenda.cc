@@ -1,0 +1,60 @@
+#include "lib/store/agenda.h"
+
+#include <algorithm>
+
+namespace aimem::store {
+namespace {
+
+constexpr absl::Duration kIdleBeforeMaintenance = absl::Milliseconds(500);
+constexpr absl::Duration kLookInterval = absl::Milliseconds(20);
+
+}  // namespace
+
+Agenda::Agenda(bool looks) : looks_(looks) {
+  times_.fill(absl::InfiniteDuration());
+  if (looks) Set(Task::kLook, -absl::InfiniteDuration());
+}
+
+void Agenda::Set(Task task, absl::Duration at) { times_[static_cast<std::size_t>(task)] = at; }
+
+void Agenda::NoteWritten(absl::Duration now) {
+  Set(Task::kMaintain, now + kIdleBeforeMaintenance);
+  // A group has seen what others wrote.
+  if (looks_) Set(Task::kLook, now + kLookInterval);
+}
+
+absl::Duration Agenda::TimeOf(Task task) const {
+  const bool not_at_end = task == Task::kRetain || task == Task::kPlan || task == Task::kHeal;
+  if (closing_ && not_at_end) return absl::InfiniteDuration();
+  return times_[static_cast<std::size_t>(task)];
+}
+
+absl::Duration Agenda::NextTime() const {
+  absl::Duration next = absl::InfiniteDuration();
+  for (const Task task : {Task::kRetain, Task::kPlan, Task::kMaintain, Task::kLook, Task::kHeal}) {
+    next = std::min(next, TimeOf(task));
+  }
+  return next;
+}
+
+Task Agenda::Take(absl::Duration now, bool work) {
+  const bool waits = work || TimeOf(Task::kLook) <= now;
+  if (TimeOf(Task::kRetain) <= now && !(retained_last_ && waits)) {
+    Set(Task::kRetain, absl::InfiniteDuration());
+    retained_last_ = true;
+    return Task::kRetain;
+  }
+  if (work) {
+    retained_last_ = false;
+    return Task::kWrite;
+  }
+  for (const Task task : {Task::kPlan, Task::kMaintain, Task::kLook, Task::kHeal}) {
+    if (TimeOf(task) > now) continue;
+    Set(task, task == Task::kLook ? now + kLookInterval : absl::InfiniteDuration());
+    if (task == Task::kLook) retained_last_ = false;
+    return task;
+  }
+  return Task::kNone;
+}
+
+}  // namespace aimem::store

@@ -1,0 +1,125 @@
+#include "lib/store/questions.h"
+
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lib/base/status.h"
+#include "lib/changes/check.h"
+#include "lib/changes/read.h"
+#include "lib/changes/streams.h"
+#include "lib/recall/find.h"
+#include "lib/store/operations.h"
+
+namespace aimem::store {
+
+// -- Find -----------------------------------------------------------------------------------------
+
+std::vector<absl::StatusOr<Memory>> Questions::Get(std::span<const std::string> ids,
+                                                   const ReadOptions& options) {
+  using Results = std::vector<absl::StatusOr<Memory>>;
+  absl::StatusOr<Results> results =
+      readers_.Answer([&](Transaction& transaction) -> absl::StatusOr<Results> {
+        Results all = recall::Get(transaction, ids, options);
+        for (const absl::StatusOr<Memory>& one : all) {
+          if (absl::IsUnavailable(one.status())) return one.status();
+        }
+        return all;
+      });
+  return results.ok() ? *std::move(results) : Results(ids.size(), results.status());
+}
+
+absl::StatusOr<ListResult> Questions::List(const ListRequest& request) {
+  return readers_.Answer(
+      [&](Transaction& transaction) { return recall::List(transaction, request, base_.Now()); });
+}
+
+absl::StatusOr<SearchResult> Questions::Search(const SearchRequest& request) {
+  return readers_.Answer(
+      [&](Transaction& transaction) { return recall::Search(transaction, request, base_.Now()); });
+}
+
+absl::StatusOr<OperationInfo> Questions::GetOperation(OperationId operation) {
+  AIMEM_ASSIGN_OR_RETURN(OperationInfo info, readers_.Answer([&](Transaction& transaction) {
+    return FindOperation(base_, transaction, operation);
+  }));
+  // A member asks its peers, who are told of what is settled, and of nothing else.
+  if (info.outcome != WriteOutcome::kCommitted || base_.options.quorum > 1) return info;
+  AIMEM_ASSIGN_OR_RETURN(const Readers::Permit permit, readers_.Admit(Readers::Reader::kCaller));
+  const absl::Status settled = base_.backend->Settle();
+  if (!settled.ok()) {
+    base_.Log(LogLevel::kWarning, absl::StrCat("operation ", operation.ToString(),
+                                               " is here, and whether it is durable is not known: ",
+                                               settled.message()));
+    info.outcome = WriteOutcome::kUnknown;
+  }
+  return info;
+}
+
+// -- Follow, compare, look after ------------------------------------------------------------------
+
+absl::StatusOr<ChangePage> Questions::ReadChanges(const ChangeCursor& cursor,
+                                                  const ReadChangesLimit& limit) {
+  VersionVector unreadable;
+  absl::StatusOr<ChangePage> page = readers_.Answer([&](Transaction& transaction) {
+    unreadable = unreadable_.Get();
+    return changes::ReadChanges(transaction, cursor, limit, &unreadable);
+  });
+  if (unreadable_.Note(unreadable) && base_.options.listener != nullptr) {
+    queue_.EnqueueStreamJob({0, std::nullopt, [](const absl::StatusOr<StoreState>&) {}});
+  }
+  return page;
+}
+
+absl::StatusOr<DigestResult> Questions::Digest(std::span<const DigestRange> ranges) {
+  return readers_.Answer([&](Transaction& transaction) {
+    return changes::Digest(transaction, ranges, unreadable_.Get());
+  });
+}
+
+absl::StatusOr<StoreInfo> Questions::Info(const InfoOptions& options) {
+  StoreInfo info;
+  if (options.data) {
+    AIMEM_ASSIGN_OR_RETURN(const Readers::Permit permit, readers_.Admit(Readers::Reader::kCaller));
+    absl::StatusOr<StoreInfo> read =
+        readers_.Answer([&](Transaction& transaction) { return ReadInfo(transaction, options); });
+    if (absl::IsDataLoss(read.status())) AIMEM_RETURN_IF_ERROR(health_.CheckDamage());
+    AIMEM_ASSIGN_OR_RETURN(info, std::move(read));
+    AIMEM_ASSIGN_OR_RETURN(info.size_bytes, base_.backend->SizeBytes());
+  }
+  info.url = base_.backend->Url();
+  const WriteQueue::Load load = queue_.load();
+  info.queued_items = load.items;
+  info.queued_bytes = load.bytes;
+  health_.Report(info);
+  return info;
+}
+
+absl::StatusOr<StoreInfo> Questions::ReadInfo(Transaction& transaction,
+                                              const InfoOptions& options) {
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult result, transaction.Read({.heads = true, .meta = true}));
+  AIMEM_ASSIGN_OR_RETURN(const changes::Streams streams,
+                         changes::StreamsOf(result, unreadable_.Get(), transaction));
+  StoreInfo info;
+  info.member = streams.member;
+  info.stream = streams.stream;
+  info.vector = streams.Vector();
+  info.installing = streams.installing;
+  if (options.counts) {
+    AIMEM_ASSIGN_OR_RETURN(info.counts, recall::Count(transaction, base_.Now()));
+  }
+  return info;
+}
+
+absl::StatusOr<CheckReport> Questions::Check(const CheckOptions& options) {
+  AIMEM_ASSIGN_OR_RETURN(const Readers::Permit permit, readers_.Admit(Readers::Reader::kCaller));
+  AIMEM_ASSIGN_OR_RETURN(CheckReport report, readers_.Answer([&](Transaction& transaction) {
+    return changes::Check(transaction, options);
+  }));
+  AIMEM_ASSIGN_OR_RETURN(std::vector<std::string> damage, base_.backend->Verify());
+  report.problems.insert(report.problems.begin(), std::make_move_iterator(damage.begin()),
+                         std::make_move_iterator(damage.end()));
+  return report;
+}
+
+}  // namespace aimem::store

@@ -1,0 +1,84 @@
+#include "lib/store/watcher.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lib/base/status.h"
+
+namespace aimem::store {
+namespace {
+
+constexpr absl::Duration kBlindLookInterval = absl::Milliseconds(200);
+
+}  // namespace
+
+bool Watcher::Tells(const changes::Streams& streams) const {
+  return base_.options.listener != nullptr && streams.State() != told_;
+}
+
+void Watcher::Tell(StoreState state, std::vector<DurableCommit> commits) {
+  if (base_.options.listener == nullptr || (commits.empty() && state == told_)) return;
+  told_ = std::move(state);
+  CommitListener& listener = *base_.options.listener;
+  const StoreState* const told = &told_;
+  base_.Guard("the listener", [&] { listener.OnDurable(*told, std::move(commits)); });
+}
+
+void Watcher::TellGroup(GroupLog& log) {
+  unreadable_.NoteWritten(log.set.log);
+  if (base_.options.listener == nullptr) return;
+  std::vector<DurableCommit> commits;
+  if (!log.streams.installing) {
+    commits.reserve(log.set.log.size());
+    for (LogRow& row : log.set.log) {
+      commits.push_back({row.stream == log.streams.stream, row.stream, row.seq, row.operation,
+                         std::make_shared<const std::string>(std::move(row.bytes))});
+    }
+  }
+  Tell(log.streams.State(), std::move(commits));
+}
+
+void Watcher::Look() {
+  if (!health_.readable()) return;
+  const absl::Status status = LookIfDue();
+  if (!status.ok() && !look_failed_) {
+    base_.Log(LogLevel::kWarning,
+              absl::StrCat("looking for commits of other processes: ", status.message()));
+  }
+  look_failed_ = !status.ok();
+}
+
+absl::Status Watcher::LookIfDue() {
+  AIMEM_ASSIGN_OR_RETURN(const std::optional<std::uint64_t> foreign,
+                         base_.backend->ForeignCommits());
+  const absl::Duration now = base_.clock.Monotonic();
+  const bool due = foreign ? foreign_ != foreign : now >= next_blind_look_;
+  if (looked_ && !due) return absl::OkStatus();
+  next_blind_look_ = now + kBlindLookInterval;
+  AIMEM_RETURN_IF_ERROR(LookAtHeads());
+  looked_ = true;
+  foreign_ = foreign;
+  return absl::OkStatus();
+}
+
+absl::Status Watcher::LookAtHeads() {
+  AIMEM_RETURN_IF_ERROR(recovery_.RecoverIfInDoubt());
+  changes::Streams streams;
+  {
+    AIMEM_ASSIGN_OR_RETURN(const Readers::Snapshot read, readers_.Begin());
+    AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.heads = true, .meta = true}));
+    AIMEM_ASSIGN_OR_RETURN(streams, recovery_.ReadStreams(found, *read));
+  }
+  StoreState state = streams.State();
+  // What others of the federation are told has to be durable, whoever wrote it.
+  if (state != told_) {
+    AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> write, base_.backend->BeginWrite());
+    AIMEM_RETURN_IF_ERROR(recovery_.CommitSettled(*write));
+  }
+  Tell(std::move(state), {});
+  return absl::OkStatus();
+}
+
+}  // namespace aimem::store
