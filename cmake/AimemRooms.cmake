@@ -5,16 +5,19 @@ set(AIMEM_MAY_USE_postgres core)
 set(AIMEM_MAY_USE_ephemeral core)
 set(AIMEM_MAY_USE_open core sqlite postgres ephemeral)  # OpenStore(url): the core knows no backend
 set(AIMEM_MAY_USE_testing core)                         # the conformance suite, for hosts
-set(AIMEM_MAY_USE_replication_core core)                # the protocol, without I/O or threads
-set(AIMEM_MAY_USE_replication core replication_core)    # the protocol over gRPC
+set(AIMEM_MAY_USE_replication_protocol core)            # a state machine, without I/O or threads
+set(AIMEM_MAY_USE_replication_node core replication_protocol)  # it, over a store and a transport
+set(AIMEM_MAY_USE_replication core replication_protocol replication_node)  # the same, over gRPC
 set(AIMEM_MAY_USE_http core)
 
 # Outside the core only lib/base may be included, and what stands here.
-set(AIMEM_LIB_OPEN_TO_replication_core log store)  # store: hooks.h alone
+set(AIMEM_LIB_OPEN_TO_replication_protocol log)
+set(AIMEM_LIB_OPEN_TO_replication_node log store)  # store: hooks.h alone
 set(AIMEM_LIB_OPEN_TO_http model transfer)  # the texts of errors, and the JSON shapes
 # Folders of replication/ that a room may include.
-set(AIMEM_REPLICATION_OPEN_TO_replication_core core)
-set(AIMEM_REPLICATION_OPEN_TO_replication core grpc)
+set(AIMEM_REPLICATION_OPEN_TO_replication_protocol protocol)
+set(AIMEM_REPLICATION_OPEN_TO_replication_node protocol node)
+set(AIMEM_REPLICATION_OPEN_TO_replication protocol node grpc)
 
 # Inside the core: which folder of lib/ may include which. Each uses only those named here.
 set(AIMEM_LIB_MAY_USE_base "")

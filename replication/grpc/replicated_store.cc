@@ -7,11 +7,11 @@
 #include "lib/base/callback.h"
 #include "lib/base/mutex.h"
 #include "lib/base/status.h"
-#include "replication/core/node.h"
-#include "replication/core/quorum.h"
 #include "replication/grpc/address.h"
 #include "replication/grpc/codec.h"
 #include "replication/grpc/transport.h"
+#include "replication/node/node.h"
+#include "replication/protocol/quorum.h"
 
 namespace aimem {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "aimem/backends/ephemeral.h"
-#include "replication/core/node.h"
+#include "replication/node/node.h"
 #include "support/network/threaded_network.h"
 #include "tests/support/gate.h"
 

@@ -1,5 +1,5 @@
 // The protocol alone: what a member makes of messages, of time, and of what became durable.
-#include "replication/core/member.h"
+#include "replication/protocol/member.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/trouble.h"
 #include "lib/log/commit.h"
-#include "replication/core/timing.h"
+#include "replication/protocol/timing.h"
 
 namespace aimem::replication {
 namespace {

@@ -1,5 +1,5 @@
 // Nodes that talk to each other: who is called, who is answered, and what becomes of the rest.
-#include "replication/core/node.h"
+#include "replication/node/node.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "absl/time/time.h"
-#include "replication/core/node.h"
+#include "replication/node/node.h"
 #include "support/network/event_queue.h"
 #include "support/network/simulated_network.h"
 

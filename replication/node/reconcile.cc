@@ -10,9 +10,9 @@
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
 #include "lib/log/commit.h"
-#include "replication/core/node.h"
-#include "replication/core/node_work.h"
-#include "replication/core/vectors.h"
+#include "replication/node/node.h"
+#include "replication/node/node_work.h"
+#include "replication/protocol/vectors.h"
 
 namespace aimem::replication {
 namespace {

@@ -22,12 +22,13 @@
 #include "aimem/environment.h"
 #include "aimem/federation.h"
 #include "aimem/types.h"
-#include "replication/core/known_commits.h"
-#include "replication/core/messages.h"
-#include "replication/core/quiet.h"
-#include "replication/core/quorum.h"
-#include "replication/core/timing.h"
-#include "replication/core/transport.h"
+#include "replication/protocol/actions.h"
+#include "replication/protocol/calls.h"
+#include "replication/protocol/known_commits.h"
+#include "replication/protocol/messages.h"
+#include "replication/protocol/quiet.h"
+#include "replication/protocol/quorum.h"
+#include "replication/protocol/timing.h"
 
 namespace aimem::replication {
 
@@ -54,67 +55,6 @@ struct MemberConfig {
     bool blinking_teacher = false;  ///< Whoever is away need not be learnt from.
     bool execute_unheard = false;   ///< Whoever was called in vain need not be heard.
   } bugs;
-};
-
-/// What is to be done now.
-struct Actions {
-  struct Send {
-    std::size_t peer = 0;
-    std::uint64_t call = 0;
-    Lane lane = Lane::kQuorum;
-    absl::Duration timeout;
-    AppendRequest request;
-  };
-  struct ReadLog {
-    std::size_t peer = 0;
-    ChangeCursor cursor;
-    ReadChangesLimit limit;
-  };
-  struct Apply {
-    std::uint64_t call = 0;
-    ChangePage page;
-  };
-  struct Reply {
-    std::uint64_t call = 0;
-    AppendReply reply;
-  };
-  /// `peer` and this member may hold two histories of `stream`, and this member's gives way: find
-  /// the last commit that both hold, and yield what comes after it.
-  struct Reconcile {
-    std::size_t peer = 0;
-    std::uint64_t incarnation = 0;  ///< Of the peer, when this was asked for.
-    std::uint64_t stream = 0;
-    StreamHead ours, theirs;
-    VersionVector others;  ///< The streams that either holds besides.
-  };
-  struct Answer {
-    std::uint64_t ticket = 0;
-    bool committed = false;
-    QuorumReport report;
-  };
-  struct Line {
-    LogLevel level = LogLevel::kInfo;
-    std::string text;
-  };
-
-  std::vector<Answer> answers;
-  std::vector<Reply> replies;
-  std::vector<Apply> applies;
-  std::vector<Send> sends;
-  std::vector<ReadLog> reads;
-  std::optional<std::size_t> fetch_from;  ///< A peer: this member lacks more than its log holds.
-  /// A peer names `claimed` of `stream`, which this member writes and of which it holds less, or
-  /// something else: go on as a new one.
-  struct Forsake {
-    std::uint64_t stream = 0;
-    StreamHead claimed;  ///< Without a hash: only its place is known.
-  };
-  std::optional<Forsake> forsake;
-  std::optional<Reconcile> reconcile;
-  bool compute_root = false;
-  /// Equal vectors and different roots: find out where they differ.
-  std::optional<std::size_t> compare_with;
-  std::vector<Line> lines;
 };
 
 /// One member's part. Not thread-safe. `now` is a monotonic clock, `wall_ms` the wall clock.

@@ -1,11 +1,11 @@
-#include "replication/core/quorum.h"
+#include "replication/protocol/quorum.h"
 
 #include <algorithm>
 #include <functional>
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "replication/core/vectors.h"
+#include "replication/protocol/vectors.h"
 
 namespace aimem::replication {
 

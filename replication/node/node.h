@@ -20,9 +20,9 @@
 #include "aimem/store.h"
 #include "lib/base/mutex.h"
 #include "lib/store/hooks.h"
-#include "replication/core/member.h"
-#include "replication/core/transport.h"
-#include "replication/core/write_gate.h"
+#include "replication/node/transport.h"
+#include "replication/node/write_gate.h"
+#include "replication/protocol/member.h"
 
 namespace aimem::replication {
 

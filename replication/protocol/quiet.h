@@ -12,7 +12,7 @@
 #include <optional>
 
 #include "aimem/types.h"
-#include "replication/core/messages.h"
+#include "replication/protocol/messages.h"
 
 namespace aimem::replication {
 

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "replication/core/node.h"
+#include "replication/node/node.h"
 
 namespace aimem::replication {
 

@@ -1,6 +1,6 @@
 // The member itself: what it knows, who waits, time. Sending is in sending.cc, receiving in
 // receiving.cc.
-#include "replication/core/member.h"
+#include "replication/protocol/member.h"
 
 #include <algorithm>
 #include <utility>
@@ -8,8 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "lib/log/commit.h"
-#include "replication/core/timing.h"
-#include "replication/core/vectors.h"
+#include "replication/protocol/timing.h"
+#include "replication/protocol/vectors.h"
 
 namespace aimem::replication {
 

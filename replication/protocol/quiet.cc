@@ -1,4 +1,4 @@
-#include "replication/core/quiet.h"
+#include "replication/protocol/quiet.h"
 
 #include <string>
 

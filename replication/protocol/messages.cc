@@ -1,6 +1,4 @@
-#include "replication/core/messages.h"
-
-#include "replication/core/transport.h"
+#include "replication/protocol/messages.h"
 
 namespace aimem::replication {
 
@@ -38,28 +36,6 @@ std::string RefusalName(Refusal refusal) {
       return "OWN_ID";
   }
   return "REFUSAL_" + std::to_string(static_cast<int>(refusal));
-}
-
-std::string_view CallErrorName(CallError error) {
-  switch (error) {
-    case CallError::kNone:
-      return "none";
-    case CallError::kRefused:
-      return "refused";
-    case CallError::kNotConnected:
-      return "not_connected";
-    case CallError::kTimeout:
-      return "timeout";
-    case CallError::kUnauthenticated:
-      return "unauthenticated";
-    case CallError::kUnavailable:
-      return "unavailable";
-    case CallError::kMalformed:
-      return "malformed";
-    case CallError::kCancelled:
-      return "cancelled";
-  }
-  return "unknown";
 }
 
 }  // namespace aimem::replication

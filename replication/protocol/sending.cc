@@ -6,9 +6,9 @@
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
 #include "lib/log/commit.h"
-#include "replication/core/member.h"
-#include "replication/core/timing.h"
-#include "replication/core/vectors.h"
+#include "replication/protocol/member.h"
+#include "replication/protocol/timing.h"
+#include "replication/protocol/vectors.h"
 
 namespace aimem::replication {
 namespace {

@@ -11,38 +11,12 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "aimem/changes.h"
-#include "replication/core/messages.h"
+#include "replication/protocol/calls.h"
+#include "replication/protocol/messages.h"
 
 namespace aimem::replication {
 
-/// Why a call brought no reply.
-enum class CallError : std::uint8_t {
-  kNone,
-  kRefused,          ///< Nobody listens there.
-  kNotConnected,     ///< No connection came about in time.
-  kTimeout,          ///< Connected, and no reply before the call's deadline.
-  kUnauthenticated,  ///< A certificate was refused, ours or theirs.
-  kUnavailable,      ///< The connection broke, or the peer is shutting down.
-  kMalformed,        ///< What came is not a reply.
-  kCancelled,        ///< Cut by the end of the shutdown grace.
-};
-
-/// "refused", "not_connected", "timeout", "unauthenticated", "unavailable", "malformed" or
-/// "cancelled"; "none".
-std::string_view CallErrorName(CallError error);
-
-/// How a call ended.
-struct AppendOutcome {
-  CallError error = CallError::kNone;
-  std::string message;  ///< For people, if `error`.
-  /// The verified name of who replied, e.g. "aimem://static/b"; empty without TLS.
-  std::string identity;
-  AppendReply reply;  ///< If not `error`.
-};
 using AppendDone = absl::AnyInvocable<void(AppendOutcome) &&>;
-
-/// Each peer has two connections, so that bulk does not delay what a caller waits for.
-enum class Lane : std::uint8_t { kQuorum, kCatchUp };
 
 /// A Fetch under way. Used by one caller at a time; destroying it ends it, also inside `done`.
 class PageStream {
@@ -90,12 +64,6 @@ class Transport {
 
   /// Calls cut by Shutdown so far.
   [[nodiscard]] virtual std::int64_t cancelled() const = 0;
-};
-
-/// Who called, as the connection proves it.
-struct Caller {
-  std::string identity;  ///< Verified name; empty without TLS.
-  std::string address;   ///< Its end of the connection, for messages.
 };
 
 /// What the transport delivers to. Thread-safe; all may be called at once.

@@ -1,4 +1,4 @@
-#include "replication/core/node.h"
+#include "replication/node/node.h"
 
 #include <algorithm>
 #include <iterator>
@@ -10,8 +10,8 @@
 #include "lib/base/rendezvous.h"
 #include "lib/base/status.h"
 #include "lib/base/trouble.h"
-#include "replication/core/node_work.h"
-#include "replication/core/timing.h"
+#include "replication/node/node_work.h"
+#include "replication/protocol/timing.h"
 
 namespace aimem::replication {
 namespace {
