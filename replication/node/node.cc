@@ -1,7 +1,7 @@
 #include "replication/node/node.h"
 
 #include <algorithm>
-#include <iterator>
+#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,49 +10,12 @@
 #include "lib/base/rendezvous.h"
 #include "lib/base/status.h"
 #include "lib/base/trouble.h"
-#include "replication/node/node_work.h"
 #include "replication/protocol/timing.h"
 
 namespace aimem::replication {
 namespace {
 
 constexpr ReadChangesLimit kFetchPage{.bytes = 1u << 20, .items = 10'000};
-/// How far back a member that fetched states remembers requests.
-constexpr absl::Duration kFetchedLog = absl::Hours(24);
-constexpr int kComparedRanges = 256;
-/// Of writes that wait until this member may execute any: as many as a store's queue takes.
-constexpr std::int64_t kEarlyBytesMax = 64 << 20;
-
-/// Ranges that divide the key space evenly.
-std::vector<DigestRange> EvenRanges() {
-  std::vector<DigestRange> ranges(kComparedRanges);
-  for (int i = 0; i < kComparedRanges; ++i) {
-    ranges[static_cast<std::size_t>(i)].first[0] = static_cast<std::uint8_t>(i);
-    if (i + 1 < kComparedRanges) {
-      Hash256 last{};
-      last[0] = static_cast<std::uint8_t>(i + 1);
-      ranges[static_cast<std::size_t>(i)].last = last;
-    }
-  }
-  return ranges;
-}
-
-/// Of what a batch carries; for a bound, not for accounts.
-std::int64_t ApproximateBytes(const WriteBatch& batch) {
-  std::size_t bytes = 0;
-  for (const WriteItem& item : batch.items) {
-    bytes += 100;
-    if (const auto* put = std::get_if<PutMemory>(&item)) {
-      bytes += put->content.size() + put->metadata.size();
-    } else if (const auto* import = std::get_if<ImportMemory>(&item)) {
-      bytes += import->memory.content.size() + import->memory.metadata.size();
-    } else if (const auto* patch = std::get_if<PatchMemory>(&item)) {
-      bytes += patch->content.value_or("").size() + patch->metadata.value_or("").size();
-    }
-  }
-  return static_cast<std::int64_t>(bytes);
-}
-
 WriteResult Refuse(absl::Status status) {
   WriteResult result;
   result.outcome = WriteOutcome::kRejected;
@@ -62,21 +25,55 @@ WriteResult Refuse(absl::Status status) {
 
 }  // namespace
 
-/// A Fetch under way. Owned by the callback that waits for its next page.
-struct Node::Filling {
-  std::unique_ptr<PageStream> stream;
-  ChangeCursor cursor;  ///< Where the next page begins.
+/// What the local store answers to a write goes through this, once. A write that the store drops,
+/// since something threw, is answered too: nobody waits for it, or counts it, for ever.
+class Node::StoreAnswer {
+ public:
+  StoreAnswer(Node* node, const WriteOptions& options, absl::Duration deadline, WriteCallback done)
+      : node_(node),
+        lazy_(options.lazy),
+        operation_(options.operation.value_or(OperationId())),
+        deadline_(deadline),
+        done_(std::move(done)) {}
+  StoreAnswer(StoreAnswer&& other) noexcept
+      : node_(std::exchange(other.node_, nullptr)),
+        lazy_(other.lazy_),
+        operation_(other.operation_),
+        deadline_(other.deadline_),
+        done_(std::move(other.done_)) {}
+  StoreAnswer& operator=(StoreAnswer&&) = delete;
+  ~StoreAnswer() {
+    if (node_ == nullptr) return;
+    const Node* const node = node_;
+    WriteResult dropped;
+    dropped.operation = operation_;
+    dropped.outcome = WriteOutcome::kUnknown;
+    dropped.status = absl::DeadlineExceededError(
+        "the store was interrupted while it took this write: ask what became of it");
+    node->LogThrown(Contain([&] { std::move (*this)(std::move(dropped)); }));
+  }
+
+  void operator()(WriteResult result) && {
+    Node* const node = std::exchange(node_, nullptr);
+    // A lazy one waited for company first.
+    const absl::Duration deadline =
+        lazy_ ? node->clock_.Monotonic() + node->options_.quorum_timeout : deadline_;
+    node->OnWritten(std::move(result), deadline, !lazy_, std::move(done_));
+  }
+
+ private:
+  Node* node_;
+  bool lazy_;
+  OperationId operation_;
+  absl::Duration deadline_;
+  WriteCallback done_;
 };
 
-/// What an event leaves to be done without the lock.
-struct Node::Errands {
-  Actions actions;
-  std::vector<std::pair<ReplyCallback, AppendReply>> replies;
-  std::vector<Work> work;  ///< One for each apply, read, fetch, root and comparison.
-  std::vector<std::pair<Held, absl::Status>> refused;
-  bool let_through = false;
-  std::optional<absl::Duration> timer;
-};
+WorkInProgress::Token Node::Effects::TakeWork() {
+  WorkInProgress::Token token = std::move(work.back());
+  work.pop_back();
+  return token;
+}
 
 // -- Opening and closing --------------------------------------------------------------------------
 
@@ -88,8 +85,8 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(std::unique_ptr<Backend> backen
   store.held_by_all = [raw = node.get()] { return raw->HeldByAll(); };
   store.more_until = [raw = node.get()] { return raw->MoreUntil(); };
   store.may_execute = [raw = node.get()] { return raw->MayExecute(); };
-  AIMEM_ASSIGN_OR_RETURN(node->local_, store::OpenMemberStore(std::move(backend), store));
-  AIMEM_ASSIGN_OR_RETURN(const StoreInfo info, node->local_->Info());
+  AIMEM_ASSIGN_OR_RETURN(node->store_, store::OpenMemberStore(std::move(backend), store));
+  AIMEM_ASSIGN_OR_RETURN(const StoreInfo info, node->store_->Info());
   if (info.member == Id128()) {
     return absl::InternalError("the store has no member id");
   }
@@ -112,29 +109,31 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(std::unique_ptr<Backend> backen
 }
 
 Node::Node(const StoreOptions& store, const NodeOptions& options)
-    : options_(options),
-      log_(store.environment.log),
-      clock_(store.environment.clock ? *store.environment.clock : SystemClock()),
-      random_(store.environment.random ? *store.environment.random : SystemRandom()) {}
+    : Driver(store.environment, options.peers),
+      options_(options),
+      random_(store.environment.random ? *store.environment.random : SystemRandom()),
+      filler_(*this),
+      reconciler_(*this),
+      root_checker_(*this),
+      intake_(options.waiting_max) {}
 
 Node::~Node() {
   if (absl::Status status = Close(); !status.ok()) {
     Log(LogLevel::kError, absl::StrCat("closing the store: ", status.message()));
   }
   // Where it did not close in its grace, what it still does calls this.
-  local_.reset();
+  store_.reset();
 }
 
 absl::Status Node::Start(Transport* transport, const std::string& address) {
-  std::optional<Work> work;
+  std::optional<WorkInProgress::Token> work;
   {
     MutexLock lock(mutex_);
     if (member_ != nullptr) return absl::FailedPreconditionError("the member was started before");
     transport_ = transport;
     config_.address = address;
     member_ = std::make_unique<Member>(config_);
-    work.emplace(this);
-    ++work_;
+    work.emplace(work_);
   }
   // What is visible need not be durable: nobody is told of it before it is.
   Refresh(*std::move(work));
@@ -152,31 +151,32 @@ absl::Status Node::Close() {
     closed = std::exchange(closing_, true);
   }
   // Perhaps the store had readers the first time.
-  if (closed) return local_ == nullptr ? absl::OkStatus() : local_->Close();
+  if (closed) return store_ == nullptr ? absl::OkStatus() : store_->Close();
   LetThrough();
-  Happen([](Member&, const Member::Now&, Actions&) {});
+  HandleEvent([](Member&, const Member::Now&, Actions&) {});
   {
     MutexLock lock(mutex_);
     AwaitCallers(end);
   }
   // What waited for company is written and sent now, what peers sent is applied and answered.
-  absl::Status status = local_ == nullptr ? absl::OkStatus() : local_->Close();
-  std::map<std::uint64_t, ReplyCallback> parked;
+  absl::Status status = store_ == nullptr ? absl::OkStatus() : store_->Close();
+  std::map<std::uint64_t, Replies::Callback> parked;
   {
     MutexLock lock(mutex_);
     AwaitCallers(end);
     draining_ = true;
-    parked.swap(inbound_);
+    parked = replies_.TakeAll();
   }
   parked.clear();  // ends these calls: what they wait for does not come any more
   if (transport_ != nullptr) {
     transport_->Shutdown(std::max(absl::ZeroDuration(), end - clock_.Monotonic()));
   }
-  Happen([&](Member& member, const Member::Now& now, Actions& actions) {
+  HandleEvent([&](Member& member, const Member::Now& now, Actions& actions) {
     member.AnswerAll(now, actions);
   });
+  work_.Await();
   MutexLock lock(mutex_);
-  while (work_ > 0 || !answers_.empty() || answering_) idle_.Wait(mutex_);
+  while (!answers_.AllTold()) idle_.Wait(mutex_);
   closed_ = true;
   idle_.NotifyAll();
   return status;
@@ -184,253 +184,209 @@ absl::Status Node::Close() {
 
 void Node::AwaitCallers(absl::Duration end) {
   // They are answered by the peers, or by their deadlines.
-  while (writing_ > 0 || !tickets_.empty() || !answers_.empty() || answering_) {
+  while (!intake_.Idle() || answers_.waiting() > 0 || !answers_.AllTold()) {
     const absl::Duration left = end - clock_.Monotonic();
     if (left <= absl::ZeroDuration()) return;
     idle_.WaitFor(mutex_, left);
   }
 }
 
-void Node::Log(LogLevel level, std::string_view text) const {
-  if (log_ != nullptr) log_->Log(level, text);
-}
-
-void Node::LogThrown(const absl::Status& thrown) const {
-  if (thrown.ok()) return;
-  Log(LogLevel::kError, absl::StrCat("a callback threw an exception, which it must not (",
-                                     thrown.message(), "): the member goes on"));
-}
-
-Member::Now Node::Now() const { return {clock_.Monotonic(), absl::ToUnixMillis(clock_.Now())}; }
-
 VersionVector Node::HeldByAll() {
   MutexLock lock(mutex_);
   return member_ == nullptr ? VersionVector() : member_->HeldByAll();
 }
 
-// -- Events and errands ---------------------------------------------------------------------------
+// -- Events ---------------------------------------------------------------------------------------
 
-void Node::Happen(absl::FunctionRef<void(Member&, const Member::Now&, Actions&)> event) {
-  Errands errands;
+void Node::HandleEvent(Event event) {
+  Effects effects;
   {
     MutexLock lock(mutex_);
     // The transport is gone when this member is closed.
     if (member_ == nullptr || closed_) return;
-    event(*member_, Now(), errands.actions);
-    Collect(errands);
+    event(*member_, Now(), effects.actions);
+    CollectEffects(effects);
   }
-  Perform(std::move(errands));
+  PerformEffects(std::move(effects));
 }
 
-void Node::Collect(Errands& errands) {
-  Actions& actions = errands.actions;
+Header Node::MakeHeader() {
+  MutexLock lock(mutex_);
+  return member_->MakeHeader(Now());
+}
+
+void Node::CollectEffects(Effects& effects) {
+  Actions& actions = effects.actions;
   // Whoever closes need not be told that the others are out of reach now.
   if (closing_) {
     std::erase_if(actions.lines,
                   [](const Actions::Line& line) { return line.level == LogLevel::kWarning; });
   }
-  for (Actions::Answer& answer : actions.answers) {
-    const auto found = tickets_.find(answer.ticket);
-    if (found == tickets_.end()) continue;
-    answers_.emplace_back(std::move(found->second), std::move(answer));
-    tickets_.erase(found);
-  }
+  answers_.Decide(actions.answers);
   for (Actions::Reply& reply : actions.replies) {
-    const auto found = inbound_.find(reply.call);
-    if (found == inbound_.end()) continue;
-    errands.replies.emplace_back(std::move(found->second), std::move(reply.reply));
-    inbound_.erase(found);
+    Replies::Callback waiting = replies_.Take(reply.call);
+    if (waiting) effects.replies.emplace_back(std::move(waiting), std::move(reply.reply));
   }
   const std::size_t work = actions.applies.size() + actions.reads.size() +
                            (actions.fetch_from ? 1 : 0) + (actions.compute_root ? 1 : 0) +
                            (actions.compare_with ? 1 : 0) + (actions.forsake ? 1 : 0) +
                            (actions.reconcile ? 1 : 0);
-  errands.work.reserve(work);
-  for (std::size_t i = 0; i < work; ++i) errands.work.emplace_back(this);
-  work_ += static_cast<int>(work);
-  if (!actions.answers.empty()) {
-    gate_.Answered(clock_.Monotonic(), static_cast<std::int64_t>(actions.answers.size()));
-    errands.let_through = true;
-  }
-  if (!early_.empty()) Reconsider(errands);
-  errands.timer = NextTimer();
-}
-
-void Node::Reconsider(Errands& errands) {
+  effects.work.reserve(work);
+  for (std::size_t i = 0; i < work; ++i) effects.work.emplace_back(work_);
   const Member::Now now = Now();
-  const absl::Status ready = member_->MayExecute();
-  // Whoever was not heard then is heard now.
-  const absl::Status clock = member_->CheckClock(now);
-  std::deque<Held> early;
-  early.swap(early_);
-  early_bytes_ = 0;
-  for (Held& held : early) {
-    if (!clock.ok()) {
-      errands.refused.emplace_back(std::move(held), clock);
-    } else if (ready.ok()) {
-      gate_.Hold(now.monotonic, ApproximateBytes(held.batch));
-      held_.push_back(std::move(held));
-      errands.let_through = true;
-    } else if ((closing_ && !member_->Settling()) || draining_ || held.deadline <= now.monotonic) {
-      errands.refused.emplace_back(std::move(held), ready);
-    } else {
-      early_bytes_ += ApproximateBytes(held.batch);
-      early_.push_back(std::move(held));
-    }
+  if (!actions.answers.empty()) {
+    intake_.Answered(now.monotonic, static_cast<std::int64_t>(actions.answers.size()));
+    effects.let_through = true;
   }
+  if (intake_.AnyEarly()) {
+    // Whoever was not heard then is heard now.
+    const Intake::Ready ready{
+        .may_execute = member_->MayExecute(),
+        .clock = member_->CheckClock(now),
+        .refuse_others = (closing_ && !member_->Settling()) || draining_,
+    };
+    effects.let_through |= intake_.Reconsider(now.monotonic, ready, effects.refused);
+  }
+  effects.timer = NextTimer();
 }
 
 std::optional<absl::Duration> Node::NextTimer() {
-  absl::Duration next = std::min(member_->NextTick(), gate_.OpensAt(Unanswered()));
-  for (const Held& held : early_) next = std::min(next, held.deadline);
-  next = std::min(next, refresh_at_);
+  const absl::Duration next =
+      std::min({member_->NextTick(), intake_.NextTimer(answers_.waiting()), refresh_at_});
   if (next >= timer_ || closed_) return std::nullopt;
   timer_ = next;
   return next;
 }
 
-void Node::Perform(Errands errands) {
-  Actions& actions = errands.actions;
-  const auto take_work = [&] {
-    Work work = std::move(errands.work.back());
-    errands.work.pop_back();
-    return work;
-  };
-  // Before any write that may come after the events which told it.
-  if (actions.forsake) Forsake(*actions.forsake, take_work());
-  for (Actions::Send& send : actions.sends) {
-    transport_->Append(options_.peers[send.peer], send.lane, std::move(send.request), send.timeout,
-                       [this, peer = send.peer, call = send.call](AppendOutcome outcome) {
-                         Happen([&](Member& member, const Member::Now& now, Actions& then) {
-                           member.OnAppendOutcome(now, peer, call, std::move(outcome), then);
-                         });
-                       });
-  }
-  for (Actions::Apply& apply : actions.applies) {
-    local_->ApplyEach(std::move(apply.page),
-                      [this, call = apply.call, work = take_work()](ApplyResult result) {
-                        if (!result.status.ok()) RefreshSoon();
-                        Happen([&](Member& member, const Member::Now& now, Actions& then) {
-                          member.OnApplied(now, call, result, then);
-                        });
-                      });
-  }
-  for (auto& [reply, value] : errands.replies) std::move(reply)(std::move(value));
-  for (auto& [held, status] : errands.refused) {
-    OnWritten(Refuse(std::move(status)), held.deadline, true, std::move(held.done));
-  }
-  if (!actions.answers.empty()) AnswerCallers();
-  if (errands.let_through) LetThrough();
-  for (Actions::ReadLog& read : actions.reads) {
-    transport_->Post(
-        Transport::Kind::kRead, [this, read = std::move(read), work = take_work()]() mutable {
-          absl::StatusOr<ChangePage> page = local_->ReadChanges(read.cursor, read.limit);
-          Happen([&](Member& member, const Member::Now& now, Actions& then) {
-            member.OnLogRead(now, read.peer, std::move(page), then);
-          });
-        });
-  }
-  if (actions.compute_root) {
-    transport_->Post(Transport::Kind::kScan, [this, work = take_work()] { ComputeRoot(); });
-  }
-  if (actions.compare_with) {
-    transport_->Post(Transport::Kind::kScan,
-                     [this, peer = *actions.compare_with, work = take_work()]() mutable {
-                       CompareWith(peer, std::move(work));
-                     });
-  }
-  if (actions.fetch_from) {
-    transport_->Post(Transport::Kind::kRead,
-                     [this, peer = *actions.fetch_from, work = take_work()]() mutable {
-                       Fill(peer, std::move(work));
-                     });
-  }
-  if (actions.reconcile) {
-    transport_->Post(Transport::Kind::kRead,
-                     [this, errand = *std::move(actions.reconcile), work = take_work()]() mutable {
-                       Reconcile(std::move(errand), std::move(work));
-                     });
-  }
-  for (const Actions::Line& line : actions.lines) Log(line.level, line.text);
-  if (errands.timer) transport_->SetTimer(*errands.timer);
-}
-
-void Node::AnswerCallers() {
-  while (true) {
-    std::deque<std::pair<Answered, Actions::Answer>> group;
-    {
-      MutexLock lock(mutex_);
-      if (answering_ || answers_.empty()) return;
-      answering_ = true;
-      group.swap(answers_);
-    }
-    for (auto& entry : group) {
-      Actions::Answer& answer = entry.second;
-      LogThrown(
-          Contain([&] { std::move(entry.first)(answer.committed, std::move(answer.report)); }));
-    }
-    MutexLock lock(mutex_);
-    answering_ = false;
-    if (closing_) idle_.NotifyAll();
-  }
-}
-
-void Node::RefreshSoon() {
+void Node::SetTimer() {
   std::optional<absl::Duration> timer;
   {
     MutexLock lock(mutex_);
-    if (member_ == nullptr || closing_) return;
-    refresh_at_ = std::min(refresh_at_, clock_.Monotonic() + kRefresh);
     timer = NextTimer();
   }
   if (timer) transport_->SetTimer(*timer);
 }
 
-void Node::Refresh(Work work) {
-  local_->Refresh([this, work = std::move(work)](const absl::StatusOr<StoreState>& state) {
-    if (!state.ok()) {
-      LogNotBegun(state.status());
-      // What is damaged does not come back while it is open.
-      if (TroubleOf(state.status()) != Trouble::kDamaged) RefreshSoon();
+void Node::PerformEffects(Effects effects) {
+  Actions& actions = effects.actions;
+  // Before any write that may come after the events which told it.
+  if (actions.forsake) reconciler_.Forsake(*actions.forsake, effects.TakeWork());
+  for (Actions::Send& send : actions.sends) {
+    transport_->Append(AddressOf(send.peer), send.lane, std::move(send.request), send.timeout,
+                       [this, peer = send.peer, call = send.call](AppendOutcome outcome) {
+                         HandleEvent([&](Member& member, const Member::Now& now, Actions& then) {
+                           member.OnAppendOutcome(now, peer, call, std::move(outcome), then);
+                         });
+                       });
+  }
+  for (Actions::Apply& apply : actions.applies) {
+    store_->ApplyEach(std::move(apply.page), [this, call = apply.call, work = effects.TakeWork()](
+                                                 const ApplyResult& result) {
+      if (!result.status.ok()) RefreshSoon();
+      HandleEvent([&](Member& member, const Member::Now& now, Actions& then) {
+        member.OnApplied(now, call, result, then);
+      });
+    });
+  }
+  for (auto& [reply, value] : effects.replies) std::move(reply)(std::move(value));
+  for (auto& [write, status] : effects.refused) {
+    OnWritten(Refuse(std::move(status)), write.deadline, true, std::move(write.done));
+  }
+  if (!actions.answers.empty()) AnswerCallers();
+  if (effects.let_through) LetThrough();
+  PostWork(effects);
+  for (const Actions::Line& line : actions.lines) Log(line.level, line.text);
+  if (effects.timer) transport_->SetTimer(*effects.timer);
+}
+
+void Node::PostWork(Effects& effects) {
+  Actions& actions = effects.actions;
+  using Kind = Transport::Kind;
+  for (Actions::ReadLog& read : actions.reads) {
+    transport_->Post(
+        Kind::kRead, [this, read = std::move(read), work = effects.TakeWork()]() mutable {
+          absl::StatusOr<ChangePage> page = store_->ReadChanges(read.cursor, read.limit);
+          HandleEvent([&](Member& member, const Member::Now& now, Actions& then) {
+            member.OnLogRead(now, read.peer, std::move(page), then);
+          });
+        });
+  }
+  if (actions.compute_root) {
+    transport_->Post(Kind::kScan,
+                     [this, work = effects.TakeWork()] { root_checker_.ComputeRoot(); });
+  }
+  if (actions.compare_with) {
+    transport_->Post(Kind::kScan,
+                     [this, peer = *actions.compare_with, work = effects.TakeWork()]() mutable {
+                       root_checker_.CompareWith(peer, std::move(work));
+                     });
+  }
+  if (actions.fetch_from) {
+    transport_->Post(Kind::kRead,
+                     [this, peer = *actions.fetch_from, work = effects.TakeWork()]() mutable {
+                       filler_.Fill(peer, std::move(work));
+                     });
+  }
+  if (actions.reconcile) {
+    transport_->Post(Kind::kRead, [this, errand = *std::move(actions.reconcile),
+                                   work = effects.TakeWork()]() mutable {
+      reconciler_.Reconcile(std::move(errand), std::move(work));
+    });
+  }
+}
+
+void Node::RefreshSoon() {
+  {
+    MutexLock lock(mutex_);
+    if (member_ == nullptr || closing_) return;
+    refresh_at_ = std::min(refresh_at_, clock_.Monotonic() + kRefresh);
+  }
+  SetTimer();
+}
+
+void Node::Refresh(WorkInProgress::Token work) {
+  store_->Refresh([this, work = std::move(work)](const absl::StatusOr<StoreState>& state) {
+    if (state.ok()) {
+      HandleEvent([&](Member& member, const Member::Now& now, Actions& actions) {
+        if (!member.started()) member.Start(now, *state, actions);
+      });
       return;
     }
-    Happen([&](Member& member, const Member::Now& now, Actions& actions) {
-      if (!member.started()) member.Start(now, *state, actions);
-    });
+    bool expected = false;
+    {
+      MutexLock lock(mutex_);
+      expected = !member_->started() && !closing_;
+    }
+    const std::string text(ToStd(state.status().message()));
+    if (expected && not_begun_.Says(text)) {
+      Log(LogLevel::kError,
+          "this member neither counts nor writes yet, since what its data says may not be "
+          "durable: " +
+              text);
+    }
+    // What is damaged does not come back while it is open.
+    if (TroubleOf(state.status()) != Trouble::kDamaged) RefreshSoon();
   });
 }
 
-void Node::LogNotBegun(const absl::Status& failure) {
-  std::string text(ToStd(failure.message()));
-  {
-    MutexLock lock(mutex_);
-    if (member_->started() || closing_ || not_begun_ == text) return;
-    not_begun_ = text;
-  }
-  Log(LogLevel::kError,
-      "this member neither counts nor writes yet, since what its data says may not be durable: " +
-          text);
-}
-
 void Node::OnTimer() {
-  std::optional<Work> refresh;
+  std::optional<WorkInProgress::Token> refresh;
   {
     MutexLock lock(mutex_);
     timer_ = absl::InfiniteDuration();
     if (refresh_at_ <= clock_.Monotonic() && !closing_) {
       refresh_at_ = absl::InfiniteDuration();
-      refresh.emplace(this);
-      ++work_;
+      refresh.emplace(work_);
     }
   }
   if (refresh) Refresh(*std::move(refresh));
-  Happen(
+  HandleEvent(
       [](Member& member, const Member::Now& now, Actions& actions) { member.Tick(now, actions); });
   LetThrough();
 }
 
 void Node::OnDurable(const StoreState& state, std::vector<DurableCommit> commits) {
-  Happen([&](Member& member, const Member::Now& now, Actions& actions) {
+  HandleEvent([&](Member& member, const Member::Now& now, Actions& actions) {
     member.OnDurable(now, state, std::move(commits), actions);
   });
 }
@@ -439,100 +395,63 @@ void Node::OnDurable(const StoreState& state, std::vector<DurableCommit> commits
 
 void Node::WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) {
   const absl::Duration timeout = options.ack_timeout.value_or(options_.quorum_timeout);
-  Held held{std::move(batch), options, std::move(done), clock_.Monotonic() + timeout};
-  absl::Status admitted = Admit(options.lazy);
-  if (!admitted.ok()) return std::move(held.done)(Refuse(std::move(admitted)));
-  // Whoever waits for company in the store anyway, or for no other member, does not wait here.
-  bool passes = options.lazy || options_.needed == 1;
-  absl::Status full;
-  WriteCallback refused;
-  {
-    MutexLock lock(mutex_);
-    const absl::Status may = options.lazy ? absl::OkStatus() : member_->MayExecute();
-    if (!may.ok()) {
-      passes = false;
-      const std::int64_t bytes = ApproximateBytes(held.batch);
-      if (early_bytes_ > 0 && early_bytes_ + bytes > kEarlyBytesMax) {
-        --writing_;
-        refused = std::move(held.done);
-        full = absl::ResourceExhaustedError(
-            absl::StrFormat("%d bytes of writes wait already (limit %d): %s", early_bytes_,
-                            kEarlyBytesMax, may.message()));
-      } else {
-        early_bytes_ += bytes;
-        early_.push_back(std::move(held));
-      }
-    } else if (!passes) {
-      gate_.Hold(clock_.Monotonic(), ApproximateBytes(held.batch));
-      held_.push_back(std::move(held));
-    }
-  }
-  if (!full.ok()) return std::move(refused)(Refuse(std::move(full)));
-  // It was moved only if it does not pass.
-  if (passes) return WriteLocally(std::move(held));  // NOLINT(bugprone-use-after-move)
+  PendingWrite write{std::move(batch), options, std::move(done), clock_.Monotonic() + timeout};
+  bool waits = false;
+  absl::Status status = Admit(options.lazy);
+  if (status.ok()) status = Hold(write, waits);
+  if (!status.ok()) return std::move(write.done)(Refuse(std::move(status)));
+  if (!waits) return WriteLocally(std::move(write));
   LetThrough();
-  std::optional<absl::Duration> timer;
-  {
-    MutexLock lock(mutex_);
-    timer = NextTimer();
+  SetTimer();
+}
+
+absl::Status Node::Hold(PendingWrite& write, bool& waits) {
+  MutexLock lock(mutex_);
+  // Whoever waits for company in the store anyway, or for no other member, does not wait here.
+  waits = !write.options.lazy && options_.needed > 1;
+  const absl::Status may = write.options.lazy ? absl::OkStatus() : member_->MayExecute();
+  if (!may.ok()) {
+    waits = true;
+    absl::Status full = intake_.WaitToExecute(write, may);
+    if (!full.ok()) intake_.Uncount();
+    return full;
   }
-  if (timer) transport_->SetTimer(*timer);
+  if (waits) intake_.WaitForCompany(clock_.Monotonic(), std::move(write));
+  return absl::OkStatus();
 }
 
-void Node::WriteLocally(Held held) {
-  const bool lazy = held.options.lazy;
-  local_->WriteAsync(std::move(held.batch), held.options,
-                     [this, lazy, deadline = held.deadline,
-                      done = std::move(held.done)](WriteResult result) mutable {
-                       if (!lazy)
-                         return OnWritten(std::move(result), deadline, true, std::move(done));
-                       // It waited for company first.
-                       OnWritten(std::move(result), clock_.Monotonic() + options_.quorum_timeout,
-                                 false, std::move(done));
-                     });
-}
-
-std::int64_t Node::Unanswered() const {
-  return writing_ - static_cast<std::int64_t>(held_.size() + early_.size()) +
-         static_cast<std::int64_t>(tickets_.size());
+void Node::WriteLocally(PendingWrite write) {
+  LogThrown(Contain([&] {
+    store_->WriteAsync(std::move(write.batch), write.options,
+                       StoreAnswer(this, write.options, write.deadline, std::move(write.done)));
+  }));
 }
 
 void Node::LetThrough(bool wanted) {
   while (true) {
-    std::deque<Held> group;
-    std::optional<absl::Duration> timer;
+    std::deque<PendingWrite> group;
     {
       MutexLock lock(mutex_);
-      // One thread at a time, so that they go on in the order in which they came.
-      if (letting_through_ || held_.empty()) return;
       const absl::Duration now = clock_.Monotonic();
-      const std::int64_t unanswered = Unanswered();
-      if (!wanted && !gate_.Open(now, unanswered) && !closing_) return;
-      letting_through_ = member_->MayExecute().ok();
-      gate_.LetThrough(now, unanswered);
-      if (letting_through_) {
-        group.swap(held_);
-      } else {  // it was none when they came
-        for (const Held& held : held_) early_bytes_ += ApproximateBytes(held.batch);
-        std::move(held_.begin(), held_.end(), std::back_inserter(early_));
-        held_.clear();
-        timer = NextTimer();
+      const std::int64_t callers = answers_.waiting();
+      if (!intake_.MayLetThrough(now, callers, wanted || closing_)) return;
+      if (member_->MayExecute().ok()) {
+        group = intake_.LetThrough(now, callers);
+      } else {
+        intake_.TurnBack(now, callers);  // it was no learner when they came
       }
     }
-    if (timer) transport_->SetTimer(*timer);
-    if (group.empty()) return;
-    for (Held& held : group) {
-      LogThrown(Contain([&] { WriteLocally(std::move(held)); }));
-    }
+    if (group.empty()) return SetTimer();
+    for (PendingWrite& write : group) WriteLocally(std::move(write));
     MutexLock lock(mutex_);
-    letting_through_ = false;
+    intake_.EndLettingThrough();
   }
 }
 
 absl::Duration Node::MoreUntil() {
   LetThrough(/*wanted=*/true);
   MutexLock lock(mutex_);
-  return gate_.JoinsUntil();
+  return intake_.JoinsUntil();
 }
 
 absl::Status Node::MayExecute() {
@@ -544,17 +463,12 @@ absl::Status Node::Admit(bool lazy) {
   MutexLock lock(mutex_);
   if (closing_) return absl::UnavailableError("the store is closed");
   if (member_ == nullptr) return absl::UnavailableError("the member has not been started: retry");
-  const std::int64_t waiting = writing_ + static_cast<std::int64_t>(tickets_.size());
-  if (waiting >= options_.waiting_max) {
-    return absl::ResourceExhaustedError(
-        absl::StrFormat("%d writes wait for the other members (limit %d): retry later", waiting,
-                        options_.waiting_max));
-  }
+  AIMEM_RETURN_IF_ERROR(intake_.CheckRoom(answers_.waiting()));
   AIMEM_RETURN_IF_ERROR(member_->CheckClock(Now()));
   // A use that is only counted is not worth waiting for.
   if (lazy) AIMEM_RETURN_IF_ERROR(member_->MayExecute());
   // The store bounds those that wait for company, and closing does not wait for them.
-  if (!lazy) ++writing_;
+  if (!lazy) intake_.Count();
   return absl::OkStatus();
 }
 
@@ -564,7 +478,7 @@ void Node::OnWritten(WriteResult result, absl::Duration deadline, bool counted,
   if (result.outcome != WriteOutcome::kCommitted) {
     {
       MutexLock lock(mutex_);
-      if (counted) --writing_;
+      if (counted) intake_.Uncount();
       if (closing_) idle_.NotifyAll();
     }
     return std::move(done)(std::move(result));
@@ -586,38 +500,56 @@ void Node::OnWritten(WriteResult result, absl::Duration deadline, bool counted,
 }
 
 void Node::AwaitQuorum(VersionVector position, absl::Duration deadline, bool counted,
-                       Answered answered) {
-  Errands errands;
+                       Answers::Callback answered) {
+  Effects effects;
   {
     MutexLock lock(mutex_);
-    if (counted) --writing_;
-    const std::uint64_t ticket = next_ticket_++;
-    tickets_.emplace(ticket, std::move(answered));
+    if (counted) intake_.Uncount();
+    const std::uint64_t ticket = answers_.Add(std::move(answered));
     const Member::Now now = Now();
     member_->Await(now, ticket, std::move(position), draining_ ? now.monotonic : deadline,
-                   errands.actions);
-    Collect(errands);
+                   effects.actions);
+    CollectEffects(effects);
   }
-  Perform(std::move(errands));
+  PerformEffects(std::move(effects));
+}
+
+void Node::AnswerCallers() {
+  while (true) {
+    std::deque<Answers::Decided> group;
+    {
+      MutexLock lock(mutex_);
+      group = answers_.BeginTelling();
+    }
+    if (group.empty()) return;
+    for (Answers::Decided& decided : group) {
+      LogThrown(Contain([&] {
+        std::move(decided.callback)(decided.answer.committed, std::move(decided.answer.report));
+      }));
+    }
+    MutexLock lock(mutex_);
+    answers_.EndTelling();
+    if (closing_) idle_.NotifyAll();
+  }
 }
 
 void Node::Apply(ChangePage page, ApplyCallback done) {
-  local_->Apply(std::move(page), std::move(done));
+  store_->Apply(std::move(page), std::move(done));
 }
 
 // -- Store: find, follow, compare, look after -----------------------------------------------------
 
 std::vector<absl::StatusOr<Memory>> Node::Get(std::span<const std::string> ids,
                                               const ReadOptions& options) {
-  return local_->Get(ids, options);
+  return store_->Get(ids, options);
 }
 
-absl::StatusOr<ListResult> Node::List(const ListRequest& request) { return local_->List(request); }
+absl::StatusOr<ListResult> Node::List(const ListRequest& request) { return store_->List(request); }
 
 absl::StatusOr<SearchResult> Node::Search(const SearchRequest& request) {
   SearchRequest asked = request;
   asked.touch = request.touch && MayTouch();
-  return local_->Search(asked);
+  return store_->Search(asked);
 }
 
 bool Node::MayTouch() {
@@ -634,7 +566,7 @@ bool Node::MayTouch() {
 }
 
 absl::StatusOr<OperationInfo> Node::GetOperation(OperationId operation, absl::Duration wait) {
-  AIMEM_ASSIGN_OR_RETURN(OperationInfo info, local_->GetOperation(operation, wait));
+  AIMEM_ASSIGN_OR_RETURN(OperationInfo info, store_->GetOperation(operation, wait));
   if (info.outcome != WriteOutcome::kCommitted) return info;
   struct Verdict {
     bool committed = false;
@@ -643,7 +575,7 @@ absl::StatusOr<OperationInfo> Node::GetOperation(OperationId operation, absl::Du
   {
     MutexLock lock(mutex_);
     if (member_ == nullptr) return absl::UnavailableError("the member has not been started: retry");
-    const auto waiting = static_cast<std::int64_t>(tickets_.size());
+    const std::int64_t waiting = answers_.waiting();
     if (wait > absl::ZeroDuration() && waiting >= options_.waiting_max) {
       return absl::ResourceExhaustedError(absl::StrFormat(
           "%d callers wait already (limit %d): retry later", waiting, options_.waiting_max));
@@ -657,7 +589,7 @@ absl::StatusOr<OperationInfo> Node::GetOperation(OperationId operation, absl::Du
   Verdict found = verdict.Take();
   if (found.committed) {
     // A history may have been given up while it was waited for.
-    AIMEM_ASSIGN_OR_RETURN(const OperationInfo now, local_->GetOperation(operation, wait));
+    AIMEM_ASSIGN_OR_RETURN(const OperationInfo now, store_->GetOperation(operation, wait));
     found.committed = now.rests_on == info.rests_on;
   }
   // Of what is still under way, or broke off, nobody may say that it is done.
@@ -668,15 +600,15 @@ absl::StatusOr<OperationInfo> Node::GetOperation(OperationId operation, absl::Du
 
 absl::StatusOr<ChangePage> Node::ReadChanges(const ChangeCursor& cursor,
                                              const ReadChangesLimit& limit) {
-  return local_->ReadChanges(cursor, limit);
+  return store_->ReadChanges(cursor, limit);
 }
 
 absl::StatusOr<DigestResult> Node::Digest(std::span<const DigestRange> ranges) {
-  return local_->Digest(ranges);
+  return store_->Digest(ranges);
 }
 
 absl::StatusOr<StoreInfo> Node::Info(const InfoOptions& options) {
-  AIMEM_ASSIGN_OR_RETURN(StoreInfo info, local_->Info(options));
+  AIMEM_ASSIGN_OR_RETURN(StoreInfo info, store_->Info(options));
   MutexLock lock(mutex_);
   if (!options.data) info.member = config_.member;
   if (member_ == nullptr) return info;
@@ -687,13 +619,13 @@ absl::StatusOr<StoreInfo> Node::Info(const InfoOptions& options) {
 }
 
 absl::StatusOr<CheckReport> Node::Check(const CheckOptions& options) {
-  return local_->Check(options);
+  return store_->Check(options);
 }
 
 // -- Service --------------------------------------------------------------------------------------
 
-void Node::HandleAppend(const Caller& caller, AppendRequest request, ReplyCallback reply) {
-  Errands errands;
+void Node::HandleAppend(const Caller& caller, AppendRequest request, Replies::Callback reply) {
+  Effects effects;
   {
     MutexLock lock(mutex_);
     if (member_ == nullptr || draining_) {
@@ -702,15 +634,14 @@ void Node::HandleAppend(const Caller& caller, AppendRequest request, ReplyCallba
       away.header.incarnation = config_.incarnation;
       away.refused = Refusal::kFenced;
       away.message = "this member has not been started, or is closed";
-      errands.replies.emplace_back(std::move(reply), std::move(away));
+      effects.replies.emplace_back(std::move(reply), std::move(away));
     } else {
-      const std::uint64_t call = next_inbound_++;
-      inbound_.emplace(call, std::move(reply));
-      member_->OnAppendRequest(Now(), call, caller, std::move(request), errands.actions);
-      Collect(errands);
+      const std::uint64_t call = replies_.Add(std::move(reply));
+      member_->OnAppendRequest(Now(), call, caller, std::move(request), effects.actions);
+      CollectEffects(effects);
     }
   }
-  Perform(std::move(errands));
+  PerformEffects(std::move(effects));
 }
 
 absl::Status Node::CheckCaller(const Caller& caller, const Header& header) {
@@ -734,7 +665,7 @@ absl::Status Node::CheckCaller(const Caller& caller, const Header& header) {
 
 absl::StatusOr<ChangePage> Node::HandleFetch(const Caller& caller, const FetchRequest& request) {
   AIMEM_RETURN_IF_ERROR(CheckCaller(caller, request.header));
-  AIMEM_ASSIGN_OR_RETURN(ChangePage page, local_->ReadChanges(request.cursor, kFetchPage));
+  AIMEM_ASSIGN_OR_RETURN(ChangePage page, store_->ReadChanges(request.cursor, kFetchPage));
   MutexLock lock(mutex_);
   member_->Withhold(page);
   return page;
@@ -742,132 +673,8 @@ absl::StatusOr<ChangePage> Node::HandleFetch(const Caller& caller, const FetchRe
 
 absl::StatusOr<DigestReply> Node::HandleDigest(const Caller& caller, const DigestRequest& request) {
   AIMEM_RETURN_IF_ERROR(CheckCaller(caller, request.header));
-  AIMEM_ASSIGN_OR_RETURN(DigestResult result, local_->Digest(request.ranges));
+  AIMEM_ASSIGN_OR_RETURN(DigestResult result, store_->Digest(request.ranges));
   return DigestReply{std::move(result)};
-}
-
-// -- Work on threads that may block ---------------------------------------------------------------
-
-void Node::ComputeRoot() {
-  const absl::Duration begun = clock_.Monotonic();
-  absl::StatusOr<DigestResult> digest = local_->Digest({});
-  std::optional<Root> root;
-  if (digest.ok()) {
-    MutexLock lock(mutex_);
-    root_failure_.clear();
-  }
-  if (digest.ok()) {
-    root = Root{std::move(digest->vector), digest->sums.front().sum};
-  } else {
-    LogRootFailure(digest.status());
-  }
-  Happen([&](Member& member, const Member::Now& now, Actions&) {
-    member.OnRoot(now, std::move(root), now.monotonic - begun);
-  });
-}
-
-void Node::LogRootFailure(const absl::Status& failure) {
-  std::string text(ToStd(failure.message()));
-  {
-    MutexLock lock(mutex_);
-    if (root_failure_ == text) return;
-    root_failure_ = text;
-  }
-  Log(LogLevel::kWarning, "computing the root: " + text);
-}
-
-void Node::CompareWith(std::size_t peer, Work work) {
-  DigestRequest request;
-  request.ranges = EvenRanges();
-  absl::StatusOr<DigestResult> ours = local_->Digest(request.ranges);
-  if (!ours.ok()) return;
-  {
-    MutexLock lock(mutex_);
-    request.header = member_->MakeHeader(Now());
-  }
-  transport_->Digest(options_.peers[peer], std::move(request),
-                     [this, peer, ours = *std::move(ours),
-                      work = std::move(work)](absl::StatusOr<DigestReply> theirs) {
-                       if (!theirs.ok()) return;
-                       Log(LogLevel::kError,
-                           DescribeDivergence(options_.peers[peer], ours, theirs->result));
-                     });
-}
-
-void Node::Fill(std::size_t peer, Work work) {
-  // A store that was being filled when it was closed knows where it stopped; a store with a
-  // history of its own goes on where this process stopped.
-  auto filling = std::make_shared<Filling>();
-  FetchRequest request;
-  absl::StatusOr<StoreInfo> info = local_->Info();
-  {
-    MutexLock lock(mutex_);
-    request.header = member_->MakeHeader(Now());
-    request.cursor = fill_from_.value_or(ChangeCursor::Everything());
-    if (info.ok() && info->installing && !fill_anew_) request.cursor = *info->installing;
-    fill_anew_ = false;
-  }
-  if (!info.ok()) return EndFilling(info.status());
-  // Also of one that turns to a scan when the log was cut.
-  if (!request.cursor.after) {
-    request.cursor.log_from = clock_.Now() - kFetchedLog;
-  }
-  filling->cursor = request.cursor;
-  filling->stream = transport_->Fetch(options_.peers[peer], std::move(request));
-  FillOn(std::move(filling), std::move(work));
-}
-
-void Node::FillOn(std::shared_ptr<Filling> filling, Work work) {
-  PageStream& stream = *filling->stream;
-  stream.Next([this, filling = std::move(filling),
-               work = std::move(work)](absl::StatusOr<ChangePage> page) mutable {
-    if (!page.ok()) {
-      return EndFilling(page.status());
-    }
-    const bool end = page->end;
-    ChangeCursor next = page->next;
-    page->install = true;
-    Happen([&](Member& member, const Member::Now&, Actions&) { member.Arriving(page->commits); });
-    local_->Apply(*std::move(page),
-                  [this, end, next = std::move(next), filling = std::move(filling),
-                   work = std::move(work)](const ApplyResult& result) mutable {
-                    if (!result.status.ok()) return EndFilling(result.status);
-                    {
-                      MutexLock lock(mutex_);
-                      fill_from_ = end ? std::nullopt : std::optional(std::move(next));
-                    }
-                    if (end) return EndFilling(absl::OkStatus());
-                    FillOn(std::move(filling), std::move(work));
-                  });
-  });
-}
-
-void Node::EndFilling(const absl::Status& status) {
-  // It cannot go on from there: from the start next time.
-  if (absl::IsFailedPrecondition(status)) {
-    MutexLock lock(mutex_);
-    fill_from_.reset();
-    fill_anew_ = true;
-  }
-  Happen([&](Member& member, const Member::Now& now, Actions& actions) {
-    member.OnFetchEnded(now, status, actions);
-  });
-}
-
-std::string Node::DescribeDivergence(const std::string& peer, const DigestResult& ours,
-                                     const DigestResult& theirs) {
-  if (ours.vector != theirs.vector || ours.sums.size() != theirs.sums.size()) {
-    return absl::StrCat("divergence from ", peer, ": the vectors have moved on meanwhile");
-  }
-  int different = 0;
-  std::string first;
-  for (std::size_t i = 0; i < ours.sums.size(); ++i) {
-    if (ours.sums[i].sum == theirs.sums[i].sum) continue;
-    if (different++ == 0) first = absl::StrFormat("%02x", i);
-  }
-  return absl::StrFormat(
-      "divergence from %s: %d of %d ranges of keys differ, the first is %s: run doctor on both",
-      peer, different, kComparedRanges, first.empty() ? "none" : first);
 }
 
 }  // namespace aimem::replication

@@ -5,23 +5,28 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "aimem/backends/backend.h"
 #include "aimem/environment.h"
 #include "aimem/local_store.h"
 #include "aimem/store.h"
 #include "lib/base/mutex.h"
-#include "lib/store/hooks.h"
+#include "replication/node/answers.h"
+#include "replication/node/driver.h"
+#include "replication/node/filler.h"
+#include "replication/node/intake.h"
+#include "replication/node/news.h"
+#include "replication/node/reconciler.h"
+#include "replication/node/replies.h"
+#include "replication/node/root_checker.h"
 #include "replication/node/transport.h"
-#include "replication/node/write_gate.h"
+#include "replication/node/work_in_progress.h"
 #include "replication/protocol/member.h"
 
 namespace aimem::replication {
@@ -42,7 +47,7 @@ struct NodeOptions {
 };
 
 /// A member of a federation, whatever carries its messages. Thread-safe.
-class Node final : public Store, public Service, private CommitListener {
+class Node final : public Store, public Service, private Driver, private CommitListener {
  public:
   /// Open the store over `backend`. Calls nobody before Start.
   static absl::StatusOr<std::unique_ptr<Node>> Open(std::unique_ptr<Backend> backend,
@@ -81,98 +86,74 @@ class Node final : public Store, public Service, private CommitListener {
   void OnTimer() override;
 
  private:
-  using Answered = absl::AnyInvocable<void(bool committed, QuorumReport report) &&>;
-  using ReplyCallback = absl::AnyInvocable<void(AppendReply) &&>;
-  class Work;
-  /// A write that waits before the local store sees it.
-  struct Held {
-    WriteBatch batch;
-    WriteOptions options;
-    WriteCallback done;
-    absl::Duration deadline;
+  class StoreAnswer;
+  /// What an event leaves to be done without the lock.
+  struct Effects {
+    Actions actions;
+    std::vector<std::pair<Replies::Callback, AppendReply>> replies;
+    std::vector<WorkInProgress::Token> work;  ///< One for each action that goes on elsewhere.
+    std::vector<std::pair<PendingWrite, absl::Status>> refused;
+    bool let_through = false;
+    std::optional<absl::Duration> timer;
+
+    WorkInProgress::Token TakeWork();
   };
-  struct Filling;
-  struct Comparing;
-  struct Errands;
 
   Node(const StoreOptions& store, const NodeOptions& options);
 
+  // -- What the store asks, and tells -------------------------------------------------------------
   void OnDurable(const StoreState& state, std::vector<DurableCommit> commits) override;
   VersionVector HeldByAll() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// It has executed all that went on: let what waits for company go on too.
+  absl::Duration MoreUntil() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// What went on before this member knew that it has to learn is refused.
+  absl::Status MayExecute() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // -- Events -------------------------------------------------------------------------------------
+  void HandleEvent(Event event) override ABSL_LOCKS_EXCLUDED(mutex_);
+  Header MakeHeader() override ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Take what the actions in `effects` refer to.
+  void CollectEffects(Effects& effects) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PerformEffects(Effects effects) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Of these, what may block, for the threads that may.
+  void PostWork(Effects& effects) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// When the transport has to call, if that is earlier than it knows.
+  std::optional<absl::Duration> NextTimer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SetTimer() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// What the store did may be durable, and nobody has been told: ask it soon.
+  void RefreshSoon() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Ask the store what is durable, and begin, if this member has not.
+  void Refresh(WorkInProgress::Token work);
+  absl::Status CheckCaller(const Caller& caller, const Header& header) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // -- Writes -------------------------------------------------------------------------------------
   /// OK, and counted as being written; or why nothing may be written now.
   absl::Status Admit(bool lazy) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Whether a search may count the use of what it finds: a write as any other. Logs when not.
   bool MayTouch() ABSL_LOCKS_EXCLUDED(mutex_);
-  void WriteLocally(Held held);
-  /// Let what is held go on, if the gate is open; or if it is `wanted`.
+  /// Take `write` if it has to wait, for company or until it may be executed. OK, and `write` is as
+  /// it was: it need not. Not OK, and as it was: it is refused.
+  absl::Status Hold(PendingWrite& write, bool& waits) ABSL_LOCKS_EXCLUDED(mutex_);
+  void WriteLocally(PendingWrite write);
+  /// Let those that wait for company go on, if the gate is open; or if they are `wanted`.
   void LetThrough(bool wanted = false) ABSL_LOCKS_EXCLUDED(mutex_);
-  /// For the store, which has executed all that went on: let what is held go on too.
-  absl::Duration MoreUntil() ABSL_LOCKS_EXCLUDED(mutex_);
-  /// For the store: what went on before this member knew that it has to learn is refused.
-  absl::Status MayExecute() ABSL_LOCKS_EXCLUDED(mutex_);
-  /// Of those that came before this member had learnt what the others hold: all go to the gate once
-  /// it has; until then those whose deadline has passed are refused.
-  void Reconsider(Errands& errands) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  [[nodiscard]] std::int64_t Unanswered() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  /// When the transport has to call, if that is earlier than it knows.
-  std::optional<absl::Duration> NextTimer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnWritten(WriteResult result, absl::Duration deadline, bool counted, WriteCallback done);
   /// Call `answered` when `position`, durable here, has its quorum, or at `deadline`.
-  void AwaitQuorum(VersionVector position, absl::Duration deadline, bool counted, Answered answered)
-      ABSL_LOCKS_EXCLUDED(mutex_);
-
+  void AwaitQuorum(VersionVector position, absl::Duration deadline, bool counted,
+                   Answers::Callback answered) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Tell those whose answer is decided, unless another thread is at it: that one goes on with
+  /// them.
+  void AnswerCallers() ABSL_LOCKS_EXCLUDED(mutex_);
   /// Wait until `end` for everybody to be answered.
   void AwaitCallers(absl::Duration end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  /// Run `event` on the member, then do what it asked for.
-  void Happen(absl::FunctionRef<void(Member&, const Member::Now&, Actions&)> event)
-      ABSL_LOCKS_EXCLUDED(mutex_);
-  /// Take what the actions in `errands` refer to.
-  void Collect(Errands& errands) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Perform(Errands errands) ABSL_LOCKS_EXCLUDED(mutex_);
-  /// Tell those in answers_, unless another thread is at it: that one goes on with them.
-  void AnswerCallers() ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status CheckCaller(const Caller& caller, const Header& header) ABSL_LOCKS_EXCLUDED(mutex_);
-
-  // On threads that may block.
-  void ComputeRoot();
-  /// Once, until it is another failure.
-  void LogRootFailure(const absl::Status& failure) ABSL_LOCKS_EXCLUDED(mutex_);
-  void CompareWith(std::size_t peer, Work work);
-  static std::string DescribeDivergence(const std::string& peer, const DigestResult& ours,
-                                        const DigestResult& theirs);
-  /// Fetch from a peer what its log does not hold any more, a page at a time.
-  void Fill(std::size_t peer, Work work);
-  void FillOn(std::shared_ptr<Filling> filling, Work work);
-  void EndFilling(const absl::Status& status);
-  /// What the store did may be durable, and nobody has been told: ask it soon.
-  void RefreshSoon() ABSL_LOCKS_EXCLUDED(mutex_);
-  /// And begin, if this member has not.
-  void Refresh(Work work);
-  /// Once, until it is another failure.
-  void LogNotBegun(const absl::Status& failure) ABSL_LOCKS_EXCLUDED(mutex_);
-  /// Draw a new stream; see Actions::forsake.
-  void Forsake(const Actions::Forsake& job, Work work);
-  /// Find the last commit that this member and a peer both hold of a stream, and yield ours after
-  /// it. See reconcile.cc.
-  void Reconcile(Actions::Reconcile errand, Work work);
-  void CompareNext(std::shared_ptr<Comparing> comparing, Work work);
-  void Compare(std::shared_ptr<Comparing> comparing, const ChangePage& page, Work work);
-  void YieldAfterCommon(const std::shared_ptr<Comparing>& comparing, Work work);
-  absl::StatusOr<StreamHead> OurHeadAt(const Comparing& comparing);
-  void EndReconciling(const Actions::Reconcile& errand, const absl::Status& status);
-
-  [[nodiscard]] Member::Now Now() const;
-  void Log(LogLevel level, std::string_view text) const;
-  void LogThrown(const absl::Status& thrown) const;
-
   const NodeOptions options_;
-  LogSink* const log_;
-  Clock& clock_;
   Random& random_;
-  std::unique_ptr<store::MemberStore> local_;
-  Transport* transport_ = nullptr;  // set by Start, before anything runs
+  Filler filler_;
+  Reconciler reconciler_;
+  RootChecker root_checker_;
+  News not_begun_;       // why
+  WorkInProgress work_;  // that refers to this
 
   Mutex mutex_;
   CondVar idle_;  // for Close: what it waits for has changed
@@ -181,26 +162,11 @@ class Node final : public Store, public Service, private CommitListener {
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;  // nobody can be waited for any more
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  int work_ ABSL_GUARDED_BY(mutex_) = 0;                  // that is out, and refers to this
-  std::int64_t writing_ ABSL_GUARDED_BY(mutex_) = 0;      // in the local store, not yet waiting
   bool touches_refused_ ABSL_GUARDED_BY(mutex_) = false;  // and that has been said
-  WriteGate gate_ ABSL_GUARDED_BY(mutex_);
-  std::deque<Held> held_ ABSL_GUARDED_BY(mutex_);   // at the gate
-  std::deque<Held> early_ ABSL_GUARDED_BY(mutex_);  // this member is a learner
-  std::int64_t early_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool letting_through_ ABSL_GUARDED_BY(mutex_) = false;  // by some thread
-  std::uint64_t next_ticket_ ABSL_GUARDED_BY(mutex_) = 1;
-  std::map<std::uint64_t, Answered> tickets_ ABSL_GUARDED_BY(mutex_);
-  /// Decided, in the order of the writes, and not yet told; and by some thread being told.
-  std::deque<std::pair<Answered, Actions::Answer>> answers_ ABSL_GUARDED_BY(mutex_);
-  bool answering_ ABSL_GUARDED_BY(mutex_) = false;
-  std::uint64_t next_inbound_ ABSL_GUARDED_BY(mutex_) = 1;
-  std::map<std::uint64_t, ReplyCallback> inbound_ ABSL_GUARDED_BY(mutex_);
-  std::optional<ChangeCursor> fill_from_ ABSL_GUARDED_BY(mutex_);
-  bool fill_anew_ ABSL_GUARDED_BY(mutex_) = false;  // whatever the store remembers
+  Intake intake_ ABSL_GUARDED_BY(mutex_);
+  Answers answers_ ABSL_GUARDED_BY(mutex_);
+  Replies replies_ ABSL_GUARDED_BY(mutex_);
   absl::Duration refresh_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
-  std::string root_failure_ ABSL_GUARDED_BY(mutex_);  // that was logged
-  std::string not_begun_ ABSL_GUARDED_BY(mutex_);     // why, as it was logged
   absl::Duration timer_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
 };
 

@@ -33,7 +33,8 @@ NodeOptions Patient(NodeOptions options) {
 
 }  // namespace
 
-Cluster::Cluster(NodeOptions options, int members) : options_(Patient(std::move(options))) {
+Cluster::Cluster(NodeOptions options, int members, Random* random)
+    : options_(Patient(std::move(options))), random_(random) {
   members_.resize(static_cast<std::size_t>(members));
   for (std::size_t i = 0; i < members_.size(); ++i) Start(i);
   EXPECT_TRUE(Eventually([this] { return Connected(); }));
@@ -53,7 +54,7 @@ void Cluster::Start(std::size_t index) {
   auto node = Node::Open(std::make_unique<testing::HookedBackend>(
                              OpenEphemeralBackend(member.disk),
                              testing::Hooks{.scan = [gate = member.gate.get()] { gate->Pass(); }}),
-                         {}, options);
+                         {.environment = {.random = random_}}, options);
   ASSERT_TRUE(node.ok()) << node.status();
   member.node = *std::move(node);
   member.transport = network_.Connect(NameOf(index));

@@ -19,7 +19,8 @@ bool Eventually(const std::function<bool()>& holds);
 /// Members "A", "B", "C" …; they are started by the constructor.
 class Cluster {
  public:
-  explicit Cluster(NodeOptions options = {}, int members = 3);
+  /// `random`: for their stores, in the place of the kernel's.
+  explicit Cluster(NodeOptions options = {}, int members = 3, Random* random = nullptr);
   ~Cluster();
 
   void Start(std::size_t member);
@@ -67,6 +68,7 @@ class Cluster {
   };
 
   const NodeOptions options_;
+  Random* const random_;
   testing::ThreadedNetwork network_;
   std::vector<Member> members_;
 };

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <span>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -502,6 +504,45 @@ TEST(Node, WhoeverWroteAStreamAndHoldsNeitherOfItsTwoHistoriesDecides) {
   std::uint64_t commits = 0;
   for (const auto& [stream, seq] : cluster.Vector(0)) commits += seq;
   EXPECT_LE(commits, 5 + 3 + 2 * 3 + 1u);
+}
+
+// -- A store that throws
+// ----------------------------------------------------------------------------
+
+/// Has none to give for the first time after it was armed.
+class FaultyRandom final : public Random {
+ public:
+  void Fill(std::span<std::uint8_t> bytes) override {
+    if (armed_.exchange(false)) throw std::runtime_error("no randomness");
+    SystemRandom().Fill(bytes);
+  }
+  void Arm() { armed_ = true; }
+  [[nodiscard]] bool armed() const { return armed_; }
+
+ private:
+  std::atomic<bool> armed_ = false;
+};
+
+TEST(Node, AWriteAtWhichTheStoreThrowsIsAnsweredOnceAndCountsNoMore) {
+  for (const int needed : {1, 2}) {  // those that wait for company, and those that do not
+    SCOPED_TRACE(needed);
+    FaultyRandom random;
+    Cluster cluster({.needed = needed, .waiting_max = 1}, 2, &random);
+    ASSERT_EQ(cluster.Write(0, "before").outcome, WriteOutcome::kCommitted);
+    random.Arm();
+    std::atomic<int> answers = 0;
+    std::atomic<WriteOutcome> outcome = WriteOutcome::kCommitted;
+    cluster.node(0).WriteAsync(Cluster::Put("thrown"), {}, [&](const WriteResult& result) {
+      outcome = result.outcome;
+      ++answers;
+    });
+    EXPECT_TRUE(Eventually([&] { return answers == 1; }));
+    EXPECT_FALSE(random.armed());
+    EXPECT_EQ(outcome, WriteOutcome::kUnknown);
+    const WriteResult after = cluster.Write(0, "after");
+    EXPECT_EQ(after.outcome, WriteOutcome::kCommitted) << after.status;
+    EXPECT_EQ(answers, 1);
+  }
 }
 
 // -- Stamps that leave no room --------------------------------------------------------------------

@@ -1,8 +1,5 @@
-// Node: two histories of one stream become one. See docs/decisions/0013-a-streams-life.md.
-//
-// Where they part is searched for back from the shorter one's end, in steps that double, and then
-// by halves: a commit that both hold proves all before it, since each names the hash of the one
-// before.
+#include "replication/node/reconciler.h"
+
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -10,9 +7,6 @@
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
 #include "lib/log/commit.h"
-#include "replication/node/node.h"
-#include "replication/node/node_work.h"
-#include "replication/protocol/vectors.h"
 
 namespace aimem::replication {
 namespace {
@@ -35,12 +29,18 @@ absl::StatusOr<StreamHead> HeadIn(const ChangePage& page, std::uint64_t stream, 
 }  // namespace
 
 /// A comparison under way.
-struct Node::Comparing {
-  Actions::Reconcile errand;
+struct Reconciler::Comparing {
+  Comparing(Actions::Reconcile the_errand, WorkInProgress::Token token)
+      : work(std::move(token)),
+        errand(std::move(the_errand)),
+        differs(std::min(errand.ours.seq, errand.theirs.seq) + 1) {}
+
+  WorkInProgress::Token work;  // first: it ends last
+  const Actions::Reconcile errand;
   StreamHead common;          ///< Both hold it; the start of the stream until one is found.
   bool found = false;         ///< `common` was seen on both sides.
   std::uint64_t unknown = 0;  ///< Up to here one of the logs is cut.
-  std::uint64_t differs = 0;  ///< They hold different commits from here on, or nothing.
+  std::uint64_t differs;      ///< They hold different commits from here on, or nothing.
   std::uint64_t step = 1;     ///< The next one back.
   std::uint64_t probe = 0;    ///< Is being compared.
   std::unique_ptr<PageStream> pages;
@@ -62,53 +62,47 @@ struct Node::Comparing {
   }
 };
 
-void Node::Forsake(const Actions::Forsake& job, Work work) {
-  local_->ForsakeStream(job.stream, job.claimed,
-                        [this, work = std::move(work)](const absl::StatusOr<StoreState>& state) {
-                          Happen([&](Member& member, const Member::Now& now, Actions& actions) {
-                            member.OnForsaken(now, state, actions);
-                          });
-                        });
+void Reconciler::Forsake(const Actions::Forsake& job, WorkInProgress::Token work) {
+  driver_.store().ForsakeStream(
+      job.stream, job.claimed,
+      [this, work = std::move(work)](const absl::StatusOr<StoreState>& state) {
+        driver_.HandleEvent([&](Member& member, const Member::Now& now, Actions& actions) {
+          member.OnForsaken(now, state, actions);
+        });
+      });
 }
 
-void Node::Reconcile(Actions::Reconcile errand, Work work) {
-  auto comparing = std::make_shared<Comparing>();
-  comparing->differs = std::min(errand.ours.seq, errand.theirs.seq) + 1;
-  comparing->errand = std::move(errand);
-  CompareNext(std::move(comparing), std::move(work));
+void Reconciler::Reconcile(Actions::Reconcile errand, WorkInProgress::Token work) {
+  CompareNext(std::make_shared<Comparing>(std::move(errand), std::move(work)));
 }
 
-void Node::CompareNext(std::shared_ptr<Comparing> comparing, Work work) {
+void Reconciler::CompareNext(std::shared_ptr<Comparing> comparing) {
   const std::optional<std::uint64_t> probe = comparing->Next();
-  if (!probe) return YieldAfterCommon(comparing, std::move(work));
+  if (!probe) return YieldAfterCommon(comparing);
   comparing->probe = *probe;
   FetchRequest request;
   request.cursor = comparing->Cursor();
-  {
-    MutexLock lock(mutex_);
-    request.header = member_->MakeHeader(Now());
-  }
-  comparing->pages = transport_->Fetch(options_.peers[comparing->errand.peer], std::move(request));
+  request.header = driver_.MakeHeader();
+  comparing->pages =
+      driver_.transport().Fetch(driver_.AddressOf(comparing->errand.peer), std::move(request));
   PageStream& pages = *comparing->pages;
-  pages.Next([this, comparing = std::move(comparing),
-              work = std::move(work)](absl::StatusOr<ChangePage> page) mutable {
-    if (!page.ok()) return EndReconciling(comparing->errand, page.status());
-    transport_->Post(Transport::Kind::kRead,
-                     [this, comparing = std::move(comparing), page = *std::move(page),
-                      work = std::move(work)]() mutable {
-                       Compare(std::move(comparing), page, std::move(work));
-                     });
+  pages.Next([this, comparing = std::move(comparing)](absl::StatusOr<ChangePage> page) mutable {
+    if (!page.ok()) return End(comparing->errand, page.status());
+    driver_.transport().Post(Transport::Kind::kRead, [this, comparing = std::move(comparing),
+                                                      page = *std::move(page)]() mutable {
+      Compare(std::move(comparing), page);
+    });
   });
 }
 
-absl::StatusOr<StreamHead> Node::OurHeadAt(const Comparing& comparing) {
+absl::StatusOr<StreamHead> Reconciler::OurHeadAt(const Comparing& comparing) {
   if (comparing.probe == comparing.errand.ours.seq) return comparing.errand.ours;
   AIMEM_ASSIGN_OR_RETURN(const ChangePage page,
-                         local_->ReadChanges(comparing.Cursor(), {.bytes = 1, .items = 1}));
+                         driver_.store().ReadChanges(comparing.Cursor(), {.bytes = 1, .items = 1}));
   return HeadIn(page, comparing.errand.stream, comparing.probe);
 }
 
-void Node::Compare(std::shared_ptr<Comparing> comparing, const ChangePage& page, Work work) {
+void Reconciler::Compare(std::shared_ptr<Comparing> comparing, const ChangePage& page) {
   absl::StatusOr<StreamHead> theirs = HeadIn(page, comparing->errand.stream, comparing->probe);
   // Of an adopted stream the last commit is known without being held.
   if (!theirs.ok() && comparing->probe == comparing->errand.theirs.seq) {
@@ -117,9 +111,9 @@ void Node::Compare(std::shared_ptr<Comparing> comparing, const ChangePage& page,
   const absl::StatusOr<StreamHead> ours = OurHeadAt(*comparing);
   for (const absl::Status& status : {theirs.status(), ours.status()}) {
     if (status.ok()) continue;
-    if (!absl::IsOutOfRange(status)) return EndReconciling(comparing->errand, status);
+    if (!absl::IsOutOfRange(status)) return End(comparing->errand, status);
     comparing->unknown = std::max(comparing->unknown, comparing->probe);
-    return CompareNext(std::move(comparing), std::move(work));
+    return CompareNext(std::move(comparing));
   }
   if (theirs->hash == ours->hash) {
     comparing->common = *ours;
@@ -127,26 +121,25 @@ void Node::Compare(std::shared_ptr<Comparing> comparing, const ChangePage& page,
   } else {
     comparing->differs = comparing->probe;
   }
-  CompareNext(std::move(comparing), std::move(work));
+  CompareNext(std::move(comparing));
 }
 
-void Node::YieldAfterCommon(const std::shared_ptr<Comparing>& comparing, Work work) {
+void Reconciler::YieldAfterCommon(const std::shared_ptr<Comparing>& comparing) {
   const Actions::Reconcile& errand = comparing->errand;
   // They part where one of the logs has been cut: all that ours holds goes to the own stream, and
   // the other history comes as states.
   if (comparing->unknown > comparing->common.seq) comparing->common = StreamHead();
   if (std::min(errand.ours.seq, errand.theirs.seq) <= comparing->common.seq) {
-    return EndReconciling(errand, absl::OkStatus());  // one is the beginning of the other
+    return End(errand, absl::OkStatus());  // one is the beginning of the other
   }
-  local_->YieldStream(
-      errand.stream, comparing->common,
-      [this, comparing, work = std::move(work)](const absl::StatusOr<StoreState>& state) {
-        EndReconciling(comparing->errand, state.status());
-      });
+  driver_.store().YieldStream(errand.stream, comparing->common,
+                              [this, comparing](const absl::StatusOr<StoreState>& state) {
+                                End(comparing->errand, state.status());
+                              });
 }
 
-void Node::EndReconciling(const Actions::Reconcile& errand, const absl::Status& status) {
-  Happen([&](Member& member, const Member::Now& now, Actions& actions) {
+void Reconciler::End(const Actions::Reconcile& errand, const absl::Status& status) {
+  driver_.HandleEvent([&](Member& member, const Member::Now& now, Actions& actions) {
     member.OnReconciled(now, errand, status, actions);
   });
 }
