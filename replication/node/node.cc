@@ -10,6 +10,7 @@
 #include "lib/base/rendezvous.h"
 #include "lib/base/status.h"
 #include "lib/base/trouble.h"
+#include "replication/protocol/quorum.h"
 #include "replication/protocol/timing.h"
 
 namespace aimem::replication {
@@ -78,10 +79,15 @@ WorkInProgress::Token Node::Effects::TakeWork() {
 // -- Opening and closing --------------------------------------------------------------------------
 
 absl::StatusOr<std::unique_ptr<Node>> Node::Open(std::unique_ptr<Backend> backend,
-                                                 StoreOptions store, const NodeOptions& options) {
-  std::unique_ptr<Node> node(new Node(store, options));
+                                                 StoreOptions store,
+                                                 const ReplicationOptions& options,
+                                                 const MemberTweaks& tweaks) {
+  MemberConfig config{.options = options, .tweaks = tweaks};
+  AIMEM_ASSIGN_OR_RETURN(config.needed,
+                         ChooseQuorum(options.quorum, static_cast<int>(options.peers.size()) + 1));
+  std::unique_ptr<Node> node(new Node(store, config));
   store.listener = node.get();
-  store.quorum = options.needed;
+  store.quorum = config.needed;
   store.held_by_all = [raw = node.get()] { return raw->HeldByAll(); };
   store.more_until = [raw = node.get()] { return raw->MoreUntil(); };
   store.may_execute = [raw = node.get()] { return raw->MayExecute(); };
@@ -90,32 +96,25 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(std::unique_ptr<Backend> backen
   if (info.member == Id128()) {
     return absl::InternalError("the store has no member id");
   }
-  MemberConfig config;
   config.member = info.member;
   std::array<std::uint8_t, 8> bytes{};
   node->random_.Fill(bytes);
   for (const std::uint8_t byte : bytes) config.incarnation = config.incarnation << 8 | byte;
-  config.peers = options.peers;
-  config.needed = options.needed;
-  config.call_timeout = options.call_timeout;
-  config.max_clock_ahead = options.max_clock_ahead;
-  config.calls_in_flight_max = options.calls_in_flight_max;
-  config.window_bytes_max = options.window_bytes_max;
-  config.heads_told_min = options.heads_told_min;
-  config.bugs = options.bugs;
   MutexLock lock(node->mutex_);
   node->config_ = std::move(config);
   return node;
 }
 
-Node::Node(const StoreOptions& store, const NodeOptions& options)
-    : Driver(store.environment, options.peers),
-      options_(options),
+Node::Node(const StoreOptions& store, const MemberConfig& config)
+    : Driver(store.environment, config.options.peers),
+      options_(config.options),
+      needed_(config.needed),
+      awaits_nothing_(config.tweaks.bugs.await_nothing),
       random_(store.environment.random ? *store.environment.random : SystemRandom()),
       filler_(*this),
       reconciler_(*this),
       root_checker_(*this),
-      intake_(options.waiting_max) {}
+      intake_(config.options.waiting_max) {}
 
 Node::~Node() {
   if (absl::Status status = Close(); !status.ok()) {
@@ -408,7 +407,7 @@ void Node::WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallba
 absl::Status Node::Hold(PendingWrite& write, bool& waits) {
   MutexLock lock(mutex_);
   // Whoever waits for company in the store anyway, or for no other member, does not wait here.
-  waits = !write.options.lazy && options_.needed > 1;
+  waits = !write.options.lazy && needed_ > 1;
   const absl::Status may = write.options.lazy ? absl::OkStatus() : member_->MayExecute();
   if (!may.ok()) {
     waits = true;
@@ -484,7 +483,7 @@ void Node::OnWritten(WriteResult result, absl::Duration deadline, bool counted,
     return std::move(done)(std::move(result));
   }
   VersionVector position = result.rests_on;
-  if (options_.bugs.await_nothing && result.seq == 0) position.clear();
+  if (awaits_nothing_ && result.seq == 0) position.clear();
   AwaitQuorum(std::move(position), deadline, counted,
               [result = std::move(result), done = std::move(done)](bool committed,
                                                                    QuorumReport report) mutable {
@@ -533,18 +532,7 @@ void Node::AnswerCallers() {
   }
 }
 
-void Node::Apply(ChangePage page, ApplyCallback done) {
-  store_->Apply(std::move(page), std::move(done));
-}
-
-// -- Store: find, follow, compare, look after -----------------------------------------------------
-
-std::vector<absl::StatusOr<Memory>> Node::Get(std::span<const std::string> ids,
-                                              const ReadOptions& options) {
-  return store_->Get(ids, options);
-}
-
-absl::StatusOr<ListResult> Node::List(const ListRequest& request) { return store_->List(request); }
+// -- Store: find, look after ----------------------------------------------------------------------
 
 absl::StatusOr<SearchResult> Node::Search(const SearchRequest& request) {
   SearchRequest asked = request;
@@ -598,28 +586,16 @@ absl::StatusOr<OperationInfo> Node::GetOperation(OperationId operation, absl::Du
   return info;
 }
 
-absl::StatusOr<ChangePage> Node::ReadChanges(const ChangeCursor& cursor,
-                                             const ReadChangesLimit& limit) {
-  return store_->ReadChanges(cursor, limit);
-}
-
-absl::StatusOr<DigestResult> Node::Digest(std::span<const DigestRange> ranges) {
-  return store_->Digest(ranges);
-}
-
 absl::StatusOr<StoreInfo> Node::Info(const InfoOptions& options) {
   AIMEM_ASSIGN_OR_RETURN(StoreInfo info, store_->Info(options));
   MutexLock lock(mutex_);
   if (!options.data) info.member = config_.member;
   if (member_ == nullptr) return info;
   info.federation = member_->Info(Now());
-  info.federation->insecure = options_.insecure;
+  // With certificates the word changes nothing.
+  info.federation->insecure = options_.insecure && !options_.tls;
   info.federation->calls_cancelled = transport_->cancelled();
   return info;
-}
-
-absl::StatusOr<CheckReport> Node::Check(const CheckOptions& options) {
-  return store_->Check(options);
 }
 
 // -- Service --------------------------------------------------------------------------------------

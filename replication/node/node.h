@@ -15,7 +15,8 @@
 #include "aimem/backends/backend.h"
 #include "aimem/environment.h"
 #include "aimem/local_store.h"
-#include "aimem/store.h"
+#include "aimem/replication/options.h"
+#include "aimem/store_decorator.h"
 #include "lib/base/mutex.h"
 #include "replication/node/answers.h"
 #include "replication/node/driver.h"
@@ -31,27 +32,15 @@
 
 namespace aimem::replication {
 
-struct NodeOptions {
-  std::vector<std::string> peers;  ///< "host:port", distinct.
-  int needed = 1;
-  absl::Duration quorum_timeout = absl::Seconds(2);
-  absl::Duration call_timeout = absl::Seconds(30);
-  absl::Duration shutdown_grace = absl::Seconds(30);
-  absl::Duration max_clock_ahead = absl::Seconds(60);
-  std::int64_t waiting_max = 10'000;
-  int calls_in_flight_max = 2;
-  std::int64_t window_bytes_max = 16 << 20;
-  std::size_t heads_told_min = kHeadsToldMin;  ///< See quiet.h.
-  bool insecure = false;
-  MemberConfig::Bugs bugs;
-};
-
 /// A member of a federation, whatever carries its messages. Thread-safe.
-class Node final : public Store, public Service, private Driver, private CommitListener {
+class Node final : public StoreDecorator, public Service, private Driver, private CommitListener {
  public:
-  /// Open the store over `backend`. Calls nobody before Start.
+  /// Open the store over `backend`. Calls nobody before Start. Of `options` what the protocol needs
+  /// counts, with peers that are distinct, "host:port". kInvalidArgument: the quorum.
   static absl::StatusOr<std::unique_ptr<Node>> Open(std::unique_ptr<Backend> backend,
-                                                    StoreOptions store, const NodeOptions& options);
+                                                    StoreOptions store,
+                                                    const ReplicationOptions& options,
+                                                    const MemberTweaks& tweaks = {});
   ~Node() override;
 
   /// Begin: `transport`, borrowed until Close has returned, may call this service from now on.
@@ -59,21 +48,11 @@ class Node final : public Store, public Service, private Driver, private CommitL
   /// each second, this member refuses what peers ask, and writes wait.
   absl::Status Start(Transport* transport, const std::string& address);
 
-  // -- Store --------------------------------------------------------------------------------------
+  // -- Store: what is not the same as below -------------------------------------------------------
   void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) override;
-  using Store::Apply;
-  void Apply(ChangePage page, ApplyCallback done) override;
-  using Store::Get;
-  std::vector<absl::StatusOr<Memory>> Get(std::span<const std::string> ids,
-                                          const ReadOptions& options) override;
-  absl::StatusOr<ListResult> List(const ListRequest& request) override;
   absl::StatusOr<SearchResult> Search(const SearchRequest& request) override;
   absl::StatusOr<OperationInfo> GetOperation(OperationId operation, absl::Duration wait) override;
-  absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor,
-                                         const ReadChangesLimit& limit) override;
-  absl::StatusOr<DigestResult> Digest(std::span<const DigestRange> ranges) override;
   absl::StatusOr<StoreInfo> Info(const InfoOptions& options) override;
-  absl::StatusOr<CheckReport> Check(const CheckOptions& options) override;
   absl::Status Close() override;
 
   // -- Service ------------------------------------------------------------------------------------
@@ -99,7 +78,9 @@ class Node final : public Store, public Service, private Driver, private CommitL
     WorkInProgress::Token TakeWork();
   };
 
-  Node(const StoreOptions& store, const NodeOptions& options);
+  Node(const StoreOptions& store, const MemberConfig& config);
+
+  Store& below() override { return *store_; }
 
   // -- What the store asks, and tells -------------------------------------------------------------
   void OnDurable(const StoreState& state, std::vector<DurableCommit> commits) override;
@@ -147,7 +128,9 @@ class Node final : public Store, public Service, private Driver, private CommitL
   /// Wait until `end` for everybody to be answered.
   void AwaitCallers(absl::Duration end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  const NodeOptions options_;
+  const ReplicationOptions options_;
+  const int needed_;           // W
+  const bool awaits_nothing_;  // of MemberTweaks::Bugs
   Random& random_;
   Filler filler_;
   Reconciler reconciler_;

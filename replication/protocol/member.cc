@@ -17,8 +17,8 @@ Member::Member(MemberConfig config)
     : config_(std::move(config)),
       incarnation_(config_.incarnation),
       dice_(config_.incarnation | 1) {
-  peers_.reserve(config_.peers.size());
-  for (const std::string& address : config_.peers) {
+  peers_.reserve(config_.options.peers.size());
+  for (const std::string& address : config_.options.peers) {
     Peer peer;
     peer.address = address;
     peer.page_bytes = kPageBytesMin;
@@ -75,7 +75,7 @@ void Member::Remember(const Now& now, std::vector<DurableCommit> commits) {
     recent_.commits.push_back(std::move(commit.bytes));
     recent_.since.push_back(now.monotonic);
   }
-  while (recent_.bytes > config_.window_bytes_max && !recent_.commits.empty()) {
+  while (recent_.bytes > config_.options.window_bytes_max && !recent_.commits.empty()) {
     recent_.bytes -= static_cast<std::int64_t>(recent_.commits.front()->size());
     recent_.commits.pop_front();
     recent_.since.pop_front();
@@ -86,7 +86,7 @@ void Member::Remember(const Now& now, std::vector<DurableCommit> commits) {
 void Member::Await(const Now& now, std::uint64_t ticket, VersionVector position,
                    absl::Duration deadline, Actions& actions) {
   WaitingWrites::Waiter waiter{ticket, std::move(position), now.monotonic, deadline};
-  const bool nothing = config_.bugs.await_nothing && waiter.position.empty();
+  const bool nothing = config_.tweaks.bugs.await_nothing && waiter.position.empty();
   if (nothing || Held(waiter.position, config_.needed, VoterVectors())) {
     Answer(now, waiter, true, actions);
   } else if (deadline <= now.monotonic) {
@@ -110,7 +110,7 @@ absl::Status Member::CheckClock(const Now& now) const {
   const std::size_t half = offsets.size() / 2;
   const std::int64_t median =
       offsets.size() % 2 == 1 ? offsets[half] : (offsets[half - 1] + offsets[half]) / 2;
-  const std::int64_t limit_ms = absl::ToInt64Milliseconds(config_.max_clock_ahead);
+  const std::int64_t limit_ms = absl::ToInt64Milliseconds(config_.options.max_clock_ahead);
   if (-median > limit_ms) {
     return absl::FailedPreconditionError(absl::StrFormat(
         "our clock is %d ms ahead of the other members (limit %d ms): check its time source",
@@ -175,7 +175,7 @@ void Member::Answer(const Now& now, const WaitingWrites::Waiter& waiter, bool co
         if (call.with_commits && SeqOf(call.upto, stream) >= seq) call.straggler = true;
       }
     }
-    if (config_.bugs.abort_at_quorum && committed) JoinInto(peer.given_up, waiter.position);
+    if (config_.tweaks.bugs.abort_at_quorum && committed) JoinInto(peer.given_up, waiter.position);
   }
   QuorumReport report = Report(waiter.position);
   if (!committed) {
@@ -205,7 +205,7 @@ std::string Member::ReasonOf(const Peer& peer, const VersionVector& position) co
 QuorumReport Member::Report(const VersionVector& position) const {
   QuorumReport report;
   report.needed = config_.needed;
-  report.voters = static_cast<int>(config_.peers.size()) + 1;
+  report.voters = static_cast<int>(config_.options.peers.size()) + 1;
   if (Covers(vector_, position)) report.durable.push_back(config_.member);
   report.peers.reserve(peers_.size());
   for (std::size_t i = 0; i < peers_.size(); ++i) {
@@ -233,7 +233,7 @@ FederationInfo Member::Info(const Now& now) const {
   info.member = config_.member;
   info.address = config_.address;
   info.needed = config_.needed;
-  info.voters = static_cast<int>(config_.peers.size()) + 1;
+  info.voters = static_cast<int>(config_.options.peers.size()) + 1;
   info.reachable = 1;
   info.learner = learner();
   info.waiting_writes = static_cast<std::int64_t>(waiting_.size());
@@ -303,7 +303,7 @@ void Member::Tick(const Now& now, Actions& actions) {
   }
   if (!started_) return;
   if (now.monotonic >= settle_until_) settling_ = false;
-  NotePast(now);
+  AdvanceRelay(now);
   DropParked(now, actions);
   ExcuseTeachers(now, actions);
   if (forsake_at_ <= now.monotonic) {
@@ -325,7 +325,7 @@ void Member::Tick(const Now& now, Actions& actions) {
   }
 }
 
-void Member::NotePast(const Now& now) {
+void Member::AdvanceRelay(const Now& now) {
   // `relay_` follows vector_ kRelayDelay behind, in steps of a quarter of that.
   while (!past_.empty() && now.monotonic - past_.front().first >= kRelayDelay) {
     relay_ = std::move(past_.front().second);

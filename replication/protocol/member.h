@@ -24,6 +24,7 @@
 #include "aimem/types.h"
 #include "replication/protocol/actions.h"
 #include "replication/protocol/calls.h"
+#include "replication/protocol/config.h"
 #include "replication/protocol/known_commits.h"
 #include "replication/protocol/messages.h"
 #include "replication/protocol/quiet.h"
@@ -31,31 +32,6 @@
 #include "replication/protocol/timing.h"
 
 namespace aimem::replication {
-
-struct MemberConfig {
-  Id128 member;
-  std::uint64_t incarnation = 0;
-  std::string address;             ///< Told to peers.
-  std::vector<std::string> peers;  ///< Addresses; checked by the caller.
-  int needed = 1;                  ///< W, checked by the caller.
-  absl::Duration call_timeout = absl::Seconds(30);
-  absl::Duration max_clock_ahead = absl::Seconds(60);
-  int calls_in_flight_max = 2;
-  std::int64_t window_bytes_max = 16 << 20;
-  std::size_t heads_told_min = kHeadsToldMin;
-  /// Bring a bug back, to see that the tests find it. None in a build that is installed.
-  struct Bugs {
-    bool abort_at_quorum = false;    ///< Forget a peer's commits once the caller is answered.
-    bool ack_on_any_ok = false;      ///< Count a reply whatever its vector says.
-    bool ack_without_hash = false;   ///< Count a position whatever commit it names.
-    bool ack_from_requests = false;  ///< Count what peers say unasked.
-    /// Write on in a stream of which others hold more, or something else.
-    bool keep_stream_when_behind = false;
-    bool await_nothing = false;     ///< What rests on no position is committed at once.
-    bool blinking_teacher = false;  ///< Whoever is away need not be learnt from.
-    bool execute_unheard = false;   ///< Whoever was called in vain need not be heard.
-  } bugs;
-};
 
 /// One member's part. Not thread-safe. `now` is a monotonic clock, `wall_ms` the wall clock.
 class Member {
@@ -236,7 +212,7 @@ class Member {
   bool SendFromWindow(const Now& now, std::size_t index, const VersionVector& target,
                       Actions& actions);
   void ReadForPeer(std::size_t index, const VersionVector& target, Actions& actions);
-  void Refused(const Now& now, std::size_t index, const AppendReply& reply, Actions& actions);
+  void OnRefusals(const Now& now, std::size_t index, const AppendReply& reply, Actions& actions);
   void PausePeer(const Now& now, Peer& peer);
   absl::Duration Jitter(absl::Duration around);
   void Transmit(const Now& now, std::size_t index, AppendRequest request, Lane lane,
@@ -250,21 +226,22 @@ class Member {
   void FailPeer(const Now& now, Peer& peer, CallError error, const std::string& message,
                 Actions& actions);
 
-  // Hearing.
+  // What peers say of themselves.
   /// The header of a reply to the call that was sent when `asked` says. True: it is welcome.
   /// `refuses`: its speaker will not have us.
-  bool Heard(const Now& now, std::size_t index, const Header& header, const std::string& identity,
-             absl::Duration asked, bool refuses, Actions& actions);
+  bool OnReplyHeader(const Now& now, std::size_t index, const Header& header,
+                     const std::string& identity, absl::Duration asked, bool refuses,
+                     Actions& actions);
   /// Empty, or why a peer with such a header is not spoken to; fills `reason`.
   std::string WhyDenied(const Peer& peer, const Header& header, const std::string& identity,
                         std::string& reason) const;
-  void Meet(const Now& now, Peer& peer, const Header& header, const StreamHeads& heads,
-            Actions& actions);
+  void OnNewIncarnation(const Now& now, Peer& peer, const Header& header, const StreamHeads& heads,
+                        Actions& actions);
   void CompareRoots(std::size_t index, const std::optional<Root>& root, Actions& actions);
   Peer* PeerOf(const Id128& member);
   /// Nobody has proved that it is who it says it is: nothing that is said unasked moves a position.
   /// But what may be lost here is asked for first, and no stream is written of which there is more.
-  void HearRequest(const Now& now, const Header& header, Actions& actions);
+  void OnRequestHeader(const Now& now, const Header& header, Actions& actions);
   /// `more`: what it says that it holds of our streams and we do not.
   void KeepUnproved(const Now& now, const Header& header, const VersionVector& more);
   /// True: whoever says this may be one of those that are configured.
@@ -300,7 +277,7 @@ class Member {
   /// The streams of which `state` need not hold what was held until now.
   [[nodiscard]] std::vector<std::uint64_t> BrokenBy(
       const StoreState& state, const std::vector<DurableCommit>& commits) const;
-  void GoneBack(const Now& now, std::uint64_t stream, Actions& actions);
+  void OnStreamBroken(const Now& now, std::uint64_t stream, Actions& actions);
   /// Others hold more of a stream of ours, or something else: our data went back to an earlier
   /// state. Of all that any peer holds some may have been ours, in streams of which nothing is
   /// known here any more.
@@ -322,7 +299,7 @@ class Member {
   void GiveWay(std::size_t index, std::uint64_t stream);
   void NextReconcile(const Now& now, Actions& actions);
   /// Peers that were heard since this member began.
-  [[nodiscard]] int Heard() const;
+  [[nodiscard]] int CountHeard() const;
   /// This member must not execute before it holds what this peer holds.
   [[nodiscard]] bool Owes(const Peer& peer) const { return !Owed(peer).empty(); }
   /// Where this member stands with each stream that it has to learn from this peer.
@@ -340,7 +317,7 @@ class Member {
   [[nodiscard]] absl::Duration NextRepair() const;
 
   // Time.
-  void NotePast(const Now& now);
+  void AdvanceRelay(const Now& now);
   [[nodiscard]] absl::Duration RootDueAt() const;
 
   // Answering.

@@ -53,7 +53,7 @@ std::vector<std::uint64_t> Member::TakeState(const Now& now, const StoreState& s
   for (const std::uint64_t stream : broke) quiet_.Changed(&state_.heads.at(stream), nullptr);
   state_ = state;
   vector_ = VectorOf(state_.heads);
-  for (const std::uint64_t stream : broke) GoneBack(now, stream, actions);
+  for (const std::uint64_t stream : broke) OnStreamBroken(now, stream, actions);
   // What was said of this data is void: nobody may take an old position for one of the new history.
   if (!broke.empty()) ++incarnation_;
   for (const DurableCommit& commit : commits) {
@@ -65,7 +65,7 @@ std::vector<std::uint64_t> Member::TakeState(const Now& now, const StoreState& s
   return changed;
 }
 
-void Member::GoneBack(const Now& now, std::uint64_t stream, Actions& actions) {
+void Member::OnStreamBroken(const Now& now, std::uint64_t stream, Actions& actions) {
   const std::uint64_t seq = SeqOf(vector_, stream);
   const auto back_to = [&](VersionVector& vector, std::uint64_t least) {
     const auto found = vector.find(stream);
@@ -166,7 +166,7 @@ void Member::TakePosition(const Now& now, std::size_t index, const Header& heade
     said->second.vector.clear();
   }
   // What it gave up of a stream of ours stands in what it holds now.
-  if (std::exchange(peer.gave_way, false) && !config_.bugs.keep_stream_when_behind) {
+  if (std::exchange(peer.gave_way, false) && !config_.tweaks.bugs.keep_stream_when_behind) {
     JoinInto(peer.to_learn, peer.durable);
     peer.excused = false;
   }
@@ -183,7 +183,7 @@ void Member::TakePosition(const Now& now, std::size_t index, const Header& heade
 void Member::Judge(const Now& now, std::size_t index, std::uint64_t stream, const StreamHead& head,
                    Actions& actions) {
   Peer& peer = peers_[index];
-  if (config_.bugs.ack_without_hash) JoinInto(peer.confirmed, {{stream, head.seq}});
+  if (config_.tweaks.bugs.ack_without_hash) JoinInto(peer.confirmed, {{stream, head.seq}});
   if (head.seq > SeqOf(vector_, stream)) {
     // The first one stays, so that a peer which always runs ahead is confirmed as we follow.
     peer.ahead.try_emplace(stream, head);
@@ -227,7 +227,7 @@ void Member::JudgeAgain(const Now& now, std::uint64_t stream, Actions& actions) 
 // -- Histories that break -------------------------------------------------------------------------
 
 void Member::LearnAll() {
-  if (config_.bugs.keep_stream_when_behind) return;
+  if (config_.tweaks.bugs.keep_stream_when_behind) return;
   learns_all_ = true;
   for (Peer& peer : peers_) {
     JoinInto(peer.to_learn, peer.durable);
@@ -237,7 +237,7 @@ void Member::LearnAll() {
 
 void Member::Forsake(const std::string& who, std::uint64_t stream, const StreamHead& claimed,
                      const std::string& why, Actions& actions) {
-  if (forsaking_ || config_.bugs.keep_stream_when_behind) return;
+  if (forsaking_ || config_.tweaks.bugs.keep_stream_when_behind) return;
   forsake_at_ = absl::InfiniteDuration();
   forsaking_ = {
       {stream, claimed},
@@ -359,7 +359,7 @@ void Member::OnReconciled(const Now& now, const Actions::Reconcile& errand,
 VersionVector Member::Owed(const Peer& peer) const {
   VersionVector owed;
   if (!peer.member || peer.own_id || peer.excused) return owed;
-  if (config_.bugs.blinking_teacher && peer.state == PeerState::kAway) return owed;
+  if (config_.tweaks.bugs.blinking_teacher && peer.state == PeerState::kAway) return owed;
   for (const auto& [stream, seq] : peer.to_learn) {
     // Histories that do not become one teach nothing: nobody decides which one stays.
     const bool differs = peer.forked.contains(stream) || refused_.contains(stream);
@@ -368,7 +368,7 @@ VersionVector Member::Owed(const Peer& peer) const {
       owed[stream] = SeqOf(vector_, stream);
     }
   }
-  if (config_.bugs.keep_stream_when_behind) return owed;
+  if (config_.tweaks.bugs.keep_stream_when_behind) return owed;
   // Where ours cannot be given up, the peer gives way, and what it held of it is ours too.
   for (const std::uint64_t stream : state_.lost) {
     if (SeqOf(peer.durable, stream) > SeqOf(vector_, stream) || peer.forked.contains(stream)) {
@@ -393,7 +393,7 @@ bool Member::Settling() const {
          std::any_of(peers_.begin(), peers_.end(), [](const Peer& peer) { return !peer.tried; });
 }
 
-int Member::Heard() const {
+int Member::CountHeard() const {
   // A member under two addresses counts for both: nothing is acknowledged for it twice, and a write
   // says who does not count.
   return static_cast<int>(std::count_if(
@@ -412,7 +412,8 @@ absl::Status Member::MayExecute() const {
   if (Settling()) {
     return absl::UnavailableError("this member has just started, and asks the others first: retry");
   }
-  if (const int heard = Heard(); heard < config_.needed - 1 && !config_.bugs.execute_unheard) {
+  if (const int heard = CountHeard();
+      heard < config_.needed - 1 && !config_.tweaks.bugs.execute_unheard) {
     std::string unheard;
     for (const Peer& peer : peers_) {
       if (peer.member && !peer.own_id) continue;

@@ -122,9 +122,9 @@ std::string Member::WhyDenied(const Peer& peer, const Header& header, const std:
   return "";
 }
 
-bool Member::Heard(const Now& now, std::size_t index, const Header& header,
-                   const std::string& identity, absl::Duration asked, bool refuses,
-                   Actions& actions) {
+bool Member::OnReplyHeader(const Now& now, std::size_t index, const Header& header,
+                           const std::string& identity, absl::Duration asked, bool refuses,
+                           Actions& actions) {
   Peer& peer = peers_[index];
   peer.tried = true;
   std::string reason;
@@ -154,7 +154,7 @@ bool Member::Heard(const Now& now, std::size_t index, const Header& header,
     peer.next_heartbeat = now.monotonic;
     return false;
   }
-  if (other_life) Meet(now, peer, header, *heads, actions);
+  if (other_life) OnNewIncarnation(now, peer, header, *heads, actions);
   peer.identity = identity;
   if (other_life || !Connected(peer)) {
     peer.excused = false;
@@ -182,8 +182,8 @@ bool Member::Heard(const Now& now, std::size_t index, const Header& header,
   return true;
 }
 
-void Member::Meet(const Now& now, Peer& peer, const Header& header, const StreamHeads& heads,
-                  Actions& actions) {
+void Member::OnNewIncarnation(const Now& now, Peer& peer, const Header& header,
+                              const StreamHeads& heads, Actions& actions) {
   VersionVector vector = VectorOf(heads);
   if (peer.member != header.member) {
     if (peer.member) {
@@ -207,7 +207,7 @@ void Member::Meet(const Now& now, Peer& peer, const Header& header, const Stream
   ForgetSent(peer);
 }
 
-void Member::HearRequest(const Now& now, const Header& header, Actions& actions) {
+void Member::OnRequestHeader(const Now& now, const Header& header, Actions& actions) {
   Peer* const peer = PeerOf(header.member);
   VersionVector more = MoreOfOurs(peer, header);
   // Whoever is connected is asked; until it has answered nothing is executed.
@@ -217,7 +217,7 @@ void Member::HearRequest(const Now& now, const Header& header, Actions& actions)
     Forsake(peer == nullptr ? "member " + header.member.ToString() : peer->address, state_.stream,
             header.heads.at(state_.stream), "it says so unasked", actions);
   }
-  if (config_.bugs.keep_stream_when_behind) more.clear();
+  if (config_.tweaks.bugs.keep_stream_when_behind) more.clear();
   KeepUnproved(now, header, more);
   if (peer == nullptr) {
     // Perhaps one of those that we have not reached so far.
@@ -231,7 +231,7 @@ void Member::HearRequest(const Now& now, const Header& header, Actions& actions)
     peer->retry_at = now.monotonic;
     return;
   }
-  if (config_.bugs.ack_from_requests && header.incarnation == peer->incarnation) {
+  if (config_.tweaks.bugs.ack_from_requests && header.incarnation == peer->incarnation) {
     TakePosition(now, static_cast<std::size_t>(peer - peers_.data()), header, header.heads,
                  actions);
     AnswerCovered(now, actions);
@@ -317,7 +317,7 @@ void Member::OnAppendRequest(const Now& now, std::uint64_t call, const Caller& c
   const bool all_heads = request.all_heads;
   reply.refused = CheckHeader(caller, request.header, &reply.message);
   if (reply.refused == Refusal::kNone) {
-    HearRequest(now, request.header, actions);
+    OnRequestHeader(now, request.header, actions);
     if (request.needs_resync) AskToFetch(now, request.header, actions);
     reply = MakeReply(now, all_heads);
     if (!request.commits.empty()) {

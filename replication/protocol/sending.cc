@@ -71,7 +71,7 @@ Header Member::MakeHeader(const Now& now, bool all) {
   header.incarnation = incarnation_;
   header.sequence = ++sequence_;
   if (!filling()) header.heads = state_.heads;
-  if (!all && header.heads.size() > config_.heads_told_min) {
+  if (!all && header.heads.size() > config_.tweaks.heads_told_min) {
     LeaveOutQuiet(QuietUntil(now.wall_ms), quiet_, header);
   }
   header.yielded = state_.yielded;
@@ -109,7 +109,7 @@ void Member::Pump(const Now& now, std::size_t index, Actions& actions) {
   if (now.monotonic < peer.pause_until) return;
   const VersionVector target = Target(peer);
   while (!Covers(peer.sent, target)) {
-    if (peer.calls.size() >= static_cast<std::size_t>(config_.calls_in_flight_max) ||
+    if (peer.calls.size() >= static_cast<std::size_t>(config_.options.calls_in_flight_max) ||
         peer.bytes_in_flight >= kBytesInFlightMax) {
       return;
     }
@@ -229,9 +229,9 @@ void Member::Transmit(const Now& now, std::size_t index, AppendRequest request, 
   peer.next_heartbeat = now.monotonic + kHeartbeat;
   // Nothing is lost with an empty call: whether the peer lives is known soon, and nobody who
   // closes has to wait for it.
-  const absl::Duration timeout = call.with_commits
-                                     ? config_.call_timeout + absl::Seconds(call.bytes / (16 << 10))
-                                     : std::min(kHelloTimeout, config_.call_timeout);
+  const absl::Duration timeout =
+      call.with_commits ? config_.options.call_timeout + absl::Seconds(call.bytes / (16 << 10))
+                        : std::min(kHelloTimeout, config_.options.call_timeout);
   const std::uint64_t id = next_call_++;
   peer.calls.emplace(id, std::move(call));
   actions.sends.push_back({index, id, lane, timeout, std::move(request)});
@@ -304,16 +304,16 @@ void Member::OnAppendOutcome(const Now& now, std::size_t index, std::uint64_t id
   }
   if (call.straggler) ++counters_.stragglers_finished;
   const VersionVector before = peer.durable;
-  const bool welcome = Heard(now, index, outcome.reply.header, outcome.identity, call.sent,
-                             RefusesUs(outcome.reply.refused), actions);
+  const bool welcome = OnReplyHeader(now, index, outcome.reply.header, outcome.identity, call.sent,
+                                     RefusesUs(outcome.reply.refused), actions);
   ++peer.ended[peer.state == PeerState::kDenied ? peer.last_reason : "answered"];
   if (welcome) {
     peer.last_reply = now.monotonic;
-    if (config_.bugs.ack_on_any_ok) {
+    if (config_.tweaks.bugs.ack_on_any_ok) {
       JoinInto(peer.durable, call.upto);
       JoinInto(peer.confirmed, call.upto);
     }
-    Refused(now, index, outcome.reply, actions);
+    OnRefusals(now, index, outcome.reply, actions);
     const bool progress = !Covers(before, peer.durable);
     if (progress) {
       peer.pause = absl::ZeroDuration();
@@ -335,8 +335,8 @@ void Member::OnAppendOutcome(const Now& now, std::size_t index, std::uint64_t id
   Pump(now, index, actions);
 }
 
-void Member::Refused(const Now& now, std::size_t index, const AppendReply& reply,
-                     Actions& actions) {
+void Member::OnRefusals(const Now& now, std::size_t index, const AppendReply& reply,
+                        Actions& actions) {
   Peer& peer = peers_[index];
   for (const AppendReply::Refused& refusal : reply.refusals) {
     ++peer.rejects[RefusalName(refusal.code)];

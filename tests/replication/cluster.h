@@ -19,8 +19,8 @@ bool Eventually(const std::function<bool()>& holds);
 /// Members "A", "B", "C" …; they are started by the constructor.
 class Cluster {
  public:
-  /// `random`: for their stores, in the place of the kernel's.
-  explicit Cluster(NodeOptions options = {}, int members = 3, Random* random = nullptr);
+  /// W is 1 where `options` do not say. `random`: for their stores, in the place of the kernel's.
+  explicit Cluster(ReplicationOptions options = {}, int members = 3, Random* random = nullptr);
   ~Cluster();
 
   void Start(std::size_t member);
@@ -67,7 +67,7 @@ class Cluster {
     std::unique_ptr<Node> node;
   };
 
-  const NodeOptions options_;
+  const ReplicationOptions options_;
   Random* const random_;
   testing::ThreadedNetwork network_;
   std::vector<Member> members_;

@@ -88,7 +88,8 @@ class MemberTest : public ::testing::Test {
     config_.member = IdOf('A');
     config_.incarnation = 1;
     config_.address = "A";
-    for (int i = 0; i < peers; ++i) config_.peers.emplace_back(1, static_cast<char>('B' + i));
+    for (int i = 0; i < peers; ++i)
+      config_.options.peers.emplace_back(1, static_cast<char>('B' + i));
     config_.needed = needed;
     member_ = std::make_unique<Member>(config_);
     member_->Start(Now(), state_, actions_);
@@ -97,7 +98,7 @@ class MemberTest : public ::testing::Test {
   void BeginConnected(int peers = 2, int needed = 2) {
     Begin(peers, needed);
     for (const Actions::Send& hello : Sends()) {
-      const char name = config_.peers[hello.peer][0];
+      const char name = config_.options.peers[hello.peer][0];
       Outcome(hello, Reply(name, {}));
     }
     actions_ = {};
@@ -238,7 +239,7 @@ TEST_F(MemberTest, OkWithoutTheCommitInItsVectorNeverCounts) {
   Await(1);
   for (int i = 0; i < 5; ++i) {
     for (const Actions::Send& send : Sends()) {
-      Outcome(send, Reply(config_.peers[send.peer][0], {}));
+      Outcome(send, Reply(config_.options.peers[send.peer][0], {}));
     }
     Pass(absl::Milliseconds(300));
   }
@@ -250,7 +251,7 @@ TEST_F(MemberTest, OkWithoutTheCommitInItsVectorNeverCounts) {
 }
 
 TEST_F(MemberTest, TheBugCountsAnyOk) {
-  config_.bugs.ack_on_any_ok = true;
+  config_.tweaks.bugs.ack_on_any_ok = true;
   BeginConnected();
   Write(1);
   Await(1);
@@ -472,7 +473,7 @@ TEST_F(MemberTest, APositionWithoutAHashIsNoAck) {
 }
 
 TEST_F(MemberTest, TheBugCountsAPositionWithoutItsHash) {
-  config_.bugs.ack_without_hash = true;
+  config_.tweaks.bugs.ack_without_hash = true;
   BeginConnected();
   Write(1);
   Await(1);
@@ -488,7 +489,7 @@ TEST_F(MemberTest, WhatAPeerSaysUnaskedIsNoAckButAQuestionIsAskedAtOnce) {
   Write(1);
   Await(1);
   for (const Actions::Send& send : Sends()) {
-    Outcome(send, Reply(config_.peers[send.peer][0], {}));  // parked there, say
+    Outcome(send, Reply(config_.options.peers[send.peer][0], {}));  // parked there, say
   }
   Sends();
   Request(1, 'B', {{kOwn, 1}}, {});
@@ -504,7 +505,7 @@ TEST_F(MemberTest, WhatAPeerSaysUnaskedIsNoAckButAQuestionIsAskedAtOnce) {
 }
 
 TEST_F(MemberTest, TheBugCountsWhatAPeerSaysUnasked) {
-  config_.bugs.ack_from_requests = true;
+  config_.tweaks.bugs.ack_from_requests = true;
   BeginConnected();
   Write(1);
   Await(1);
@@ -588,7 +589,7 @@ TEST_F(MemberTest, AnAnswerThatRestsOnNothingIsPendingIfNobodyIsHeard) {
 }
 
 TEST_F(MemberTest, TheBugCommitsWhatRestsOnNothing) {
-  config_.bugs.await_nothing = true;
+  config_.tweaks.bugs.await_nothing = true;
   Begin();
   Await(VersionVector{});
   ASSERT_THAT(actions_.answers, SizeIs(1));
@@ -727,7 +728,7 @@ TEST_F(RestoredMemberTest, WordsThatAreNotProvedStopUsOnceAMinute) {
 }
 
 TEST_F(RestoredMemberTest, TheBugWritesOnInTheOldStream) {
-  config_.bugs.keep_stream_when_behind = true;
+  config_.tweaks.bugs.keep_stream_when_behind = true;
   Restore();
   Outcome(hellos_[0], Reply('B', {{kOwn, 4}, {kOther, 1}}));
   EXPECT_EQ(Forsaken(), std::nullopt) << "the switch does not put the bug back";
@@ -875,7 +876,7 @@ TEST_F(MemberTest, AStreamIsSentToWhoeverHoldsAnotherHistoryUntilItKnows) {
   Write(1);
   Write(2);
   for (const Actions::Send& send : Sends()) {
-    Outcome(send, Reply(config_.peers[send.peer][0], {{kOwn, 2}}));
+    Outcome(send, Reply(config_.options.peers[send.peer][0], {{kOwn, 2}}));
   }
   // B went back, and has another commit 1 now: the hash says so here, but nobody has told B.
   Header other = HeaderOf('B', {});
@@ -1038,7 +1039,7 @@ TEST_F(MemberTest, WhatACallLostIsSentAgainWithoutNewWrites) {
 }
 
 TEST_F(MemberTest, TheBugForgetsStragglers) {
-  config_.bugs.abort_at_quorum = true;
+  config_.tweaks.bugs.abort_at_quorum = true;
   BeginConnected();
   Write(1);
   const auto sends = SendsWithCommits();
@@ -1061,14 +1062,14 @@ TEST_F(MemberTest, NoMoreCallsInFlightThanAllowed) {
   for (const Actions::Send& send : sends) to_b += send.peer == 0 ? 1 : 0;
   EXPECT_EQ(to_b, 2u);
   // The reply makes room: all that waited goes in one call.
-  Outcome(sends[0], Reply(config_.peers[sends[0].peer][0], {{kOwn, 1}}));
+  Outcome(sends[0], Reply(config_.options.peers[sends[0].peer][0], {{kOwn, 1}}));
   const auto next = SendsWithCommits();
   ASSERT_THAT(next, SizeIs(1));
   EXPECT_THAT(next[0].request.commits, SizeIs(8));
 }
 
 TEST_F(MemberTest, WhatLeftTheWindowIsReadFromTheLog) {
-  config_.window_bytes_max = 2'000;
+  config_.options.window_bytes_max = 2'000;
   Begin();
   Sends();
   for (std::uint64_t seq = 1; seq <= 10; ++seq) Write(seq, 1'000);
@@ -1101,7 +1102,7 @@ TEST_F(MemberTest, WhatLeftTheWindowIsReadFromTheLog) {
 }
 
 TEST_F(MemberTest, WhatIsVisibleAndNotKnownToBeDurableIsSentToNobody) {
-  config_.window_bytes_max = 1;
+  config_.options.window_bytes_max = 1;
   BeginConnected();
   Write(1, 100);
   ASSERT_THAT(actions_.reads, SizeIs(2));
@@ -1117,7 +1118,7 @@ TEST_F(MemberTest, WhatIsVisibleAndNotKnownToBeDurableIsSentToNobody) {
 }
 
 TEST_F(MemberTest, WhoLacksMoreThanTheLogHoldsIsToldToFetch) {
-  config_.window_bytes_max = 1;
+  config_.options.window_bytes_max = 1;
   BeginConnected();
   Write(1, 100);
   ASSERT_FALSE(actions_.reads.empty());
@@ -1162,7 +1163,7 @@ TEST_F(MemberTest, APeerThatHasItByThenIsNotSentItByARelay) {
     Pass(absl::Milliseconds(100));
     for (const Actions::Send& send : Sends()) {
       EXPECT_TRUE(send.request.commits.empty());
-      Outcome(send, Reply(config_.peers[send.peer][0], {{kOther, 1}}));
+      Outcome(send, Reply(config_.options.peers[send.peer][0], {{kOther, 1}}));
     }
   }
   EXPECT_THAT(actions_.reads, IsEmpty());
@@ -1172,7 +1173,7 @@ TEST_F(MemberTest, AFinishedPeerIsOnlySentHeartbeats) {
   BeginConnected();
   Write(1);
   for (const Actions::Send& send : SendsWithCommits()) {
-    Outcome(send, Reply(config_.peers[send.peer][0], {{kOwn, 1}}));
+    Outcome(send, Reply(config_.options.peers[send.peer][0], {{kOwn, 1}}));
   }
   int heartbeats = 0;
   for (int i = 0; i < 100; ++i) {
@@ -1180,7 +1181,7 @@ TEST_F(MemberTest, AFinishedPeerIsOnlySentHeartbeats) {
     for (const Actions::Send& send : Sends()) {
       EXPECT_TRUE(send.request.commits.empty());
       ++heartbeats;
-      Outcome(send, Reply(config_.peers[send.peer][0], {{kOwn, 1}}));
+      Outcome(send, Reply(config_.options.peers[send.peer][0], {{kOwn, 1}}));
     }
   }
   // One a second to each of two.
@@ -1586,7 +1587,7 @@ TEST_F(MemberTest, ThatAPeerWasNeverReachedIsLoggedOnce) {
 }
 
 TEST_F(MemberTest, TheBugForgetsATeacherThatBlinks) {
-  config_.bugs.blinking_teacher = true;
+  config_.tweaks.bugs.blinking_teacher = true;
   Begin();
   const auto hellos = Sends();
   Outcome(hellos[0], Reply('B', {{kOther, 3}}));
@@ -1666,7 +1667,7 @@ TEST_F(MemberTest, AClockFarAheadMayNotExecuteAndOneBehindMay) {
   const auto hear = [&](std::int64_t ahead_ms) {
     Pass(absl::Seconds(2));
     for (const Actions::Send& send : Sends()) {
-      Header header = HeaderOf(config_.peers[send.peer][0], {});
+      Header header = HeaderOf(config_.options.peers[send.peer][0], {});
       header.wall_ms = Now().wall_ms - ahead_ms;
       Outcome(send, Reply(header));
     }
@@ -1694,13 +1695,13 @@ TEST_F(MemberTest, EqualVectorsWithDifferentRootsRaiseAnAlarmOnce) {
   BeginConnected();
   Write(1);
   for (const Actions::Send& send : SendsWithCommits()) {
-    Outcome(send, Reply(config_.peers[send.peer][0], {{kOwn, 1}}));
+    Outcome(send, Reply(config_.options.peers[send.peer][0], {{kOwn, 1}}));
   }
   member_->OnRoot(Now(), Root{{{kOwn, 1}}, IdOf('x')}, absl::ZeroDuration());
   for (int i = 0; i < 3; ++i) {
     Pass(absl::Seconds(2));
     for (const Actions::Send& send : Sends()) {
-      AppendOutcome outcome = Reply(config_.peers[send.peer][0], {{kOwn, 1}});
+      AppendOutcome outcome = Reply(config_.options.peers[send.peer][0], {{kOwn, 1}});
       outcome.reply.root = Root{{{kOwn, 1}}, IdOf(send.peer == 0 ? 'y' : 'x')};
       Outcome(send, std::move(outcome));
     }
