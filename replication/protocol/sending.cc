@@ -26,18 +26,6 @@ VersionVector Describe(AppendRequest& request, std::int64_t& bytes) {
   return upto;
 }
 
-std::string ReasonOfError(CallError error) {
-  switch (error) {
-    case CallError::kRefused:
-    case CallError::kNotConnected:
-    case CallError::kTimeout:
-    case CallError::kUnauthenticated:
-      return std::string(CallErrorName(error));
-    default:
-      return "unavailable";
-  }
-}
-
 /// True: it is not what was sent that is refused, but who sent it.
 bool RefusesUs(Refusal refused) {
   switch (refused) {
@@ -57,26 +45,18 @@ bool RefusesUs(Refusal refused) {
 
 }  // namespace
 
-absl::Duration Member::Jitter(absl::Duration around) {
-  // xorshift64: only to keep members from calling in step.
-  dice_ ^= dice_ << 13;
-  dice_ ^= dice_ >> 7;
-  dice_ ^= dice_ << 17;
-  return around * (0.75 + 0.5 * static_cast<double>(dice_ % 1024) / 1024);
-}
-
 Header Member::MakeHeader(const Now& now, bool all) {
   Header header;
   header.member = config_.member;
   header.incarnation = incarnation_;
   header.sequence = ++sequence_;
-  if (!filling()) header.heads = state_.heads;
+  if (!filling()) header.heads = here_.state().heads;
   if (!all && header.heads.size() > config_.tweaks.heads_told_min) {
-    LeaveOutQuiet(QuietUntil(now.wall_ms), quiet_, header);
+    LeaveOutQuiet(QuietUntil(now.wall_ms), here_.quiet(), header);
   }
-  header.yielded = state_.yielded;
+  header.yielded = here_.state().yielded;
   if (header.yielded.size() > kYieldedStreamsMax) header.yielded.resize(kYieldedStreamsMax);
-  header.hlc = hlc_;
+  header.hlc = here_.hlc();
   header.wall_ms = now.wall_ms;
   header.learner = learner();
   header.address = config_.address;
@@ -85,14 +65,14 @@ Header Member::MakeHeader(const Now& now, bool all) {
 
 VersionVector Member::Target(const Peer& peer) const {
   // Whoever may not take writes before it has learnt is not kept waiting for it.
-  VersionVector target = peer.learner ? vector_ : relay_;
-  for (const std::uint64_t stream : local_streams_) target[stream] = SeqOf(vector_, stream);
+  VersionVector target = peer.learner ? here_.vector() : relay_.vector();
+  for (const std::uint64_t stream : local_streams_) target[stream] = SeqOf(here_.vector(), stream);
   for (const std::uint64_t stream : peer.told) target.erase(stream);
   // What we could not give up for whoever decides is nobody's business: others would take it, and
   // give it up again.
   for (const Peer& other : peers_) {
     for (const std::uint64_t stream : other.apart) {
-      if (!Own(stream)) target.erase(stream);
+      if (!here_.Own(stream)) target.erase(stream);
     }
   }
   return target;
@@ -105,7 +85,7 @@ void Member::PumpAll(const Now& now, Actions& actions) {
 void Member::Pump(const Now& now, std::size_t index, Actions& actions) {
   Peer& peer = peers_[index];
   if (!peer.member || peer.own_id || filling()) return;
-  if (peer.state == PeerState::kAway || peer.state == PeerState::kDenied) return;
+  if (!peer.Connected()) return;
   if (now.monotonic < peer.pause_until) return;
   const VersionVector target = Target(peer);
   while (!Covers(peer.sent, target)) {
@@ -124,20 +104,13 @@ void Member::Pump(const Now& now, std::size_t index, Actions& actions) {
 bool Member::SendFromWindow(const Now& now, std::size_t index, const VersionVector& target,
                             Actions& actions) {
   Peer& peer = peers_[index];
-  const std::uint64_t next = SeqOf(peer.sent, recent_.stream) + 1;
-  if (!recent_.Holds(next)) return false;
+  const std::uint64_t next = SeqOf(peer.sent, window_.stream()) + 1;
+  if (!window_.Holds(next)) return false;
   for (const auto& [stream, seq] : target) {
-    if (stream != recent_.stream && seq > SeqOf(peer.sent, stream)) return false;
+    if (stream != window_.stream() && seq > SeqOf(peer.sent, stream)) return false;
   }
   AppendRequest request;
-  std::size_t bytes = 0;
-  for (std::size_t i = next - recent_.first; i < recent_.commits.size(); ++i) {
-    const std::size_t size = recent_.commits[i]->size();
-    const bool full = bytes + size > kCallBytes || request.commits.size() >= kCallCommits;
-    if (full && !request.commits.empty()) break;
-    bytes += size;
-    request.commits.push_back(recent_.commits[i]);
-  }
+  request.commits = window_.CallFrom(next);
   Transmit(now, index, std::move(request), Lane::kQuorum, actions);
   return true;
 }
@@ -146,7 +119,7 @@ void Member::ReadForPeer(std::size_t index, const VersionVector& target, Actions
   Peer& peer = peers_[index];
   // Only streams that it lacks something of, as far as it should have it: the others are masked.
   VersionVector after = peer.sent;
-  for (const auto& [stream, seq] : vector_) {
+  for (const auto& [stream, seq] : here_.vector()) {
     if (SeqOf(target, stream) <= SeqOf(peer.sent, stream)) after[stream] = ~std::uint64_t{0};
   }
   peer.reading = true;
@@ -156,18 +129,21 @@ void Member::ReadForPeer(std::size_t index, const VersionVector& target, Actions
 
 void Member::Withhold(ChangePage& page) const {
   if (page.adopt) {
-    std::erase_if(*page.adopt, [&](const auto& head) { return MayBeGivenUp(head.first); });
+    std::erase_if(*page.adopt, [&](const auto& head) {
+      const bool forsaking = forsaking_ && forsaking_->job.stream == head.first;
+      return forsaking || teachers_.MayGiveUp(head.first);
+    });
   }
   const auto kept =
       std::remove_if(page.commits.begin(), page.commits.end(), [&](const std::string& commit) {
         const auto position = log::PeekPosition(commit);
-        return position && position->seq > SeqOf(vector_, position->stream);
+        return position && position->seq > SeqOf(here_.vector(), position->stream);
       });
   if (kept == page.commits.end()) return;
   page.commits.erase(kept, page.commits.end());
   for (auto& [stream, seq] : page.next.vector) {
     // What the cursor masks is not in the page.
-    if (seq != ~std::uint64_t{0}) seq = std::min(seq, SeqOf(vector_, stream));
+    if (seq != ~std::uint64_t{0}) seq = std::min(seq, SeqOf(here_.vector(), stream));
   }
   // Whoever reads on at once would find the same.
   page.end = true;
@@ -178,22 +154,21 @@ void Member::OnLogRead(const Now& now, std::size_t index, absl::StatusOr<ChangeP
   Peer& peer = peers_[index];
   peer.reading = false;
   if (!page.ok()) {
-    SetError(peer, absl::StrCat("reading the log: ", page.status().message()));
+    peer.SetError(absl::StrCat("reading the log: ", page.status().message()));
     actions.lines.push_back(
         {LogLevel::kWarning, absl::StrCat(peer.address, ": ", peer.last_error)});
-    PausePeer(now, peer);
+    peer.Pause(now.monotonic, jitter_);
     return;
   }
-  if (peer.state == PeerState::kAway || peer.state == PeerState::kDenied) return;
+  if (!peer.Connected()) return;
   AppendRequest request;
   if (page->next.scanning || !page->states.empty()) {
     // It lacks more than the log holds.
     request.needs_resync = true;
     if (!peer.fetching) {
       actions.lines.push_back(
-          {LogLevel::kWarning, absl::StrCat(peer.address,
-                                            " lacks more than the log holds: it has "
-                                            "to fetch states")});
+          {LogLevel::kWarning,
+           absl::StrCat(peer.address, " lacks more than the log holds: it has to fetch states")});
     }
     peer.fetching = true;
     peer.pause_until = now.monotonic + kHeartbeat;
@@ -215,7 +190,7 @@ void Member::OnLogRead(const Now& now, std::size_t index, absl::StatusOr<ChangeP
 void Member::Transmit(const Now& now, std::size_t index, AppendRequest request, Lane lane,
                       Actions& actions) {
   Peer& peer = peers_[index];
-  Call call;
+  Peer::Call call;
   call.upto = Describe(request, call.bytes);
   call.with_commits = !request.commits.empty();
   call.commits = static_cast<std::int64_t>(request.commits.size());
@@ -237,49 +212,6 @@ void Member::Transmit(const Now& now, std::size_t index, AppendRequest request, 
   actions.sends.push_back({index, id, lane, timeout, std::move(request)});
 }
 
-void Member::Heartbeat(const Now& now, std::size_t index, Actions& actions) {
-  Transmit(now, index, AppendRequest(), Lane::kQuorum, actions);
-}
-
-void Member::ForgetSent(Peer& peer) {
-  peer.sent = peer.durable;
-  JoinInto(peer.sent, peer.given_up);
-  for (const auto& [id, call] : peer.calls) JoinInto(peer.sent, call.upto);
-}
-
-void Member::SetState(const Now& now, Peer& peer, PeerState state) {
-  if (peer.state != state) peer.state_since = now.monotonic;
-  peer.state = state;
-}
-
-void Member::SetError(Peer& peer, std::string error) {
-  if (error.size() > kErrorBytesMax) error.resize(kErrorBytesMax);
-  peer.last_error = std::move(error);
-}
-
-void Member::PausePeer(const Now& now, Peer& peer) {
-  peer.pause = std::clamp(2 * peer.pause, kPauseMin, kPauseMax);
-  peer.pause_until = now.monotonic + Jitter(peer.pause);
-}
-
-void Member::FailPeer(const Now& now, Peer& peer, CallError error, const std::string& message,
-                      Actions& actions) {
-  const bool denied = error == CallError::kUnauthenticated;
-  const PeerState state = denied ? PeerState::kDenied : PeerState::kAway;
-  // One that was never heard is away from the start: that is told too.
-  const bool first = !std::exchange(peer.tried, true);
-  if (first || peer.state != state) {
-    actions.lines.push_back(
-        {LogLevel::kWarning, absl::StrCat(peer.address, denied ? " is refused: " : " is away: ",
-                                          ToAbsl(CallErrorName(error)), ": ", message)});
-  }
-  SetState(now, peer, state);
-  peer.last_reason = ReasonOfError(error);
-  SetError(peer, absl::StrCat(ToAbsl(CallErrorName(error)), ": ", message));
-  peer.backoff = std::clamp(2 * peer.backoff, kBackoffMin, kBackoffMax);
-  peer.retry_at = now.monotonic + Jitter(peer.backoff);
-}
-
 // -- Replies --------------------------------------------------------------------------------------
 
 void Member::OnAppendOutcome(const Now& now, std::size_t index, std::uint64_t id,
@@ -287,7 +219,7 @@ void Member::OnAppendOutcome(const Now& now, std::size_t index, std::uint64_t id
   Peer& peer = peers_[index];
   const auto found = peer.calls.find(id);
   if (found == peer.calls.end()) return;
-  const Call call = std::move(found->second);
+  const Peer::Call call = std::move(found->second);
   peer.calls.erase(found);
   peer.bytes_in_flight -= call.bytes;
   if (outcome.error == CallError::kNone && outcome.reply.header.sequence == 0) {
@@ -297,8 +229,8 @@ void Member::OnAppendOutcome(const Now& now, std::size_t index, std::uint64_t id
   }
   if (outcome.error != CallError::kNone) {
     if (call.straggler) ++counters_.stragglers_failed;
-    ForgetSent(peer);
-    FailPeer(now, peer, outcome.error, outcome.message, actions);
+    peer.ForgetSent();
+    peer.Fail(now.monotonic, outcome.error, outcome.message, jitter_, actions);
     ++peer.ended[peer.last_reason];
     return;
   }
@@ -316,22 +248,25 @@ void Member::OnAppendOutcome(const Now& now, std::size_t index, std::uint64_t id
     OnRefusals(now, index, outcome.reply, actions);
     const bool progress = !Covers(before, peer.durable);
     if (progress) {
-      peer.pause = absl::ZeroDuration();
-      peer.pause_until = absl::ZeroDuration();
+      peer.EndPause();
       peer.fetching = false;
     } else if (call.with_commits && !Covers(peer.durable, call.upto)) {
-      PausePeer(now, peer);  // it took nothing; why is in the reply, or it waits for what precedes
+      // It took nothing; why is in the reply, or it waits for what precedes.
+      peer.Pause(now.monotonic, jitter_);
     }
     if (call.catch_up) {
       const bool quick = now.monotonic - call.sent < absl::Seconds(1);
       peer.page_bytes = std::clamp(quick ? 2 * peer.page_bytes : peer.page_bytes / 2, kPageBytesMin,
                                    kPageBytesMax);
     }
-    CompareRoots(index, outcome.reply.root, actions);
+    if (roots_.Compare(peer, outcome.reply.root, here_.vector(), actions)) {
+      ++counters_.divergences;
+      actions.compare_with = index;
+    }
   }
-  ForgetSent(peer);
+  peer.ForgetSent();
   AnswerCovered(now, actions);
-  NextReconcile(now, actions);
+  differences_.StartNext(now.monotonic, actions);
   Pump(now, index, actions);
 }
 
@@ -340,11 +275,11 @@ void Member::OnRefusals(const Now& now, std::size_t index, const AppendReply& re
   Peer& peer = peers_[index];
   for (const AppendReply::Refused& refusal : reply.refusals) {
     ++peer.rejects[RefusalName(refusal.code)];
-    SetError(peer, absl::StrFormat("%s: stream %016x, commit %d: %s", RefusalName(refusal.code),
-                                   refusal.stream, refusal.seq, refusal.message));
+    peer.SetError(absl::StrFormat("%s: stream %016x, commit %d: %s", RefusalName(refusal.code),
+                                  refusal.stream, refusal.seq, refusal.message));
     peer.last_reason = absl::StrCat("rejected:", RefusalName(refusal.code));
     // Not of what has been given up here meanwhile.
-    const bool current = SeqOf(vector_, refusal.stream) >= refusal.seq &&
+    const bool current = SeqOf(here_.vector(), refusal.stream) >= refusal.seq &&
                          SeqOf(peer.confirmed, refusal.stream) < refusal.seq;
     if (refusal.code == Refusal::kForkedStream && current) {
       peer.told.insert(refusal.stream);
@@ -356,7 +291,7 @@ void Member::OnRefusals(const Now& now, std::size_t index, const AppendReply& re
     return;
   }
   ++peer.rejects[RefusalName(reply.refused)];
-  SetError(peer, absl::StrCat(RefusalName(reply.refused), ": ", reply.message));
+  peer.SetError(absl::StrCat(RefusalName(reply.refused), ": ", reply.message));
   peer.last_reason = absl::StrCat("rejected:", RefusalName(reply.refused));
   switch (reply.refused) {
     case Refusal::kOverloaded:
@@ -371,7 +306,7 @@ void Member::OnRefusals(const Now& now, std::size_t index, const AppendReply& re
     case Refusal::kHashMismatch:
     case Refusal::kTooLarge:
       peer.pause = kPauseMax;
-      peer.pause_until = now.monotonic + Jitter(kPauseMax);
+      peer.pause_until = now.monotonic + jitter_.Around(kPauseMax);
       break;
     default:
       if (reply.refused == Refusal::kUnauthenticated) peer.last_reason = "unauthenticated";
@@ -380,8 +315,7 @@ void Member::OnRefusals(const Now& now, std::size_t index, const AppendReply& re
         actions.lines.push_back(
             {LogLevel::kError, absl::StrCat(peer.address, " refuses us: ", peer.last_error)});
       }
-      SetState(now, peer, PeerState::kDenied);
-      peer.retry_at = now.monotonic + Jitter(kBackoffMax);
+      peer.Deny(now.monotonic, jitter_);
   }
 }
 

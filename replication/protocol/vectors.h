@@ -26,6 +26,14 @@ inline bool JoinInto(VersionVector& into, const VersionVector& other) {
   return changed;
 }
 
+/// Nothing after `seq` of `stream` is in `vector` any more.
+inline void CutTo(VersionVector& vector, std::uint64_t stream, std::uint64_t seq) {
+  const auto found = vector.find(stream);
+  if (found == vector.end()) return;
+  found->second = std::min(found->second, seq);
+  if (found->second == 0) vector.erase(found);
+}
+
 /// How many commits of `whole` are missing in `part`.
 inline std::int64_t Missing(const VersionVector& part, const VersionVector& whole) {
   std::int64_t missing = 0;
