@@ -12,7 +12,7 @@ set(AIMEM_MAY_USE_http core)
 
 # Outside the core only lib/base may be included, and what stands here.
 set(AIMEM_LIB_OPEN_TO_replication_protocol log)
-set(AIMEM_LIB_OPEN_TO_replication_node log store)  # store: hooks.h alone
+set(AIMEM_LIB_OPEN_TO_replication_node log execute store)  # request.h, hooks.h alone
 set(AIMEM_LIB_OPEN_TO_http model transfer)  # the texts of errors, and the JSON shapes
 # Folders of replication/ that a room may include.
 set(AIMEM_REPLICATION_OPEN_TO_replication_protocol protocol)

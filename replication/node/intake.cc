@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <iterator>
-#include <variant>
 
 #include "absl/strings/str_format.h"
+#include "lib/execute/request.h"
 
 namespace aimem::replication {
 namespace {
@@ -12,20 +12,8 @@ namespace {
 /// Of writes that wait until this member may execute any: as many as a store's queue takes.
 constexpr std::int64_t kEarlyBytesMax = 64 << 20;
 
-/// Of what a batch carries; for a bound, not for accounts.
-std::int64_t ApproximateBytes(const WriteBatch& batch) {
-  std::size_t bytes = 0;
-  for (const WriteItem& item : batch.items) {
-    bytes += 100;
-    if (const auto* put = std::get_if<PutMemory>(&item)) {
-      bytes += put->content.size() + put->metadata.size();
-    } else if (const auto* import = std::get_if<ImportMemory>(&item)) {
-      bytes += import->memory.content.size() + import->memory.metadata.size();
-    } else if (const auto* patch = std::get_if<PatchMemory>(&item)) {
-      bytes += patch->content.value_or("").size() + patch->metadata.value_or("").size();
-    }
-  }
-  return static_cast<std::int64_t>(bytes);
+std::int64_t BytesOf(const PendingWrite& write) {
+  return static_cast<std::int64_t>(execute::ApproximateBytes(write.batch));
 }
 
 }  // namespace
@@ -38,12 +26,12 @@ absl::Status Intake::CheckRoom(std::int64_t callers) const {
 }
 
 void Intake::WaitForCompany(absl::Duration now, PendingWrite write) {
-  gate_.Hold(now, ApproximateBytes(write.batch));
+  gate_.Hold(now, BytesOf(write));
   at_gate_.push_back(std::move(write));
 }
 
 absl::Status Intake::WaitToExecute(PendingWrite& write, const absl::Status& why) {
-  const std::int64_t bytes = ApproximateBytes(write.batch);
+  const std::int64_t bytes = BytesOf(write);
   if (early_bytes_ > 0 && early_bytes_ + bytes > kEarlyBytesMax) {
     return absl::ResourceExhaustedError(
         absl::StrFormat("%d bytes of writes wait already (limit %d): %s", early_bytes_,
@@ -69,7 +57,7 @@ bool Intake::Reconsider(absl::Duration now, const Ready& ready,
     } else if (ready.refuse_others || write.deadline <= now) {
       refused.emplace_back(std::move(write), ready.may_execute);
     } else {
-      early_bytes_ += ApproximateBytes(write.batch);
+      early_bytes_ += BytesOf(write);
       early_.push_back(std::move(write));
     }
   }
@@ -89,7 +77,7 @@ std::deque<PendingWrite> Intake::LetThrough(absl::Duration now, std::int64_t cal
 
 void Intake::TurnBack(absl::Duration now, std::int64_t callers) {
   gate_.LetThrough(now, executing() + callers);
-  for (const PendingWrite& write : at_gate_) early_bytes_ += ApproximateBytes(write.batch);
+  for (const PendingWrite& write : at_gate_) early_bytes_ += BytesOf(write);
   std::move(at_gate_.begin(), at_gate_.end(), std::back_inserter(early_));
   at_gate_.clear();
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"

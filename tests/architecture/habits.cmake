@@ -30,7 +30,7 @@ forbid("absl::Now\\(|system_clock::now" "time comes in through Environment" incl
        lib/log lib/recall lib/execute lib/store lib/transfer backends)
 forbid("#include [<\"](sqlite3|pqxx|libpq-fe|nlohmann)" "a third-party type in a public header" include)
 forbid("get_if<(aimem::)?[A-Z][a-z]+(Memory|Memories|Link|Archive|Standard|Agent|Pending)>"
-       "what a kind of write does stands in its home, lib/execute/kinds" lib)
+       "what a kind of write does stands in its home, lib/execute/kinds" lib replication)
 if(failures GREATER 0)
   message(FATAL_ERROR "${failures} places break a rule of the source")
 endif()
