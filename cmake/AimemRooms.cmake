@@ -5,8 +5,9 @@ set(AIMEM_MAY_USE_postgres core)
 set(AIMEM_MAY_USE_ephemeral core)
 set(AIMEM_MAY_USE_open core sqlite postgres ephemeral)  # OpenStore(url): the core knows no backend
 set(AIMEM_MAY_USE_testing core)                         # the conformance suite, for hosts
-set(AIMEM_MAY_USE_replication_core core)                # the protocol, without I/O or threads
-set(AIMEM_MAY_USE_replication core replication_core)    # the protocol over gRPC
+set(AIMEM_MAY_USE_replication_protocol core)            # a state machine, without I/O or threads
+set(AIMEM_MAY_USE_replication_node core replication_protocol)  # it, over a store and a transport
+set(AIMEM_MAY_USE_replication core replication_protocol replication_node)  # the same, over gRPC
 set(AIMEM_MAY_USE_wire core)                            # JSON and values, both ways
 set(AIMEM_MAY_USE_web core)                             # HTTP, whatever is served
 set(AIMEM_MAY_USE_http core web wire)                   # the HTTP API: services/rest
@@ -27,14 +28,17 @@ set(AIMEM_PROGRAM_NEEDS CLI11 Boost nlohmann_json)
 set(AIMEM_TESTS_NEED GTest ${AIMEM_PROGRAM_NEEDS})
 
 # Outside the core only lib/base may be included, and what stands here.
-set(AIMEM_LIB_OPEN_TO_replication_core log store)  # store: hooks.h alone
+set(AIMEM_LIB_OPEN_TO_replication_protocol log)
+set(AIMEM_LIB_OPEN_TO_replication_node log execute store)  # request.h, hooks.h alone
 set(AIMEM_LIB_OPEN_TO_wire model recall transfer)  # texts of errors, scores, JSON as text
 set(AIMEM_LIB_OPEN_TO_http model)                  # texts of errors
 # Of a folder that is opened for one header: how the names begin that a shared library shows of it.
 set(AIMEM_LIB_SHOWS_store Open)
+set(AIMEM_LIB_SHOWS_execute ApproximateBytes)
 # Folders of replication/ that a room may include.
-set(AIMEM_REPLICATION_OPEN_TO_replication_core core)
-set(AIMEM_REPLICATION_OPEN_TO_replication core grpc)
+set(AIMEM_REPLICATION_OPEN_TO_replication_protocol protocol)
+set(AIMEM_REPLICATION_OPEN_TO_replication_node protocol node)
+set(AIMEM_REPLICATION_OPEN_TO_replication protocol node grpc)
 # Folders of services/ that a room may include.
 set(AIMEM_SERVICES_OPEN_TO_wire wire)
 set(AIMEM_SERVICES_OPEN_TO_web web)

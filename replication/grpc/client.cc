@@ -196,9 +196,9 @@ class Client::FetchCall final : public Call {
 
   void Next(Done done) {
     MutexLock lock(mutex_);
-    if (step_ == Step::kEnded) return Tell(std::move(done), error_);
+    if (step_ == Step::kEnded) return Complete(std::move(done), error_);
     if (!client_->fetch_tags_.Begin()) {
-      return Tell(std::move(done), absl::UnavailableError(kClosing));
+      return Complete(std::move(done), absl::UnavailableError(kClosing));
     }
     ++tags_;
     waiting_ = std::move(done);
@@ -251,7 +251,7 @@ class Client::FetchCall final : public Call {
     ++tags_;
   }
 
-  void Tell(Done done, absl::StatusOr<ChangePage> page) {
+  void Complete(Done done, absl::StatusOr<ChangePage> page) {
     client_->worker_->Post([done = std::move(done), page = std::move(page)]() mutable {
       std::move(done)(std::move(page));
     });
@@ -306,7 +306,7 @@ class Client::FetchCall final : public Call {
     error_ = Explain();
     if (!waiting_) return;
     timer_->Cancel();
-    Tell(TakeWaiting(), error_);
+    Complete(TakeWaiting(), error_);
   }
 
   absl::Status Explain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {

@@ -16,9 +16,9 @@
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/status.h"
 #include "lib/base/mutex.h"
-#include "replication/core/transport.h"
 #include "replication/grpc/call.h"
 #include "replication/grpc/worker.h"
+#include "replication/node/transport.h"
 
 namespace aimem::replication {
 

@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "grpcpp/support/byte_buffer.h"
-#include "replication/core/messages.h"
+#include "replication/protocol/messages.h"
 
 namespace aimem::replication {
 

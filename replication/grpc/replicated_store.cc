@@ -4,14 +4,15 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "aimem/store_decorator.h"
 #include "lib/base/callback.h"
 #include "lib/base/mutex.h"
 #include "lib/base/status.h"
-#include "replication/core/node.h"
-#include "replication/core/quorum.h"
 #include "replication/grpc/address.h"
 #include "replication/grpc/codec.h"
 #include "replication/grpc/transport.h"
+#include "replication/node/node.h"
+#include "replication/protocol/quorum.h"
 
 namespace aimem {
 namespace {
@@ -19,7 +20,6 @@ namespace {
 using replication::Address;
 using replication::GrpcTransport;
 using replication::Node;
-using replication::NodeOptions;
 using replication::Scheme;
 using replication::TransportOptions;
 
@@ -122,7 +122,8 @@ absl::Status CheckTls(const ReplicationOptions& options) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<NodeOptions> ToNodeOptions(const ReplicationOptions& options) {
+/// As the protocol takes them: checked, with addresses of one form.
+absl::StatusOr<ReplicationOptions> Normalized(ReplicationOptions options) {
   AIMEM_RETURN_IF_ERROR(CheckNumbers(options));
   AIMEM_RETURN_IF_ERROR(CheckTls(options));
   if (options.advertise.size() > replication::kAddressBytesMax) {
@@ -133,26 +134,17 @@ absl::StatusOr<NodeOptions> ToNodeOptions(const ReplicationOptions& options) {
   if (!options.advertise.empty()) {
     AIMEM_RETURN_IF_ERROR(replication::ParsePeer("advertise", options.advertise).status());
   }
-  NodeOptions node;
   AIMEM_ASSIGN_OR_RETURN(const std::vector<Address> peers, ParsePeers(options));
-  for (const Address& peer : peers) node.peers.push_back(peer.ToString());
-  AIMEM_ASSIGN_OR_RETURN(
-      node.needed, replication::ChooseQuorum(options.quorum, static_cast<int>(peers.size()) + 1));
-  node.quorum_timeout = options.quorum_timeout;
-  node.call_timeout = options.call_timeout;
-  node.shutdown_grace = options.shutdown_grace;
-  node.max_clock_ahead = options.max_clock_ahead;
-  node.waiting_max = options.waiting_max;
-  node.calls_in_flight_max = options.calls_in_flight_max;
-  node.window_bytes_max = options.window_bytes_max;
-  // With certificates the word changes nothing.
-  node.insecure = options.insecure && !options.tls;
-  return node;
+  options.peers.clear();
+  for (const Address& peer : peers) options.peers.push_back(peer.ToString());
+  AIMEM_ASSIGN_OR_RETURN(options.quorum, replication::ChooseQuorum(
+                                             options.quorum, static_cast<int>(peers.size()) + 1));
+  return options;
 }
 
 // -- The store ------------------------------------------------------------------------------------
 
-class GrpcReplicatedStore final : public ReplicatedStore {
+class GrpcReplicatedStore final : public StoreDecoratorOf<ReplicatedStore> {
  public:
   GrpcReplicatedStore(std::unique_ptr<Node> node, TransportOptions transport,
                       ReplicationOptions options, LogSink* log)
@@ -230,35 +222,14 @@ class GrpcReplicatedStore final : public ReplicatedStore {
   void Apply(ChangePage page, ApplyCallback done) override {
     node_->Apply(std::move(page), Guarded<ApplyResult>(std::move(done)));
   }
-  using Store::Get;
-  std::vector<absl::StatusOr<Memory>> Get(std::span<const std::string> ids,
-                                          const ReadOptions& options) override {
-    return node_->Get(ids, options);
-  }
-  absl::StatusOr<ListResult> List(const ListRequest& request) override {
-    return node_->List(request);
-  }
-  absl::StatusOr<SearchResult> Search(const SearchRequest& request) override {
-    return node_->Search(request);
-  }
   absl::StatusOr<OperationInfo> GetOperation(OperationId operation, absl::Duration wait) override {
     AIMEM_RETURN_IF_ERROR(CheckMayWait("GetOperation", "a thread of the host"));
     return node_->GetOperation(operation, wait);
-  }
-  absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor,
-                                         const ReadChangesLimit& limit) override {
-    return node_->ReadChanges(cursor, limit);
-  }
-  absl::StatusOr<DigestResult> Digest(std::span<const DigestRange> ranges) override {
-    return node_->Digest(ranges);
   }
   absl::StatusOr<StoreInfo> Info(const InfoOptions& options) override {
     absl::StatusOr<StoreInfo> info = node_->Info(options);
     if (info.ok() && info->federation) info->federation->plaintext = !options_.tls;
     return info;
-  }
-  absl::StatusOr<CheckReport> Check(const CheckOptions& options) override {
-    return node_->Check(options);
   }
   absl::Status Close() override {
     AIMEM_RETURN_IF_ERROR(CheckMayWait("Close", "a thread of the host"));
@@ -270,6 +241,8 @@ class GrpcReplicatedStore final : public ReplicatedStore {
   }
 
  private:
+  Store& below() override { return *node_; }
+
   /// What a caller gave to be called, once and on a thread of ours: none is called for nothing, and
   /// what it throws ends with it.
   template <typename Result>
@@ -319,21 +292,21 @@ class GrpcReplicatedStore final : public ReplicatedStore {
 
 }  // namespace
 
-absl::Status Validate(const ReplicationOptions& options) { return ToNodeOptions(options).status(); }
+absl::Status Validate(const ReplicationOptions& options) { return Normalized(options).status(); }
 
 absl::StatusOr<std::unique_ptr<ReplicatedStore>> OpenReplicatedStore(
     std::unique_ptr<Backend> backend, const StoreOptions& store,
     const ReplicationOptions& replication) {
-  AIMEM_ASSIGN_OR_RETURN(const NodeOptions node_options, ToNodeOptions(replication));
+  AIMEM_ASSIGN_OR_RETURN(const ReplicationOptions normalized, Normalized(replication));
   // Others count what we say is durable.
-  if (!node_options.peers.empty()) AIMEM_RETURN_IF_ERROR(backend->CheckDurable());
+  if (!normalized.peers.empty()) AIMEM_RETURN_IF_ERROR(backend->CheckDurable());
   TransportOptions transport;
   transport.tls = replication.tls;
   transport.clock = store.environment.clock;
   transport.log = store.environment.log;
   if (replication.tls) AIMEM_RETURN_IF_ERROR(replication::CheckTlsFiles(*replication.tls));
   AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Node> node,
-                         Node::Open(std::move(backend), store, node_options));
+                         Node::Open(std::move(backend), store, normalized));
   auto member = std::make_unique<GrpcReplicatedStore>(std::move(node), transport, replication,
                                                       store.environment.log);
   if (!replication.listen.empty()) {

@@ -10,9 +10,9 @@
 #include "grpcpp/completion_queue.h"
 #include "grpcpp/server_builder.h"
 #include "lib/base/mutex.h"
-#include "replication/core/transport.h"
 #include "replication/grpc/call.h"
 #include "replication/grpc/worker.h"
+#include "replication/node/transport.h"
 
 namespace aimem::replication {
 

@@ -18,12 +18,12 @@
 #include "grpcpp/completion_queue.h"
 #include "grpcpp/server.h"
 #include "lib/base/mutex.h"
-#include "replication/core/transport.h"
 #include "replication/grpc/call.h"
 #include "replication/grpc/client.h"
 #include "replication/grpc/server.h"
 #include "replication/grpc/tls.h"
 #include "replication/grpc/worker.h"
+#include "replication/node/transport.h"
 
 namespace aimem::replication {
 

@@ -13,7 +13,7 @@
 
 #include "absl/time/time.h"
 #include "aimem/environment.h"
-#include "replication/core/transport.h"
+#include "replication/node/transport.h"
 #include "support/network/event_queue.h"
 
 namespace aimem::testing {

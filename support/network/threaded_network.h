@@ -17,7 +17,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
 #include "lib/base/mutex.h"
-#include "replication/core/transport.h"
+#include "replication/node/transport.h"
 
 namespace aimem::testing {
 

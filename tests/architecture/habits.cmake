@@ -37,7 +37,7 @@ forbid("#include \"aimem/([^e]|e[^n])" "the transport knows nothing of memories"
 forbid("#include <nlohmann" "JSON is read and written in services/wire" services/web services/rest)
 forbid("#include [<\"](boost|prometheus)" "JSON knows nothing of what carries it" services/wire)
 forbid("get_if<(aimem::)?[A-Z][a-z]+(Memory|Memories|Link|Archive|Standard|Agent|Pending)>"
-       "what a kind of write does stands in its home, lib/execute/kinds" lib)
+       "what a kind of write does stands in its home, lib/execute/kinds" lib replication)
 if(failures GREATER 0)
   message(FATAL_ERROR "${failures} places break a rule of the source")
 endif()

@@ -6,6 +6,7 @@
 
 #include "aimem/backends/sqlite.h"
 #include "aimem/replication/replicated_store.h"
+#include "aimem/store_decorator.h"
 #include "aimem/testing/store_conformance.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
@@ -18,7 +19,7 @@ namespace {
 constexpr std::size_t kMembers = 3;
 
 /// The first of three members, with the others and the network between them.
-class ReplicatedThree final : public Store {
+class ReplicatedThree final : public StoreDecorator {
  public:
   ReplicatedThree() = default;
   ReplicatedThree(const ReplicatedThree&) = delete;
@@ -44,39 +45,8 @@ class ReplicatedThree final : public Store {
     return three;
   }
 
-  void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) override {
-    first().WriteAsync(std::move(batch), options, std::move(done));
-  }
-  using Store::Apply;
-  void Apply(ChangePage page, ApplyCallback done) override {
-    first().Apply(std::move(page), std::move(done));
-  }
-  using Store::Get;
-  std::vector<absl::StatusOr<Memory>> Get(std::span<const std::string> ids,
-                                          const ReadOptions& options) override {
-    return first().Get(ids, options);
-  }
-  absl::StatusOr<ListResult> List(const ListRequest& request) override {
-    return first().List(request);
-  }
-  absl::StatusOr<SearchResult> Search(const SearchRequest& request) override {
-    return first().Search(request);
-  }
-  absl::StatusOr<OperationInfo> GetOperation(OperationId operation, absl::Duration wait) override {
-    return first().GetOperation(operation, wait);
-  }
-  absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor,
-                                         const ReadChangesLimit& limit) override {
-    return first().ReadChanges(cursor, limit);
-  }
-  absl::StatusOr<DigestResult> Digest(std::span<const DigestRange> ranges) override {
-    return first().Digest(ranges);
-  }
-  absl::StatusOr<StoreInfo> Info(const InfoOptions& options) override {
-    return first().Info(options);
-  }
   absl::StatusOr<CheckReport> Check(const CheckOptions& options) override {
-    absl::StatusOr<CheckReport> report = first().Check(options);
+    absl::StatusOr<CheckReport> report = below().Check(options);
     for (std::size_t i = 1; i < kMembers && report.ok(); ++i) {
       absl::StatusOr<CheckReport> other = members_[i]->Check(options);
       if (!other.ok()) return other.status();
@@ -94,7 +64,7 @@ class ReplicatedThree final : public Store {
   }
 
  private:
-  Store& first() { return *members_[0]; }
+  Store& below() override { return *members_[0]; }
 
   absl::Status Add(const std::string& path, const StoreOptions& options) {
     const std::size_t self = members_.size();

@@ -24,16 +24,18 @@ bool Eventually(const std::function<bool()>& holds) {
 namespace {
 
 // A deadline that no test asked for must not pass on a machine that is busy with others.
-NodeOptions Patient(NodeOptions options) {
-  if (options.quorum_timeout == NodeOptions().quorum_timeout) {
+ReplicationOptions Prepared(ReplicationOptions options) {
+  if (options.quorum_timeout == ReplicationOptions().quorum_timeout) {
     options.quorum_timeout = absl::Seconds(60);
   }
+  if (!options.quorum) options.quorum = 1;
   return options;
 }
 
 }  // namespace
 
-Cluster::Cluster(NodeOptions options, int members) : options_(Patient(std::move(options))) {
+Cluster::Cluster(ReplicationOptions options, int members, Random* random)
+    : options_(Prepared(std::move(options))), random_(random) {
   members_.resize(static_cast<std::size_t>(members));
   for (std::size_t i = 0; i < members_.size(); ++i) Start(i);
   EXPECT_TRUE(Eventually([this] { return Connected(); }));
@@ -46,14 +48,14 @@ Cluster::~Cluster() {
 
 void Cluster::Start(std::size_t index) {
   Member& member = members_[index];
-  NodeOptions options = options_;
+  ReplicationOptions options = options_;
   for (std::size_t i = 0; i < members_.size(); ++i) {
     if (i != index) options.peers.push_back(NameOf(i));
   }
   auto node = Node::Open(std::make_unique<testing::HookedBackend>(
                              OpenEphemeralBackend(member.disk),
                              testing::Hooks{.scan = [gate = member.gate.get()] { gate->Pass(); }}),
-                         {}, options);
+                         {.environment = {.random = random_}}, options);
   ASSERT_TRUE(node.ok()) << node.status();
   member.node = *std::move(node);
   member.transport = network_.Connect(NameOf(index));

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "aimem/backends/ephemeral.h"
-#include "replication/core/node.h"
+#include "replication/node/node.h"
 #include "support/network/threaded_network.h"
 #include "tests/support/gate.h"
 
@@ -19,7 +19,8 @@ bool Eventually(const std::function<bool()>& holds);
 /// Members "A", "B", "C" …; they are started by the constructor.
 class Cluster {
  public:
-  explicit Cluster(NodeOptions options = {}, int members = 3);
+  /// W is 1 where `options` do not say. `random`: for their stores, in the place of the kernel's.
+  explicit Cluster(ReplicationOptions options = {}, int members = 3, Random* random = nullptr);
   ~Cluster();
 
   void Start(std::size_t member);
@@ -66,7 +67,8 @@ class Cluster {
     std::unique_ptr<Node> node;
   };
 
-  const NodeOptions options_;
+  const ReplicationOptions options_;
+  Random* const random_;
   testing::ThreadedNetwork network_;
   std::vector<Member> members_;
 };

@@ -1,5 +1,5 @@
 // Nodes that talk to each other: who is called, who is answered, and what becomes of the rest.
-#include "replication/core/node.h"
+#include "replication/node/node.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <span>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -33,7 +35,7 @@ bool Holds(Cluster& cluster, std::size_t member, const WriteResult& result) {
 }
 
 TEST(Node, BothPeersAreCalledOnceAndBothHoldItSoonAfterTheAnswer) {
-  Cluster cluster({.needed = 2});
+  Cluster cluster({.quorum = 2});
   std::vector<absl::Duration> after;
   for (int i = 0; i < 51; ++i) {
     const WriteResult result = cluster.Write(0, absl::StrCat("t", i));
@@ -62,7 +64,7 @@ struct Caller {
 };
 
 TEST(Node, APeerThatIsLateIsNeitherWaitedForNorCancelled) {
-  Cluster cluster({.needed = 2});
+  Cluster cluster({.quorum = 2});
   // Late by 300 ms, and by as much more as a busy machine takes for the answer.
   const absl::Duration begun = Now();
   cluster.network().SetLink("A", "C", {.stalled = true});
@@ -93,7 +95,7 @@ TEST(Node, APeerThatIsLateIsNeitherWaitedForNorCancelled) {
 }
 
 TEST(Node, TenThousandWritesAreOnAllMembersAndNoCallIsCancelled) {
-  Cluster cluster({.needed = 2});
+  Cluster cluster({.quorum = 2});
   constexpr int kWriters = 3;
   constexpr int kEach = 10'000 / kWriters + 1;
   std::atomic<int> committed = 0;
@@ -127,7 +129,7 @@ TEST(Node, TenThousandWritesAreOnAllMembersAndNoCallIsCancelled) {
 // An ack may come while the writer still hands over what it covers: those it has come to already
 // are being answered by the thread that brings the ack when the others turn out to be covered.
 TEST(Node, CallersAreAnsweredInTheOrderOfTheirWrites) {
-  Cluster cluster({.needed = 2});
+  Cluster cluster({.quorum = 2});
   std::atomic<std::thread::id> writer;
   std::atomic<bool> all_written = false;
   std::atomic<bool> first_is_told = false;
@@ -172,7 +174,7 @@ TEST(Node, CallersAreAnsweredInTheOrderOfTheirWrites) {
 }
 
 TEST(Node, WithBothPeersDownAWriteIsPendingAndCommittedWhenOneReturns) {
-  Cluster cluster({.needed = 2, .quorum_timeout = absl::Milliseconds(200)});
+  Cluster cluster({.quorum = 2, .quorum_timeout = absl::Milliseconds(200)});
   cluster.Refuse(0, 1, true);
   cluster.Refuse(0, 2, true);
   const absl::Duration begun = Now();
@@ -211,7 +213,7 @@ TEST(Node, WithBothPeersDownAWriteIsPendingAndCommittedWhenOneReturns) {
 }
 
 TEST(Node, AReplyWithoutTheCommitIsNoAck) {
-  Cluster cluster({.needed = 2, .quorum_timeout = absl::Milliseconds(300)});
+  Cluster cluster({.quorum = 2, .quorum_timeout = absl::Milliseconds(300)});
   for (const char* peer : {"B", "C"}) {
     cluster.network().EditReplies(peer, [](AppendReply& reply) { reply.header.heads.clear(); });
   }
@@ -224,7 +226,7 @@ TEST(Node, AReplyWithoutTheCommitIsNoAck) {
 }
 
 TEST(Node, AFullQueueRefusesBeforeAnythingIsWritten) {
-  Cluster cluster({.needed = 2, .quorum_timeout = absl::Seconds(10), .waiting_max = 2});
+  Cluster cluster({.quorum = 2, .quorum_timeout = absl::Seconds(10), .waiting_max = 2});
   cluster.Refuse(0, 1, true);
   cluster.Refuse(0, 2, true);
   std::atomic<int> answered = 0;
@@ -246,7 +248,7 @@ TEST(Node, AFullQueueRefusesBeforeAnythingIsWritten) {
 }
 
 TEST(Node, AWriteThatWaitedForItsPeersSurvivesARestartWithoutNewTraffic) {
-  Cluster cluster({.needed = 3, .quorum_timeout = absl::Milliseconds(100)});
+  Cluster cluster({.quorum = 3, .quorum_timeout = absl::Milliseconds(100)});
   cluster.Refuse(0, 1, true);
   cluster.Refuse(0, 2, true);
   const WriteResult result = cluster.Write(0, "before the restart");
@@ -261,7 +263,7 @@ TEST(Node, AWriteThatWaitedForItsPeersSurvivesARestartWithoutNewTraffic) {
 }
 
 TEST(Node, WhatADeadAuthorHadSentToOneMemberReachesTheOther) {
-  Cluster cluster({.needed = 2});
+  Cluster cluster({.quorum = 2});
   cluster.Refuse(0, 2, true);
   const WriteResult result = cluster.Write(0, "through B");
   ASSERT_EQ(result.outcome, WriteOutcome::kCommitted);
@@ -271,7 +273,7 @@ TEST(Node, WhatADeadAuthorHadSentToOneMemberReachesTheOther) {
 }
 
 TEST(Node, AWipedMemberIsFilledFromTheLog) {
-  Cluster cluster({.needed = 2});
+  Cluster cluster({.quorum = 2});
   for (int i = 0; i < 200; ++i) {
     ASSERT_EQ(cluster.Write(static_cast<std::size_t>(i % 3), absl::StrCat("t", i)).outcome,
               WriteOutcome::kCommitted);
@@ -286,7 +288,7 @@ TEST(Node, AWipedMemberIsFilledFromTheLog) {
 }
 
 TEST(Node, AWipedMemberIsFilledWithStatesWhereTheLogWasCut) {
-  Cluster cluster({.needed = 2});
+  Cluster cluster({.quorum = 2});
   for (int i = 0; i < 200; ++i) {
     ASSERT_EQ(cluster.Write(static_cast<std::size_t>(i % 3), absl::StrCat("t", i)).outcome,
               WriteOutcome::kCommitted);
@@ -315,7 +317,7 @@ void MakeLearner(Cluster& cluster) {
 }
 
 TEST(Node, AWriteThatComesBeforeItsMemberHasLearntWaitsForThat) {
-  Cluster cluster({.needed = 2});
+  Cluster cluster({.quorum = 2});
   ASSERT_NO_FATAL_FAILURE(MakeLearner(cluster));
   std::vector<WriteOutcome> outcomes;
   std::atomic<int> answered = 0;
@@ -335,7 +337,7 @@ TEST(Node, AWriteThatComesBeforeItsMemberHasLearntWaitsForThat) {
 }
 
 TEST(Node, AWriteThatItsMemberHasNotLearntForInTimeIsRefused) {
-  Cluster cluster({.needed = 2});
+  Cluster cluster({.quorum = 2});
   ASSERT_NO_FATAL_FAILURE(MakeLearner(cluster));
   const absl::Duration begun = Now();
   const WriteResult late = cluster.Write(2, "late", {.ack_timeout = absl::Milliseconds(100)});
@@ -386,7 +388,7 @@ void PutBackA(Cluster& cluster) {
 }
 
 TEST(Node, AMemberWhoseDiskWasPutBackWritesAStreamThatIsNewAndLosesNothing) {
-  Cluster cluster({.needed = 2});
+  Cluster cluster({.quorum = 2});
   ASSERT_NO_FATAL_FAILURE(PutBackA(cluster));
   const std::uint64_t old_stream = cluster.Vector(1).begin()->first;
   cluster.Start(0);
@@ -402,7 +404,7 @@ TEST(Node, AMemberWhoseDiskWasPutBackWritesAStreamThatIsNewAndLosesNothing) {
 
 TEST(Node, WhoHasSomethingToLearnServesWhatItHolds) {
   // Two that have to learn from each other would both wait for ever otherwise.
-  Cluster cluster({.needed = 2});
+  Cluster cluster({.quorum = 2});
   ASSERT_NO_FATAL_FAILURE(PutBackA(cluster));
   for (const std::size_t other : {1, 2}) cluster.Refuse(other, 0, true);
   cluster.Start(0);
@@ -417,7 +419,7 @@ TEST(Node, WhoHasSomethingToLearnServesWhatItHolds) {
 }
 
 TEST(Node, WhoeverHasHeardNobodySinceItStartedExecutesNothing) {
-  Cluster cluster({.needed = 2});
+  Cluster cluster({.quorum = 2});
   const auto put = [](const std::string& content) {
     WriteBatch batch;
     batch.items.emplace_back(PutMemory{.title = "one", .content = content});
@@ -448,7 +450,7 @@ TEST(Node, WhoeverHasHeardNobodySinceItStartedExecutesNothing) {
 }
 
 TEST(Node, TwoHistoriesThatWereBothAcknowledgedBecomeOneAndBothSurvive) {
-  Cluster cluster({.needed = 2});
+  Cluster cluster({.quorum = 2});
   ASSERT_NO_FATAL_FAILURE(WriteMany(cluster, 0, "kept ", 5));
   ASSERT_TRUE(Eventually([&] { return cluster.Equal(); }));
   cluster.Stop(0);
@@ -476,7 +478,7 @@ TEST(Node, TwoHistoriesThatWereBothAcknowledgedBecomeOneAndBothSurvive) {
 }
 
 TEST(Node, WhoeverWroteAStreamAndHoldsNeitherOfItsTwoHistoriesDecides) {
-  Cluster cluster({.needed = 2});
+  Cluster cluster({.quorum = 2});
   ASSERT_NO_FATAL_FAILURE(WriteMany(cluster, 0, "kept ", 5));
   ASSERT_TRUE(Eventually([&] { return cluster.Equal(); }));
   cluster.Stop(0);
@@ -504,6 +506,45 @@ TEST(Node, WhoeverWroteAStreamAndHoldsNeitherOfItsTwoHistoriesDecides) {
   EXPECT_LE(commits, 5 + 3 + 2 * 3 + 1u);
 }
 
+// -- A store that throws
+// ----------------------------------------------------------------------------
+
+/// Has none to give for the first time after it was armed.
+class FaultyRandom final : public Random {
+ public:
+  void Fill(std::span<std::uint8_t> bytes) override {
+    if (armed_.exchange(false)) throw std::runtime_error("no randomness");
+    SystemRandom().Fill(bytes);
+  }
+  void Arm() { armed_ = true; }
+  [[nodiscard]] bool armed() const { return armed_; }
+
+ private:
+  std::atomic<bool> armed_ = false;
+};
+
+TEST(Node, AWriteAtWhichTheStoreThrowsIsAnsweredOnceAndCountsNoMore) {
+  for (const int needed : {1, 2}) {  // those that wait for company, and those that do not
+    SCOPED_TRACE(needed);
+    FaultyRandom random;
+    Cluster cluster({.quorum = needed, .waiting_max = 1}, 2, &random);
+    ASSERT_EQ(cluster.Write(0, "before").outcome, WriteOutcome::kCommitted);
+    random.Arm();
+    std::atomic<int> answers = 0;
+    std::atomic<WriteOutcome> outcome = WriteOutcome::kCommitted;
+    cluster.node(0).WriteAsync(Cluster::Put("thrown"), {}, [&](const WriteResult& result) {
+      outcome = result.outcome;
+      ++answers;
+    });
+    EXPECT_TRUE(Eventually([&] { return answers == 1; }));
+    EXPECT_FALSE(random.armed());
+    EXPECT_EQ(outcome, WriteOutcome::kUnknown);
+    const WriteResult after = cluster.Write(0, "after");
+    EXPECT_EQ(after.outcome, WriteOutcome::kCommitted) << after.status;
+    EXPECT_EQ(answers, 1);
+  }
+}
+
 // -- Stamps that leave no room --------------------------------------------------------------------
 
 ChangePage PageOf(std::uint64_t stream, std::uint64_t hlc) {
@@ -519,7 +560,7 @@ ChangePage PageOf(std::uint64_t stream, std::uint64_t hlc) {
 TEST(Node, ACommitThatCannotBeReadHoldsUpNeitherWhatIsWrittenAfterItNorOtherStreams) {
   for (const std::string which : {"the last one", "one in the middle", "one that is not there"}) {
     SCOPED_TRACE(which);
-    Cluster cluster({.needed = 1}, 2);
+    Cluster cluster({.quorum = 1}, 2);
     ASSERT_TRUE(Eventually([&] { return cluster.Connected(); }));
     const WriteResult known = cluster.Write(0, "known to both");
     ASSERT_TRUE(Eventually([&] { return Holds(cluster, 1, known); }));
@@ -551,7 +592,7 @@ TEST(Node, ACommitThatCannotBeReadHoldsUpNeitherWhatIsWrittenAfterItNorOtherStre
 }
 
 TEST(Node, ALastCommitThatCannotBeReadIsMendedByWhoeverHoldsIt) {
-  Cluster cluster({.needed = 2}, 2);
+  Cluster cluster({.quorum = 2}, 2);
   ASSERT_TRUE(Eventually([&] { return cluster.Connected(); }));
   const WriteResult written = cluster.Write(0, "held by both");
   ASSERT_EQ(written.outcome, WriteOutcome::kCommitted) << written.status;
@@ -567,7 +608,7 @@ TEST(Node, ALastCommitThatCannotBeReadIsMendedByWhoeverHoldsIt) {
 }
 
 TEST(Node, AStampAtTheEndOfAllStampsStopsNobody) {
-  Cluster cluster({.needed = 2});
+  Cluster cluster({.quorum = 2});
   ASSERT_NO_FATAL_FAILURE(WriteMany(cluster, 0, "before ", 1));
   for (const std::uint64_t hlc : {~std::uint64_t{0}, std::uint64_t{1} << 63}) {
     const ApplyResult refused = cluster.node(0).Apply(PageOf(7, hlc));
@@ -583,7 +624,7 @@ TEST(Node, AStampAtTheEndOfAllStampsStopsNobody) {
 // -- Heavy work -----------------------------------------------------------------------------------
 
 TEST(Node, AScanThatDoesNotEndHoldsUpNeitherWritesNorCatchUp) {
-  Cluster cluster({.needed = 2, .window_bytes_max = 1});  // all is read from the log
+  Cluster cluster({.quorum = 2, .window_bytes_max = 1});  // all is read from the log
   for (const std::size_t member : {0, 1, 2}) cluster.gate(member).Shut();
   ASSERT_NO_FATAL_FAILURE(WriteMany(cluster, 0, "before ", 3));
   // A root is due, and does not come to an end; whose it is, the one thread that scans for all
@@ -607,7 +648,7 @@ TEST(Node, AScanThatDoesNotEndHoldsUpNeitherWritesNorCatchUp) {
 // -- The end --------------------------------------------------------------------------------------
 
 TEST(Node, ClosingAnswersWhoeverWaitsAndLosesNothing) {
-  Cluster cluster({.needed = 3, .shutdown_grace = absl::Milliseconds(100)});
+  Cluster cluster({.quorum = 3, .shutdown_grace = absl::Milliseconds(100)});
   cluster.Refuse(0, 1, true);
   std::atomic<int> pending = 0;
   OperationId operation;
@@ -633,7 +674,7 @@ TEST(Node, ClosingAnswersWhoeverWaitsAndLosesNothing) {
 }
 
 TEST(Node, ClosingFinishesWhatWasTakenBeforeTheOthersWereHeard) {
-  Cluster cluster({.needed = 2});
+  Cluster cluster({.quorum = 2});
   cluster.Stop(2);
   cluster.Wipe(2);
   // Slow enough to be closed before it has heard anybody, and to hear them before the grace ends.
@@ -655,7 +696,7 @@ TEST(Node, ClosingFinishesWhatWasTakenBeforeTheOthersWereHeard) {
 }
 
 TEST(Node, ClosingWithAStalledPeerCancelsAfterTheGraceAndNotBefore) {
-  Cluster cluster({.needed = 2, .shutdown_grace = absl::Milliseconds(300)});
+  Cluster cluster({.quorum = 2, .shutdown_grace = absl::Milliseconds(300)});
   // A peer that is away has no call under way.
   ASSERT_TRUE(Eventually([&] {
     const auto info = cluster.node(0).Info({});
@@ -674,7 +715,7 @@ TEST(Node, ClosingWithAStalledPeerCancelsAfterTheGraceAndNotBefore) {
 }
 
 TEST(Node, AStalledPeerDoesNotHoldUpTheOthers) {
-  Cluster cluster({.needed = 2});
+  Cluster cluster({.quorum = 2});
   cluster.network().SetLink("A", "C", {.stalled = true});
   for (int i = 0; i < 100; ++i) {
     const absl::Duration begun = Now();
@@ -687,7 +728,7 @@ TEST(Node, AStalledPeerDoesNotHoldUpTheOthers) {
 
 TEST(Node, AnOutOfServiceNodeSaysSo) {
   auto node = Node::Open(OpenEphemeralBackend(std::make_shared<EphemeralDisk>()), {},
-                         {.peers = {"B"}, .needed = 2});
+                         {.peers = {"B"}, .quorum = 2});
   ASSERT_TRUE(node.ok());
   const WriteResult early = (*node)->Write(Cluster::Put("early"), {});
   EXPECT_EQ(early.outcome, WriteOutcome::kRejected);

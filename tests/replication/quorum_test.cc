@@ -1,5 +1,5 @@
 // Who counts, how many are needed, who waits.
-#include "replication/core/quorum.h"
+#include "replication/protocol/quorum.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // WriteGate: what waits for company, and for how long at most.
-#include "replication/core/write_gate.h"
+#include "replication/node/write_gate.h"
 
 #include "gtest/gtest.h"
 

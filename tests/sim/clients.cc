@@ -193,7 +193,7 @@ void Clients::Send(Request& request, std::size_t at) {
   WriteOptions options;
   options.agent_id = "ai:sim";
   options.request_id = request.key;
-  absl::Duration timeout = stage_.scenario.node.quorum_timeout;
+  absl::Duration timeout = stage_.scenario.replication.quorum_timeout;
   if (dice_.Percent(30)) {
     timeout = dice_.Between(absl::Milliseconds(1), absl::Seconds(3));
     options.ack_timeout = timeout;
@@ -254,25 +254,25 @@ void Clients::OnAnswer(Request& request, Attempt& attempt, WriteResult result) {
 
 void Clients::MustBeHeld(const std::vector<std::vector<CommitName>>& alternatives,
                          const Machine& machine, const std::string& what) {
-  int most = alternatives.empty() ? stage_.scenario.node.needed : 0;  // it rests on nothing
+  int most = alternatives.empty() ? stage_.scenario.needed() : 0;  // it rests on nothing
   for (const std::vector<CommitName>& commits : alternatives) {
     const int holders = federation_.Holders(commits);
-    if (holders >= stage_.scenario.node.needed) {
+    if (holders >= stage_.scenario.needed()) {
       acknowledged_.insert(commits.begin(), commits.end());
       return;
     }
     most = std::max(most, holders);
   }
-  if (most >= stage_.scenario.node.needed) return;
+  if (most >= stage_.scenario.needed()) return;
   std::string names;
   for (const std::vector<CommitName>& commits : alternatives) {
     for (const CommitName& name : commits) {
-      if (federation_.Holders({name}) >= stage_.scenario.node.needed) continue;
+      if (federation_.Holders({name}) >= stage_.scenario.needed()) continue;
       absl::StrAppend(&names, " ", stage_.ledger.NameOf(name.stream), ":", name.seq);
     }
   }
   stage_.Fail(absl::StrFormat("%s says that %s is committed, and %d of %d disks hold%s",
-                              machine.name, what, most, stage_.scenario.node.needed, names));
+                              machine.name, what, most, stage_.scenario.needed(), names));
 }
 
 std::vector<std::vector<CommitName>> Clients::RestsOn(const Request& request,
@@ -316,8 +316,8 @@ void Clients::CheckCommitted(const Request& request, const Attempt& attempt,
   if (told.replayed) ++replayed_;
   if (told.seq == 0 && !told.replayed) ++unchanged_;
   MustBeHeld(RestsOn(request, attempt), machine, absl::StrFormat("request %d", request.number));
-  if (stage_.scenario.node.needed > 1 &&
-      (!told.quorum || told.quorum->got() < stage_.scenario.node.needed)) {
+  if (stage_.scenario.needed() > 1 &&
+      (!told.quorum || told.quorum->got() < stage_.scenario.needed())) {
     stage_.Fail(absl::StrFormat("request %d is committed, and its report names fewer than W",
                                 request.number));
   }

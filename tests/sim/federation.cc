@@ -132,7 +132,7 @@ void Federation::OnDurable(Machine& machine, const std::vector<LogRow>& rows, bo
 }
 
 void Federation::CheckExecution(const Machine& machine, const LogRow& row) {
-  if (static_cast<int>(machine.heard.size()) < stage_.scenario.node.needed - 1) {
+  if (static_cast<int>(machine.heard.size()) < stage_.scenario.needed() - 1) {
     stage_.Fail(absl::StrCat(machine.name, " executes a write, and has heard ",
                              machine.heard.size(), " others since it started"));
   }
@@ -239,12 +239,12 @@ void Federation::Start(Machine& machine) {
   if (stage_.trace.shown()) store.environment.log = machine.log.get();
   store.log_retention = kRetention;
   store.group_commit_max = stage_.scenario.group_commit_max;
-  replication::NodeOptions options = stage_.scenario.node;
+  ReplicationOptions options = stage_.scenario.replication;
   for (const Machine& other : machines_) {
     if (other.name != machine.name) options.peers.push_back(other.name);
   }
-  auto node =
-      replication::Node::Open(OpenSimulatedDisk(machine.disk, machine.behaviour), store, options);
+  auto node = replication::Node::Open(OpenSimulatedDisk(machine.disk, machine.behaviour), store,
+                                      options, stage_.scenario.tweaks);
   if (!node.ok())
     return stage_.Fail(absl::StrCat(machine.name, " does not open: ", node.status().message()));
   machine.node = *std::move(node);

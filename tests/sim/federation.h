@@ -12,7 +12,7 @@
 
 #include "aimem/backends/ephemeral.h"
 #include "aimem/requests.h"
-#include "replication/core/node.h"
+#include "replication/node/node.h"
 #include "support/network/event_queue.h"
 #include "support/network/simulated_network.h"
 #include "tests/sim/disk.h"

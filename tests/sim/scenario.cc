@@ -42,9 +42,9 @@ Scenario DrawScenario(std::uint64_t seed, Bug bug) {
   };
   Scenario scenario;
   scenario.members = dice.Percent(15) ? 5 : 3;
-  scenario.node.needed = scenario.members / 2 + 1;
-  if (dice.Percent(12)) scenario.node.needed = 1;
-  if (dice.Percent(8)) scenario.node.needed = scenario.members;
+  scenario.replication.quorum = scenario.members / 2 + 1;
+  if (dice.Percent(12)) scenario.replication.quorum = 1;
+  if (dice.Percent(8)) scenario.replication.quorum = scenario.members;
   scenario.clients = static_cast<int>(2 + dice.Below(5));
   scenario.trouble = absl::Seconds(static_cast<std::int64_t>(8 + dice.Below(20)));
   scenario.think_max = absl::Milliseconds(pick({100, 300, 800, 2'000}));
@@ -59,7 +59,7 @@ Scenario DrawScenario(std::uint64_t seed, Bug bug) {
   scenario.restarts = dice.Percent(30);
   scenario.clocks = dice.Percent(40);
   // What W = 1 acknowledges dies with its disk: that is its promise.
-  scenario.wipes = dice.Percent(35) && scenario.node.needed > 1;
+  scenario.wipes = dice.Percent(35) && scenario.needed() > 1;
   // Lost disks are filled with states if the logs have been cut.
   scenario.days_pass = dice.Percent(scenario.wipes ? 70 : 20);
   if (dice.Percent(40)) scenario.link.lost_percent = pick({1, 5, 20});
@@ -67,31 +67,31 @@ Scenario DrawScenario(std::uint64_t seed, Bug bug) {
   if (dice.Percent(30)) scenario.link.delay_max = absl::Milliseconds(pick({20, 200, 700}));
   if (dice.Percent(30)) scenario.disk_refuses_percent = pick({2, 15});
   if (dice.Percent(30)) scenario.disk_hides_percent = pick({2, 10});
-  scenario.node.quorum_timeout = absl::Milliseconds(pick({100, 500, 2'000}));
-  scenario.node.call_timeout = absl::Seconds(pick({5, 10, 30}));
-  scenario.node.calls_in_flight_max = pick({1, 2, 2, 4});
-  scenario.node.window_bytes_max = pick({1, 2'000, 16 << 20, 16 << 20});
-  scenario.node.shutdown_grace = absl::ZeroDuration();
-  scenario.node.bugs.abort_at_quorum = bug == Bug::kAbortAtQuorum;
-  scenario.node.bugs.ack_on_any_ok = bug == Bug::kAckOnAnyOk;
-  scenario.node.bugs.ack_without_hash = bug == Bug::kAckWithoutHash;
-  scenario.node.bugs.ack_from_requests = bug == Bug::kAckFromRequests;
-  scenario.node.bugs.keep_stream_when_behind = bug == Bug::kKeepStreamWhenBehind;
-  scenario.node.bugs.await_nothing = bug == Bug::kAwaitNothing;
-  scenario.node.bugs.blinking_teacher = bug == Bug::kBlinkingTeacher;
-  scenario.node.bugs.execute_unheard = bug == Bug::kExecuteUnheard;
+  scenario.replication.quorum_timeout = absl::Milliseconds(pick({100, 500, 2'000}));
+  scenario.replication.call_timeout = absl::Seconds(pick({5, 10, 30}));
+  scenario.replication.calls_in_flight_max = pick({1, 2, 2, 4});
+  scenario.replication.window_bytes_max = pick({1, 2'000, 16 << 20, 16 << 20});
+  scenario.replication.shutdown_grace = absl::ZeroDuration();
+  scenario.tweaks.bugs.abort_at_quorum = bug == Bug::kAbortAtQuorum;
+  scenario.tweaks.bugs.ack_on_any_ok = bug == Bug::kAckOnAnyOk;
+  scenario.tweaks.bugs.ack_without_hash = bug == Bug::kAckWithoutHash;
+  scenario.tweaks.bugs.ack_from_requests = bug == Bug::kAckFromRequests;
+  scenario.tweaks.bugs.keep_stream_when_behind = bug == Bug::kKeepStreamWhenBehind;
+  scenario.tweaks.bugs.await_nothing = bug == Bug::kAwaitNothing;
+  scenario.tweaks.bugs.blinking_teacher = bug == Bug::kBlinkingTeacher;
+  scenario.tweaks.bugs.execute_unheard = bug == Bug::kExecuteUnheard;
   scenario.group_commit_max = pick({1, 256, 256});
   // As with wipes: what one member alone holds goes with its disk.
-  scenario.put_backs = dice.Percent(30) && scenario.node.needed > 1;
+  scenario.put_backs = dice.Percent(30) && scenario.needed() > 1;
   scenario.addresses_mislead = dice.Percent(25);
   // After days, when some streams are quiet.
-  if (scenario.days_pass && dice.Percent(70)) scenario.node.heads_told_min = 0;
+  if (scenario.days_pass && dice.Percent(70)) scenario.tweaks.heads_told_min = 0;
   // A disk with errors, and a process that ends before it has recovered from one.
   scenario.deaths = dice.Percent(25);
   if (scenario.deaths && scenario.disk_hides_percent == 0) scenario.disk_hides_percent = 5;
   if (bug == Bug::kAckWithoutHash) {
     // It takes a member that writes on old data before it hears who holds what it lost.
-    scenario.put_backs = scenario.node.needed > 1;
+    scenario.put_backs = scenario.needed() > 1;
     scenario.partitions = scenario.one_way = true;
     scenario.fault_every = absl::Milliseconds(300);
   }
@@ -102,10 +102,10 @@ std::string Scenario::Describe() const {
   std::string text = absl::StrFormat(
       "%d members, W=%d, %d clients, %s of trouble; calls of %s, %d in flight, window %d bytes; "
       "links to %s, %d%% lost, %d%% twice; disks refuse %d%%, hide %d%%; faults:",
-      members, node.needed, clients, absl::FormatDuration(trouble),
-      absl::FormatDuration(node.call_timeout), node.calls_in_flight_max, node.window_bytes_max,
-      absl::FormatDuration(link.delay_max), link.lost_percent, link.duplicated_percent,
-      disk_refuses_percent, disk_hides_percent);
+      members, needed(), clients, absl::FormatDuration(trouble),
+      absl::FormatDuration(replication.call_timeout), replication.calls_in_flight_max,
+      replication.window_bytes_max, absl::FormatDuration(link.delay_max), link.lost_percent,
+      link.duplicated_percent, disk_refuses_percent, disk_hides_percent);
   const auto add = [&](bool is, std::string_view name) {
     if (is) absl::StrAppendFormat(&text, " %s", name);
   };

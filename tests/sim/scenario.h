@@ -8,7 +8,8 @@
 #include <string_view>
 
 #include "absl/time/time.h"
-#include "replication/core/node.h"
+#include "aimem/replication/options.h"
+#include "replication/protocol/config.h"
 #include "support/network/event_queue.h"
 #include "support/network/simulated_network.h"
 
@@ -17,7 +18,7 @@ namespace aimem::sim {
 /// A bug that is put back, to see that it is found.
 enum class Bug : std::uint8_t {
   kNone,
-  // Of the protocol (MemberConfig::Bugs).
+  // Of the protocol (MemberTweaks::Bugs).
   kAbortAtQuorum,
   kAckOnAnyOk,
   kAckWithoutHash,
@@ -50,7 +51,8 @@ struct Scenario {
   testing::SimulatedLink link;
   int disk_refuses_percent = 0;
   int disk_hides_percent = 0;
-  replication::NodeOptions node;
+  ReplicationOptions replication;
+  replication::MemberTweaks tweaks;
   int group_commit_max = 256;
 
   // Which faults there are.
@@ -61,6 +63,7 @@ struct Scenario {
   bool deaths = false;  ///< A process dies alone: what was visible and not durable stays visible.
   bool put_backs = false;  ///< A disk is as it was some time ago, and nothing tells its machine.
 
+  [[nodiscard]] int needed() const { return replication.quorum.value_or(1); }
   [[nodiscard]] std::string Describe() const;
 };
 

@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "aimem/backends/ephemeral.h"
 #include "aimem/backends/sqlite.h"
+#include "aimem/store_decorator.h"
 #include "aimem/transfer.h"
 #include "gtest/gtest.h"
 #include "lib/log/grammar.h"
@@ -119,10 +120,9 @@ inline Id128 Root(Store& store) {
 }
 
 /// Passes everything on; a test puts itself between.
-class Interposed final : public Store {
+class Interposed final : public StoreDecorator {
  public:
   using Store::Apply;
-  using Store::Get;
 
   explicit Interposed(Store& store) : store_(store) {}
 
@@ -153,40 +153,21 @@ class Interposed final : public Store {
     if (after_apply) after_apply(result);
     std::move(done)(std::move(result));
   }
-  std::vector<absl::StatusOr<Memory>> Get(std::span<const std::string> ids,
-                                          const ReadOptions& options) override {
-    return store_.Get(ids, options);
-  }
-  absl::StatusOr<ListResult> List(const ListRequest& request) override {
-    return store_.List(request);
-  }
-  absl::StatusOr<SearchResult> Search(const SearchRequest& request) override {
-    return store_.Search(request);
-  }
-  absl::StatusOr<OperationInfo> GetOperation(OperationId operation, absl::Duration wait) override {
-    return store_.GetOperation(operation, wait);
-  }
   absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor,
                                          const ReadChangesLimit& limit) override {
     const absl::Status status = before_read ? before_read(++reads_) : absl::OkStatus();
     if (!status.ok()) return status;
     return store_.ReadChanges(cursor, limit);
   }
-  absl::StatusOr<DigestResult> Digest(std::span<const DigestRange> ranges) override {
-    return store_.Digest(ranges);
-  }
-  absl::StatusOr<StoreInfo> Info(const InfoOptions& options) override {
-    return store_.Info(options);
-  }
-  absl::StatusOr<CheckReport> Check(const CheckOptions& options) override {
-    return store_.Check(options);
-  }
+  /// The one below stays open.
   absl::Status Close() override { return absl::OkStatus(); }
 
   [[nodiscard]] int reads() const { return reads_; }
   [[nodiscard]] int applies() const { return applies_; }
 
  private:
+  Store& below() override { return store_; }
+
   Store& store_;
   int reads_ = 0;
   int applies_ = 0;
