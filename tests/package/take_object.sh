@@ -13,8 +13,10 @@ for argument in "$@"; do
   esac
   before=$argument
 done
-if [ -n "$object" ] && [ -f "$tree/${object#"$strip"}" ]; then
-  if [ -n "$depfile" ]; then : >"$depfile"; fi
-  exec cp "$tree/${object#"$strip"}" "$object"
+taken=$tree/${object#"$strip"}
+if [ -n "$object" ] && [ -f "$taken" ]; then
+  # It is taken again when it has been compiled again.
+  if [ -n "$depfile" ]; then echo "$object: $taken" >"$depfile"; fi
+  exec cp "$taken" "$object"
 fi
 exec "$@"
