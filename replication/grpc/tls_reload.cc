@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
+#include "lib/base/thread.h"
 
 namespace aimem::replication {
 namespace {
@@ -131,7 +132,7 @@ absl::StatusOr<std::unique_ptr<TlsReload>> TlsReload::Start(const TlsFiles& file
   AIMEM_ASSIGN_OR_RETURN(reload->checked_, CheckedFiles::Make(material));
   reload->ends_ = material.ends;
   reload->ending_ = std::move(material.ending);
-  reload->thread_ = std::thread([raw = reload.get()] { raw->Run(); });
+  reload->thread_ = StartThread("aimem-tls", [raw = reload.get()] { raw->Run(); });
   return reload;
 }
 
