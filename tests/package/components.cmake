@@ -12,7 +12,7 @@ set(configure ${CMAKE_COMMAND} -S ${WORK_DIR} -B ${WORK_DIR}/build -G Ninja
     -DCMAKE_PREFIX_PATH=${PREFIX} -DPKG_CONFIG_EXECUTABLE=${HERE}/hide_modules.sh)
 file(REMOVE_RECURSE ${WORK_DIR} ${PREFIX})
 # Installed one by one: PostgreSQL's is left out.
-foreach(component core sqlite ephemeral http open)
+foreach(component core sqlite ephemeral web wire http open)
   run(${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${PREFIX} --component ${component})
 endforeach()
 
