@@ -192,7 +192,9 @@ FederationInfo Member::Info(const Now& now) const {
     out.commits_behind = Missing(peer.durable, here_.vector());
     const std::uint64_t next = SeqOf(peer.confirmed, window_.stream()) + 1;
     if (window_.Holds(next)) out.oldest_unacked = now.monotonic - window_.Since(next);
-    if (out.voter && out.last_reply_age <= kReachable) ++info.reachable;
+    // Who answers that it will not have us is of no use to a write.
+    const bool denied = peer.state == PeerState::kDenied;
+    if (out.voter && !denied && out.last_reply_age <= kReachable) ++info.reachable;
     for (const auto& [id, call] : peer.calls) info.stragglers_in_flight += call.straggler ? 1 : 0;
   }
   return info;

@@ -230,6 +230,7 @@ TEST_F(MemberTest, APeerThatWillNotHaveUsIsDeniedOnce) {
       return outcome;
     });
     EXPECT_EQ(member_->Info(Now()).peers[0].state, PeerState::kDenied);
+    EXPECT_EQ(member_->Info(Now()).reachable, 2) << "it answers, and takes nothing";
   }
   EXPECT_THAT(actions_.lines, SizeIs(1));
 }
