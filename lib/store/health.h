@@ -58,7 +58,7 @@ class Health {
   void NoteRecovered() ABSL_LOCKS_EXCLUDED(mutex_);
   /// `doubt` was followed up, and `ended` says with what: not OK, and it stands.
   void EndDoubt(const Doubt& doubt, const absl::Status& ended) ABSL_LOCKS_EXCLUDED(mutex_);
-  /// It was tried to write again.
+  /// It was tried to write again, as Task::kHeal asks for: always, or it is not asked for again.
   void NoteTried(bool written) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // -- How it is ----------------------------------------------------------------------------------

@@ -140,7 +140,10 @@ void LogKeeper::Finish() {
   }
   if (unmarked && !Contain([this] { Plan(); }).ok()) return;
   const absl::Duration until = base_.clock.Monotonic() + kCutAtEnd;
-  while (planned() && base_.clock.Monotonic() < until) WritePart();
+  // What is thrown ends this and no more: the next process cuts the log.
+  static_cast<void>(Contain([&] {
+    while (planned() && base_.clock.Monotonic() < until) WritePart();
+  }));
 }
 
 bool LogKeeper::planned() const {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "lib/base/callback.h"
 #include "lib/base/status.h"
 #include "lib/log/commit.h"
 
@@ -54,7 +55,10 @@ absl::Status Recovery::Recover() {
 
 void Recovery::Heal() {
   // Why it is fenced has been said; whoever writes meanwhile is told why it still is.
-  health_.NoteTried(TryToWrite().ok());
+  bool written = false;
+  const absl::Status thrown = Contain([&] { written = TryToWrite().ok(); });
+  health_.NoteTried(written);
+  if (!thrown.ok()) base_.LogThrown("trying to write again", thrown);
 }
 
 absl::Status Recovery::TryToWrite() {

@@ -42,25 +42,26 @@ void Watcher::TellGroup(GroupLog& log) {
 
 void Watcher::Look() {
   if (!health_.readable()) return;
-  const absl::Status status = LookIfDue();
-  if (!status.ok() && !look_failed_) {
+  const absl::StatusOr<bool> looked = LookIfDue();
+  if (looked.ok() && !*looked) return;
+  if (!looked.ok() && !look_failed_) {
     base_.Log(LogLevel::kWarning,
-              absl::StrCat("looking for commits of other processes: ", status.message()));
+              absl::StrCat("looking for commits of other processes: ", looked.status().message()));
   }
-  look_failed_ = !status.ok();
+  look_failed_ = !looked.ok();
 }
 
-absl::Status Watcher::LookIfDue() {
+absl::StatusOr<bool> Watcher::LookIfDue() {
   AIMEM_ASSIGN_OR_RETURN(const std::optional<std::uint64_t> foreign,
                          base_.backend->ForeignCommits());
   const absl::Duration now = base_.clock.Monotonic();
   const bool due = foreign ? foreign_ != foreign : now >= next_blind_look_;
-  if (looked_ && !due) return absl::OkStatus();
+  if (looked_ && !due) return false;
   next_blind_look_ = now + kBlindLookInterval;
   AIMEM_RETURN_IF_ERROR(LookAtHeads());
   looked_ = true;
   foreign_ = foreign;
-  return absl::OkStatus();
+  return true;
 }
 
 absl::Status Watcher::LookAtHeads() {

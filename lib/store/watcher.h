@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "aimem/store.h"
 #include "lib/changes/streams.h"
@@ -43,7 +44,8 @@ class Watcher {
  private:
   void Tell(StoreState state, std::vector<DurableCommit> commits)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
-  absl::Status LookIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
+  /// False: it was not due.
+  absl::StatusOr<bool> LookIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   absl::Status LookAtHeads() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
 
   const Foundation& base_;

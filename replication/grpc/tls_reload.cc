@@ -9,7 +9,9 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "lib/base/callback.h"
 #include "lib/base/status.h"
 #include "lib/base/thread.h"
 
@@ -153,7 +155,10 @@ void TlsReload::Run() {
       if (!stopping_) changed_.WaitFor(mutex_, options_.every);
       if (stopping_) return;
     }
-    Look();
+    // What is thrown waits for the next look.
+    if (const absl::Status thrown = Contain([this] { Look(); }); !thrown.ok()) {
+      Log(LogLevel::kWarning, absl::StrCat("reading the certificate again: ", thrown.message()));
+    }
   }
 }
 
@@ -208,7 +213,8 @@ void TlsReload::TellEnd() {
 }
 
 void TlsReload::Log(LogLevel level, const std::string& message) const {
-  if (options_.log != nullptr) options_.log->Log(level, message);
+  if (options_.log == nullptr) return;
+  static_cast<void>(Contain([&] { options_.log->Log(level, message); }));
 }
 
 }  // namespace aimem::replication

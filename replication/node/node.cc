@@ -176,10 +176,14 @@ absl::Status Node::Close() {
     member.AnswerAll(now, actions);
   });
   work_.Await();
-  MutexLock lock(mutex_);
-  while (!answers_.AllTold()) idle_.Wait(mutex_);
-  closed_ = true;
-  idle_.NotifyAll();
+  {
+    MutexLock lock(mutex_);
+    while (!answers_.AllTold()) idle_.Wait(mutex_);
+    closed_ = true;
+    idle_.NotifyAll();
+  }
+  // What the store told meanwhile, if it did not close in its time; from here on nothing is begun.
+  work_.Await();
   return status;
 }
 

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <future>
 #include <memory>
+#include <new>
 #include <string>
 #include <thread>
 #include <utility>
@@ -24,6 +25,7 @@
 #include "tests/local_store/temp_dir.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/forwarding_backend.h"
+#include "tests/support/hooked_backend.h"
 
 namespace aimem {
 namespace {
@@ -171,6 +173,31 @@ TEST(FullDisk, IsSaidOnceAndForAsLongAsItLasts) {
   EXPECT_EQ((*store)->Write(OnePut("room again")).outcome, WriteOutcome::kCommitted);
   EXPECT_THAT((*store)->Info()->fenced, IsEmpty());
   EXPECT_THAT(log.With("the disk has room again"), SizeIs(1));
+  EXPECT_TRUE((*store)->Close().ok());
+}
+
+TEST(FullDisk, IsTriedAgainAlsoAfterATryThatThrew) {
+  FaultVfs vfs("aimem-full");
+  const testing::TempDir dir;
+  std::atomic<int> tries = 0;
+  std::atomic<bool> throws = false;
+  testing::Hooks hooks;
+  hooks.begin_write = [&] {
+    ++tries;
+    if (throws.exchange(false)) throw std::bad_alloc();
+  };
+  auto backend = OpenSqliteBackend(dir.File("m.db"), {.vfs = vfs.name()});
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  auto store =
+      OpenLocalStore(std::make_unique<testing::HookedBackend>(*std::move(backend), hooks), {});
+  ASSERT_TRUE(store.ok()) << store.status();
+  vfs.FailAt({.op = FaultVfs::Op::kWrite, .sticky = true, .effect = FaultVfs::Effect::kDiskFull});
+  ASSERT_EQ((*store)->Write(OnePut("no room")).outcome, WriteOutcome::kRejected);
+  throws = true;
+  EXPECT_TRUE(testing::Eventually([&] { return !throws; }));
+  const int before = tries;
+  EXPECT_TRUE(testing::Eventually([&] { return tries >= before + 2; })) << "it is tried no more";
+  vfs.Heal();
   EXPECT_TRUE((*store)->Close().ok());
 }
 

@@ -1,6 +1,7 @@
 // Who listens to a store is told of every commit, before its writer is.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -15,6 +16,7 @@
 #include "tests/local_store/manual_executor.h"
 #include "tests/local_store/temp_dir.h"
 #include "tests/support/fault_vfs.h"
+#include "tests/support/forwarding_backend.h"
 
 namespace aimem {
 namespace {
@@ -70,6 +72,45 @@ std::vector<std::string> CommitsOf(Store& store) {
   auto page = store.ReadChanges(ChangeCursor::After({}));
   EXPECT_TRUE(page.ok() && page->end);
   return page->commits;
+}
+
+/// Cannot tell of foreign commits, and cannot be read while it `fails`.
+class BlindBackend final : public testing::ForwardingBackend {
+ public:
+  BlindBackend(std::unique_ptr<Backend> inner, std::atomic<bool>* fails)
+      : ForwardingBackend(std::move(inner)), fails_(fails) {}
+  absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override {
+    if (!*fails_) return ForwardingBackend::BeginRead();
+    ++failed;
+    return absl::UnavailableError("the server is away");
+  }
+  inline static std::atomic<int> failed = 0;
+
+ private:
+  std::atomic<bool>* const fails_;
+};
+
+class WarningCounter final : public LogSink {
+ public:
+  void Log(LogLevel level, std::string_view) override { count += level >= LogLevel::kWarning; }
+  std::atomic<int> count = 0;
+};
+
+TEST(Listener, ALookThatFailsAgainAndAgainIsSaidOnce) {
+  Recorder recorder;
+  WarningCounter log;
+  std::atomic<bool> fails = false;
+  BlindBackend::failed = 0;
+  auto store = OpenLocalStore(std::make_unique<BlindBackend>(
+                                  OpenEphemeralBackend(std::make_shared<EphemeralDisk>()), &fails),
+                              {.listener = &recorder, .environment = {.log = &log}});
+  ASSERT_TRUE(store.ok()) << store.status();
+  ASSERT_EQ((*store)->Write(OnePut("t")).outcome, WriteOutcome::kCommitted);
+  fails = true;
+  ASSERT_TRUE(Eventually([&] { return BlindBackend::failed >= 4; }));
+  EXPECT_EQ(log.count, 1);
+  fails = false;
+  EXPECT_TRUE((*store)->Close().ok());
 }
 
 TEST(Listener, IsToldOfEachCommitBeforeItsWriter) {
