@@ -1,5 +1,8 @@
 #include "aimem/replication/replicated_store.h"
 
+#include <sys/types.h>
+#include <unistd.h>
+
 #include <exception>
 #include <utility>
 
@@ -151,11 +154,18 @@ class GrpcReplicatedStore final : public StoreDecoratorOf<ReplicatedStore> {
       : log_(log),
         node_(std::move(node)),
         transport_options_(std::move(transport)),
-        options_(std::move(options)) {}
+        options_(std::move(options)),
+        process_(getpid()) {}
   GrpcReplicatedStore(const GrpcReplicatedStore&) = delete;
   GrpcReplicatedStore& operator=(const GrpcReplicatedStore&) = delete;
 
   ~GrpcReplicatedStore() override {
+    if (!CheckProcess().ok()) {
+      // Threads and locks are the parent's, and so are its sockets, which to end ends for both.
+      static_cast<void>(node_.release());
+      static_cast<void>(transport_.release());
+      return;
+    }
     node_.reset();  // closes it, which shuts the transport down
     if (transport_ == nullptr) return;
     transport_->Shutdown(absl::ZeroDuration());
@@ -171,6 +181,7 @@ class GrpcReplicatedStore final : public StoreDecoratorOf<ReplicatedStore> {
   }
 
   absl::Status RegisterService(grpc::ServerBuilder& builder) override {
+    AIMEM_RETURN_IF_ERROR(CheckProcess());
     if (!options_.listen.empty()) {
       return absl::FailedPreconditionError(absl::StrFormat(
           "the member listens at '%s' by itself: leave 'listen' empty", options_.listen));
@@ -184,6 +195,7 @@ class GrpcReplicatedStore final : public StoreDecoratorOf<ReplicatedStore> {
   }
 
   absl::Status Start() override {
+    AIMEM_RETURN_IF_ERROR(CheckProcess());
     MutexLock lock(mutex_);
     if (transport_ == nullptr) {
       return absl::FailedPreconditionError("register the service on a server first");
@@ -207,6 +219,11 @@ class GrpcReplicatedStore final : public StoreDecoratorOf<ReplicatedStore> {
 
   // -- Store --------------------------------------------------------------------------------------
   void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) override {
+    if (absl::Status status = CheckProcess(); !status.ok()) {
+      WriteResult refused;
+      refused.status = std::move(status);
+      return Guarded<WriteResult>(std::move(done))(std::move(refused));
+    }
     node_->WriteAsync(std::move(batch), options, Guarded<WriteResult>(std::move(done)));
   }
   using Store::Write;
@@ -220,18 +237,30 @@ class GrpcReplicatedStore final : public StoreDecoratorOf<ReplicatedStore> {
   }
   using Store::Apply;
   void Apply(ChangePage page, ApplyCallback done) override {
+    if (absl::Status status = CheckProcess(); !status.ok()) {
+      ApplyResult refused;
+      refused.status = std::move(status);
+      return Guarded<ApplyResult>(std::move(done))(std::move(refused));
+    }
     node_->Apply(std::move(page), Guarded<ApplyResult>(std::move(done)));
   }
+  absl::StatusOr<SearchResult> Search(const SearchRequest& request) override {
+    AIMEM_RETURN_IF_ERROR(CheckProcess());
+    return node_->Search(request);
+  }
   absl::StatusOr<OperationInfo> GetOperation(OperationId operation, absl::Duration wait) override {
+    AIMEM_RETURN_IF_ERROR(CheckProcess());
     AIMEM_RETURN_IF_ERROR(CheckMayWait("GetOperation", "a thread of the host"));
     return node_->GetOperation(operation, wait);
   }
   absl::StatusOr<StoreInfo> Info(const InfoOptions& options) override {
+    AIMEM_RETURN_IF_ERROR(CheckProcess());
     absl::StatusOr<StoreInfo> info = node_->Info(options);
     if (info.ok() && info->federation) info->federation->plaintext = !options_.tls;
     return info;
   }
   absl::Status Close() override {
+    AIMEM_RETURN_IF_ERROR(CheckProcess());
     AIMEM_RETURN_IF_ERROR(CheckMayWait("Close", "a thread of the host"));
     const absl::Status status = node_->Close();
     // A member that was not started has not shut its transport down.
@@ -260,6 +289,13 @@ class GrpcReplicatedStore final : public StoreDecoratorOf<ReplicatedStore> {
     };
   }
 
+  /// Refuse what the child of a fork asks of its parent's store.
+  absl::Status CheckProcess() const {
+    if (getpid() == process_) return absl::OkStatus();
+    return absl::FailedPreconditionError(
+        "this store was opened before a fork: open it again in the child");
+  }
+
   /// Refuse a call that waits for the thread on which it is made.
   absl::Status CheckMayWait(const char* call, const char* instead) const {
     if (!CallbackScope::Within(this)) return absl::OkStatus();
@@ -285,6 +321,7 @@ class GrpcReplicatedStore final : public StoreDecoratorOf<ReplicatedStore> {
   std::unique_ptr<Node> node_;
   const TransportOptions transport_options_;
   const ReplicationOptions options_;
+  const pid_t process_;
   Mutex mutex_;  // RegisterService, Start and Close
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<GrpcTransport> transport_;  // set once

@@ -1,5 +1,6 @@
 #include "replication/grpc/tls_files.h"
 
+#include <fcntl.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -7,11 +8,12 @@
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <ctime>
-#include <fstream>
 #include <memory>
 #include <vector>
 
@@ -55,20 +57,39 @@ absl::Status Damaged(const char* what, const std::string& path, std::string_view
   return absl::DataLossError(absl::StrFormat("the %s '%s' %s", what, path, why));
 }
 
+// What `file`, which is no pipe, holds, or a byte more than the limit; 0, or errno.
+int ReadAll(int file, std::string& text) {
+  text.resize(kFileBytesMax + 1);
+  std::size_t bytes = 0;
+  while (bytes < text.size()) {
+    const ssize_t count = read(file, text.data() + bytes, text.size() - bytes);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return errno;
+    if (count == 0) break;
+    bytes += static_cast<std::size_t>(count);
+  }
+  text.resize(bytes);
+  return 0;
+}
+
 absl::StatusOr<std::string> ReadFile(const char* what, const std::string& path) {
-  errno = 0;
-  std::ifstream in(path, std::ios::binary);
-  std::string text(kFileBytesMax + 1, '\0');
-  if (in) in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!in.is_open() || in.bad()) {
-    const int error = errno;
+  std::string text;
+  int error = 0;
+  // A pipe would let whoever opens or reads it wait for ever.
+  struct stat info {};
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file < 0 || fstat(file, &info) != 0) error = errno;
+  const bool regular = error == 0 && S_ISREG(info.st_mode);
+  if (regular) error = ReadAll(file, text);
+  if (file >= 0) close(file);
+  if (error != 0) {
     const std::string message =
         absl::StrFormat("cannot read the %s '%s': %s", what, path, std::strerror(error));
     if (error == ENOENT) return absl::NotFoundError(message);
     if (error == EACCES) return absl::PermissionDeniedError(message);
     return absl::DataLossError(message);
   }
-  text.resize(static_cast<std::size_t>(in.gcount()));
+  if (!regular) return Damaged(what, path, "is no regular file");
   if (text.empty()) return Damaged(what, path, "is empty");
   if (text.size() > kFileBytesMax) return Damaged(what, path, "has more than 1 MiB");
   return text;

@@ -61,7 +61,11 @@ absl::StatusOr<Descriptor> FileInMemory(const std::string& text, std::time_t mod
   }
   const timespec times[2] = {{.tv_sec = modified, .tv_nsec = 0},
                              {.tv_sec = modified, .tv_nsec = 0}};
-  if (fchmod(number, S_IRUSR) != 0 || futimens(number, times) != 0) return MemoryError("futimens");
+  // gRPC opens it anew, perhaps as another user than this one: the process alone has a path to it.
+  constexpr mode_t kReadable = S_IRUSR | S_IRGRP | S_IROTH;
+  if (fchmod(number, kReadable) != 0 || futimens(number, times) != 0) {
+    return MemoryError("futimens");
+  }
   return file;
 }
 

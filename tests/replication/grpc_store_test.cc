@@ -1,4 +1,9 @@
 // Members over real sockets: what a write means, what is refused, how a host lends its server.
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <functional>
@@ -417,6 +422,43 @@ TEST_F(ReplicatedStoreTest, AbsentCertificatesAreNamed) {
   const absl::Status status = TryOpen("a", options).status();
   EXPECT_TRUE(absl::IsNotFound(status)) << status;
   EXPECT_THAT(TextOf(status), HasSubstr("ca.pem"));
+}
+
+// -- Forks ----------------------------------------------------------------------------------------
+
+/// What a child finds that its parent's `member` does: 0, or which call was wrong.
+int UseInAChild(std::unique_ptr<ReplicatedStore>& member) {
+  const auto refused = [](const absl::Status& status) {
+    return status.code() == absl::StatusCode::kFailedPrecondition;
+  };
+  if (!refused(member->Write({{PutMemory{.title = "t", .content = "c"}}}).status)) return 1;
+  if (!refused(member->Info().status())) return 2;
+  if (!refused(member->Search({.query = "t"}).status())) return 3;
+  if (!refused(member->Close())) return 4;
+  member.reset();
+  return 0;
+}
+
+TEST_F(ReplicatedStoreTest, AChildOfAForkTouchesNothingOfItsParents) {
+  Federation federation = OpenThree();
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(60);
+    _exit(UseInAChild(federation.members[0]));
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  // Its port takes connections still.
+  const int connection = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(federation.members[0]->port()));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(connect(connection, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  close(connection);
+  EXPECT_EQ(federation.members[0]->Write({{PutMemory{.title = "t", .content = "c"}}}).outcome,
+            WriteOutcome::kCommitted);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // A member's certificate while it serves: what is put in the place of its files, good and bad.
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <sys/stat.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -237,6 +238,17 @@ TEST_F(TlsReloadTest, FilesThatCannotBeUsedNeverReplaceThoseInUse) {
   }
   EXPECT_EQ(lines_.Count("renewed"), 0);
   EXPECT_EQ(lines_.Count("stays in use, until 2"), lines_.Count("warning: "));
+}
+
+TEST_F(TlsReloadTest, APipeInTheirPlaceIsRefusedAndHoldsUpNothing) {
+  const std::string key = In("one/b.key"), good = Text(key);
+  End b(With("b"));
+  std::remove(key.c_str());
+  ASSERT_EQ(mkfifo(key.c_str(), 0600), 0);
+  ASSERT_TRUE(lines_.Await("the private key '" + key + "' is no regular file", 1));
+  std::remove(key.c_str());
+  Write(key, good);
+  EXPECT_TRUE(lines_.Await("are again those in use", 1));
 }
 
 // Whoever connects meanwhile meets either certificate, never something else.
