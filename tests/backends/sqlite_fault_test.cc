@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <set>
 #include <string>
@@ -139,8 +140,9 @@ void ExpectSound(Backend& backend, const Journal& journal) {
 
 std::string Name(const FaultVfs::Fault& fault) {
   constexpr const char* kOps[] = {"read", "write", "sync", "truncate", "open", "delete"};
-  constexpr const char* kEffects[] = {"EIO",         "ENOSPC",   "EDQUOT",
+  constexpr const char* kEffects[] = {"EIO",         "ENOSPC",   "EDQUOT",   "EFBIG",
                                       "short write", "bit flip", "power cut"};
+  static_assert(std::size(kEffects) == static_cast<int>(FaultVfs::Effect::kPowerCut) + 1);
   return absl::StrFormat("%s %d of files '*%s': %s%s",
                          fault.any_op ? "operation" : kOps[static_cast<int>(fault.op)], fault.nth,
                          fault.suffix, kEffects[static_cast<int>(fault.effect)],
