@@ -214,7 +214,9 @@ TEST(HttpClient, HeadHasNoBodyWhateverItsLength) {
 }
 
 TEST(HttpClient, WhoSendsMoreThanWasAskedForIsNotListenedTo) {
-  TinyServer server({{std::string(kHello) + kHello}, {"HTTP/1.1 204 No Content\r\n\r\n"}});
+  // Three, since the server sends it in halves: some of the second comes with the first.
+  const std::string hello = kHello;
+  TinyServer server({{hello + hello + hello}, {"HTTP/1.1 204 No Content\r\n\r\n"}});
   HttpClient client("127.0.0.1", server.port());
   EXPECT_EQ(client.Get("/")->body, "hello");
   EXPECT_EQ(client.Get("/")->status, 204);
