@@ -11,6 +11,7 @@
 #include "aimem/backends/ephemeral.h"
 #include "aimem/backends/postgres.h"
 #include "aimem/backends/sqlite.h"
+#include "aimem/local_store.h"
 #include "bench/measure.h"
 
 namespace aimem::bench {

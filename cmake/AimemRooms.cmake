@@ -27,7 +27,8 @@ set(AIMEM_BUILDS_WITH_wire nlohmann_json)
 set(AIMEM_PROGRAM_NEEDS CLI11 Boost nlohmann_json)
 set(AIMEM_TESTS_NEED GTest ${AIMEM_PROGRAM_NEEDS})
 
-# Outside the core only lib/base may be included, and what stands here.
+# Outside the core only lib/base may be included, and what stands here. lib/store/hooks.h is how a
+# store is opened by whoever serves a member: hosts have StoreOptions alone.
 set(AIMEM_LIB_OPEN_TO_replication_protocol log)
 set(AIMEM_LIB_OPEN_TO_replication_node log execute store)  # request.h, hooks.h alone
 set(AIMEM_LIB_OPEN_TO_wire model recall transfer)  # texts of errors, scores, JSON as text

@@ -129,7 +129,7 @@ absl::StatusOr<Served> OpenAlone(const ServeCommand& command, const std::string&
   OpenOptions options;
   options.store.log_max_bytes = command.log_max_bytes;
   options.store.environment.log = &log;
-  options.store.quorum = 1;  // what it says is committed waits for nobody
+  options.store.alone = true;  // what it says is committed waits for nobody
   AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Store> store, OpenStore(url, options));
   return Served{std::move(store), 0};
 }

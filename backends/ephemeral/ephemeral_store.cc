@@ -1,4 +1,5 @@
 #include "aimem/backends/ephemeral.h"
+#include "aimem/local_store.h"
 
 namespace aimem {
 

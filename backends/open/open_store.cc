@@ -8,6 +8,7 @@
 #include "aimem/backends/ephemeral.h"
 #include "aimem/backends/postgres.h"
 #include "aimem/backends/sqlite.h"
+#include "aimem/local_store.h"
 #include "aimem/open.h"
 #include "lib/base/status.h"
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "aimem/backends/sqlite.h"
+#include "aimem/local_store.h"
 #include "lib/base/status.h"
 
 namespace aimem {

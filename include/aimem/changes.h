@@ -6,8 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -98,47 +96,6 @@ struct ApplyResult {
   /// What was taken into the log, is durable and passed on, and has no effect here: commits of a
   /// version that this build does not know (no key), changes whose body or row cannot be read.
   std::vector<ApplyRefusal> unapplied = {};
-};
-
-/// One commit as it became durable.
-struct DurableCommit {
-  bool own = false;  ///< This process has made it; false: it was applied, others have it.
-  std::uint64_t stream = 0;
-  std::uint64_t seq = 0;
-  OperationId operation = {};
-  std::shared_ptr<const std::string> bytes = {};  ///< Encoded, as in ChangePage::commits.
-};
-
-/// Where a store stands: what is durable in it, and whose history it writes.
-struct StoreState {
-  /// The last commit of each stream. Empty while the store is being filled.
-  StreamHeads heads = {};
-  std::uint64_t stream = 0;  ///< The stream that it writes; 0: none yet.
-  /// Streams that it wrote and of which others are known to hold more, or something else: it was
-  /// put back to an earlier state. It writes them no more.
-  std::vector<std::uint64_t> lost = {};
-  /// Those of `lost` of which it gave up its own end, or could not: as it holds them now, everybody
-  /// comes to hold them.
-  std::vector<std::uint64_t> yielded = {};
-  bool installing = false;  ///< It is being filled with another's states.
-
-  friend bool operator==(const StoreState&, const StoreState&) = default;
-};
-
-/// Is told what becomes durable in a store. See StoreOptions::listener.
-class CommitListener {
- public:
-  virtual ~CommitListener() = default;
-
-  /// `state` is durable now. Called before any of the writes is answered, with no lock held, by
-  /// one thread at a time, each time with heads that cover those before, unless a history was given
-  /// up for another one or the data was put back under us.
-  ///
-  /// `commits`: those that this process has just added, its own and those that it applied,
-  /// ascending per stream. What other processes wrote into the same data is part of `state` only:
-  /// read it with ReadChanges. Must not block, must not call the store, and must not throw: that is
-  /// logged, and what it was told is not told again.
-  virtual void OnDurable(const StoreState& state, std::vector<DurableCommit> commits) = 0;
 };
 
 using ApplyCallback = absl::AnyInvocable<void(ApplyResult) &&>;

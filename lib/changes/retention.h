@@ -18,7 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "aimem/backends/backend.h"
-#include "aimem/local_store.h"
+#include "aimem/store_options.h"
 #include "aimem/types.h"
 #include "lib/changes/meta.h"
 

@@ -96,8 +96,8 @@ void Draw(Streams& streams, Random& random, WriteSet& set) {
 
 }  // namespace
 
-StoreState Streams::State() const {
-  StoreState state;
+log::StoreState Streams::State() const {
+  log::StoreState state;
   state.stream = stream;
   for (const FormerStream& one : former) {
     if (one.lost()) state.lost.push_back(one.stream);

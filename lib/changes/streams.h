@@ -18,6 +18,7 @@
 #include "aimem/types.h"
 #include "lib/changes/apply.h"
 #include "lib/changes/meta.h"
+#include "lib/log/durable.h"
 
 namespace aimem::changes {
 
@@ -51,7 +52,7 @@ struct Streams {
   std::optional<ChangeCursor> installing;  ///< The store is being filled, and this is where.
 
   /// What others are told: nothing is held until all of it is here.
-  [[nodiscard]] StoreState State() const;
+  [[nodiscard]] log::StoreState State() const;
   /// The last commit of each stream that can be given to others.
   [[nodiscard]] StreamHeads Readable() const;
   [[nodiscard]] VersionVector Vector() const;

@@ -8,8 +8,10 @@
 
 namespace aimem::store {
 
-Foundation::Foundation(std::unique_ptr<Backend> over, const StoreOptions& as, const Store* owner)
+Foundation::Foundation(std::unique_ptr<Backend> over, const StoreOptions& as, Hooks with,
+                       const Store* owner)
     : options(as),
+      hooks(std::move(with)),
       clock(as.environment.clock ? *as.environment.clock : SystemClock()),
       random(as.environment.random ? *as.environment.random : SystemRandom()),
       backend(std::move(over)),
@@ -23,7 +25,7 @@ absl::Status Foundation::CheckProcess() const {
 }
 
 absl::Status Foundation::CheckDelivered(std::uint64_t quorum) const {
-  if (options.quorum != 0 || quorum <= 1) return absl::OkStatus();
+  if (hooks.quorum != 0 || quorum <= 1) return absl::OkStatus();
   return absl::DeadlineExceededError(
       absl::StrFormat("durable here, not yet on %d members; the process that serves this one "
                       "delivers it",

@@ -1,4 +1,5 @@
-// What all parts of a store stand on: its backend, its options, and the border to its host.
+// What all parts of a store stand on: its backend, its options, its hooks, and the border to its
+// host.
 #pragma once
 
 #include <sys/types.h>
@@ -12,10 +13,11 @@
 #include "absl/time/time.h"
 #include "aimem/backends/backend.h"
 #include "aimem/environment.h"
-#include "aimem/local_store.h"
 #include "aimem/store.h"
+#include "aimem/store_options.h"
 #include "lib/base/callback.h"
 #include "lib/base/mutex.h"
+#include "lib/store/hooks.h"
 
 namespace aimem::store {
 
@@ -23,7 +25,7 @@ namespace aimem::store {
 class Foundation {
  public:
   /// `owner`: the store whose callbacks are called.
-  Foundation(std::unique_ptr<Backend> over, const StoreOptions& as, const Store* owner);
+  Foundation(std::unique_ptr<Backend> over, const StoreOptions& as, Hooks with, const Store* owner);
 
   /// kFailedPrecondition in the child of a fork: threads, locks and connections are the parent's.
   [[nodiscard]] absl::Status CheckProcess() const;
@@ -58,6 +60,7 @@ class Foundation {
   [[nodiscard]] bool by_executor() const { return options.environment.executor != nullptr; }
 
   const StoreOptions options;
+  const Hooks hooks;
   Clock& clock;
   Random& random;
   const std::unique_ptr<Backend> backend;

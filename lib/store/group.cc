@@ -27,6 +27,7 @@ void GroupLog::Append(log::CommitHeader header, std::vector<log::Change> changes
   commit.changes = std::move(changes);
   std::string bytes = log::EncodeCommit(commit);
   head = {commit.header.seq, commit.header.hlc, commit.header.content_hash};
+  own.emplace(streams.stream, commit.header.seq);
   set.log.push_back({streams.stream, commit.header.seq, commit.header.operation, std::move(bytes)});
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "aimem/backends/backend.h"
@@ -23,14 +24,15 @@ struct GroupLog {
     log::CommitHeader header;
     VersionVector places;  // a commit that was given up stands in another stream as well
   };
-  std::map<OperationId, Known> operations;  // those asked for and found
-  std::set<OperationId> written;            // of those, by this group
-  std::set<OperationId> unreadable;         // found, in commits that cannot be read
-  std::uint64_t quorum = 0;                 // W, as the data says
-  bool installed = false;                   // the group has a page of an install
-  bool prepared = false;                    // `streams` are what the store has
-  bool moved = false;                       // this group found the data elsewhere than before
-  bool must_commit = false;                 // what is in `set` counts also without commits
+  std::map<OperationId, Known> operations;                // those asked for and found
+  std::set<OperationId> written;                          // of those, by this group
+  std::set<OperationId> unreadable;                       // found, in commits that cannot be read
+  std::set<std::pair<std::uint64_t, std::uint64_t>> own;  // places in `set` of what Append made
+  std::uint64_t quorum = 0;                               // W, as the data says
+  bool installed = false;                                 // the group has a page of an install
+  bool prepared = false;                                  // `streams` are what the store has
+  bool moved = false;        // this group found the data elsewhere than before
+  bool must_commit = false;  // what is in `set` counts also without commits
 
   [[nodiscard]] bool Empty() const;
   /// Append a commit of the own stream: `header` with its place, and `changes` with nonces.

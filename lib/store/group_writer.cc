@@ -114,14 +114,14 @@ void GroupWriter::Maintain(bool idle) {
 // -- One group ------------------------------------------------------------------------------------
 
 absl::Status GroupWriter::MayExecute(const GroupLog& log) const {
-  if (base_.options.may_execute == nullptr) return absl::OkStatus();
+  if (base_.hooks.may_execute == nullptr) return absl::OkStatus();
   // Whoever would know learns of it when this group is durable.
   if (log.moved && log.quorum > 1) {
     return absl::UnavailableError(
         "the data lies elsewhere than before, and others may hold more of it: retry");
   }
   absl::Status may;
-  absl::Status thrown = Contain([&] { may = base_.options.may_execute(); });
+  absl::Status thrown = Contain([&] { may = base_.hooks.may_execute(); });
   if (thrown.ok()) return may;
   base_.LogThrown("may_execute", thrown);
   return thrown;
@@ -131,7 +131,7 @@ bool GroupWriter::Defer(ApplyJob& job, const changes::Streams& streams) {
   const std::uint64_t stream = changes::FindStreamToForsake(streams, job.page);
   if (stream == 0 || job.state == JobState::kDeferred) return false;
   job.state = JobState::kDeferred;
-  queue_.PutFirst({stream, std::nullopt, [](const absl::StatusOr<StoreState>&) {}});
+  queue_.PutFirst({stream, std::nullopt, [](const absl::StatusOr<log::StoreState>&) {}});
   return true;
 }
 

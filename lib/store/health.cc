@@ -19,7 +19,7 @@ Health::Health(const Foundation& base, WriteQueue& queue, std::string unwritable
                const Id128& member)
     : base_(base),
       queue_(queue),
-      as_found_(base.options.listener != nullptr),
+      as_found_(base.hooks.listener != nullptr),
       unwritable_(std::move(unwritable)),
       member_(member) {}
 

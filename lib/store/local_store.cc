@@ -34,17 +34,10 @@ absl::StatusOr<std::unique_ptr<Store>> OpenLocalStore(std::unique_ptr<Backend> b
 
 namespace store {
 
-absl::StatusOr<std::unique_ptr<MemberStore>> OpenMemberStore(std::unique_ptr<Backend> backend,
-                                                             const StoreOptions& options) {
-  AIMEM_RETURN_IF_ERROR(Validate(options));
-  AIMEM_ASSIGN_OR_RETURN(PreparedMember prepared, PrepareMember(*backend, options));
-  return std::make_unique<LocalStore>(std::move(backend), options, std::move(prepared));
-}
-
 struct LocalStore::Nouns {
   Nouns(LocalStore& store, std::unique_ptr<Backend> backend, const StoreOptions& options,
-        PreparedMember prepared)
-      : base(std::move(backend), options, &store),
+        Hooks hooks, PreparedMember prepared)
+      : base(std::move(backend), options, std::move(hooks), &store),
         queue(base, [&store] { store.RunPosted(); }),
         health(base, queue, std::move(prepared.unwritable), prepared.member),
         readers(base, health),
@@ -78,9 +71,10 @@ struct LocalStore::Nouns {
   std::thread thread;  // the writer's; not with an executor
 };
 
-LocalStore::LocalStore(std::unique_ptr<Backend> backend, const StoreOptions& options,
+LocalStore::LocalStore(std::unique_ptr<Backend> backend, const StoreOptions& options, Hooks hooks,
                        PreparedMember prepared)
-    : nouns_(std::make_unique<Nouns>(*this, std::move(backend), options, std::move(prepared))) {
+    : nouns_(std::make_unique<Nouns>(*this, std::move(backend), options, std::move(hooks),
+                                     std::move(prepared))) {
   if (!nouns_->base.by_executor()) {
     nouns_->thread = StartThread("aimem-writer", [this] { WriterLoop(); });
   }

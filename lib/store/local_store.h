@@ -25,7 +25,7 @@ namespace aimem::store {
 /// threads of its own. Questions need no turn (Readers).
 class LocalStore final : public MemberStore {
  public:
-  LocalStore(std::unique_ptr<Backend> backend, const StoreOptions& options,
+  LocalStore(std::unique_ptr<Backend> backend, const StoreOptions& options, Hooks hooks,
              PreparedMember prepared);
   ~LocalStore() override;
 

@@ -83,7 +83,7 @@ absl::StatusOr<changes::RetentionPlan> LogKeeper::MakePlan() {
     return nothing;
   }
   std::optional<VersionVector> held;
-  if (base_.options.held_by_all) held = base_.options.held_by_all();
+  if (base_.hooks.held_by_all) held = base_.hooks.held_by_all();
   return retention_.MakePlan(*read, found, held, base_.Now(), base_.clock.Monotonic());
 }
 

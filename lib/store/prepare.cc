@@ -15,10 +15,11 @@ namespace {
 
 /// Whoever writes into the data of a member, in whatever process, reaches the disk: the member
 /// tells its peers of what it finds there, and they count it.
-absl::Status CheckDurableIfMember(Backend& backend, const StoreOptions& options) {
+absl::Status CheckDurableIfMember(Backend& backend, const StoreOptions& options,
+                                  const Hooks& hooks) {
   absl::Status durable = backend.CheckDurable();
   if (durable.ok()) return durable;
-  std::uint64_t quorum = static_cast<std::uint64_t>(options.quorum);
+  std::uint64_t quorum = static_cast<std::uint64_t>(hooks.quorum);
   if (quorum <= 1) {
     AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> read, backend.BeginRead());
     AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.meta = true}));
@@ -36,8 +37,9 @@ absl::Status CheckDurableIfMember(Backend& backend, const StoreOptions& options)
 }
 
 /// What has to be written so that `meta` names a member and the federation's W.
-WriteSet MissingOf(const changes::Meta& meta, const StoreOptions& options, Id128& member) {
-  const auto wanted = static_cast<std::uint64_t>(options.quorum);
+WriteSet MissingOf(const changes::Meta& meta, const StoreOptions& options, const Hooks& hooks,
+                   Id128& member) {
+  const auto wanted = static_cast<std::uint64_t>(hooks.quorum);
   WriteSet set;
   member = changes::MemberOf(meta);
   if (member == Id128()) {
@@ -51,10 +53,11 @@ WriteSet MissingOf(const changes::Meta& meta, const StoreOptions& options, Id128
   return set;
 }
 
-absl::Status WriteMissing(Backend& backend, const StoreOptions& options, Id128& member) {
+absl::Status WriteMissing(Backend& backend, const StoreOptions& options, const Hooks& hooks,
+                          Id128& member) {
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> write, backend.BeginWrite());
   AIMEM_ASSIGN_OR_RETURN(const ReadResult found, write->Read({.meta = true}));
-  const WriteSet set = MissingOf(found.meta, options, member);
+  const WriteSet set = MissingOf(found.meta, options, hooks, member);
   if (set.meta.empty()) return absl::OkStatus();
   AIMEM_RETURN_IF_ERROR(write->Put(set));
   return write->Commit().status;
@@ -62,25 +65,26 @@ absl::Status WriteMissing(Backend& backend, const StoreOptions& options, Id128& 
 
 }  // namespace
 
-absl::StatusOr<PreparedMember> PrepareMember(Backend& backend, const StoreOptions& options) {
-  AIMEM_RETURN_IF_ERROR(CheckDurableIfMember(backend, options));
+absl::StatusOr<PreparedMember> PrepareMember(Backend& backend, const StoreOptions& options,
+                                             const Hooks& hooks) {
+  AIMEM_RETURN_IF_ERROR(CheckDurableIfMember(backend, options, hooks));
   PreparedMember prepared;
-  if (options.listener == nullptr && options.quorum == 0) return prepared;
+  if (hooks.listener == nullptr && hooks.quorum == 0) return prepared;
   bool complete = false;
   bool named = false;
   {
     AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> read, backend.BeginRead());
     AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.meta = true}));
-    complete = MissingOf(found.meta, options, prepared.member).meta.empty();
+    complete = MissingOf(found.meta, options, hooks, prepared.member).meta.empty();
     named = changes::MemberOf(found.meta) != Id128();
   }
   // Also if nothing is missing: the write lock is had only by who may write.
-  const absl::Status written = WriteMissing(backend, options, prepared.member);
+  const absl::Status written = WriteMissing(backend, options, hooks, prepared.member);
   if (written.ok()) return prepared;
   // It may be well in a moment.
   const bool passing = absl::IsUnavailable(written) || absl::IsResourceExhausted(written);
   if (complete && passing) return prepared;
-  if (options.listener != nullptr || options.quorum > 1) {
+  if (hooks.listener != nullptr || hooks.quorum > 1) {
     return Annotate(written, "a member of a federation must be able to write its data");
   }
   // Who is alone serves reads: its W need not be written down where nobody can write.

@@ -44,7 +44,7 @@ absl::StatusOr<OperationInfo> Questions::GetOperation(OperationId operation) {
     return FindOperation(base_, transaction, operation);
   }));
   // A member asks its peers, who are told of what is settled, and of nothing else.
-  if (info.outcome != WriteOutcome::kCommitted || base_.options.quorum > 1) return info;
+  if (info.outcome != WriteOutcome::kCommitted || base_.hooks.quorum > 1) return info;
   AIMEM_ASSIGN_OR_RETURN(const Readers::Permit permit, readers_.Admit(Readers::Reader::kCaller));
   const absl::Status settled = base_.backend->Settle();
   if (!settled.ok()) {
@@ -65,8 +65,8 @@ absl::StatusOr<ChangePage> Questions::ReadChanges(const ChangeCursor& cursor,
     unreadable = unreadable_.Get();
     return changes::ReadChanges(transaction, cursor, limit, &unreadable);
   });
-  if (unreadable_.Note(unreadable) && base_.options.listener != nullptr) {
-    queue_.EnqueueStreamJob({0, std::nullopt, [](const absl::StatusOr<StoreState>&) {}});
+  if (unreadable_.Note(unreadable) && base_.hooks.listener != nullptr) {
+    queue_.EnqueueStreamJob({0, std::nullopt, [](const absl::StatusOr<log::StoreState>&) {}});
   }
   return page;
 }

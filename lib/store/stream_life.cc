@@ -159,12 +159,12 @@ absl::Status StreamLife::Choose(const changes::Meta& meta, GroupLog& log) {
 
 void StreamLife::FailAll(const absl::Status& status) {
   while (std::optional<StreamJob> job = queue_.TakeStreamJob()) {
-    base_.Call(std::move(job->done), absl::StatusOr<StoreState>(status));
+    base_.Call(std::move(job->done), absl::StatusOr<log::StoreState>(status));
   }
 }
 
 void StreamLife::Write(StreamJob job, std::unique_ptr<Transaction> transaction) {
-  absl::StatusOr<StoreState> state = absl::UnavailableError("not done");
+  absl::StatusOr<log::StoreState> state = absl::UnavailableError("not done");
   job.more = false;
   try {
     state = Commit(job, std::move(transaction));
@@ -179,8 +179,8 @@ void StreamLife::Write(StreamJob job, std::unique_ptr<Transaction> transaction) 
   base_.Call(std::move(job.done), std::move(state));
 }
 
-absl::StatusOr<StoreState> StreamLife::Commit(StreamJob& job,
-                                              std::unique_ptr<Transaction> transaction) {
+absl::StatusOr<log::StoreState> StreamLife::Commit(StreamJob& job,
+                                                   std::unique_ptr<Transaction> transaction) {
   GroupLog log;
   absl::Status status;
   {
@@ -203,7 +203,7 @@ absl::StatusOr<StoreState> StreamLife::Commit(StreamJob& job,
   }
   if (!status.ok()) return status;
   if (!log.Empty()) health_.NoteWritten(log.streams.member);
-  StoreState state = log.streams.State();
+  log::StoreState state = log.streams.State();
   watcher_.TellGroup(log);
   AIMEM_RETURN_IF_ERROR(job.kept);
   return state;

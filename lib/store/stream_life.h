@@ -12,6 +12,7 @@
 #include "aimem/store.h"
 #include "lib/changes/apply.h"
 #include "lib/log/commit.h"
+#include "lib/log/durable.h"
 #include "lib/store/foundation.h"
 #include "lib/store/group.h"
 #include "lib/store/health.h"
@@ -49,7 +50,7 @@ class StreamLife {
  private:
   /// Draw a stream if the one that is written is not that of this data, or cannot be continued.
   absl::Status Choose(const changes::Meta& meta, GroupLog& log);
-  absl::StatusOr<StoreState> Commit(StreamJob& job, std::unique_ptr<Transaction> transaction)
+  absl::StatusOr<log::StoreState> Commit(StreamJob& job, std::unique_ptr<Transaction> transaction)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   absl::Status Execute(StreamJob& job, execute::Rows& rows, GroupLog& log)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);

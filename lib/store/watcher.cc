@@ -15,26 +15,26 @@ constexpr absl::Duration kBlindLookInterval = absl::Milliseconds(200);
 }  // namespace
 
 bool Watcher::Tells(const changes::Streams& streams) const {
-  return base_.options.listener != nullptr && streams.State() != told_;
+  return base_.hooks.listener != nullptr && streams.State() != told_;
 }
 
-void Watcher::Tell(StoreState state, std::vector<DurableCommit> commits) {
-  if (base_.options.listener == nullptr || (commits.empty() && state == told_)) return;
+void Watcher::Tell(log::StoreState state, std::vector<log::DurableCommit> commits) {
+  if (base_.hooks.listener == nullptr || (commits.empty() && state == told_)) return;
   told_ = std::move(state);
-  CommitListener& listener = *base_.options.listener;
-  const StoreState* const told = &told_;
+  CommitListener& listener = *base_.hooks.listener;
+  const log::StoreState* const told = &told_;
   base_.Guard("the listener", [&] { listener.OnDurable(*told, std::move(commits)); });
 }
 
 void Watcher::TellGroup(GroupLog& log) {
   unreadable_.NoteWritten(log.set.log);
-  if (base_.options.listener == nullptr) return;
-  std::vector<DurableCommit> commits;
+  if (base_.hooks.listener == nullptr) return;
+  std::vector<log::DurableCommit> commits;
   if (!log.streams.installing) {
     commits.reserve(log.set.log.size());
     for (LogRow& row : log.set.log) {
-      commits.push_back({row.stream == log.streams.stream, row.stream, row.seq, row.operation,
-                         std::make_shared<const std::string>(std::move(row.bytes))});
+      commits.push_back({log.own.contains({row.stream, row.seq}), row.stream, row.seq,
+                         row.operation, std::make_shared<const std::string>(std::move(row.bytes))});
     }
   }
   Tell(log.streams.State(), std::move(commits));
@@ -72,7 +72,7 @@ absl::Status Watcher::LookAtHeads() {
     AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.heads = true, .meta = true}));
     AIMEM_ASSIGN_OR_RETURN(streams, recovery_.ReadStreams(found, *read));
   }
-  StoreState state = streams.State();
+  log::StoreState state = streams.State();
   // What others of the federation are told has to be durable, whoever wrote it.
   if (state != told_) {
     AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> write, base_.backend->BeginWrite());

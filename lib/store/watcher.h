@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "aimem/store.h"
 #include "lib/changes/streams.h"
+#include "lib/log/durable.h"
 #include "lib/store/foundation.h"
 #include "lib/store/group.h"
 #include "lib/store/health.h"
@@ -42,7 +43,7 @@ class Watcher {
   void Look() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
 
  private:
-  void Tell(StoreState state, std::vector<DurableCommit> commits)
+  void Tell(log::StoreState state, std::vector<log::DurableCommit> commits)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   /// False: it was not due.
   absl::StatusOr<bool> LookIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
@@ -54,8 +55,8 @@ class Watcher {
   Unreadable& unreadable_;
   Recovery& recovery_;
 
-  StoreState told_ ABSL_GUARDED_BY(kTurn);      // what the listener knows
-  bool looked_ ABSL_GUARDED_BY(kTurn) = false;  // `foreign_` and `told_` are what was found
+  log::StoreState told_ ABSL_GUARDED_BY(kTurn);  // what the listener knows
+  bool looked_ ABSL_GUARDED_BY(kTurn) = false;   // `foreign_` and `told_` are what was found
   std::optional<std::uint64_t> foreign_ ABSL_GUARDED_BY(kTurn);  // ForeignCommits, at the last look
   absl::Duration next_blind_look_ ABSL_GUARDED_BY(kTurn);        // where the backend cannot tell
   bool look_failed_ ABSL_GUARDED_BY(kTurn) = false;              // said once

@@ -18,7 +18,7 @@ constexpr absl::Duration kNow = -absl::InfiniteDuration();
 }  // namespace
 
 WriteQueue::WriteQueue(const Foundation& base, std::function<void()> run)
-    : base_(base), run_(std::move(run)), agenda_(base.options.listener != nullptr) {}
+    : base_(base), run_(std::move(run)), agenda_(base.hooks.listener != nullptr) {}
 
 WriteQueue::~WriteQueue() { *posted_for_ = nullptr; }
 
@@ -113,7 +113,7 @@ void WriteQueue::EnqueueStreamJob(StreamJob job) {
     }
     refused = absl::UnavailableError("the store is closed");
   }
-  base_.Call(std::move(job.done), absl::StatusOr<StoreState>(std::move(refused)));
+  base_.Call(std::move(job.done), absl::StatusOr<log::StoreState>(std::move(refused)));
 }
 
 // -- Work that takes long before it can be queued -------------------------------------------------
@@ -255,9 +255,9 @@ bool WriteQueue::AwaitMore(const Group& group) {
       if (!stream_jobs_.empty()) return false;
       if (!queue_.empty()) return true;
     }
-    if (base_.options.more_until == nullptr) return false;
+    if (base_.hooks.more_until == nullptr) return false;
     absl::Duration until;
-    if (const absl::Status thrown = Contain([&] { until = base_.options.more_until(); });
+    if (const absl::Status thrown = Contain([&] { until = base_.hooks.more_until(); });
         !thrown.ok()) {
       base_.LogThrown("more_until", thrown);
       return false;

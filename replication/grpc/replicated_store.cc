@@ -335,6 +335,10 @@ absl::StatusOr<std::unique_ptr<ReplicatedStore>> OpenReplicatedStore(
     std::unique_ptr<Backend> backend, const StoreOptions& store,
     const ReplicationOptions& replication) {
   AIMEM_ASSIGN_OR_RETURN(const ReplicationOptions normalized, Normalized(replication));
+  if (store.alone) {
+    return absl::InvalidArgumentError(
+        "store.alone must be false: a member of a federation writes for the others as well");
+  }
   // Others count what we say is durable.
   if (!normalized.peers.empty()) AIMEM_RETURN_IF_ERROR(backend->CheckDurable());
   TransportOptions transport;

@@ -81,19 +81,21 @@ WorkInProgress::Token Node::Effects::TakeWork() {
 // -- Opening and closing --------------------------------------------------------------------------
 
 absl::StatusOr<std::unique_ptr<Node>> Node::Open(std::unique_ptr<Backend> backend,
-                                                 StoreOptions store,
+                                                 const StoreOptions& store,
                                                  const ReplicationOptions& options,
                                                  const MemberTweaks& tweaks) {
   MemberConfig config{.options = options, .tweaks = tweaks};
   AIMEM_ASSIGN_OR_RETURN(config.needed,
                          ChooseQuorum(options.quorum, static_cast<int>(options.peers.size()) + 1));
   std::unique_ptr<Node> node(new Node(store, config));
-  store.listener = node.get();
-  store.quorum = config.needed;
-  store.held_by_all = [raw = node.get()] { return raw->HeldByAll(); };
-  store.more_until = [raw = node.get()] { return raw->MoreUntil(); };
-  store.may_execute = [raw = node.get()] { return raw->MayExecute(); };
-  AIMEM_ASSIGN_OR_RETURN(node->store_, store::OpenMemberStore(std::move(backend), store));
+  store::Hooks hooks;
+  hooks.listener = node.get();
+  hooks.quorum = config.needed;
+  hooks.held_by_all = [raw = node.get()] { return raw->HeldByAll(); };
+  hooks.more_until = [raw = node.get()] { return raw->MoreUntil(); };
+  hooks.may_execute = [raw = node.get()] { return raw->MayExecute(); };
+  AIMEM_ASSIGN_OR_RETURN(node->store_,
+                         store::OpenMemberStore(std::move(backend), store, std::move(hooks)));
   AIMEM_ASSIGN_OR_RETURN(const StoreInfo info, node->store_->Info());
   if (info.member == Id128()) {
     return absl::InternalError("the store has no member id");
@@ -350,7 +352,7 @@ void Node::RefreshSoon() {
 }
 
 void Node::Refresh(WorkInProgress::Token work) {
-  store_->Refresh([this, work = std::move(work)](const absl::StatusOr<StoreState>& state) {
+  store_->Refresh([this, work = std::move(work)](const absl::StatusOr<log::StoreState>& state) {
     if (state.ok()) {
       HandleEvent([&](Member& member, const Member::Now& now, Actions& actions) {
         if (!member.started()) member.Start(now, *state, actions);
@@ -390,7 +392,7 @@ void Node::OnTimer() {
   LetThrough();
 }
 
-void Node::OnDurable(const StoreState& state, std::vector<DurableCommit> commits) {
+void Node::OnDurable(const log::StoreState& state, std::vector<log::DurableCommit> commits) {
   HandleEvent([&](Member& member, const Member::Now& now, Actions& actions) {
     member.OnDurable(now, state, std::move(commits), actions);
   });

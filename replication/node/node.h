@@ -14,10 +14,11 @@
 #include "absl/status/statusor.h"
 #include "aimem/backends/backend.h"
 #include "aimem/environment.h"
-#include "aimem/local_store.h"
 #include "aimem/replication/options.h"
 #include "aimem/store_decorator.h"
+#include "aimem/store_options.h"
 #include "lib/base/mutex.h"
+#include "lib/store/hooks.h"
 #include "replication/node/answers.h"
 #include "replication/node/driver.h"
 #include "replication/node/filler.h"
@@ -33,12 +34,15 @@
 namespace aimem::replication {
 
 /// A member of a federation, whatever carries its messages. Thread-safe.
-class Node final : public StoreDecorator, public Service, private Driver, private CommitListener {
+class Node final : public StoreDecorator,
+                   public Service,
+                   private Driver,
+                   private store::CommitListener {
  public:
   /// Open the store over `backend`. Calls nobody before Start. Of `options` what the protocol needs
   /// counts, with peers that are distinct, "host:port". kInvalidArgument: the quorum.
   static absl::StatusOr<std::unique_ptr<Node>> Open(std::unique_ptr<Backend> backend,
-                                                    StoreOptions store,
+                                                    const StoreOptions& store,
                                                     const ReplicationOptions& options,
                                                     const MemberTweaks& tweaks = {});
   ~Node() override;
@@ -83,7 +87,7 @@ class Node final : public StoreDecorator, public Service, private Driver, privat
   Store& below() override { return *store_; }
 
   // -- What the store asks, and tells -------------------------------------------------------------
-  void OnDurable(const StoreState& state, std::vector<DurableCommit> commits) override;
+  void OnDurable(const log::StoreState& state, std::vector<log::DurableCommit> commits) override;
   VersionVector HeldByAll() ABSL_LOCKS_EXCLUDED(mutex_);
   /// It has executed all that went on: let what waits for company go on too.
   absl::Duration MoreUntil() ABSL_LOCKS_EXCLUDED(mutex_);

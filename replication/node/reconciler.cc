@@ -65,7 +65,7 @@ struct Reconciler::Comparing {
 void Reconciler::Forsake(const Actions::Forsake& job, WorkInProgress::Token work) {
   driver_.store().ForsakeStream(
       job.stream, job.claimed,
-      [this, work = std::move(work)](const absl::StatusOr<StoreState>& state) {
+      [this, work = std::move(work)](const absl::StatusOr<log::StoreState>& state) {
         driver_.HandleEvent([&](Member& member, const Member::Now& now, Actions& actions) {
           member.OnForsaken(now, state, actions);
         });
@@ -133,7 +133,7 @@ void Reconciler::YieldAfterCommon(const std::shared_ptr<Comparing>& comparing) {
     return End(errand, absl::OkStatus());  // one is the beginning of the other
   }
   driver_.store().YieldStream(errand.stream, comparing->common,
-                              [this, comparing](const absl::StatusOr<StoreState>& state) {
+                              [this, comparing](const absl::StatusOr<log::StoreState>& state) {
                                 End(comparing->errand, state.status());
                               });
 }

@@ -16,10 +16,10 @@ bool Names(const std::vector<std::uint64_t>& streams, std::uint64_t stream) {
 
 }  // namespace
 
-std::vector<std::uint64_t> Holdings::BrokenBy(const StoreState& state,
-                                              const std::vector<DurableCommit>& commits) const {
+std::vector<std::uint64_t> Holdings::BrokenBy(
+    const log::StoreState& state, const std::vector<log::DurableCommit>& commits) const {
   std::set<std::pair<std::uint64_t, std::uint64_t>> told;
-  for (const DurableCommit& commit : commits) told.emplace(commit.stream, commit.seq);
+  for (const log::DurableCommit& commit : commits) told.emplace(commit.stream, commit.seq);
   std::vector<std::uint64_t> broke;
   for (const auto& [stream, head] : state_.heads) {
     const auto now = state.heads.find(stream);
@@ -36,8 +36,8 @@ std::vector<std::uint64_t> Holdings::BrokenBy(const StoreState& state,
   return broke;
 }
 
-Holdings::Change Holdings::Take(const StoreState& state,
-                                const std::vector<DurableCommit>& commits) {
+Holdings::Change Holdings::Take(const log::StoreState& state,
+                                const std::vector<log::DurableCommit>& commits) {
   Change change{.grew = {}, .broke = BrokenBy(state, commits)};
   for (const auto& [stream, head] : state.heads) {
     const auto before = state_.heads.find(stream);
@@ -68,8 +68,8 @@ std::uint64_t Holdings::KeepCommon(std::uint64_t stream) {
   return 0;
 }
 
-void Holdings::Remember(const std::vector<DurableCommit>& commits) {
-  for (const DurableCommit& commit : commits) {
+void Holdings::Remember(const std::vector<log::DurableCommit>& commits) {
+  for (const log::DurableCommit& commit : commits) {
     if (const auto head = log::PeekHead(*commit.bytes)) {
       known_.Add(commit.stream, commit.seq, head->hash);
     }

@@ -7,6 +7,7 @@
 
 #include "aimem/changes.h"
 #include "aimem/types.h"
+#include "lib/log/durable.h"
 #include "replication/protocol/known_commits.h"
 #include "replication/protocol/quiet.h"
 
@@ -21,15 +22,15 @@ class Holdings {
   };
   /// Take over where the store stands now, `commits` being what became durable since. The hashes of
   /// these are known from Remember on.
-  Change Take(const StoreState& state, const std::vector<DurableCommit>& commits);
+  Change Take(const log::StoreState& state, const std::vector<log::DurableCommit>& commits);
   /// Of a stream that broke: the seq up to which all that was held is held still; 0 if that is not
   /// known of any. The hashes of the others are forgotten.
   std::uint64_t KeepCommon(std::uint64_t stream);
-  void Remember(const std::vector<DurableCommit>& commits);
+  void Remember(const std::vector<log::DurableCommit>& commits);
   /// A stamp that somebody has seen.
   void See(std::uint64_t hlc);
 
-  [[nodiscard]] const StoreState& state() const { return state_; }
+  [[nodiscard]] const log::StoreState& state() const { return state_; }
   /// Of the heads.
   [[nodiscard]] const VersionVector& vector() const { return vector_; }
   /// The greatest stamp that was seen.
@@ -45,9 +46,9 @@ class Holdings {
 
  private:
   [[nodiscard]] std::vector<std::uint64_t> BrokenBy(
-      const StoreState& state, const std::vector<DurableCommit>& commits) const;
+      const log::StoreState& state, const std::vector<log::DurableCommit>& commits) const;
 
-  StoreState state_;
+  log::StoreState state_;
   VersionVector vector_;
   KnownCommits known_;
   QuietStreams quiet_;

@@ -25,7 +25,7 @@ Member::Member(MemberConfig config)
   counters_.quorum_seconds_counts.assign(std::size(kQuorumBuckets) + 1, 0);
 }
 
-void Member::Start(const Now& now, const StoreState& state, Actions& actions) {
+void Member::Start(const Now& now, const log::StoreState& state, Actions& actions) {
   // What became durable since it was read has been told already.
   if (here_.vector().empty() || !Covers(here_.vector(), VectorOf(state.heads)))
     TakeState(now, state, {}, actions);
@@ -48,11 +48,11 @@ void Member::Start(const Now& now, const StoreState& state, Actions& actions) {
 
 // -- What happens here ----------------------------------------------------------------------------
 
-void Member::OnDurable(const Now& now, const StoreState& state, std::vector<DurableCommit> commits,
-                       Actions& actions) {
+void Member::OnDurable(const Now& now, const log::StoreState& state,
+                       std::vector<log::DurableCommit> commits, Actions& actions) {
   const std::vector<std::uint64_t> changed = TakeState(now, state, commits, actions);
   roots_.OnDurable(now.monotonic);
-  for (DurableCommit& commit : commits) {
+  for (log::DurableCommit& commit : commits) {
     if (!commit.own) continue;
     local_streams_.insert(commit.stream);
     window_.Add(now.monotonic, commit.stream, commit.seq, std::move(commit.bytes));

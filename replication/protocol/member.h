@@ -19,6 +19,7 @@
 #include "aimem/environment.h"
 #include "aimem/federation.h"
 #include "aimem/types.h"
+#include "lib/log/durable.h"
 #include "replication/protocol/actions.h"
 #include "replication/protocol/calls.h"
 #include "replication/protocol/config.h"
@@ -51,11 +52,11 @@ class Member {
 
   /// Begin, with what is durable here. Without history it is a learner until it has heard from each
   /// peer, or failed to, and holds what those held that it heard.
-  void Start(const Now& now, const StoreState& state, Actions& actions);
+  void Start(const Now& now, const log::StoreState& state, Actions& actions);
 
   // -- What happens here --------------------------------------------------------------------------
-  void OnDurable(const Now& now, const StoreState& state, std::vector<DurableCommit> commits,
-                 Actions& actions);
+  void OnDurable(const Now& now, const log::StoreState& state,
+                 std::vector<log::DurableCommit> commits, Actions& actions);
   /// A caller waits until W voters hold all of `position`, which is durable here. An empty one is
   /// held by every voter that has been heard: nobody has written anything.
   void Await(const Now& now, std::uint64_t ticket, VersionVector position, absl::Duration deadline,
@@ -89,7 +90,7 @@ class Member {
   /// The fetch that Actions::fetch_from asked for is over; OK: all of it has been applied.
   void OnFetchEnded(const Now& now, const absl::Status& status, Actions& actions);
   /// Of Actions::forsake: where the store stands now, or why it goes on as before.
-  void OnForsaken(const Now& now, const absl::StatusOr<StoreState>& state, Actions& actions);
+  void OnForsaken(const Now& now, const absl::StatusOr<log::StoreState>& state, Actions& actions);
   /// Of Actions::reconcile. OK: what the two hold of the stream is one history now.
   /// kFailedPrecondition: it cannot become one.
   void OnReconciled(const Now& now, const Actions::Reconcile& errand, const absl::Status& status,
@@ -168,8 +169,9 @@ class Member {
              Actions& actions);
   void JudgeAgain(const Now& now, std::uint64_t stream, Actions& actions);
   /// Take over where the store stands; the streams of which it holds something else than before.
-  std::vector<std::uint64_t> TakeState(const Now& now, const StoreState& state,
-                                       const std::vector<DurableCommit>& commits, Actions& actions);
+  std::vector<std::uint64_t> TakeState(const Now& now, const log::StoreState& state,
+                                       const std::vector<log::DurableCommit>& commits,
+                                       Actions& actions);
   void OnStreamBroken(const Now& now, std::uint64_t stream, Actions& actions);
   /// Whatever a peer holds when it is heard for the first time has to be learnt.
   [[nodiscard]] bool LearnsAll() const {

@@ -14,8 +14,8 @@ namespace aimem::replication {
 
 // -- Where this member stands ---------------------------------------------------------------------
 
-std::vector<std::uint64_t> Member::TakeState(const Now& now, const StoreState& state,
-                                             const std::vector<DurableCommit>& commits,
+std::vector<std::uint64_t> Member::TakeState(const Now& now, const log::StoreState& state,
+                                             const std::vector<log::DurableCommit>& commits,
                                              Actions& actions) {
   Holdings::Change change = here_.Take(state, commits);
   for (const std::uint64_t stream : change.broke) OnStreamBroken(now, stream, actions);
@@ -141,7 +141,8 @@ void Member::Forsake(const std::string& who, std::uint64_t stream, const StreamH
   actions.forsake = forsaking_->job;
 }
 
-void Member::OnForsaken(const Now& now, const absl::StatusOr<StoreState>& state, Actions& actions) {
+void Member::OnForsaken(const Now& now, const absl::StatusOr<log::StoreState>& state,
+                        Actions& actions) {
   if (!state.ok()) {
     forsake_at_ = now.monotonic + kReconcilePause;
     actions.lines.push_back(

@@ -17,6 +17,8 @@
 #include "aimem/store.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "lib/log/durable.h"
+#include "lib/store/hooks.h"
 #include "support/postgres/postgres_server.h"
 #include "tests/backends/backend_contract.h"
 
@@ -571,7 +573,9 @@ TEST_F(PostgresBackendTest, ALoneStoreIsToldWhatSparesTheDiskAndAMemberIsRefused
   ASSERT_TRUE(store.ok()) << store.status();
   EXPECT_THAT(lines.text(), HasSubstr("fsync = off"));
   EXPECT_TRUE((*store)->Close().ok());
-  EXPECT_EQ(OpenPostgresStore(Server().Url(database_), {}, {.quorum = 2}).status().code(),
+  EXPECT_EQ(store::OpenMemberStore(*OpenPostgresBackend(Server().Url(database_)), {}, {.quorum = 2})
+                .status()
+                .code(),
             absl::StatusCode::kFailedPrecondition);
 }
 
@@ -634,9 +638,10 @@ TEST_F(PostgresBackendTest, OneConnectionForAllServesTheWriterFirst) {
   for (std::thread& reader : readers) reader.join();
 }
 
-class LastVector : public CommitListener {
+class LastVector : public store::CommitListener {
  public:
-  void OnDurable(const StoreState& state, std::vector<DurableCommit> /*commits*/) override {
+  void OnDurable(const log::StoreState& state,
+                 std::vector<log::DurableCommit> /*commits*/) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     vector_ = VectorOf(state.heads);
   }
@@ -653,7 +658,8 @@ class LastVector : public CommitListener {
 TEST_F(PostgresBackendTest, ListenerIsToldOfCommitsOfAnotherStore) {
   UseDatabase("told");
   LastVector last;
-  auto store = OpenPostgresStore(Server().Url(database_), {}, {.listener = &last});
+  auto store = store::OpenMemberStore(*OpenPostgresBackend(Server().Url(database_)), {},
+                                      {.listener = &last});
   ASSERT_TRUE(store.ok()) << store.status();
   EXPECT_NE((*store)->Info()->member, Id128());
   auto other = OpenPostgresStore(Server().Url(database_));

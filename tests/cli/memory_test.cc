@@ -4,6 +4,7 @@
 #include "aimem/backends/sqlite.h"
 #include "aimem/store.h"
 #include "gmock/gmock.h"
+#include "lib/store/hooks.h"
 #include "tests/cli/run.h"
 
 namespace aimem::testing {
@@ -37,7 +38,8 @@ TEST_F(Cli, StorePrintsWhatIsStored) {
 }
 
 TEST_F(Cli, WriteBesideAMemberIsPendingAndSucceeds) {
-  auto member = OpenSqliteStore((folder() / "ai-memory.db").string(), {}, {.quorum = 2});
+  auto member = store::OpenMemberStore(*OpenSqliteBackend((folder() / "ai-memory.db").string()), {},
+                                       {.quorum = 2});
   ASSERT_TRUE(member.ok()) << member.status();
   const Ran stored = Run({"store", "-T", "a title", "-c", "content"});
   EXPECT_EQ(stored.code, 0) << stored.err;

@@ -21,6 +21,7 @@
 #include "aimem/store.h"
 #include "lib/base/mutex.h"
 #include "lib/base/trouble.h"
+#include "lib/store/hooks.h"
 #include "tests/local_store/eventually.h"
 #include "tests/local_store/temp_dir.h"
 #include "tests/support/fault_vfs.h"
@@ -223,12 +224,16 @@ class ReadableBackend final : public testing::ForwardingBackend {
 
 TEST(UnwritableStore, IsNoMembersAndWhoeverIsAloneIsTold) {
   auto disk = std::make_shared<EphemeralDisk>();
-  for (const int quorum : {2, 1}) {
+  for (const int quorum : {2, 0}) {
+    const auto open = [&](std::unique_ptr<Backend> backend, LogSink* log) {
+      return store::OpenMemberStore(std::move(backend),
+                                    {.alone = quorum == 0, .environment = {.log = log}},
+                                    {.quorum = quorum});
+    };
     // All that a member needs is there: nothing would have to be written.
-    ASSERT_TRUE(OpenEphemeralStore(disk, {.quorum = quorum}).ok());
+    ASSERT_TRUE(open(OpenEphemeralBackend(disk), nullptr).ok());
     Lines log;
-    auto store = OpenLocalStore(std::make_unique<ReadableBackend>(OpenEphemeralBackend(disk)),
-                                {.quorum = quorum, .environment = {.log = &log}});
+    auto store = open(std::make_unique<ReadableBackend>(OpenEphemeralBackend(disk)), &log);
     if (quorum > 1) {
       EXPECT_EQ(store.status().code(), absl::StatusCode::kPermissionDenied);
       EXPECT_THAT(std::string(store.status().message()), HasSubstr("'m.db' cannot be written"));
@@ -249,8 +254,8 @@ TEST(UnwritableStore, IsServedToReadersThoughNobodyServedItBefore) {
                 (*command)->Write({{PutMemory{.title = "t", .content = "c"}}}).status.ok());
     EXPECT_TRUE((*command)->Close().ok());
   }
-  auto store =
-      OpenLocalStore(std::make_unique<ReadableBackend>(OpenEphemeralBackend(disk)), {.quorum = 1});
+  auto store = OpenLocalStore(std::make_unique<ReadableBackend>(OpenEphemeralBackend(disk)),
+                              {.alone = true});
   ASSERT_TRUE(store.ok()) << store.status();
   EXPECT_THAT((*store)->Info()->unwritable, HasSubstr("'m.db' cannot be written"));
 }
@@ -375,8 +380,9 @@ class BadRowBackend final : public testing::ForwardingBackend {
   BadRow& bad_;
 };
 
-struct Deaf final : CommitListener {
-  void OnDurable(const StoreState& /*state*/, std::vector<DurableCommit> /*commits*/) override {}
+struct Deaf final : store::CommitListener {
+  void OnDurable(const log::StoreState& /*state*/,
+                 std::vector<log::DurableCommit> /*commits*/) override {}
 };
 
 TEST(DamagedCommit, ThatWasToBeMendedIsNotTakenForTheGoodCopyThatWasLost) {
@@ -392,11 +398,9 @@ TEST(DamagedCommit, ThatWasToBeMendedIsNotTakenForTheGoodCopyThatWasLost) {
   BadRow bad;
   bad.stream = written.stream;
   Deaf listener;
-  StoreOptions options;
-  options.listener = &listener;
-  options.quorum = 1;
-  auto store = OpenLocalStore(
-      std::make_unique<BadRowBackend>(std::make_shared<EphemeralDisk>(), bad), options);
+  auto store = store::OpenMemberStore(
+      std::make_unique<BadRowBackend>(std::make_shared<EphemeralDisk>(), bad), {},
+      {.listener = &listener, .quorum = 1});
   ASSERT_TRUE(store.ok()) << store.status();
   ASSERT_EQ((*store)->Write(OnePut("own")).outcome, WriteOutcome::kCommitted);
   ASSERT_TRUE(apply(**store).status.ok());

@@ -9,6 +9,7 @@
 
 #include "aimem/backends/ephemeral.h"
 #include "aimem/store.h"
+#include "lib/store/hooks.h"
 #include "tests/local_store/eventually.h"
 
 namespace aimem {
@@ -17,9 +18,9 @@ namespace {
 using testing::Eventually;
 
 /// How many commits became durable at once, each time.
-class GroupSizes : public CommitListener {
+class GroupSizes : public store::CommitListener {
  public:
-  void OnDurable(const StoreState&, std::vector<DurableCommit> commits) override {
+  void OnDurable(const log::StoreState&, std::vector<log::DurableCommit> commits) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!commits.empty()) sizes_.push_back(commits.size());
   }
@@ -59,14 +60,14 @@ WriteBatch OnePut(const std::string& title, const std::string& content = "conten
 class StoreGroup : public ::testing::Test {
  protected:
   void Open() {
-    StoreOptions options;
-    options.listener = &sizes_;
-    options.more_until = [this] {
+    store::Hooks hooks;
+    hooks.listener = &sizes_;
+    hooks.more_until = [this] {
       const absl::Duration until = until_();
       ++asked_;
       return until;
     };
-    auto store = OpenEphemeralStore(nullptr, options);
+    auto store = store::OpenMemberStore(OpenEphemeralBackend(), {}, std::move(hooks));
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
   }

@@ -13,6 +13,7 @@
 #include "aimem/backends/sqlite.h"
 #include "aimem/store.h"
 #include "aimem/testing/manual_clock.h"
+#include "lib/store/hooks.h"
 #include "tests/local_store/temp_dir.h"
 #include "tests/support/fault_vfs.h"
 
@@ -26,9 +27,9 @@ WriteBatch OnePut(const std::string& title) {
   return {{PutMemory{.title = title, .content = "content", .tier = Tier::kLong}}};
 }
 
-class Nobody : public CommitListener {
+class Nobody : public store::CommitListener {
  public:
-  void OnDurable(const StoreState& state, std::vector<DurableCommit> commits) override {
+  void OnDurable(const log::StoreState& state, std::vector<log::DurableCommit> commits) override {
     if (!state.installing) calls.emplace_back(VectorOf(state.heads), commits.size());
     if (state.installing) {
       EXPECT_TRUE(state.heads.empty() && commits.empty());
@@ -36,6 +37,10 @@ class Nobody : public CommitListener {
   }
   std::vector<std::pair<VersionVector, std::size_t>> calls;
 };
+
+std::unique_ptr<Store> OpenMember(std::unique_ptr<Backend> backend, Nobody& nobody) {
+  return *store::OpenMemberStore(std::move(backend), {}, {.listener = &nobody});
+}
 
 /// A store with two streams, old and new commits, deletions and links.
 class Source {
@@ -148,31 +153,30 @@ TEST(Install, GoesOnAfterARestartAtEveryPageOnSqlite) {
     const TempDir dir;
     Nobody nobody;
     FillWithARestartAfterEachPage(
-        [&] { return *OpenSqliteStore(dir.File("m.db"), {}, {.listener = &nobody}); }, items);
+        [&] { return OpenMember(*OpenSqliteBackend(dir.File("m.db")), nobody); }, items);
   }
 }
 
 TEST(Install, GoesOnAfterARestartAtEveryPageInMemory) {
   Nobody nobody;
   auto disk = std::make_shared<EphemeralDisk>();
-  FillWithARestartAfterEachPage([&] { return *OpenEphemeralStore(disk, {.listener = &nobody}); },
-                                2);
+  FillWithARestartAfterEachPage([&] { return OpenMember(OpenEphemeralBackend(disk), nobody); }, 2);
 }
 
 TEST(Install, ListenerHearsOfNoCommitBeforeTheEnd) {
   Source source;
   Nobody nobody;
-  auto copy = OpenEphemeralStore(nullptr, {.listener = &nobody});
+  const std::unique_ptr<Store> copy = OpenMember(OpenEphemeralBackend(), nobody);
   for (bool end = false; !end;) {
     EXPECT_TRUE(nobody.calls.empty());
-    auto page = NextPage(source, **copy, 2);
+    auto page = NextPage(source, *copy, 2);
     ASSERT_TRUE(page.ok()) << page.status();
     end = page->end;
-    ASSERT_TRUE((*copy)->Apply(*std::move(page)).status.ok());
+    ASSERT_TRUE(copy->Apply(*std::move(page)).status.ok());
   }
   ASSERT_EQ(nobody.calls.size(), 1u);
   EXPECT_EQ(nobody.calls[0].first, source.store->Info()->vector);
-  EXPECT_TRUE((*copy)->Close().ok());
+  EXPECT_TRUE(copy->Close().ok());
 }
 
 TEST(Install, WhatIsWrittenMeanwhileComesToo) {

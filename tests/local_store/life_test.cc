@@ -21,9 +21,11 @@
 #include "absl/strings/str_cat.h"
 #include "aimem/backends/ephemeral.h"
 #include "aimem/backends/sqlite.h"
+#include "aimem/local_store.h"
 #include "aimem/store.h"
 #include "lib/base/mutex.h"
 #include "lib/base/rendezvous.h"
+#include "lib/store/hooks.h"
 #include "tests/local_store/eventually.h"
 #include "tests/local_store/temp_dir.h"
 #include "tests/support/gate.h"
@@ -63,10 +65,11 @@ class Lines : public LogSink {
 };
 
 std::unique_ptr<Store> OpenHooked(Hooks hooks, StoreOptions options = {},
-                                  std::shared_ptr<EphemeralDisk> disk = nullptr) {
-  auto store = OpenLocalStore(
+                                  std::shared_ptr<EphemeralDisk> disk = nullptr,
+                                  store::Hooks member = {}) {
+  auto store = store::OpenMemberStore(
       std::make_unique<HookedBackend>(OpenEphemeralBackend(std::move(disk)), std::move(hooks)),
-      options);
+      options, std::move(member));
   EXPECT_TRUE(store.ok()) << store.status();
   return *std::move(store);
 }
@@ -154,9 +157,9 @@ TEST(StoreLife, CallbackThatThrowsIsLoggedAndTheOthersAreAnswered) {
   EXPECT_TRUE(store->Close().ok());
 }
 
-class ThrowingListener : public CommitListener {
+class ThrowingListener : public store::CommitListener {
  public:
-  void OnDurable(const StoreState&, std::vector<DurableCommit>) override {
+  void OnDurable(const log::StoreState&, std::vector<log::DurableCommit>) override {
     throw std::runtime_error("a listener's mistake");
   }
 };
@@ -164,7 +167,7 @@ class ThrowingListener : public CommitListener {
 TEST(StoreLife, ListenerThatThrowsIsLoggedAndWritesAreAnswered) {
   Lines lines;
   ThrowingListener listener;
-  auto store = OpenHooked({}, {.listener = &listener, .environment = {.log = &lines}});
+  auto store = OpenHooked({}, {.environment = {.log = &lines}}, nullptr, {.listener = &listener});
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(store->Write(OnePut(absl::StrCat("t", i))).outcome, WriteOutcome::kCommitted);
   }
@@ -252,9 +255,9 @@ TEST(StoreLife, ExceptionDuringACommitLeavesTheOutcomeUnknown) {
 }
 
 TEST(StoreLife, WhoeverIsAskedForMoreMayThrow) {
-  StoreOptions options;
-  options.more_until = []() -> absl::Duration { throw std::runtime_error("asked in vain"); };
-  auto store = OpenHooked({}, options);
+  store::Hooks member;
+  member.more_until = []() -> absl::Duration { throw std::runtime_error("asked in vain"); };
+  auto store = OpenHooked({}, {}, nullptr, std::move(member));
   EXPECT_EQ(store->Write(OnePut("t")).outcome, WriteOutcome::kCommitted);
   EXPECT_EQ(store->Write(OnePut("u")).outcome, WriteOutcome::kCommitted);
   EXPECT_TRUE(store->Close().ok());

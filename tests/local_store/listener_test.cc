@@ -12,6 +12,8 @@
 #include "aimem/backends/ephemeral.h"
 #include "aimem/backends/sqlite.h"
 #include "aimem/store.h"
+#include "lib/log/durable.h"
+#include "lib/store/hooks.h"
 #include "tests/local_store/eventually.h"
 #include "tests/local_store/manual_executor.h"
 #include "tests/local_store/temp_dir.h"
@@ -24,21 +26,21 @@ namespace {
 using testing::Eventually;
 using testing::TempDir;
 
-class Recorder : public CommitListener {
+class Recorder : public store::CommitListener {
  public:
-  void OnDurable(const StoreState& state, std::vector<DurableCommit> commits) override {
+  void OnDurable(const log::StoreState& state, std::vector<log::DurableCommit> commits) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     const VersionVector vector = VectorOf(state.heads);
     EXPECT_TRUE(Covers(vector, vector_));
     vector_ = vector;
     state_ = state;
     ++calls_;
-    for (DurableCommit& commit : commits) {
+    for (log::DurableCommit& commit : commits) {
       EXPECT_GE(vector.at(commit.stream), commit.seq);
       commits_.push_back(std::move(commit));
     }
   }
-  StoreState state() {
+  log::StoreState state() {
     const std::lock_guard<std::mutex> lock(mutex_);
     return state_;
   }
@@ -46,7 +48,7 @@ class Recorder : public CommitListener {
     const std::lock_guard<std::mutex> lock(mutex_);
     return vector_;
   }
-  std::vector<DurableCommit> commits() {
+  std::vector<log::DurableCommit> commits() {
     const std::lock_guard<std::mutex> lock(mutex_);
     return commits_;
   }
@@ -58,13 +60,20 @@ class Recorder : public CommitListener {
  private:
   std::mutex mutex_;
   VersionVector vector_;
-  StoreState state_;
-  std::vector<DurableCommit> commits_;
+  log::StoreState state_;
+  std::vector<log::DurableCommit> commits_;
   int calls_ = 0;
 };
 
 WriteBatch OnePut(const std::string& title) {
   return {{PutMemory{.title = title, .content = "content"}}};
+}
+
+absl::StatusOr<std::unique_ptr<store::MemberStore>> OpenMember(std::shared_ptr<EphemeralDisk> disk,
+                                                               Recorder& recorder,
+                                                               const StoreOptions& options = {}) {
+  return store::OpenMemberStore(OpenEphemeralBackend(std::move(disk)), options,
+                                {.listener = &recorder});
 }
 
 /// The commits of `store`, in the order of its log.
@@ -100,9 +109,10 @@ TEST(Listener, ALookThatFailsAgainAndAgainIsSaidOnce) {
   Recorder recorder;
   WarningCounter log;
   std::atomic<bool> fails = false;
-  auto store = OpenLocalStore(std::make_unique<BlindBackend>(
-                                  OpenEphemeralBackend(std::make_shared<EphemeralDisk>()), &fails),
-                              {.listener = &recorder, .environment = {.log = &log}});
+  auto store =
+      store::OpenMemberStore(std::make_unique<BlindBackend>(
+                                 OpenEphemeralBackend(std::make_shared<EphemeralDisk>()), &fails),
+                             {.environment = {.log = &log}}, {.listener = &recorder});
   ASSERT_TRUE(store.ok()) << store.status();
   ASSERT_EQ((*store)->Write(OnePut("t")).outcome, WriteOutcome::kCommitted);
   const auto look = [](int times) {
@@ -119,20 +129,21 @@ TEST(Listener, ALookThatFailsAgainAndAgainIsSaidOnce) {
 
 TEST(Listener, IsToldOfEachCommitBeforeItsWriter) {
   Recorder recorder;
-  auto store = OpenEphemeralStore(nullptr, {.listener = &recorder});
+  auto store = OpenMember(nullptr, recorder);
   ASSERT_TRUE(store.ok()) << store.status();
   for (int i = 0; i < 20; ++i) {
     const WriteResult result = (*store)->Write(OnePut(absl::StrCat("t", i)));
     ASSERT_EQ(result.outcome, WriteOutcome::kCommitted);
-    const std::vector<DurableCommit> told = recorder.commits();
+    const std::vector<log::DurableCommit> told = recorder.commits();
     ASSERT_EQ(told.size(), static_cast<std::size_t>(i) + 1);
     EXPECT_EQ(told.back().operation, result.operation);
     EXPECT_EQ(told.back().stream, result.stream);
     EXPECT_EQ(told.back().seq, result.seq);
+    EXPECT_TRUE(told.back().own);
     EXPECT_EQ(recorder.vector().at(result.stream), result.seq);
   }
   const std::vector<std::string> log = CommitsOf(**store);
-  const std::vector<DurableCommit> told = recorder.commits();
+  const std::vector<log::DurableCommit> told = recorder.commits();
   ASSERT_EQ(told.size(), log.size());
   for (std::size_t i = 0; i < log.size(); ++i) EXPECT_EQ(*told[i].bytes, log[i]);
   // What changes nothing, or is refused, is nothing to tell.
@@ -151,15 +162,17 @@ TEST(Listener, IsToldOfAppliedCommitsAndOfAStoreThatHasSome) {
   Recorder recorder;
   auto disk = std::make_shared<EphemeralDisk>();
   {
-    auto store = OpenEphemeralStore(disk, {.listener = &recorder});
+    auto store = OpenMember(disk, recorder);
     ASSERT_TRUE((*store)->Write(OnePut("own")).status.ok());
     auto page = (*source)->ReadChanges(ChangeCursor::After({}));
     const ApplyResult applied = (*store)->Apply(*page);
     ASSERT_TRUE(applied.status.ok()) << applied.status;
     EXPECT_EQ(recorder.vector(), applied.durable);
     ASSERT_EQ(recorder.commits().size(), 4u);
+    EXPECT_TRUE(recorder.commits()[0].own);
     for (std::size_t i = 0; i < 3; ++i) {
       EXPECT_EQ(*recorder.commits()[i + 1].bytes, page->commits[i]);
+      EXPECT_FALSE(recorder.commits()[i + 1].own);
     }
     // Again: nothing new.
     const int calls = recorder.calls();
@@ -168,7 +181,7 @@ TEST(Listener, IsToldOfAppliedCommitsAndOfAStoreThatHasSome) {
     ASSERT_TRUE((*store)->Close().ok());
   }
   Recorder later;
-  auto store = OpenEphemeralStore(disk, {.listener = &later});
+  auto store = OpenMember(disk, later);
   EXPECT_TRUE(Eventually([&] { return later.vector() == recorder.vector(); }));
   EXPECT_TRUE(later.commits().empty());
   EXPECT_TRUE((*store)->Close().ok());
@@ -177,8 +190,7 @@ TEST(Listener, IsToldOfAppliedCommitsAndOfAStoreThatHasSome) {
 TEST(Listener, IsToldOfAGroupAtOnceOnAnExecutor) {
   ManualExecutor executor;
   Recorder recorder;
-  auto store =
-      OpenEphemeralStore(nullptr, {.listener = &recorder, .environment = {.executor = &executor}});
+  auto store = OpenMember(nullptr, recorder, {.environment = {.executor = &executor}});
   ASSERT_TRUE(store.ok()) << store.status();
   int answered = 0;
   for (int i = 0; i < 5; ++i) {
@@ -212,7 +224,8 @@ void ExpectToldOfTheOther(Store& other, Recorder& recorder) {
 TEST(Listener, IsToldOfCommitsOfAnotherStoreOnTheSameFile) {
   const TempDir dir;
   Recorder recorder;
-  auto store = OpenSqliteStore(dir.File("m.db"), {}, {.listener = &recorder});
+  auto store =
+      store::OpenMemberStore(*OpenSqliteBackend(dir.File("m.db")), {}, {.listener = &recorder});
   ASSERT_TRUE(store.ok()) << store.status();
   auto other = OpenSqliteStore(dir.File("m.db"));
   ExpectToldOfTheOther(**other, recorder);
@@ -223,7 +236,7 @@ TEST(Listener, IsToldOfCommitsOfAnotherStoreOnTheSameFile) {
 TEST(Listener, IsToldOfCommitsOfAnotherStoreOnTheSameDisk) {
   auto disk = std::make_shared<EphemeralDisk>();
   Recorder recorder;
-  auto store = OpenEphemeralStore(disk, {.listener = &recorder});
+  auto store = OpenMember(disk, recorder);
   auto other = OpenEphemeralStore(disk);
   ExpectToldOfTheOther(**other, recorder);
   EXPECT_TRUE((*other)->Close().ok());
@@ -234,8 +247,7 @@ TEST(Listener, ReplayOfWhatAnotherStoreWroteIsToldFirst) {
   ManualExecutor executor;
   auto disk = std::make_shared<EphemeralDisk>();
   Recorder recorder;
-  auto store =
-      OpenEphemeralStore(disk, {.listener = &recorder, .environment = {.executor = &executor}});
+  auto store = OpenMember(disk, recorder, {.environment = {.executor = &executor}});
   auto other = OpenEphemeralStore(disk);
   WriteOptions options;
   options.request_id = "once";
@@ -258,14 +270,15 @@ TEST(Listener, IsToldWhatBecameOfAnUnknownCommit) {
   for (int n = 1; n < 40; ++n) {
     const TempDir dir;
     Recorder recorder;
-    auto store = OpenSqliteStore(dir.File("m.db"), {.vfs = vfs.name()}, {.listener = &recorder});
+    auto store = store::OpenMemberStore(*OpenSqliteBackend(dir.File("m.db"), {.vfs = vfs.name()}),
+                                        {}, {.listener = &recorder});
     ASSERT_TRUE(store.ok()) << store.status();
     ASSERT_EQ((*store)->Write(OnePut("first")).outcome, WriteOutcome::kCommitted);
     vfs.FailAt({.op = FaultVfs::Op::kSync, .nth = n});
     for (int i = 0; i < 4; ++i) {
       const std::size_t before = recorder.commits().size();
       const WriteResult result = (*store)->Write(OnePut(absl::StrCat("t", i)));
-      const std::vector<DurableCommit> told = recorder.commits();
+      const std::vector<log::DurableCommit> told = recorder.commits();
       if (result.outcome == WriteOutcome::kCommitted) {
         ASSERT_EQ(told.size(), before + 1) << "n=" << n;
         EXPECT_EQ(told.back().operation, result.operation);

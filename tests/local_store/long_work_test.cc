@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "aimem/backends/ephemeral.h"
+#include "aimem/local_store.h"
 #include "aimem/store.h"
 #include "lib/base/rendezvous.h"
 #include "tests/local_store/manual_executor.h"

@@ -9,6 +9,7 @@
 #include "aimem/backends/ephemeral.h"
 #include "aimem/backends/sqlite.h"
 #include "aimem/store.h"
+#include "lib/store/hooks.h"
 #include "tests/local_store/temp_dir.h"
 
 namespace aimem {
@@ -18,17 +19,22 @@ WriteBatch OnePut(const std::string& title) {
   return {{PutMemory{.title = title, .content = "content"}}};
 }
 
+absl::StatusOr<std::unique_ptr<store::MemberStore>> OpenMember(std::unique_ptr<Backend> backend,
+                                                               int quorum) {
+  return store::OpenMemberStore(std::move(backend), {}, {.quorum = quorum});
+}
+
 TEST(KeptQuorum, MemberHasItsIdBeforeTheFirstWrite) {
   const testing::TempDir dir;
   Id128 member;
   {
-    auto store = OpenSqliteStore(dir.File("m.db"), {}, {.quorum = 2});
+    auto store = OpenMember(*OpenSqliteBackend(dir.File("m.db")), 2);
     ASSERT_TRUE(store.ok()) << store.status();
     member = (*store)->Info()->member;
     EXPECT_NE(member, Id128());
     EXPECT_TRUE((*store)->Info()->vector.empty());
   }
-  auto store = OpenSqliteStore(dir.File("m.db"), {}, {.quorum = 2});
+  auto store = OpenMember(*OpenSqliteBackend(dir.File("m.db")), 2);
   EXPECT_EQ((*store)->Info()->member, member);
   ASSERT_EQ((*store)->Write(OnePut("t")).outcome, WriteOutcome::kCommitted);
   EXPECT_EQ((*store)->Info()->member, member);
@@ -36,7 +42,7 @@ TEST(KeptQuorum, MemberHasItsIdBeforeTheFirstWrite) {
 
 TEST(KeptQuorum, ProcessBesideTheMemberAnswersPending) {
   auto disk = std::make_shared<EphemeralDisk>();
-  auto member = OpenEphemeralStore(disk, {.quorum = 2});
+  auto member = OpenMember(OpenEphemeralBackend(disk), 2);
   auto beside = OpenEphemeralStore(disk);
   WriteOptions options;
   options.request_id = "once";
@@ -56,13 +62,14 @@ TEST(KeptQuorum, ProcessBesideTheMemberAnswersPending) {
   EXPECT_EQ((*beside)->Write({{TouchMemory{.id = "none"}}}).outcome, WriteOutcome::kCommitted);
   // A member that is on its own again.
   ASSERT_TRUE((*member)->Close().ok());
-  member = OpenEphemeralStore(disk, {.quorum = 1});
+  const auto alone = OpenEphemeralStore(disk, {.alone = true});
+  ASSERT_TRUE(alone.ok()) << alone.status();
   EXPECT_EQ((*beside)->Write(OnePut("v")).outcome, WriteOutcome::kCommitted);
 }
 
 TEST(KeptQuorum, ChangeByFilterIsPendingWithItsTotal) {
   auto disk = std::make_shared<EphemeralDisk>();
-  auto member = OpenEphemeralStore(disk, {.quorum = 3});
+  auto member = OpenMember(OpenEphemeralBackend(disk), 3);
   for (int batch = 0; batch < 2; ++batch) {
     WriteBatch puts;
     for (int i = 0; i < 750; ++i) {
@@ -88,24 +95,24 @@ TEST(KeptQuorum, NobodyWritesIntoAMembersDataWithoutTheDisk) {
   const std::string path = dir.File("m.db");
   SqliteOptions hasty;
   hasty.sync_writes = false;
-  EXPECT_EQ(OpenSqliteStore(path, hasty, {.quorum = 2}).status().code(),
+  EXPECT_EQ(OpenMember(*OpenSqliteBackend(path, hasty), 2).status().code(),
             absl::StatusCode::kFailedPrecondition);
-  ASSERT_TRUE(OpenSqliteStore(path, hasty, {.quorum = 1}).ok());
-  ASSERT_TRUE(OpenSqliteStore(path, {}, {.quorum = 2}).ok());
+  ASSERT_TRUE(OpenSqliteStore(path, hasty, {.alone = true}).ok());
+  ASSERT_TRUE(OpenMember(*OpenSqliteBackend(path), 2).ok());
   const absl::Status beside = OpenSqliteStore(path, hasty).status();
   EXPECT_EQ(beside.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(beside.message()), ::testing::HasSubstr("sync_writes"));
   EXPECT_THAT(std::string(beside.message()), ::testing::HasSubstr("member of a federation"));
   EXPECT_TRUE(OpenSqliteStore(path).ok());
   // It is on its own again.
-  ASSERT_TRUE(OpenSqliteStore(path, {}, {.quorum = 1}).ok());
+  ASSERT_TRUE(OpenSqliteStore(path, {}, {.alone = true}).ok());
   EXPECT_TRUE(OpenSqliteStore(path, hasty).ok());
-  EXPECT_EQ(OpenEphemeralStore(nullptr, {.quorum = 2}).status().code(),
+  EXPECT_EQ(OpenMember(OpenEphemeralBackend(), 2).status().code(),
             absl::StatusCode::kFailedPrecondition);
 }
 
 TEST(KeptQuorum, NegativeIsRefused) {
-  EXPECT_EQ(OpenEphemeralStore(nullptr, {.quorum = -1}).status().code(),
+  EXPECT_EQ(OpenMember(OpenEphemeralBackend(), -1).status().code(),
             absl::StatusCode::kInvalidArgument);
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "aimem/backends/ephemeral.h"
+#include "aimem/local_store.h"
 #include "aimem/store.h"
 #include "lib/base/mutex.h"
 #include "tests/local_store/eventually.h"

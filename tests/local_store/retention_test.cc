@@ -11,6 +11,7 @@
 #include "aimem/backends/ephemeral.h"
 #include "aimem/store.h"
 #include "lib/base/mutex.h"
+#include "lib/store/hooks.h"
 #include "tests/local_store/eventually.h"
 #include "tests/support/hooked_backend.h"
 
@@ -76,14 +77,15 @@ std::int64_t CommitsInLog(Store& store) {
 
 class LogRetention : public ::testing::Test {
  protected:
-  std::unique_ptr<Store> Open(StoreOptions options = {}) {
+  std::unique_ptr<Store> Open(StoreOptions options = {}, store::Hooks member = {}) {
     options.environment = {.clock = &clock_, .log = &warnings_};
     transactions_ = 0;
-    auto store = OpenLocalStore(std::make_unique<HookedBackend>(
-                                    OpenEphemeralBackend(disk_),
-                                    testing::Hooks{.see_put = [this](const auto& set) { See(set); },
-                                                   .committed = [this] { ++transactions_; }}),
-                                options);
+    auto store =
+        store::OpenMemberStore(std::make_unique<HookedBackend>(
+                                   OpenEphemeralBackend(disk_),
+                                   testing::Hooks{.see_put = [this](const auto& set) { See(set); },
+                                                  .committed = [this] { ++transactions_; }}),
+                               options, std::move(member));
     EXPECT_TRUE(store.ok()) << store.status();
     return *std::move(store);
   }
@@ -254,12 +256,12 @@ TEST_F(LogRetention, OnlyWhatAllHoldGoes) {
     MutexLock lock(mutex);
     held = vector;
   };
-  StoreOptions options{.quorum = 2};
-  options.held_by_all = [&] {
+  store::Hooks member{.quorum = 2};
+  member.held_by_all = [&] {
     MutexLock lock(mutex);
     return held;
   };
-  const std::unique_ptr<Store> store = Open(options);
+  const std::unique_ptr<Store> store = Open({}, std::move(member));
   for (int day = 0; day < 12; ++day) LiveADay(*store);
   EXPECT_EQ(CommitsInLog(*store), 12);
   const std::uint64_t stream = store->Info()->stream;
@@ -273,18 +275,17 @@ TEST_F(LogRetention, OnlyWhatAllHoldGoes) {
 }
 
 TEST_F(LogRetention, WhatSomebodyLacksStaysUntilTheLogIsTooLarge) {
-  StoreOptions options{.quorum = 2};
-  options.held_by_all = [] { return VersionVector(); };
+  store::Hooks member{.quorum = 2};
+  member.held_by_all = [] { return VersionVector(); };
   {
-    const std::unique_ptr<Store> store = Open(options);
+    const std::unique_ptr<Store> store = Open({}, member);
     for (int day = 0; day < 12; ++day) LiveADay(*store, 60'000);
     EXPECT_EQ(CommitsInLog(*store), 12) << "nobody else is known to hold anything";
     EXPECT_TRUE(store->Close().ok());
   }
   // Twelve times 60,000 bytes are more than 70 %.
-  options.log_max_bytes = 1'000'000 / 10 * 11;
   {
-    const std::unique_ptr<Store> store = Open(options);
+    const std::unique_ptr<Store> store = Open({.log_max_bytes = 1'000'000 / 10 * 11}, member);
     for (int day = 0; day < 3; ++day) LiveADay(*store, 60'000);
     EXPECT_EQ(CommitsInLog(*store), 15);
     EXPECT_TRUE(warnings_.Contain("may take 1100000"));
@@ -312,7 +313,7 @@ TEST_F(LogRetention, TheLastDayStaysWhateverItTakes) {
 
 TEST_F(LogRetention, AProcessBesideTheMemberCutsNothing) {
   {
-    const std::unique_ptr<Store> member = Open({.quorum = 2});
+    const std::unique_ptr<Store> member = Open({}, {.quorum = 2});
     Put(*member);
     ASSERT_TRUE(member->Close().ok());
   }

@@ -59,11 +59,12 @@ class Placed final : public testing::ForwardingBackend {
 };
 
 /// What a member's listener was told last.
-struct Told final : CommitListener {
-  void OnDurable(const StoreState& state, std::vector<DurableCommit> /*commits*/) override {
+struct Told final : store::CommitListener {
+  void OnDurable(const log::StoreState& state,
+                 std::vector<log::DurableCommit> /*commits*/) override {
     told = state;
   }
-  StoreState told;
+  log::StoreState told;
 };
 
 /// A store on a disk that can be put back, run by hand.
@@ -72,9 +73,10 @@ class Streams : public ::testing::Test {
   void SetUp() override { Open(); }
   void TearDown() override { Close(); }
 
-  void Open(StoreOptions options = {}) {
-    options.environment.executor = &executor_;
-    auto store = store::OpenMemberStore(std::make_unique<Placed>(disk_, place_, commits_), options);
+  void Open(store::Hooks hooks = {}) {
+    auto store =
+        store::OpenMemberStore(std::make_unique<Placed>(disk_, place_, commits_),
+                               {.environment = {.executor = &executor_}}, std::move(hooks));
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
   }
@@ -97,17 +99,17 @@ class Streams : public ::testing::Test {
     executor_.RunAll();
     return answer;
   }
-  absl::StatusOr<StoreState> Forsake(std::uint64_t stream, const StreamHead& claimed = {}) {
-    absl::StatusOr<StoreState> answer = absl::UnknownError("not answered");
-    store_->ForsakeStream(stream, claimed,
-                          [&](absl::StatusOr<StoreState> state) { answer = std::move(state); });
+  absl::StatusOr<log::StoreState> Forsake(std::uint64_t stream, const StreamHead& claimed = {}) {
+    absl::StatusOr<log::StoreState> answer = absl::UnknownError("not answered");
+    store_->ForsakeStream(
+        stream, claimed, [&](absl::StatusOr<log::StoreState> state) { answer = std::move(state); });
     executor_.RunAll();
     return answer;
   }
-  absl::StatusOr<StoreState> Yield(std::uint64_t stream, const StreamHead& common) {
-    absl::StatusOr<StoreState> answer = absl::UnknownError("not answered");
+  absl::StatusOr<log::StoreState> Yield(std::uint64_t stream, const StreamHead& common) {
+    absl::StatusOr<log::StoreState> answer = absl::UnknownError("not answered");
     store_->YieldStream(stream, common,
-                        [&](absl::StatusOr<StoreState> state) { answer = std::move(state); });
+                        [&](absl::StatusOr<log::StoreState> state) { answer = std::move(state); });
     executor_.RunAll();
     return answer;
   }
@@ -122,12 +124,12 @@ class Streams : public ::testing::Test {
     executor_.RunAll();
     ASSERT_EQ(written, commits);
   }
-  StoreState State() {
-    absl::StatusOr<StoreState> answer = absl::UnknownError("not answered");
-    store_->Refresh([&](absl::StatusOr<StoreState> state) { answer = std::move(state); });
+  log::StoreState State() {
+    absl::StatusOr<log::StoreState> answer = absl::UnknownError("not answered");
+    store_->Refresh([&](absl::StatusOr<log::StoreState> state) { answer = std::move(state); });
     executor_.RunAll();
     EXPECT_TRUE(answer.ok()) << answer.status();
-    return answer.value_or(StoreState());
+    return answer.value_or(log::StoreState());
   }
   /// All that the log holds, by operation.
   std::vector<log::Commit> Log(const VersionVector& after = {}) {
@@ -178,10 +180,8 @@ TEST_F(Streams, ForsakenStreamIsLostAndIsWrittenNoMore) {
 
 TEST_F(Streams, AStreamIsNotForsakenForACommitThatAnotherProcessWroteHere) {
   Told listener;
-  StoreOptions options;
-  options.listener = &listener;
   Close();
-  Open(options);
+  Open({.listener = &listener});
   const std::uint64_t stream = Write(OnePut("a")).stream;
   std::unique_ptr<store::MemberStore> ours = std::move(store_);
   Open();
@@ -246,7 +246,7 @@ TEST_F(Streams, ForsakingComesBeforeWritesThatWait) {
   std::vector<std::uint64_t> written;
   store_->WriteAsync(OnePut("b"), {}, [&](const WriteResult& r) { written.push_back(r.stream); });
   std::uint64_t drawn = 0;
-  store_->ForsakeStream(stream, {}, [&](const absl::StatusOr<StoreState>& state) {
+  store_->ForsakeStream(stream, {}, [&](const absl::StatusOr<log::StoreState>& state) {
     EXPECT_TRUE(written.empty());
     drawn = state->stream;
   });
@@ -277,7 +277,7 @@ TEST_F(Streams, SenderThatHoldsMoreOfOursMakesUsGoOnAsANewStreamWhateverBecomesO
     ASSERT_TRUE(applied.status.ok()) << applied.status;
     EXPECT_EQ(applied.refusals.empty(), taken);
     EXPECT_NE(written.stream, stream);
-    const StoreState state = State();
+    const log::StoreState state = State();
     EXPECT_NE(state.stream, stream);
     EXPECT_EQ(state.lost.back(), stream);
     EXPECT_EQ(state.heads.at(stream).seq, taken ? acknowledged.seq : before.at(stream));
@@ -342,7 +342,7 @@ TEST_F(Streams, TwoHistoriesBecomeOne) {
 
 TEST_F(Streams, MuchIsYieldedInSeveralTransactionsFromItsEnd) {
   WriteMany(2'500);
-  const StoreState before = State();
+  const log::StoreState before = State();
   const std::uint64_t stream = before.stream;
   const std::vector<log::Commit> all = Log();
   const StreamHead tenth = log::PeekHead(store_->ReadChanges({})->commits.at(9)).value();
@@ -398,7 +398,7 @@ TEST_F(Streams, MuchIsGivenUpForAdoptedHeadsPageByPage) {
     const ApplyResult applied = Apply(page);
     EXPECT_EQ(applied.status.ok(), last) << applied.status;
     EXPECT_EQ(absl::IsUnavailable(applied.status), !last) << applied.status;
-    const StoreState state = State();
+    const log::StoreState state = State();
     given_up = state.heads.at(state.stream).seq;
     EXPECT_EQ(state.heads.at(stream).seq, last ? 500'000 : held - given_up);
     ExpectSound();
@@ -423,7 +423,7 @@ TEST_F(Streams, CommitOfAnotherVersionIsNotYielded) {
     ASSERT_TRUE(write->Put(set).ok());
     ASSERT_TRUE(write->Commit().status.ok());
   }
-  const StoreState before = State();
+  const log::StoreState before = State();
   for (const StreamHead& common : {first, StreamHead()}) {
     const auto refused = Yield(stream, common);
     EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition) << refused.status();
@@ -450,10 +450,7 @@ TEST_F(Streams, CommitOfAnotherVersionIsNotYielded) {
 TEST_F(Streams, WhatAStreamJobTellsOfOtherProcessesIsDurable) {
   Close();
   Told listener;
-  StoreOptions options;
-  options.listener = &listener;
-  options.quorum = 2;
-  Open(options);
+  Open({.listener = &listener, .quorum = 2});
   Write(OnePut("a"));
   {
     auto other = store::OpenMemberStore(
@@ -497,13 +494,11 @@ TEST_F(Streams, DataThatLiesElsewhereGoesOnAsANewStreamWithoutARestart) {
 TEST_F(Streams, MemberWhoseDataLiesElsewhereExecutesNothingBeforeItsListenerKnows) {
   Close();
   Told listener;
-  StoreOptions options;
-  options.listener = &listener;
-  options.quorum = 2;
-  options.may_execute = [&] {
+  store::Hooks hooks{.listener = &listener, .quorum = 2};
+  hooks.may_execute = [&] {
     return listener.told.lost.empty() ? absl::OkStatus() : absl::UnavailableError("has to learn");
   };
-  Open(options);
+  Open(std::move(hooks));
   const std::uint64_t stream = Write(OnePut("a")).stream;
   *place_ = "there";
   for (int i = 0; i < 2; ++i) {
@@ -545,7 +540,7 @@ TEST_F(Streams, AdoptionNeverTouchesWhatIsHeldHere) {
   page.next = ChangeCursor::After(VectorOf(*page.adopt));
   page.end = true;
   ASSERT_TRUE(Apply(page).status.ok());
-  StoreState state = State();
+  log::StoreState state = State();
   EXPECT_NE(state.stream, stream);
   EXPECT_EQ(state.lost, std::vector<std::uint64_t>{stream});
   EXPECT_EQ(state.heads.at(state.stream).seq, 6u);

@@ -7,8 +7,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "aimem/backends/backend.h"
-#include "aimem/local_store.h"
 #include "aimem/store.h"
+#include "aimem/store_options.h"
 
 namespace aimem {
 

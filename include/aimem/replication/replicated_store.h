@@ -9,9 +9,9 @@
 
 #include "absl/status/statusor.h"
 #include "aimem/backends/backend.h"
-#include "aimem/local_store.h"
 #include "aimem/replication/options.h"
 #include "aimem/store.h"
+#include "aimem/store_options.h"
 
 namespace grpc {
 class ServerBuilder;
@@ -54,12 +54,11 @@ class ReplicatedStore : public Store {
   [[nodiscard]] virtual int port() const = 0;
 };
 
-/// Make the store over `backend`, which it takes over, a member. `store.listener`, `store.quorum`
-/// and `store.held_by_all` are its own to set.
+/// Make the store over `backend`, which it takes over, a member.
 ///
-/// Errors: kInvalidArgument (options); kFailedPrecondition (with peers, a backend that does not
-/// reach the disk); kUnavailable (the port is taken, the data cannot be read); kNotFound,
-/// kDataLoss (certificates).
+/// Errors: kInvalidArgument (options, also `store.alone`); kFailedPrecondition (with peers, a
+/// backend that does not reach the disk); kUnavailable (the port is taken, the data cannot be
+/// read); kNotFound, kDataLoss (certificates).
 absl::StatusOr<std::unique_ptr<ReplicatedStore>> OpenReplicatedStore(
     std::unique_ptr<Backend> backend, const StoreOptions& store,
     const ReplicationOptions& replication);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "lib/log/commit.h"
+#include "lib/log/durable.h"
 #include "replication/protocol/member.h"
 #include "replication/protocol/timing.h"
 
@@ -81,7 +82,7 @@ class MemberTest : public ::testing::Test {
   }
   void Durable(bool own, std::uint64_t stream, std::uint64_t seq, const std::string& bytes) {
     state_.heads[stream] = *log::PeekHead(bytes);
-    std::vector<DurableCommit> commits;
+    std::vector<log::DurableCommit> commits;
     commits.push_back({own, stream, seq, {}, std::make_shared<const std::string>(bytes)});
     member_->OnDurable(Now(), state_, std::move(commits), actions_);
   }
@@ -140,7 +141,7 @@ class MemberTest : public ::testing::Test {
   }
 
   MemberConfig config_;
-  StoreState state_;
+  log::StoreState state_;
   std::unique_ptr<Member> member_;
   Actions actions_;
   absl::Duration now_ = absl::Seconds(100);

@@ -1,9 +1,9 @@
-// What a store takes for its options.
+#include "aimem/store_options.h"
+
 #include <string>
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
-#include "aimem/local_store.h"
 #include "lib/base/status.h"
 
 namespace aimem {
@@ -40,9 +40,6 @@ absl::Status Validate(const StoreOptions& options) {
   if (options.log_max_bytes != 0 && options.log_max_bytes < (1 << 20)) {
     return OutOfRange("log_max_bytes", std::to_string(options.log_max_bytes),
                       "[1 MiB, ...], or 0 for no bound");
-  }
-  if (options.quorum < 0) {
-    return OutOfRange("quorum", std::to_string(options.quorum), "[0, the number of voters]");
   }
   for (const absl::Duration extension :
        {options.lifetimes.short_extension, options.lifetimes.mid_extension}) {
