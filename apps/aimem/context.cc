@@ -96,7 +96,8 @@ absl::StatusOr<WriteResult> Execute(Context& context, Store& store, std::vector<
       return result;
     case WriteOutcome::kPending:
       context.err << "aimem: pending: " << ToStd(result.status.message()) << "; \""
-                  << context.program << " operation ID --wait\" waits for that (operation "
+                  << context.program
+                  << " operation ID --wait --server URL\" waits for that at its server (operation "
                   << operation << ")\n";
       return result;
     case WriteOutcome::kUnknown:

@@ -16,6 +16,7 @@
 #include "apps/aimem/output.h"
 #include "apps/aimem/signals.h"
 #include "lib/base/status.h"
+#include "lib/base/trouble.h"
 
 namespace aimem::cli {
 namespace {
@@ -142,7 +143,7 @@ absl::StatusOr<Served> OpenMember(const ServeCommand& command, const std::string
   AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, OpenBackend(url));
   absl::StatusOr<std::unique_ptr<ReplicatedStore>> member =
       OpenReplicatedStore(std::move(backend), options, replication);
-  if (absl::IsUnavailable(member.status())) {
+  if (TroubleOf(member.status()) == Trouble::kNotListening) {
     return Annotate(member.status(), command.replication_listen
                                          ? "--replication-listen"
                                          : "replication (see --replication-listen)");

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <span>
 #include <thread>
 
@@ -113,12 +114,23 @@ bool IsPermission(int system_error) {
 
 }  // namespace
 
+int ErrorOfWriting(const std::string& path) {
+  if (access(path.c_str(), W_OK) != 0) return errno;
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  return access(folder.c_str(), W_OK | X_OK) != 0 ? errno : 0;
+}
+
+std::string_view HowToMakeWritable(int system_error) {
+  if (system_error == EROFS) return "it lies on a read-only file system: mount that for writing";
+  return "check the owner and mode of the file and its folder";
+}
+
 absl::Status SqliteError(int code, int system_error, std::string_view detail,
                          std::string_view action, std::string_view path) {
   // Of what no VFS of ours wrote: the file that a creation can be taken back with.
   if (IsLimit(system_error)) code = SQLITE_FULL;
   absl::StatusCode status = absl::StatusCode::kInternal;
-  const char* advice = "this is a defect of aimem or of a file that something else changed";
+  std::string_view advice = "this is a defect of aimem or of a file that something else changed";
   switch (code & 0xff) {
     case SQLITE_OK:
       return absl::OkStatus();
@@ -151,7 +163,7 @@ absl::Status SqliteError(int code, int system_error, std::string_view detail,
     case SQLITE_READONLY:
     case SQLITE_AUTH:
       status = absl::StatusCode::kPermissionDenied;
-      advice = "check the owner and mode of the file and its folder";
+      advice = HowToMakeWritable(system_error);
       break;
     case SQLITE_CANTOPEN:
       status = IsPermission(system_error) ? absl::StatusCode::kPermissionDenied
@@ -175,6 +187,8 @@ absl::Status SqliteError(int code, int system_error, std::string_view detail,
     status = absl::StatusCode::kFailedPrecondition;
     advice = "the file was moved or replaced while it was open: close and open it again";
   }
+  // Also where it became so under us, as when its disk fails.
+  if (system_error == EROFS) advice = HowToMakeWritable(system_error);
   const std::string system =
       system_error == 0 ? "" : absl::StrFormat(", system: %s", std::strerror(system_error));
   const std::string user = status != absl::StatusCode::kPermissionDenied
@@ -382,7 +396,10 @@ absl::Status Connection::Error(int code, std::string_view action) {
   const bool here = handle_ != nullptr && sqlite3_extended_errcode(handle_) == code;
   const char* detail = here ? sqlite3_errmsg(handle_) : sqlite3_errstr(code);
   const bool from_system = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
-  const int system_error = here && from_system ? sqlite3_system_errno(handle_) : 0;
+  int system_error = here && from_system ? sqlite3_system_errno(handle_) : 0;
+  // It does not say why, or what its second try failed with, which was to open what is not there.
+  const bool unopened = (code & 0xff) == SQLITE_READONLY || (code & 0xff) == SQLITE_CANTOPEN;
+  if (unopened && ErrorOfWriting(place_.path) == EROFS) system_error = EROFS;
   absl::Status status = SqliteError(code, system_error, detail, action, place_.path);
   // Without locks it may have been read while it was written.
   if (IsDamage(code) && access_ != Access::kImmutable && place_.damage != nullptr) {

@@ -198,6 +198,13 @@ class Connection {
   bool suspect_ = false;
 };
 
+/// Why the system would refuse to write the file at `path`, or to make others beside it; 0: it
+/// would not.
+int ErrorOfWriting(const std::string& path);
+
+/// What to do about that.
+std::string_view HowToMakeWritable(int system_error);
+
 /// The code and the message for a SQLite code without a connection.
 absl::Status SqliteError(int code, int system_error, std::string_view detail,
                          std::string_view action, std::string_view path);

@@ -91,10 +91,11 @@ absl::Status Create(const Place& place) {
   // SQLite tries again for reading only, and then says that there is no such file.
   const std::string folder = std::filesystem::path(place.path).parent_path().string();
   if (access(folder.c_str(), W_OK | X_OK) != 0) {
+    const int error = errno;
     return MakeStatus(absl::StatusCode::kPermissionDenied,
                       absl::StrFormat("a store cannot be made at '%s', the folder is not to be "
-                                      "written: %s; check its owner and mode",
-                                      place.path, std::strerror(errno)));
+                                      "written: %s; %s",
+                                      place.path, std::strerror(error), HowToMakeWritable(error)));
   }
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> connection,
                          Connection::Open(place, Access::kCreate));

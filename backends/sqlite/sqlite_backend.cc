@@ -413,10 +413,11 @@ absl::Status SqliteBackend::CheckReadable() {
 absl::StatusOr<std::unique_ptr<Connection>> SqliteBackend::OpenWriter() {
   AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, OpenHere(Access::kWrite));
   if (connection->ReadOnly()) {
-    return MakeStatus(absl::StatusCode::kPermissionDenied,
-                      absl::StrFormat("'%s' cannot be written by user %d, whom this process runs "
-                                      "as: check the owner and mode of the file and its folder",
-                                      place_.path, geteuid()));
+    return MakeStatus(
+        absl::StatusCode::kPermissionDenied,
+        absl::StrFormat("'%s' cannot be written by user %d, whom this process runs "
+                        "as: %s",
+                        place_.path, geteuid(), HowToMakeWritable(ErrorOfWriting(place_.path))));
   }
   AIMEM_RETURN_IF_ERROR(PrepareForWriting(*connection, place_));
   return connection;

@@ -12,6 +12,7 @@
 #include "grpcpp/server_builder.h"
 #include "lib/base/status.h"
 #include "lib/base/thread.h"
+#include "lib/base/trouble.h"
 #include "replication/grpc/codec.h"
 
 namespace aimem::replication {
@@ -109,10 +110,12 @@ absl::StatusOr<std::unique_ptr<GrpcTransport>> GrpcTransport::Listen(
   builder.SetResourceQuota(grpc::ResourceQuota("replication").Resize(kServerMemoryMax));
   transport->own_ = builder.BuildAndStart();
   if (transport->own_ == nullptr || port == 0) {
-    return absl::UnavailableError(absl::StrFormat(
-        "cannot listen for replication at '%s': the port is taken, or the address is not one of "
-        "this machine",
-        address));
+    return WithTrouble(
+        absl::UnavailableError(absl::StrFormat(
+            "cannot listen for replication at '%s': the port is taken, or the address is not one "
+            "of this machine",
+            address)),
+        Trouble::kNotListening);
   }
   transport->port_ = port;
   return transport;

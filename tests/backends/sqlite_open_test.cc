@@ -1,9 +1,12 @@
 // What OpenSqliteBackend says of files that are no store, and that it leaves them as they are.
+#include <sched.h>
 #include <sqlite3.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -14,6 +17,7 @@
 #include <vector>
 
 #include "aimem/backends/sqlite.h"
+#include "backends/sqlite/connection.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/backends/backend_contract.h"
@@ -23,6 +27,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::string ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -368,6 +373,67 @@ TEST_F(SqliteOpenTest, FilesWithoutPermissionAreRefused) {
   ASSERT_EQ(chmod(folder_.path().c_str(), 0755), 0);
   ASSERT_EQ(chmod(path().c_str(), 0600), 0);
   EXPECT_EQ(Contents().size(), before.size());
+}
+
+/// Exit code of InAFolderThatIsMountedReadOnly where this machine lets nobody mount.
+constexpr int kNobodyMounts = 77;
+
+/// Run `make` with `folder` as a file system of its own, in a process of its own, then `check` when
+/// that is mounted for reading only. 0, what failed, or kNobodyMounts.
+int InAFolderThatIsMountedReadOnly(const std::string& folder, const std::function<bool()>& make,
+                                   const std::function<int()>& check) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    const uid_t user = geteuid();
+    const bool apart = unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
+    if (user != 0) std::ofstream("/proc/self/uid_map") << "0 " << user << " 1";
+    // Nobody else is to see it; it ends with this process.
+    if (!apart || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        mount("tmpfs", folder.c_str(), "tmpfs", 0, nullptr) != 0) {
+      _exit(kNobodyMounts);
+    }
+    if (!make()) _exit(98);
+    if (mount("tmpfs", folder.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, nullptr) != 0) _exit(97);
+    _exit(check());
+  }
+  int status = 0;
+  return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 99;
+}
+
+bool NamesTheFileSystem(const absl::Status& status) {
+  return Says(status, absl::StatusCode::kPermissionDenied) &&
+         status.message().find("read-only file system") != absl::string_view::npos &&
+         status.message().find("owner") == absl::string_view::npos;
+}
+
+TEST_F(SqliteOpenTest, AReadOnlyFileSystemIsReadAndNamedToWhoeverWrites) {
+  const int failed = InAFolderThatIsMountedReadOnly(
+      folder_.path(),
+      [this] {
+        MakeStore();
+        return !HasFailure();
+      },
+      [this] {
+        auto backend = OpenSqliteBackend(path());
+        if (!Says(backend.status(), absl::StatusCode::kOk)) return 1;
+        if (StatesOf(**backend, {"a"}) != std::vector<std::string>{"1"}) return 2;
+        if (!NamesTheFileSystem((*backend)->BeginWrite().status())) return 3;
+        if (!(*backend)->Close().ok()) return 4;
+        return NamesTheFileSystem(OpenSqliteBackend(folder_.path() + "/new.db").status()) ? 0 : 5;
+      });
+  if (failed == kNobodyMounts) GTEST_SKIP() << "this machine lets nobody mount a file system";
+  EXPECT_EQ(failed, 0);
+}
+
+TEST_F(SqliteOpenTest, AFileSystemThatBecameReadOnlyIsNamed) {
+  for (const int code : {SQLITE_IOERR_WRITE, SQLITE_CANTOPEN, SQLITE_READONLY}) {
+    const absl::Status status = sqlite::SqliteError(code, EROFS, "detail", "writing", "m.db");
+    EXPECT_THAT(std::string(status.message()), HasSubstr("lies on a read-only file system"))
+        << code;
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr("owner")));
+  }
+  const absl::Status refused = sqlite::SqliteError(SQLITE_READONLY, 0, "detail", "writing", "m.db");
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("owner and mode"));
 }
 
 TEST_F(SqliteOpenTest, ReadOnlyFileInAReadOnlyFolderIsRead) {

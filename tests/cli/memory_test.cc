@@ -45,6 +45,7 @@ TEST_F(Cli, WriteBesideAMemberIsPendingAndSucceeds) {
   EXPECT_EQ(stored.code, 0) << stored.err;
   EXPECT_THAT(stored.out, StartsWith("stored: "));
   EXPECT_THAT(stored.err, ContainsRegex("^aimem: pending: durable here, not yet on 2 members.*"
+                                        "operation ID --wait --server URL.*"
                                         "\\(operation [0-9a-f-]{36}\\)\n$"));
   const std::string id = (*member)->List({})->memories.at(0).id;
   for (const auto& arguments :

@@ -17,6 +17,7 @@
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
+#include "lib/base/trouble.h"
 #include "tests/faults/tcp_proxy.h"
 
 namespace aimem {
@@ -413,7 +414,31 @@ TEST_F(ReplicatedStoreTest, ATakenPortIsNamed) {
   options.listen = "127.0.0.1:" + std::to_string(first->port());
   const absl::Status status = TryOpen("b", options).status();
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_EQ(TroubleOf(status), Trouble::kNotListening);
   EXPECT_THAT(TextOf(status), HasSubstr(options.listen));
+}
+
+TEST_F(ReplicatedStoreTest, DataThatCannotBeOpenedIsNoMatterOfThePort) {
+  const std::string path = folder_ + "/held.db";
+  const auto holder = OpenSqliteBackend(path);
+  ASSERT_TRUE(holder.ok()) << holder.status();
+  const auto lock = (*holder)->BeginWrite();
+  ASSERT_TRUE(lock.ok()) << lock.status();
+  auto backend = OpenSqliteBackend(path, {.lock_timeout = absl::Milliseconds(1)});
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  const absl::Status status = OpenReplicatedStore(*std::move(backend), {}, {}).status();
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_EQ(TroubleOf(status), Trouble::kNone);
+  EXPECT_THAT(TextOf(status), HasSubstr("must be able to write its data"));
+}
+
+TEST_F(ReplicatedStoreTest, AMemberIsNotAlone) {
+  auto backend = OpenSqliteBackend(folder_ + "/a");
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  const absl::Status status =
+      OpenReplicatedStore(*std::move(backend), {.alone = true}, {}).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_THAT(TextOf(status), HasSubstr("store.alone"));
 }
 
 TEST_F(ReplicatedStoreTest, AbsentCertificatesAreNamed) {
