@@ -17,6 +17,7 @@ enum class Trouble : std::uint8_t {
   kDiskFull,       ///< kResourceExhausted: there is no room for the data; nothing waits in a queue.
   kDamaged,        ///< kDataLoss: the engine's own structures (Backend::Damaged), not one row.
   kKeyUnreadable,  ///< kDataLoss: what a request id was used for; a new one helps.
+  kRowUnreadable,  ///< kDataLoss: one row, which the text names; all others are well.
   kNotListening,   ///< kUnavailable: of an address to serve at; the data has nothing to do with it.
 };
 

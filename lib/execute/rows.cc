@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "aimem/limits.h"
 #include "lib/base/status.h"
+#include "lib/base/trouble.h"
 #include "lib/log/grammar.h"
 #include "lib/merge/join.h"
 
@@ -128,7 +129,9 @@ void Rows::Keep(const EntityKey& key, std::string state) {
   slot->state = std::move(state);
   if (slot->state.empty()) return;
   if (absl::Status status = log::DecodeState(slot->state, slot->parts); !status.ok()) {
-    slot->damage = Annotate(status, absl::StrCat(NameOf(key), " cannot be read, see doctor"));
+    slot->damage =
+        WithTrouble(Annotate(status, absl::StrCat(NameOf(key), " cannot be read, see doctor")),
+                    Trouble::kRowUnreadable);
     return;
   }
   for (const model::Part& part : slot->parts) Saw(part.stamp);

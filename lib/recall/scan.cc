@@ -9,6 +9,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
+#include "lib/base/trouble.h"
 #include "lib/log/grammar.h"
 #include "lib/recall/find.h"
 
@@ -38,9 +39,11 @@ absl::Status ForEachStored(Transaction& transaction, ScanRequest request,
 absl::Status DecodeRow(const EntityRow& row, model::Parts& parts) {
   absl::Status status = log::DecodeState(row.state, parts);
   if (status.ok()) return status;
-  return Annotate(status,
-                  absl::StrFormat("row of kind %d, key '%s'", static_cast<int>(row.key.kind),
-                                  absl::CHexEscape(ToAbsl(row.key.key))));
+  return WithTrouble(
+      Annotate(status, absl::StrFormat("the row of kind %d, key '%s', cannot be read, see doctor",
+                                       static_cast<int>(row.key.kind),
+                                       absl::CHexEscape(ToAbsl(row.key.key)))),
+      Trouble::kRowUnreadable);
 }
 
 absl::Status ForEachRow(

@@ -44,11 +44,15 @@ Task Agenda::Take(absl::Duration now, bool work) {
     retained_last_ = true;
     return Task::kRetain;
   }
+  if (TimeOf(Task::kPlan) <= now) {
+    Set(Task::kPlan, absl::InfiniteDuration());
+    return Task::kPlan;
+  }
   if (work) {
     retained_last_ = false;
     return Task::kWrite;
   }
-  for (const Task task : {Task::kPlan, Task::kMaintain, Task::kLook, Task::kHeal}) {
+  for (const Task task : {Task::kMaintain, Task::kLook, Task::kHeal}) {
     if (TimeOf(task) > now) continue;
     Set(task, task == Task::kLook ? now + kLookInterval : absl::InfiniteDuration());
     if (task == Task::kLook) retained_last_ = false;

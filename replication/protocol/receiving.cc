@@ -20,6 +20,7 @@ Refusal RefusalOf(const absl::Status& status) {
     case Trouble::kDamaged:
       return Refusal::kFenced;
     case Trouble::kKeyUnreadable:  // of a client's request
+    case Trouble::kRowUnreadable:  // of an entity
     case Trouble::kNotListening:   // of a start
     case Trouble::kNone:
       break;

@@ -77,7 +77,10 @@ Response StatusAnswer(const absl::Status& status) {
   const Trouble trouble = TroubleOf(status);
   if (trouble == Trouble::kDiskFull) return ErrorAnswer(507, ToStd(status.message()));
   if (trouble == Trouble::kDamaged) return Unavailable(ToStd(status.message()));
-  if (trouble == Trouble::kKeyUnreadable) return ErrorAnswer(409, ToStd(status.message()));
+  // It stays so until somebody does what the text says.
+  if (trouble == Trouble::kKeyUnreadable || trouble == Trouble::kRowUnreadable) {
+    return ErrorAnswer(409, ToStd(status.message()));
+  }
   const auto row = std::find_if(kRows.begin(), kRows.end(),
                                 [&](const Row& known) { return known.code == status.code(); });
   if (row == kRows.end()) return ErrorAnswer(500, "internal server error");

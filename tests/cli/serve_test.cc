@@ -137,6 +137,30 @@ TEST_F(Serve, RowsThatCannotBeReadAreShownWhereOneLooks) {
   EXPECT_EQ(End().code, 0);
 }
 
+TEST_F(Serve, WhoeverNeedsARowThatCannotBeReadIsToldWhichAndWhatToDo) {
+  Begin();
+  const std::string body = R"({"title":"damaged","content":"c"})";
+  const std::string id = Request("POST", "/api/v1/memories", 201, body).value("id", "");
+  {
+    auto backend = OpenSqliteBackend((folder() / "m.db").string());
+    ASSERT_TRUE(backend.ok()) << backend.status();
+    auto damage = (*backend)->BeginWrite();
+    ASSERT_TRUE(damage.ok()) << damage.status();
+    WriteSet set;
+    set.rows = {{{Kind::kMemory, id}, std::nullopt, "\xff"}};
+    ASSERT_TRUE((*damage)->Put(set).ok());
+    ASSERT_EQ((*damage)->Commit().outcome, CommitOutcome::kDurable);
+  }
+  for (const nlohmann::json& answer :
+       {Request("POST", "/api/v1/memories", 409, body),
+        Request("GET", "/api/v1/memories/" + id, 409),
+        Request("PUT", "/api/v1/memories/" + id, 409, R"({"content":"d"})")}) {
+    EXPECT_THAT(answer.value("error", ""), AllOf(HasSubstr(id), HasSubstr("doctor"))) << answer;
+  }
+  Request("POST", "/api/v1/memories", 201, R"({"title":"sound","content":"c"})");
+  EXPECT_EQ(End().code, 0);
+}
+
 TEST_F(Serve, ToldToReplicateItSaysWhereWhoItIsAndThatItIsPlaintext) {
   Begin({"--replication-listen", "127.0.0.1:0"});
   EXPECT_THAT(line_, AllOf(HasSubstr("replication on 127.0.0.1:"), HasSubstr("plaintext"),

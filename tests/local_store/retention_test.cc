@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -247,6 +248,30 @@ TEST_F(LogRetention, TheLastCommitOfAStreamStaysHoweverOld) {
   EXPECT_EQ(store->Info()->vector.size(), 2u);
   EXPECT_TRUE(store->Close().ok());
   EXPECT_TRUE((*other)->Close().ok());
+}
+
+TEST_F(LogRetention, IsPlannedThoughTheQueueNeverEmpties) {
+  const std::unique_ptr<Store> store = Open();
+  for (int day = 0; day < 10; ++day) LiveADay(*store);
+  const std::uint64_t oldest = disk_oldest_;
+  std::atomic<bool> enough = false;
+  std::atomic<bool> ended = false;
+  // Each write is queued while whoever has the turn answers the one before.
+  const std::function<void()> next = [&] {
+    store->WriteAsync({{PutMemory{.title = "again", .content = "c"}}}, {}, [&](const WriteResult&) {
+      if (enough) {
+        ended = true;
+      } else {
+        next();
+      }
+    });
+  };
+  next();
+  clock_.Pass(kDay);
+  EXPECT_TRUE(Eventually([&] { return disk_oldest_ > oldest; }));
+  enough = true;
+  EXPECT_TRUE(Eventually([&] { return ended.load(); }));
+  EXPECT_TRUE(store->Close().ok());
 }
 
 TEST_F(LogRetention, OnlyWhatAllHoldGoes) {

@@ -213,6 +213,8 @@ TEST_F(HttpOutcome, RejectionsByTheirCode) {
            {WithTrouble(absl::DataLossError("malformed"), Trouble::kDamaged), 503, "unavailable",
             false},
            {absl::DataLossError("one row"), 500, "internal server error", false},
+           {WithTrouble(absl::DataLossError("one row, see doctor"), Trouble::kRowUnreadable), 409,
+            "one row, see doctor", false},
            {WithTrouble(absl::DataLossError("use a new key"), Trouble::kKeyUnreadable), 409,
             "use a new key", false},
            {absl::UnavailableError("the store is closed"), 503, "unavailable", true},

@@ -30,6 +30,14 @@ TEST(Agenda, WritesThatWaitGoBetweenTwoPartsOfWhatLeavesTheLog) {
   EXPECT_EQ(take(false), Task::kRetain);  // nothing waits: one after the other
 }
 
+TEST(Agenda, PlansOnceInTimeThoughTheQueueNeverEmpties) {
+  Agenda agenda(/*looks=*/false);
+  agenda.Set(Task::kPlan, kStart);
+  EXPECT_EQ(agenda.Take(kStart - absl::Milliseconds(1), true), Task::kWrite);
+  EXPECT_EQ(agenda.Take(kStart, true), Task::kPlan);
+  EXPECT_EQ(agenda.Take(kStart, true), Task::kWrite);
+}
+
 TEST(Agenda, LooksAtOnceThenInIntervalsAndLaterAfterAGroup) {
   Agenda agenda(/*looks=*/true);
   EXPECT_EQ(agenda.Take(kStart, false), Task::kLook);

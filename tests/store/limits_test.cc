@@ -14,6 +14,7 @@
 #include "aimem/store.h"
 #include "gmock/gmock.h"
 #include "lib/base/status.h"
+#include "lib/base/trouble.h"
 #include "lib/log/commit.h"
 #include "lib/log/grammar.h"
 #include "lib/model/view.h"
@@ -23,6 +24,7 @@
 namespace aimem {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -355,7 +357,9 @@ TEST_F(BadRow, IsLeftOutByEveryScan) {
   EXPECT_THAT(store_->List({.kind = ListKind::kMemories})->memories, SizeIs(1));
   EXPECT_THAT(store_->Search({.query = "content"})->hits, SizeIs(1));
   EXPECT_TRUE(store_->Get(good_).ok());
-  EXPECT_EQ(store_->Get(bad_).status().code(), absl::StatusCode::kDataLoss);
+  const absl::Status unreadable = store_->Get(bad_).status();
+  EXPECT_EQ(unreadable.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(Text(unreadable), AllOf(HasSubstr(bad_), HasSubstr("doctor")));
   EXPECT_TRUE(store_->Write({{ForgetMemories{.namespace_ = "global"}}}).status.ok());
   EXPECT_THAT(store_->List({.kind = ListKind::kArchived})->archived, SizeIs(1));
 }
@@ -380,7 +384,8 @@ TEST_F(BadRow, BlocksTheWritesThatReadItAndNoOther) {
   for (const std::size_t i : {1u, 2u}) {
     EXPECT_EQ(results[i].outcome, WriteOutcome::kRejected);
     EXPECT_EQ(results[i].status.code(), absl::StatusCode::kDataLoss);
-    EXPECT_THAT(Text(results[i].status), HasSubstr("doctor"));
+    EXPECT_EQ(TroubleOf(results[i].status), Trouble::kRowUnreadable);
+    EXPECT_THAT(Text(results[i].status), AllOf(HasSubstr(bad_), HasSubstr("doctor")));
   }
   write(0, TouchMemory{.id = good_});
   executor.RunAll();
