@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "absl/strings/str_format.h"
+#include "lib/base/invariant.h"
 
 namespace aimem {
 namespace {
@@ -266,8 +267,9 @@ void EphemeralDisk::Restore(const std::shared_ptr<const Image>& image) {
   data.bytes = 0;
   data.synced = ++data.version;
   Touched touched;
-  // It was on a disk like this one: nothing in it is there twice.
-  data.Write(all, data.version, touched).IgnoreError();
+  if (!data.Write(all, data.version, touched).ok()) {
+    BrokenInvariant("what was on a disk can be put on it again").IgnoreError();
+  }
   data.EndTransactions();
 }
 

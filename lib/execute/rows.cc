@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "aimem/limits.h"
+#include "lib/base/invariant.h"
 #include "lib/base/status.h"
 #include "lib/base/trouble.h"
 #include "lib/log/grammar.h"
@@ -213,14 +214,15 @@ void Rows::NoteName(const EntityKey& key, std::span<const model::Part> parts) {
   if (const auto name = model::IndexedName(key, parts)) named_[*name].insert(key.key);
 }
 
-void Rows::Replace(Entity& entity, std::string state) {
+absl::Status Rows::Replace(Entity& entity, std::string state) {
   entity.state = std::move(state);
   entity.parts.clear();
-  // These bytes were encoded here a moment ago: they decode.
-  log::DecodeState(entity.state, entity.parts).IgnoreError();
+  AIMEM_INVARIANT(log::DecodeState(entity.state, entity.parts).ok(),
+                  "a state that was encoded a moment ago decodes");
   Refresh(entity);
   NoteName(entity.key, entity.parts);
   changed_.insert(entity.key);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<log::Change>> Rows::Seal(Stamp stamp) {
@@ -242,7 +244,8 @@ absl::StatusOr<std::vector<log::Change>> Rows::Seal(Stamp stamp) {
     changes.push_back(std::move(change));
   }
   for (std::size_t i = 0; i < changes.size(); ++i) {
-    Replace(*base_.find(KeyText(changes[i].key))->second, std::move(states[i]));
+    AIMEM_RETURN_IF_ERROR(
+        Replace(*base_.find(KeyText(changes[i].key))->second, std::move(states[i])));
   }
   Saw(stamp);
   Discard();
@@ -261,7 +264,7 @@ absl::StatusOr<bool> Rows::Join(const EntityKey& key, std::span<const model::Par
   for (const model::Part& part : incoming) Saw(part.stamp);
   if (merge::Absorbs(base.parts, incoming)) return false;
   AIMEM_ASSIGN_OR_RETURN(std::string state, Encoded(key, merge::Join(base.parts, incoming)));
-  Replace(base, std::move(state));
+  AIMEM_RETURN_IF_ERROR(Replace(base, std::move(state)));
   return true;
 }
 

@@ -84,7 +84,8 @@ class Rows {
 
   /// Turn the drafts into the changes of a commit with `stamp`, and into rows. Drafts that change
   /// nothing are left out. kResourceExhausted: a row or body would be larger than what can be read
-  /// again; then nothing has changed, and the drafts are still there.
+  /// again; then nothing has changed, and the drafts are still there. kInternal (AIMEM_INVARIANT):
+  /// these Rows are good for nothing any more.
   absl::StatusOr<std::vector<log::Change>> Seal(Stamp stamp);
   void Discard();
   [[nodiscard]] std::size_t drafts() const { return drafts_.size(); }
@@ -106,7 +107,7 @@ class Rows {
   };
 
   void Keep(const EntityKey& key, std::string state);
-  void Replace(Entity& entity, std::string state);
+  absl::Status Replace(Entity& entity, std::string state);
   void NoteName(const EntityKey& key, std::span<const model::Part> parts);
 
   Transaction& transaction_;

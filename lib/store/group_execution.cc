@@ -150,6 +150,7 @@ absl::Status GroupExecution::Append(WriteJob& job, std::string answer) {
   absl::StatusOr<std::vector<log::Change>> sealed = rows_.Seal({hlc, log_.streams.stream});
   if (!sealed.ok()) {
     rows_.Discard();
+    if (absl::IsInternal(sealed.status())) return sealed.status();
     Reject(job, sealed.status());
     return absl::OkStatus();
   }

@@ -68,6 +68,9 @@ void GroupWriter::WriteTaken(Group& group) {
   if (!status.ok()) {
     transaction.reset();
     const absl::Status damaged = health_.CheckDamage();
+    if (absl::IsInternal(status)) {
+      base_.Log(LogLevel::kError, absl::StrCat("a group of writes failed: ", status.message()));
+    }
     return outcomes_.Answer(group, damaged.ok() ? status : damaged);
   }
   Commit(group, std::move(transaction));

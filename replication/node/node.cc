@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "lib/base/callback.h"
+#include "lib/base/invariant.h"
 #include "lib/base/rendezvous.h"
 #include "lib/base/status.h"
 #include "lib/base/trouble.h"
@@ -97,9 +98,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(std::unique_ptr<Backend> backen
   AIMEM_ASSIGN_OR_RETURN(node->store_,
                          store::OpenMemberStore(std::move(backend), store, std::move(hooks)));
   AIMEM_ASSIGN_OR_RETURN(const StoreInfo info, node->store_->Info());
-  if (info.member == Id128()) {
-    return absl::InternalError("the store has no member id");
-  }
+  AIMEM_INVARIANT(info.member != Id128(), "the store of a member has a member id");
   config.member = info.member;
   std::array<std::uint8_t, 8> bytes{};
   node->random_.Fill(bytes);
