@@ -6,13 +6,13 @@ namespace aimem::store {
 namespace {
 
 constexpr absl::Duration kIdleBeforeMaintenance = absl::Milliseconds(500);
-constexpr absl::Duration kLookInterval = absl::Milliseconds(20);
+constexpr absl::Duration kPollInterval = absl::Milliseconds(20);
 
 }  // namespace
 
-Agenda::Agenda(bool looks) : looks_(looks) {
+Agenda::Agenda(bool polls) : polls_(polls) {
   times_.fill(absl::InfiniteDuration());
-  if (looks) Set(Task::kLook, -absl::InfiniteDuration());
+  if (polls) Set(Task::kPoll, -absl::InfiniteDuration());
 }
 
 void Agenda::Set(Task task, absl::Duration at) { times_[static_cast<std::size_t>(task)] = at; }
@@ -20,7 +20,7 @@ void Agenda::Set(Task task, absl::Duration at) { times_[static_cast<std::size_t>
 void Agenda::NoteWritten(absl::Duration now) {
   Set(Task::kMaintain, now + kIdleBeforeMaintenance);
   // A group has seen what others wrote.
-  if (looks_) Set(Task::kLook, now + kLookInterval);
+  if (polls_) Set(Task::kPoll, now + kPollInterval);
 }
 
 absl::Duration Agenda::TimeOf(Task task) const {
@@ -31,14 +31,14 @@ absl::Duration Agenda::TimeOf(Task task) const {
 
 absl::Duration Agenda::NextTime() const {
   absl::Duration next = absl::InfiniteDuration();
-  for (const Task task : {Task::kRetain, Task::kPlan, Task::kMaintain, Task::kLook, Task::kHeal}) {
+  for (const Task task : {Task::kRetain, Task::kPlan, Task::kMaintain, Task::kPoll, Task::kHeal}) {
     next = std::min(next, TimeOf(task));
   }
   return next;
 }
 
 Task Agenda::Take(absl::Duration now, bool work) {
-  const bool waits = work || TimeOf(Task::kLook) <= now;
+  const bool waits = work || TimeOf(Task::kPoll) <= now;
   if (TimeOf(Task::kRetain) <= now && !(retained_last_ && waits)) {
     Set(Task::kRetain, absl::InfiniteDuration());
     retained_last_ = true;
@@ -52,10 +52,10 @@ Task Agenda::Take(absl::Duration now, bool work) {
     retained_last_ = false;
     return Task::kWrite;
   }
-  for (const Task task : {Task::kMaintain, Task::kLook, Task::kHeal}) {
+  for (const Task task : {Task::kMaintain, Task::kPoll, Task::kHeal}) {
     if (TimeOf(task) > now) continue;
-    Set(task, task == Task::kLook ? now + kLookInterval : absl::InfiniteDuration());
-    if (task == Task::kLook) retained_last_ = false;
+    Set(task, task == Task::kPoll ? now + kPollInterval : absl::InfiniteDuration());
+    if (task == Task::kPoll) retained_last_ = false;
     return task;
   }
   return Task::kNone;

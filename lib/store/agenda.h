@@ -14,8 +14,8 @@ namespace aimem::store {
 /// turn.
 class Agenda {
  public:
-  /// `looks`: others may write, and somebody is to be told.
-  explicit Agenda(bool looks);
+  /// `polls`: others may write, and somebody is to be told.
+  explicit Agenda(bool polls);
 
   /// The next time for `task`; infinite: none.
   void Set(Task task, absl::Duration at);
@@ -35,7 +35,7 @@ class Agenda {
  private:
   [[nodiscard]] absl::Duration TimeOf(Task task) const;
 
-  const bool looks_;
+  const bool polls_;
   bool closing_ = false;
   bool retained_last_ = false;
   std::array<absl::Duration, static_cast<std::size_t>(Task::kNone)> times_;

@@ -81,7 +81,7 @@ void GroupWriter::Commit(Group& group, std::unique_ptr<Transaction> transaction)
     absl::Status status = transaction->Commit().status;
     if (!status.ok()) return outcomes_.Fail(group, std::move(status));
     // The answer may stand for what another process wrote.
-    watcher_.TellGroup(group.log);
+    watcher_.NotifyOfGroup(group.log);
     return outcomes_.Answer(group, absl::OkStatus());
   }
   if (absl::Status status = transaction->Put(group.log.set); !status.ok()) {
@@ -96,7 +96,7 @@ void GroupWriter::Commit(Group& group, std::unique_ptr<Transaction> transaction)
       group.stage = Stage::kDurable;
       keeper_.NoteDurable();
       health_.NoteWritten(group.log.streams.member);
-      watcher_.TellGroup(group.log);
+      watcher_.NotifyOfGroup(group.log);
       outcomes_.Answer(group, absl::OkStatus());
       return Maintain(/*idle=*/false);
     case CommitOutcome::kNotDone:
@@ -172,7 +172,7 @@ absl::Status GroupWriter::ExecuteFrom(std::size_t first, Group& group, GroupExec
 void GroupWriter::SettleWhatIsSaid(Group& group) {
   GroupLog& log = group.log;
   if (log.must_commit || !log.set.log.empty()) return;
-  if (watcher_.Tells(log.streams) ||
+  if (watcher_.HasNews(log.streams) ||
       std::any_of(group.jobs.begin(), group.jobs.end(), RestsOnWhatItSaw)) {
     changes::Settle(base_.random, log.set);
     log.must_commit = true;

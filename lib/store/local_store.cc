@@ -159,8 +159,8 @@ void LocalStore::Do(Task task) {
       return nouns_->keeper.StartPlan();
     case Task::kMaintain:
       return nouns_->writer.Maintain(/*idle=*/true);
-    case Task::kLook:
-      return nouns_->watcher.Look();
+    case Task::kPoll:
+      return nouns_->watcher.Poll();
     case Task::kHeal:
       return nouns_->recovery.Heal();
     case Task::kNone:

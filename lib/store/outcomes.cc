@@ -140,7 +140,7 @@ void Outcomes::ResolveUnknown(Group& group, const absl::Status& failure) {
   if (status.ok()) status = LookUp(group);
   if (status.ok()) {
     health_.NoteWritten(group.log.streams.member);
-    watcher_.TellGroup(group.log);
+    watcher_.NotifyOfGroup(group.log);
     return Answer(group, absl::OkStatus());
   }
   health_.Fence(status);

@@ -204,7 +204,7 @@ absl::StatusOr<log::StoreState> StreamLife::Commit(StreamJob& job,
   if (!status.ok()) return status;
   if (!log.Empty()) health_.NoteWritten(log.streams.member);
   log::StoreState state = log.streams.State();
-  watcher_.TellGroup(log);
+  watcher_.NotifyOfGroup(log);
   AIMEM_RETURN_IF_ERROR(job.kept);
   return state;
 }
@@ -245,7 +245,7 @@ absl::Status StreamLife::Execute(StreamJob& job, execute::Rows& rows, GroupLog& 
       job.more = !*all;
     }
   }
-  if (!log.must_commit && watcher_.Tells(log.streams)) {
+  if (!log.must_commit && watcher_.HasNews(log.streams)) {
     changes::Settle(base_.random, log.set);
     log.must_commit = true;
   }

@@ -22,7 +22,7 @@ enum class Task : std::uint8_t {
   kRetain,    ///< Commits are planned to go from the log.
   kPlan,      ///< It is time to plan what may go.
   kMaintain,  ///< Nothing was written for a while.
-  kLook,      ///< Others may have written.
+  kPoll,      ///< Others may have written.
   kHeal,      ///< The store takes no writes: it is time to try again.
   kNone,      ///< The turn was not free, or there was nothing to do: it was not taken.
   kEnd        ///< Nothing will come any more: it was not taken.

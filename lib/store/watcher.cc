@@ -10,15 +10,15 @@
 namespace aimem::store {
 namespace {
 
-constexpr absl::Duration kBlindLookInterval = absl::Milliseconds(200);
+constexpr absl::Duration kBlindPollInterval = absl::Milliseconds(200);
 
 }  // namespace
 
-bool Watcher::Tells(const changes::Streams& streams) const {
+bool Watcher::HasNews(const changes::Streams& streams) const {
   return base_.hooks.listener != nullptr && streams.State() != told_;
 }
 
-void Watcher::Tell(log::StoreState state, std::vector<log::DurableCommit> commits) {
+void Watcher::Notify(log::StoreState state, std::vector<log::DurableCommit> commits) {
   if (base_.hooks.listener == nullptr || (commits.empty() && state == told_)) return;
   told_ = std::move(state);
   CommitListener& listener = *base_.hooks.listener;
@@ -26,7 +26,7 @@ void Watcher::Tell(log::StoreState state, std::vector<log::DurableCommit> commit
   base_.Guard("the listener", [&] { listener.OnDurable(*told, std::move(commits)); });
 }
 
-void Watcher::TellGroup(GroupLog& log) {
+void Watcher::NotifyOfGroup(GroupLog& log) {
   unreadable_.NoteWritten(log.set.log);
   if (base_.hooks.listener == nullptr) return;
   std::vector<log::DurableCommit> commits;
@@ -37,34 +37,34 @@ void Watcher::TellGroup(GroupLog& log) {
                          row.operation, std::make_shared<const std::string>(std::move(row.bytes))});
     }
   }
-  Tell(log.streams.State(), std::move(commits));
+  Notify(log.streams.State(), std::move(commits));
 }
 
-void Watcher::Look() {
+void Watcher::Poll() {
   if (!health_.readable()) return;
-  const absl::StatusOr<bool> looked = LookIfDue();
-  if (looked.ok() && !*looked) return;
-  if (!looked.ok() && !look_failed_) {
+  const absl::StatusOr<bool> polled = PollIfDue();
+  if (polled.ok() && !*polled) return;
+  if (!polled.ok() && !poll_failed_) {
     base_.Log(LogLevel::kWarning,
-              absl::StrCat("looking for commits of other processes: ", looked.status().message()));
+              absl::StrCat("looking for commits of other processes: ", polled.status().message()));
   }
-  look_failed_ = !looked.ok();
+  poll_failed_ = !polled.ok();
 }
 
-absl::StatusOr<bool> Watcher::LookIfDue() {
+absl::StatusOr<bool> Watcher::PollIfDue() {
   AIMEM_ASSIGN_OR_RETURN(const std::optional<std::uint64_t> foreign,
                          base_.backend->ForeignCommits());
   const absl::Duration now = base_.clock.Monotonic();
-  const bool due = foreign ? foreign_ != foreign : now >= next_blind_look_;
-  if (looked_ && !due) return false;
-  next_blind_look_ = now + kBlindLookInterval;
-  AIMEM_RETURN_IF_ERROR(LookAtHeads());
-  looked_ = true;
+  const bool due = foreign ? foreign_ != foreign : now >= next_blind_poll_;
+  if (polled_ && !due) return false;
+  next_blind_poll_ = now + kBlindPollInterval;
+  AIMEM_RETURN_IF_ERROR(PollHeads());
+  polled_ = true;
   foreign_ = foreign;
   return true;
 }
 
-absl::Status Watcher::LookAtHeads() {
+absl::Status Watcher::PollHeads() {
   AIMEM_RETURN_IF_ERROR(recovery_.RecoverIfInDoubt());
   changes::Streams streams;
   {
@@ -78,7 +78,7 @@ absl::Status Watcher::LookAtHeads() {
     AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> write, base_.backend->BeginWrite());
     AIMEM_RETURN_IF_ERROR(recovery_.CommitSettled(*write));
   }
-  Tell(std::move(state), {});
+  Notify(std::move(state), {});
   return absl::OkStatus();
 }
 

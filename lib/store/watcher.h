@@ -22,7 +22,7 @@
 namespace aimem::store {
 
 /// Tells the listener of every commit that is durable, in order: those of this process by the
-/// group, those of others when it looks (Task::kLook). Guarded by the turn; the listener is called
+/// group, those of others when it polls (Task::kPoll). Guarded by the turn; the listener is called
 /// without locks.
 class Watcher {
  public:
@@ -35,19 +35,19 @@ class Watcher {
         recovery_(recovery) {}
 
   /// True: a member's listener is to be told what others wrote, which has to be durable first.
-  [[nodiscard]] bool Tells(const changes::Streams& streams) const
+  [[nodiscard]] bool HasNews(const changes::Streams& streams) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
-  /// Tell what is durable now: the commits that `log` added, which it gives away.
-  void TellGroup(GroupLog& log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
-  /// Tell what others have written, if they have. What cannot be looked at is logged once.
-  void Look() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
+  /// Notify of what is durable now: the commits that `log` added, which it gives away.
+  void NotifyOfGroup(GroupLog& log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
+  /// Notify of what others have written, if they have. That it fails is logged once.
+  void Poll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
 
  private:
-  void Tell(log::StoreState state, std::vector<log::DurableCommit> commits)
+  void Notify(log::StoreState state, std::vector<log::DurableCommit> commits)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   /// False: it was not due.
-  absl::StatusOr<bool> LookIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
-  absl::Status LookAtHeads() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
+  absl::StatusOr<bool> PollIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
+  absl::Status PollHeads() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
 
   const Foundation& base_;
   Health& health_;
@@ -56,10 +56,10 @@ class Watcher {
   Recovery& recovery_;
 
   log::StoreState told_ ABSL_GUARDED_BY(kTurn);  // what the listener knows
-  bool looked_ ABSL_GUARDED_BY(kTurn) = false;   // `foreign_` and `told_` are what was found
-  std::optional<std::uint64_t> foreign_ ABSL_GUARDED_BY(kTurn);  // ForeignCommits, at the last look
-  absl::Duration next_blind_look_ ABSL_GUARDED_BY(kTurn);        // where the backend cannot tell
-  bool look_failed_ ABSL_GUARDED_BY(kTurn) = false;              // said once
+  bool polled_ ABSL_GUARDED_BY(kTurn) = false;   // `foreign_` and `told_` are what was found
+  std::optional<std::uint64_t> foreign_ ABSL_GUARDED_BY(kTurn);  // ForeignCommits, at the last poll
+  absl::Duration next_blind_poll_ ABSL_GUARDED_BY(kTurn);        // where the backend cannot tell
+  bool poll_failed_ ABSL_GUARDED_BY(kTurn) = false;              // said once
 };
 
 }  // namespace aimem::store

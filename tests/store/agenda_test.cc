@@ -8,7 +8,7 @@ namespace {
 constexpr absl::Duration kStart = absl::Seconds(100);
 
 TEST(Agenda, TaskIsTakenWhenItsTimeHasComeAndOnce) {
-  Agenda agenda(/*looks=*/false);
+  Agenda agenda(/*polls=*/false);
   EXPECT_EQ(agenda.NextTime(), absl::InfiniteDuration());
   agenda.Set(Task::kHeal, kStart);
   EXPECT_EQ(agenda.NextTime(), kStart);
@@ -19,7 +19,7 @@ TEST(Agenda, TaskIsTakenWhenItsTimeHasComeAndOnce) {
 }
 
 TEST(Agenda, WritesThatWaitGoBetweenTwoPartsOfWhatLeavesTheLog) {
-  Agenda agenda(/*looks=*/false);
+  Agenda agenda(/*polls=*/false);
   const auto take = [&](bool work) {
     agenda.Set(Task::kRetain, kStart);
     return agenda.Take(kStart, work);
@@ -31,7 +31,7 @@ TEST(Agenda, WritesThatWaitGoBetweenTwoPartsOfWhatLeavesTheLog) {
 }
 
 TEST(Agenda, PlansOnceInTimeThoughTheQueueNeverEmpties) {
-  Agenda agenda(/*looks=*/false);
+  Agenda agenda(/*polls=*/false);
   agenda.Set(Task::kPlan, kStart);
   EXPECT_EQ(agenda.Take(kStart - absl::Milliseconds(1), true), Task::kWrite);
   EXPECT_EQ(agenda.Take(kStart, true), Task::kPlan);
@@ -39,18 +39,18 @@ TEST(Agenda, PlansOnceInTimeThoughTheQueueNeverEmpties) {
 }
 
 TEST(Agenda, LooksAtOnceThenInIntervalsAndLaterAfterAGroup) {
-  Agenda agenda(/*looks=*/true);
-  EXPECT_EQ(agenda.Take(kStart, false), Task::kLook);
+  Agenda agenda(/*polls=*/true);
+  EXPECT_EQ(agenda.Take(kStart, false), Task::kPoll);
   const absl::Duration next = agenda.NextTime();
   EXPECT_GT(next, kStart);
   EXPECT_EQ(agenda.Take(kStart, false), Task::kNone);
   agenda.NoteWritten(next);
   EXPECT_EQ(agenda.Take(next, false), Task::kNone);
-  EXPECT_EQ(agenda.Take(agenda.NextTime(), false), Task::kLook);
+  EXPECT_EQ(agenda.Take(agenda.NextTime(), false), Task::kPoll);
 }
 
 TEST(Agenda, MaintainsOnceAfterTheLastGroupOfMany) {
-  Agenda agenda(/*looks=*/false);
+  Agenda agenda(/*polls=*/false);
   agenda.NoteWritten(kStart);
   const absl::Duration first = agenda.NextTime();
   agenda.NoteWritten(first);
@@ -60,7 +60,7 @@ TEST(Agenda, MaintainsOnceAfterTheLastGroupOfMany) {
 }
 
 TEST(Agenda, WhoClosesPlansAndHealsNothingAndWritesWhatWaits) {
-  Agenda agenda(/*looks=*/false);
+  Agenda agenda(/*polls=*/false);
   for (const Task task : {Task::kRetain, Task::kPlan, Task::kHeal}) agenda.Set(task, kStart);
   agenda.Close();
   EXPECT_EQ(agenda.Take(kStart, true), Task::kWrite);
