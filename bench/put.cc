@@ -79,7 +79,7 @@ class PutDuel {
     }
   }
 
-  void Tell(int words, Section& section) const {
+  void Report(int words, Section& section) const {
     const auto name = [words](std::string_view text) {
       return absl::StrFormat("%s, %d words", text, words);
     };
@@ -129,7 +129,7 @@ Section MeasurePut(const Settings& settings) {
   for (const int words : {25, 80}) {
     PutDuel duel(settings, sizes, words);
     duel.RunAll();
-    duel.Tell(words, section);
+    duel.Report(words, section);
   }
   section.notes.push_back(absl::StrFormat(
       "stores of %d memories; rounds of %d puts, %d of them, interleaved; rivals checkpoint every "

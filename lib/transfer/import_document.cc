@@ -105,19 +105,19 @@ std::string ScalarJson(const Scalar& scalar) {
 class Capture {
  public:
   void Open(char bracket) {
-    Separate();
+    AddComma();
     text_ += bracket;
     fresh_ = true;
     ++depth_;
   }
   void Key(std::string_view key) {
-    Separate();
+    AddComma();
     text_ += model::JsonString(key);
     text_ += ':';
     fresh_ = true;
   }
   void Value(std::string_view json) {
-    Separate();
+    AddComma();
     text_ += json;
   }
   /// True: the value is complete.
@@ -133,7 +133,7 @@ class Capture {
   }
 
  private:
-  void Separate() {
+  void AddComma() {
     if (!std::exchange(fresh_, false)) text_ += ',';
   }
 

@@ -159,14 +159,14 @@ void TlsReload::Run() {
       if (!stopping_) changed_.WaitFor(mutex_, options_.every);
       if (stopping_) return;
     }
-    // What is thrown waits for the next look.
-    if (const absl::Status thrown = Contain([this] { Look(); }); !thrown.ok()) {
+    // What is thrown waits for the next time.
+    if (const absl::Status thrown = Contain([this] { CheckFiles(); }); !thrown.ok()) {
       Log(LogLevel::kWarning, absl::StrCat("reading the certificate again: ", thrown.message()));
     }
   }
 }
 
-void TlsReload::Look() {
+void TlsReload::CheckFiles() {
   absl::StatusOr<TlsTexts> texts = ReadTlsFiles(files_);
   if (!texts.ok()) return Refuse(texts.status());
   if (*texts == in_use_) {

@@ -71,7 +71,7 @@ class TlsReload {
  private:
   TlsReload(const TlsFiles& files, const TlsReloadOptions& options);
   void Run();
-  void Look();
+  void CheckFiles();
   void Refuse(const absl::Status& status);
   void TellEnd();
   void Log(LogLevel level, const std::string& message) const;

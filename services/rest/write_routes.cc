@@ -27,7 +27,7 @@ Response Done(int status, JsonObject body, const WriteResult& result) {
 
 // Copies of a status share their text by a count that ThreadSanitizer cannot see in Debian's
 // Abseil: a result that goes to another thread takes texts of its own along.
-void Separate(WriteResult& result) {
+void UnshareTexts(WriteResult& result) {
   const auto own = [](absl::Status& status) {
     if (status.ok()) return;
     absl::Status copy(status.code(), status.message());
@@ -68,7 +68,7 @@ void Api::Write(Call call, std::vector<WriteItem> items, std::string agent_id, b
                call = std::move(call), waiting = std::move(waiting),
                committed = std::move(committed)](WriteResult result) mutable {
     // The store's thread has better things to do than to write JSON.
-    Separate(result);
+    UnshareTexts(result);
     keep->Post([this, operation, call = std::move(call), waiting = std::move(waiting),
                 committed = std::move(committed), result = std::move(result)]() mutable {
       std::optional<Respond> respond = deadlines_.Take(*waiting);

@@ -172,7 +172,7 @@ class Member {
 
  private:
   void Tick(std::int64_t now_ms);
-  void Look();
+  void RefreshViews();
   void FoldChecked(const Commit& commit);
   bool Finish(Commit commit);
   Commit Begin(Op op) const;

@@ -191,7 +191,7 @@ void Member::Tick(std::int64_t now_ms) {
   next_ = {log::NextHlc(hlc_, wall_ms_), stream_};
 }
 
-void Member::Look() {
+void Member::RefreshViews() {
   views_.assign(world_.entities.size(), MemoryView());
   live_.clear();
   archived_.clear();
@@ -340,7 +340,7 @@ void Member::SawName(Commit& commit, std::size_t name) const {
 
 bool Member::Act(std::size_t names, std::int64_t now_ms) {
   Tick(now_ms);
-  Look();
+  RefreshViews();
   const Op op = kOps[world_.random.Below(std::size(kOps))];
   switch (op) {
     case Op::kPut:
@@ -629,13 +629,13 @@ bool Member::LinkTo(Entity entity) {
 
 void Member::Heal(std::size_t name, std::int64_t now_ms) {
   Tick(now_ms);
-  Look();
+  RefreshViews();
   const std::vector<Entity> rows = Owners(name);
   Commit commit{.stamp = next_, .seq = 0, .op = Op::kPut, .changes = {}, .facts = {}};
   Put(commit, Target(name), Tier::kShort, name, false);
   for (std::size_t i = 1; i < rows.size(); ++i) Consolidate(commit, rows[i]);
   FoldChecked(commit);
-  Look();
+  RefreshViews();
   const std::vector<Entity> left = Owners(name);
   world_.Check(left.size() == 1 && left[0] == rows[0], "not healed: the smallest id is not alone");
   for (std::size_t i = 1; i < rows.size(); ++i) {
