@@ -90,9 +90,9 @@ class Connection;
 
 /// Everything that runs. Owned by the server, by its connections, and by work of the handler that
 /// is under way.
-class Core final : public Threads {
+class Loop final : public Threads {
  public:
-  explicit Core(const ServerOptions& options) : options_(options), acceptor_(io_), sweep_(io_) {}
+  explicit Loop(const ServerOptions& options) : options_(options), acceptor_(io_), sweep_(io_) {}
 
   /// Before all else.
   void Own(std::unique_ptr<Handler> handler) { handler_ = std::move(handler); }
@@ -159,9 +159,9 @@ class Core final : public Threads {
 /// One client. All methods run on the network thread.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(std::shared_ptr<Core> core, tcp::socket socket)
-      : core_(std::move(core)), socket_(std::move(socket)) {
-    buffer_.max_size(core_->options().header_bytes_max + 2 * kReadBytes);
+  Connection(std::shared_ptr<Loop> loop, tcp::socket socket)
+      : loop_(std::move(loop)), socket_(std::move(socket)) {
+    buffer_.max_size(loop_->options().header_bytes_max + 2 * kReadBytes);
   }
 
   /// Read requests until the end.
@@ -177,7 +177,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     Response response = TextAnswer(status, std::string(ToStdView(beast::http::obsolete_reason(
                                                static_cast<beast::http::status>(status)))));
     if (status == 503) response.headers.emplace_back("Retry-After", "1");
-    Send(Serialized(response, core_->options().headers, Form{}));
+    Send(Serialized(response, loop_->options().headers, Form{}));
   }
 
   /// The server is ending: no further request.
@@ -191,7 +191,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     phase_ = Phase::kClosed;
     error_code ignored;
     socket_.close(ignored);
-    core_->Remove(shared_from_this());
+    loop_->Remove(shared_from_this());
   }
 
   void CheckDeadline(Instant now) {
@@ -216,7 +216,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     Turn(Turn&& other) noexcept = default;
     Turn& operator=(Turn&&) = delete;
     ~Turn() {
-      if (connection_ != nullptr) Answer(connection_->core_->handler().Lost());
+      if (connection_ != nullptr) Answer(connection_->loop_->handler().Lost());
     }
     void Answer(Response response) {
       std::exchange(connection_, nullptr)->Answer(std::move(response));
@@ -232,10 +232,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void BeginRequest() {
     parser_.emplace();
-    parser_->header_limit(static_cast<std::uint32_t>(core_->options().header_bytes_max));
-    parser_->body_limit(core_->options().body_bytes_max);
+    parser_->header_limit(static_cast<std::uint32_t>(loop_->options().header_bytes_max));
+    parser_->body_limit(loop_->options().body_bytes_max);
     phase_ = Phase::kIdle;
-    SetDeadline(core_->options().idle_timeout);
+    SetDeadline(loop_->options().idle_timeout);
   }
 
   // Handle what has been read, request by request, then read more.
@@ -256,7 +256,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
       if (buffer_.size() == 0) return ReadMore();
       if (phase_ == Phase::kIdle) {
         phase_ = Phase::kHeader;
-        SetDeadline(core_->options().header_timeout);
+        SetDeadline(loop_->options().header_timeout);
       }
       const bool in_header = !parser_->is_header_done();
       error_code error;
@@ -281,7 +281,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   bool BeginBody() {
     phase_ = Phase::kBody;
-    SetDeadline(core_->options().body_timeout);
+    SetDeadline(loop_->options().body_timeout);
     const std::string expect = HeaderOf(parser_->get(), "Expect");
     if (expect.empty() || parser_->is_done()) return true;
     if (!absl::EqualsIgnoreCase(expect, "100-continue")) {
@@ -333,20 +333,20 @@ class Connection : public std::enable_shared_from_this<Connection> {
     }
     dispatching_ = true;
     try {
-      core_->handler().Handle(std::move(request),
+      loop_->handler().Handle(std::move(request),
                               [turn = Turn(shared_from_this())](Response response) mutable {
                                 turn.Answer(std::move(response));
                               });
     } catch (const std::exception& error) {
-      core_->Log(LogLevel::kError, absl::StrFormat("http: a handler failed: %s", error.what()));
+      loop_->Log(LogLevel::kError, absl::StrFormat("http: a handler failed: %s", error.what()));
     }
     dispatching_ = false;
   }
 
   // From any thread.
   void Answer(Response response) {
-    if (!core_->OnNetworkThread()) {
-      core_->Post([self = shared_from_this(), response = std::move(response)]() mutable {
+    if (!loop_->OnNetworkThread()) {
+      loop_->Post([self = shared_from_this(), response = std::move(response)]() mutable {
         self->Answer(std::move(response));
       });
     } else if (phase_ != Phase::kWorking) {
@@ -360,15 +360,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   void Finish(const Response& response) {
-    form_.keep_alive = form_.keep_alive && !closing_ && !core_->draining();
+    form_.keep_alive = form_.keep_alive && !closing_ && !loop_->draining();
     closing_ = !form_.keep_alive;
-    Send(Serialized(response, core_->options().headers, form_));
+    Send(Serialized(response, loop_->options().headers, form_));
   }
 
   // Most answers fit into the kernel's buffer at once.
   void Send(std::string text) {
     phase_ = Phase::kWriting;
-    SetDeadline(core_->options().body_timeout);
+    SetDeadline(loop_->options().body_timeout);
     output_ = std::move(text);
     error_code error;
     const std::size_t sent = socket_.write_some(asio::buffer(output_), error);
@@ -406,7 +406,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
                             });
   }
 
-  std::shared_ptr<Core> core_;  // outlives the socket
+  std::shared_ptr<Loop> loop_;  // outlives the socket
   tcp::socket socket_;
   beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
@@ -422,7 +422,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
 // -- Start ----------------------------------------------------------------------------------------
 
-absl::Status Core::Listen() {
+absl::Status Loop::Listen() {
   const std::string where = absl::StrFormat("%s:%d", options_.host, options_.port);
   error_code error;
   tcp::resolver resolver(io_);
@@ -443,7 +443,7 @@ absl::Status Core::Listen() {
   return absl::OkStatus();
 }
 
-void Core::Start() {
+void Loop::Start() {
   const absl::Duration shortest =
       std::min({options_.header_timeout, options_.body_timeout, options_.idle_timeout});
   sweep_every_ =
@@ -461,7 +461,7 @@ void Core::Start() {
   }
 }
 
-void Core::RunNetwork() {
+void Loop::RunNetwork() {
   network_id_ = std::this_thread::get_id();
   while (true) {
     try {
@@ -475,7 +475,7 @@ void Core::RunNetwork() {
 
 // -- Work -----------------------------------------------------------------------------------------
 
-void Core::Post(Work work) {
+void Loop::Post(Work work) {
   bool wake = false;
   {
     MutexLock lock(mutex_);
@@ -486,7 +486,7 @@ void Core::Post(Work work) {
   if (wake) asio::post(io_, [this] { RunPosted(); });
 }
 
-void Core::RunPosted() {
+void Loop::RunPosted() {
   std::vector<Work> work;
   {
     MutexLock lock(mutex_);
@@ -501,14 +501,14 @@ void Core::RunPosted() {
   }
 }
 
-void Core::Read(Work work) {
+void Loop::Read(Work work) {
   MutexLock lock(mutex_);
   if (closed_) return;
   reads_.push_back(std::move(work));
   read_ready_.NotifyOne();
 }
 
-void Core::PostLater(absl::Duration delay, Work work) {
+void Loop::PostLater(absl::Duration delay, Work work) {
   Post([this, delay, work = std::move(work)]() mutable {
     auto timer = std::make_shared<asio::steady_timer>(io_, ToChrono(delay));
     timers_.insert(timer);
@@ -519,11 +519,11 @@ void Core::PostLater(absl::Duration delay, Work work) {
   });
 }
 
-void Core::ReadLater(absl::Duration delay, Work work) {
+void Loop::ReadLater(absl::Duration delay, Work work) {
   PostLater(delay, [this, work = std::move(work)]() mutable { Read(std::move(work)); });
 }
 
-void Core::RunReader() {
+void Loop::RunReader() {
   while (true) {
     Work work;
     {
@@ -543,7 +543,7 @@ void Core::RunReader() {
 
 // -- Connections ----------------------------------------------------------------------------------
 
-void Core::Accept() {
+void Loop::Accept() {
   acceptor_.async_accept([this](const error_code& error, tcp::socket socket) {
     if (draining_ || !acceptor_.is_open()) return;
     if (!error) Accepted(std::move(socket));
@@ -557,7 +557,7 @@ void Core::Accept() {
   });
 }
 
-void Core::Accepted(tcp::socket socket) {
+void Loop::Accepted(tcp::socket socket) {
   error_code error;
   socket.set_option(tcp::no_delay(true), error);
   socket.non_blocking(true, error);
@@ -565,7 +565,7 @@ void Core::Accepted(tcp::socket socket) {
   const auto limit = static_cast<std::size_t>(options_.connections_max);
   if (connections_.size() >= limit + kRefusedMax) return;
   const bool refused = connections_.size() >= limit;
-  auto self = std::static_pointer_cast<Core>(shared_from_this());
+  auto self = std::static_pointer_cast<Loop>(shared_from_this());
   auto connection = std::make_shared<Connection>(std::move(self), std::move(socket));
   connections_.insert(connection);
   if (refused) {
@@ -575,7 +575,7 @@ void Core::Accepted(tcp::socket socket) {
   }
 }
 
-void Core::Remove(const std::shared_ptr<Connection>& connection) {
+void Loop::Remove(const std::shared_ptr<Connection>& connection) {
   connections_.erase(connection);
   if (!draining_ || !connections_.empty()) return;
   MutexLock lock(mutex_);
@@ -584,7 +584,7 @@ void Core::Remove(const std::shared_ptr<Connection>& connection) {
 }
 
 // One timer for all deadlines: they are seconds long, and a connection does not pay for them.
-void Core::Sweep() {
+void Loop::Sweep() {
   const Instant now = std::chrono::steady_clock::now();
   const std::vector<std::shared_ptr<Connection>> all(connections_.begin(), connections_.end());
   for (const std::shared_ptr<Connection>& connection : all) connection->CheckDeadline(now);
@@ -596,7 +596,7 @@ void Core::Sweep() {
 
 // -- End ------------------------------------------------------------------------------------------
 
-void Core::BeginDrain() {
+void Loop::BeginDrain() {
   draining_ = true;
   error_code ignored;
   acceptor_.close(ignored);
@@ -608,12 +608,12 @@ void Core::BeginDrain() {
   drained_.NotifyAll();
 }
 
-void Core::CloseAll() {
+void Loop::CloseAll() {
   const std::vector<std::shared_ptr<Connection>> all(connections_.begin(), connections_.end());
   for (const std::shared_ptr<Connection>& connection : all) connection->Close();
 }
 
-void Core::Shutdown(absl::Duration grace) {
+void Loop::Shutdown(absl::Duration grace) {
   MutexLock one(shutdown_mutex_);
   if (!network_.joinable()) return;
   handler_->Drain();
@@ -646,14 +646,14 @@ void Core::Shutdown(absl::Duration grace) {
 
 class RunningServer final : public Server {
  public:
-  explicit RunningServer(std::shared_ptr<Core> core) : core_(std::move(core)) {}
-  ~RunningServer() override { core_->Shutdown(absl::ZeroDuration()); }
+  explicit RunningServer(std::shared_ptr<Loop> loop) : loop_(std::move(loop)) {}
+  ~RunningServer() override { loop_->Shutdown(absl::ZeroDuration()); }
 
-  [[nodiscard]] int port() const override { return core_->port(); }
-  void Shutdown(absl::Duration grace) override { core_->Shutdown(grace); }
+  [[nodiscard]] int port() const override { return loop_->port(); }
+  void Shutdown(absl::Duration grace) override { loop_->Shutdown(grace); }
 
  private:
-  std::shared_ptr<Core> core_;
+  std::shared_ptr<Loop> loop_;
 };
 
 }  // namespace
@@ -661,11 +661,11 @@ class RunningServer final : public Server {
 absl::StatusOr<std::unique_ptr<Server>> StartServer(const ServerOptions& options,
                                                     MakeHandler make) {
   AIMEM_RETURN_IF_ERROR(Validate(options));
-  auto core = std::make_shared<Core>(options);
-  core->Own(make(*core));
-  AIMEM_RETURN_IF_ERROR(core->Listen());
-  core->Start();
-  return std::make_unique<RunningServer>(std::move(core));
+  auto loop = std::make_shared<Loop>(options);
+  loop->Own(make(*loop));
+  AIMEM_RETURN_IF_ERROR(loop->Listen());
+  loop->Start();
+  return std::make_unique<RunningServer>(std::move(loop));
 }
 
 }  // namespace aimem::web

@@ -26,7 +26,7 @@ struct ServerOptions {
   absl::Duration header_timeout;
   absl::Duration body_timeout;
   absl::Duration idle_timeout;
-  int reader_threads = 0;  ///< 0: one a core.
+  int reader_threads = 0;  ///< 0: one a processor.
   Headers headers;         ///< Of every answer, also of those that the server gives itself.
   LogSink* log = nullptr;  ///< Borrowed; null: silence.
 };

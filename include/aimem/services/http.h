@@ -37,7 +37,7 @@ struct HttpOptions {
   absl::Duration write_timeout = absl::Seconds(10);
   /// Bounds /health (then an error) and /federation (then without the data). In [10 ms, 24 h].
   absl::Duration health_timeout = absl::Seconds(2);
-  int reader_threads = 0;  ///< For requests that read; 0: one a core.
+  int reader_threads = 0;  ///< For requests that read; 0: one a processor.
 
   // -- What it stands in --------------------------------------------------------------------------
   Environment environment = {};
