@@ -1,7 +1,6 @@
-// Questions answered by looking at every row: get, list, search, counts, selections.
+// Questions about memories by id, counts, and which memories a change by filter is about.
 //
-// Every function works on one snapshot (a Transaction) and keeps no state. The scan is the oracle
-// of any index: same rows, same scores, to the last bit, on every backend.
+// Every function of this room works on one snapshot (a Transaction) and keeps no state.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +16,6 @@
 #include "absl/time/time.h"
 #include "aimem/backends/backend.h"
 #include "aimem/requests.h"
-#include "lib/model/parts.h"
 #include "lib/model/view.h"
 
 namespace aimem::text {
@@ -25,13 +23,6 @@ class Analyzer;
 }
 
 namespace aimem::recall {
-
-/// Call `visit` with every entity of `kind` (all kinds if absent), in key order, with its row and
-/// decoded parts; both live during the call only. Stops at the first error. A row that does not
-/// decode is left out: Count counts it, Check names it.
-absl::Status ForEachRow(
-    Transaction& transaction, std::optional<Kind> kind,
-    absl::FunctionRef<absl::Status(const EntityRow&, std::span<const model::Part>)> visit);
 
 /// Resolve ids or unique prefixes to full ids of memories whose phase `wanted` accepts. Errors per
 /// id: kNotFound "not found: {id}"; kInvalidArgument "ambiguous ID prefix '{p}': {n} matches"
@@ -44,17 +35,6 @@ std::vector<absl::StatusOr<std::string>> ResolveIds(
 /// The same for whole memories.
 std::vector<absl::StatusOr<Memory>> Get(Transaction& transaction, std::span<const std::string> ids,
                                         const ReadOptions& options);
-
-/// Of the filter, memories and agents heed all, links nothing, the other kinds the namespace.
-/// kInvalidArgument names limit, offset, page_token or as_agent.
-absl::StatusOr<ListResult> List(Transaction& transaction, const ListRequest& request,
-                                absl::Time now);
-
-/// Ranks, cuts to the limit, then walks these from the best and skips what is over the budget.
-/// Does not touch: the store does, for the hits returned. kInvalidArgument names limit,
-/// budget_tokens or as_agent.
-absl::StatusOr<SearchResult> Search(Transaction& transaction, const SearchRequest& request,
-                                    absl::Time now);
 
 /// Namespaces are counted over all live memories, expired ones included, as the total is.
 absl::StatusOr<StoreCounts> Count(Transaction& transaction, absl::Time now);

@@ -1,3 +1,5 @@
+#include "lib/recall/list.h"
+
 #include <algorithm>
 #include <cstdint>
 #include <map>
@@ -11,7 +13,6 @@
 #include "lib/base/status.h"
 #include "lib/model/validate.h"
 #include "lib/recall/filter.h"
-#include "lib/recall/find.h"
 #include "lib/recall/links.h"
 #include "lib/recall/page.h"
 #include "lib/recall/scan.h"

@@ -11,7 +11,6 @@
 #include "lib/base/status.h"
 #include "lib/base/trouble.h"
 #include "lib/log/grammar.h"
-#include "lib/recall/find.h"
 
 namespace aimem::recall {
 namespace {

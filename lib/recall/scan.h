@@ -1,6 +1,7 @@
 // Scans: every way that this room reads rows, page by page.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 
@@ -18,6 +19,13 @@ absl::Status ForEachStored(Transaction& transaction, ScanRequest request,
 
 /// Decode the state of `row` into `parts`, which borrow from it. kDataLoss names its key.
 absl::Status DecodeRow(const EntityRow& row, model::Parts& parts);
+
+/// Call `visit` with every entity of `kind` (all kinds if absent), in key order, with its row and
+/// decoded parts; both live during the call only. Stops at the first error. A row that does not
+/// decode is left out: Count counts it, Check names it.
+absl::Status ForEachRow(
+    Transaction& transaction, std::optional<Kind> kind,
+    absl::FunctionRef<absl::Status(const EntityRow&, std::span<const model::Part>)> visit);
 
 /// Call `visit` with every memory of `ids` that has a row, in the order of `ids`; a few hundred
 /// are read together. A row that does not decode is left out, as by ForEachRow.

@@ -3,6 +3,8 @@
 //
 // A recall that has more words than it evaluates takes a pass before that, which finds the rarest.
 // So what is kept of a memory has a bound, whatever the question.
+#include "lib/recall/search.h"
+
 #include <algorithm>
 #include <cstdint>
 #include <numeric>
@@ -17,7 +19,6 @@
 #include "aimem/limits.h"
 #include "lib/base/status.h"
 #include "lib/recall/filter.h"
-#include "lib/recall/find.h"
 #include "lib/recall/scan.h"
 #include "lib/recall/score.h"
 #include "lib/text/analysis.h"

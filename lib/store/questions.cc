@@ -9,6 +9,8 @@
 #include "lib/changes/read.h"
 #include "lib/changes/streams.h"
 #include "lib/recall/find.h"
+#include "lib/recall/list.h"
+#include "lib/recall/search.h"
 #include "lib/store/operations.h"
 
 namespace aimem::store {

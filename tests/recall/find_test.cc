@@ -12,7 +12,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/model/validate.h"
+#include "lib/recall/list.h"
+#include "lib/recall/scan.h"
 #include "lib/recall/score.h"
+#include "lib/recall/search.h"
 #include "tests/recall/rows.h"
 
 namespace aimem::recall {

@@ -1,9 +1,10 @@
+#include "lib/transfer/json_text.h"
+
 #include <charconv>
 #include <string>
 
 #include "aimem/transfer.h"
 #include "lib/model/validate.h"
-#include "lib/transfer/json_text.h"
 
 namespace aimem {
 namespace transfer {
