@@ -37,7 +37,7 @@ void Member::Start(const Now& now, const log::StoreState& state, Actions& action
   roots_.OnDurable(now.monotonic);
   for (Peer& peer : peers_) {
     peer.retry_at = now.monotonic;
-    peer.state_since = now.monotonic;
+    peer.gone_since = now.monotonic;
   }
   settling_ = config_.needed > 1;
   settle_until_ = now.monotonic + kSettle;

@@ -27,8 +27,9 @@ std::string ReasonOfError(CallError error) {
 // -- Who it is ------------------------------------------------------------------------------------
 
 void Peer::SetState(absl::Duration now, PeerState to) {
-  if (state != to) state_since = now;
+  const bool was_connected = Connected();
   state = to;
+  if (was_connected && !Connected()) gone_since = now;
 }
 
 void Peer::SetError(std::string error) {
@@ -105,6 +106,7 @@ void Peer::LearnAtMost(const VersionVector& vector) {
 void Peer::LearnAll() {
   JoinInto(to_learn, durable);
   excused = false;
+  excused_ends.clear();
 }
 
 // -- What it is sent ------------------------------------------------------------------------------

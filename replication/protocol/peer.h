@@ -44,7 +44,7 @@ struct Peer {
   bool learner = false;
   bool tried = false;  ///< It was heard, or a call to it failed.
   PeerState state = PeerState::kAway;
-  absl::Duration state_since;
+  absl::Duration gone_since;  ///< Not connected since then, if it is not.
   std::optional<absl::Duration> last_reply;
   std::int64_t clock_offset_ms = 0;
   std::string last_reason = "not_connected";
@@ -83,7 +83,8 @@ struct Peer {
 
   // -- What this member has to learn from it ------------------------------------------------------
   VersionVector to_learn;     ///< What it held when this member, without history, first heard it.
-  bool excused = false;       ///< It is not waited for any longer to learn from.
+  bool excused = false;       ///< Away for long: it is not waited for until it is back.
+  StreamHeads excused_ends;   ///< What it holds of streams of which nothing will come from it.
   VersionVector owed;         ///< Member::Owed, when it last changed,
   absl::Duration owed_since;  ///< which was then.
   bool other_end = false;     ///< In this life it holds, or held, another end of a stream of ours,

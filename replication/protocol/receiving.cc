@@ -73,7 +73,7 @@ bool Member::OnReplyHeader(const Now& now, std::size_t index, const Header& head
   }
   if (other_life) OnNewIncarnation(now, peer, header, *heads, actions);
   peer.identity = identity;
-  if (other_life || !peer.Connected()) {
+  if (other_life || (!peer.Connected() && !refuses)) {
     peer.excused = false;
     peer.owed.clear();
   }
@@ -112,6 +112,7 @@ void Member::OnNewIncarnation(const Now& now, Peer& peer, const Header& header,
     // teach any more.
     peer.to_learn.clear();
     if (LearnsAll()) peer.to_learn = std::move(vector);
+    peer.excused_ends.clear();
     peer.member = header.member;
   } else {
     peer.LearnAtMost(vector);
@@ -333,6 +334,13 @@ void Member::OnFetchEnded(const Now& now, const absl::Status& status, Actions& a
     fetch_again_at_ = now.monotonic + kFetchAgain;
   } else if (status.ok()) {
     actions.lines.push_back({LogLevel::kInfo, "all states were fetched"});
+    // Of a stream that its author may still give up no end is adopted: to ask at once for all of
+    // it again, and again, would not bring it.
+    if (std::any_of(peers_.begin(), peers_.end(), [&](const Peer& peer) {
+          return peer.Connected() && !Covers(here_.vector(), peer.durable);
+        })) {
+      fetch_again_at_ = now.monotonic + kFetchAgain;
+    }
     AnswerCovered(now, actions);
     PumpAll(now, actions);
   } else {

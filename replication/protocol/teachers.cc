@@ -14,6 +14,18 @@ void Teachers::LearnAll() {
   for (Peer& peer : peers_) peer.LearnAll();
 }
 
+namespace {
+
+// It still holds the end that was found to teach nothing, or none.
+bool IsExcused(const Peer& peer, std::uint64_t stream) {
+  const auto excused = peer.excused_ends.find(stream);
+  if (excused == peer.excused_ends.end()) return false;
+  const auto held = peer.heads.find(stream);
+  return held == peer.heads.end() || held->second == excused->second;
+}
+
+}  // namespace
+
 VersionVector Teachers::Owed(const Peer& peer) const {
   VersionVector owed;
   if (!peer.member || peer.own_id || peer.excused) return owed;
@@ -22,15 +34,16 @@ VersionVector Teachers::Owed(const Peer& peer) const {
     // Histories that do not become one teach nothing: nobody decides which one stays.
     const bool differs = peer.forked.contains(stream) || differences_.refused().contains(stream);
     if (SeqOf(here_.vector(), stream) < seq && !peer.apart.contains(stream) &&
-        !(differs && !differences_.Yields(peer, stream))) {
+        !(differs && !differences_.Yields(peer, stream)) && !IsExcused(peer, stream)) {
       owed[stream] = SeqOf(here_.vector(), stream);
     }
   }
   if (bugs_.keep_stream_when_behind) return owed;
   // Where ours cannot be given up, the peer gives way, and what it held of it is ours too.
   for (const std::uint64_t stream : here_.state().lost) {
-    if (SeqOf(peer.durable, stream) > SeqOf(here_.vector(), stream) ||
-        peer.forked.contains(stream)) {
+    if ((SeqOf(peer.durable, stream) > SeqOf(here_.vector(), stream) ||
+         peer.forked.contains(stream)) &&
+        !IsExcused(peer, stream)) {
       owed[stream] = SeqOf(here_.vector(), stream);
     }
   }
@@ -64,7 +77,7 @@ void Teachers::Excuse(absl::Duration now, Actions& actions) {
       ExcuseIfStuck(now, peer, actions);
       continue;
     }
-    if (now - peer.state_since < kTeacherPatience || Owed(peer).empty()) continue;
+    if (now - peer.gone_since < kTeacherPatience || Owed(peer).empty()) continue;
     peer.excused = true;
     actions.lines.push_back(
         {LogLevel::kWarning,
@@ -87,16 +100,22 @@ void Teachers::ExcuseIfStuck(absl::Duration now, Peer& peer, Actions& actions) {
   const auto differs = [&](std::uint64_t stream) {
     return peer.forked.contains(stream) || (here_.Lost(stream) && here_.Yielded(stream));
   };
-  peer.excused = std::all_of(peer.owed.begin(), peer.owed.end(),
-                             [&](const auto& position) { return differs(position.first); });
+  const bool in_vain = std::all_of(peer.owed.begin(), peer.owed.end(),
+                                   [&](const auto& position) { return differs(position.first); });
   actions.lines.push_back(
       {LogLevel::kWarning,
        absl::StrFormat("%s holds what this member should learn before it takes writes (%s of it is "
                        "here), and nothing of that has come for %s: it %s",
                        peer.address, ToString(peer.owed), absl::FormatDuration(kTeacherPatience),
-                       peer.excused
+                       in_vain
                            ? "is not waited for any longer"
                            : "takes none until that is here, or that peer is away for as long")});
+  if (!in_vain) return;
+  // As long as it holds this: another link or another life of it teaches nothing more.
+  for (const auto& [stream, seq] : std::exchange(peer.owed, {})) {
+    const auto held = peer.heads.find(stream);
+    peer.excused_ends[stream] = held == peer.heads.end() ? StreamHead{} : held->second;
+  }
 }
 
 absl::Duration Teachers::NextExcuse() const {
@@ -104,7 +123,7 @@ absl::Duration Teachers::NextExcuse() const {
   for (const Peer& peer : peers_) {
     // One that is connected is looked at with each heartbeat.
     if (!Owed(peer).empty() && !peer.Connected()) {
-      next = std::min(next, peer.state_since + kTeacherPatience);
+      next = std::min(next, peer.gone_since + kTeacherPatience);
     }
   }
   return next;

@@ -116,6 +116,30 @@ TEST_F(RestoredMemberTest, WhoDiffersForGoodIsNotWaitedForForEver) {
   EXPECT_FALSE(member_->learner());
   beat(2 * kTeacherPatience);
   EXPECT_FALSE(member_->learner()) << "for what it says unasked";
+
+  // The link to it blinks: it holds what it held.
+  const auto blink = [&] {
+    for (bool failed = false; !failed;) {
+      Pass(absl::Milliseconds(500));
+      for (const Actions::Send& send : Sends()) {
+        ++other.sequence;
+        Outcome(send, send.peer == 1 ? Reply('C', {}) : Failure(CallError::kUnavailable));
+        failed = failed || send.peer == 0;
+      }
+    }
+  };
+  blink();
+  beat(absl::Seconds(5));
+  EXPECT_FALSE(member_->learner());
+  // And so it does in its next life.
+  blink();
+  ++other.incarnation;
+  beat(absl::Seconds(5));
+  EXPECT_FALSE(member_->learner());
+  // Something else of it may come.
+  other.heads[kOwn] = HeadOf(kOwn, 4, 0, "B's, who has got more of it");
+  beat(absl::Seconds(5));
+  EXPECT_TRUE(member_->learner());
 }
 
 TEST_F(RestoredMemberTest, WordsThatAreNotProvedStopUsOnceAMinute) {

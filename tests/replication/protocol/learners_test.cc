@@ -68,6 +68,47 @@ TEST_F(MemberTest, ATeacherThatIsAwayIsWaitedForAMinute) {
   EXPECT_EQ(actions_.lines[0].level, LogLevel::kWarning);
 }
 
+TEST_F(MemberTest, ATeacherThatIsAwayInTwoWaysInTurnIsWaitedForAMinute) {
+  Begin();
+  const auto hellos = Sends();
+  Outcome(hellos[0], Reply('B', {{kOther, 3}}));
+  Outcome(hellos[1], Reply('C', {}));
+  int calls = 0;
+  for (const absl::Duration end = now_ + kTeacherPatience + absl::Seconds(10); now_ < end;) {
+    Pass(absl::Milliseconds(500));
+    for (const Actions::Send& send : Sends()) {
+      const CallError error = ++calls % 2 == 0 ? CallError::kUnauthenticated : CallError::kRefused;
+      Outcome(send, send.peer == 0 ? Failure(error) : Reply('C', {}));
+    }
+  }
+  EXPECT_FALSE(member_->learner());
+}
+
+TEST_F(MemberTest, ATeacherThatAnswersAndWillNotHaveUsIsWaitedForAMinuteAndNotAgain) {
+  Begin();
+  const auto hellos = Sends();
+  Outcome(hellos[0], Reply('B', {{kOther, 3}}));
+  Outcome(hellos[1], Reply('C', {}));
+  int warnings = 0;
+  bool excused = false;
+  for (const absl::Duration end = now_ + 3 * kTeacherPatience; now_ < end;) {
+    Pass(absl::Milliseconds(500));
+    excused = excused || !member_->learner();
+    for (const Actions::Send& send : Sends()) {
+      AppendOutcome outcome = send.peer == 0 ? Reply('B', {{kOther, 3}}) : Reply('C', {});
+      if (send.peer == 0) outcome.reply.refused = Refusal::kNotAMember;
+      Outcome(send, std::move(outcome));
+      EXPECT_NE(excused, member_->learner());
+    }
+    warnings += static_cast<int>(
+        std::count_if(actions_.lines.begin(), actions_.lines.end(),
+                      [](const auto& line) { return line.level == LogLevel::kWarning; }));
+    actions_.lines.clear();
+  }
+  EXPECT_TRUE(excused);
+  EXPECT_LE(warnings, 2) << "that it refuses us, and that it is not waited for";
+}
+
 TEST_F(MemberTest, ATeacherThatIsHereAndTeachesNothingIsWaitedForAndNamedOnceAMinute) {
   Begin();
   const auto hellos = Sends();
