@@ -17,6 +17,7 @@
 #include "backends/sqlite/file.h"
 #include "backends/sqlite/log_file.h"
 #include "backends/sqlite/log_files.h"
+#include "backends/sqlite/open_files.h"
 #include "backends/sqlite/schema.h"
 #include "backends/sqlite/transaction.h"
 #include "lib/base/mutex.h"
@@ -84,7 +85,8 @@ class SqliteBackend : public Backend, public Lender {
   absl::Status CheckUsable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Wait until `free` is true, at most lock_timeout. `what` is waited for.
   template <typename Free>
-  absl::Status WaitUntil(Free free, std::string_view what) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status WaitUntil(Free free, std::string_view what, absl::Duration wait)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   /// Take a free place in the pool: its connection, or null if it must be opened.
   absl::StatusOr<Reader> TakeReader();
@@ -95,7 +97,7 @@ class SqliteBackend : public Backend, public Lender {
   absl::StatusOr<std::unique_ptr<Connection>> OpenHere(Access access);
   /// Begin, and see that the file, its log and its index are those that were opened.
   absl::Status BeginOn(Connection& connection, Sql begin, absl::Duration wait);
-  /// BeginWrite that waits so long for writers of other processes.
+  /// BeginWrite that waits so long for writers, of this process and of others.
   absl::StatusOr<std::unique_ptr<Transaction>> BeginWriteWithin(absl::Duration wait);
   /// Note whether `connection` has made the index.
   static void NoteIndex(Connection& connection);
@@ -107,7 +109,7 @@ class SqliteBackend : public Backend, public Lender {
   absl::Status CheckNames(Connection* connection);
 
   /// Take the place for writing and its connection, null if it must be opened.
-  absl::StatusOr<std::unique_ptr<Connection>> TakeWriter();
+  absl::StatusOr<std::unique_ptr<Connection>> TakeWriter(absl::Duration wait);
   absl::StatusOr<std::unique_ptr<Connection>> OpenWriter();
   absl::Status Checkpoint(Connection& connection) const;
   int Lent() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -138,6 +140,7 @@ class SqliteBackend : public Backend, public Lender {
   std::unique_ptr<Connection> watcher_;
   std::uint64_t watchers_ = 0;  ///< How many there have been: each counts from the start.
   std::optional<FileId> file_;  ///< What was opened. Set once.
+  OpenFile open_;
   /// Held by the connections: when the last one closes, log and index may go.
   std::weak_ptr<LogFiles> log_files_ ABSL_GUARDED_BY(mutex_);
   std::string identity_ ABSL_GUARDED_BY(mutex_);  ///< Of file_. Empty: not asked for yet.
@@ -179,8 +182,8 @@ absl::Status SqliteBackend::CheckUsable() const {
 }
 
 template <typename Free>
-absl::Status SqliteBackend::WaitUntil(Free free, std::string_view what) {
-  const absl::Duration deadline = SystemClock().Monotonic() + options_.lock_timeout;
+absl::Status SqliteBackend::WaitUntil(Free free, std::string_view what, absl::Duration wait) {
+  const absl::Duration deadline = SystemClock().Monotonic() + wait;
   for (;;) {
     if (!recovering_) {
       AIMEM_RETURN_IF_ERROR(CheckUsable());
@@ -188,11 +191,10 @@ absl::Status SqliteBackend::WaitUntil(Free free, std::string_view what) {
     }
     const absl::Duration left = deadline - SystemClock().Monotonic();
     if (left <= absl::ZeroDuration()) {
-      return MakeStatus(
-          absl::StatusCode::kUnavailable,
-          absl::StrFormat("waited %s for %s '%s' in this process: try again, or "
-                          "raise lock_timeout or readers",
-                          absl::FormatDuration(options_.lock_timeout), what, place_.path));
+      return MakeStatus(absl::StatusCode::kUnavailable,
+                        absl::StrFormat("waited %s for %s '%s' in this process: try again, or "
+                                        "raise lock_timeout or readers",
+                                        absl::FormatDuration(wait), what, place_.path));
     }
     changed_.WaitFor(mutex_, left);
   }
@@ -202,7 +204,7 @@ absl::StatusOr<SqliteBackend::Reader> SqliteBackend::TakeReader() {
   MutexLock lock(mutex_);
   AIMEM_RETURN_IF_ERROR(WaitUntil(
       [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return readers_lent_ < options_.readers; },
-      "a connection for reading"));
+      "a connection for reading", options_.lock_timeout));
   ++readers_lent_;
   Reader reader;
   if (!readers_.empty()) {
@@ -221,10 +223,10 @@ void SqliteBackend::TakeBackReader(std::unique_ptr<Connection> connection,
   changed_.NotifyAll();
 }
 
-absl::StatusOr<std::unique_ptr<Connection>> SqliteBackend::TakeWriter() {
+absl::StatusOr<std::unique_ptr<Connection>> SqliteBackend::TakeWriter(absl::Duration wait) {
   MutexLock lock(mutex_);
   AIMEM_RETURN_IF_ERROR(WaitUntil([this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !writer_lent_; },
-                                  "the turn to write to"));
+                                  "the turn to write to", wait));
   writer_lent_ = true;
   return std::move(writer_);
 }
@@ -259,7 +261,9 @@ void SqliteBackend::OutcomeUnknown() {
 
 absl::Status SqliteBackend::Adopt() {
   AIMEM_ASSIGN_OR_RETURN(file_, IdOf(place_.path));
-  return file_.has_value() ? absl::OkStatus() : Moved(place_.path, place_.path);
+  if (!file_.has_value()) return Moved(place_.path, place_.path);
+  AIMEM_ASSIGN_OR_RETURN(open_, OpenFile::Note(*file_, place_.path));
+  return absl::OkStatus();
 }
 
 absl::Status SqliteBackend::CheckNames(Connection* connection) {
@@ -433,7 +437,7 @@ absl::StatusOr<std::unique_ptr<Transaction>> SqliteBackend::BeginWriteWithin(abs
                       absl::StrFormat("the store '%s' is opened read-only", place_.path));
   }
   AIMEM_RETURN_IF_ERROR(Damaged());
-  AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, TakeWriter());
+  AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, TakeWriter(wait));
   absl::Status status;
   if (connection == nullptr) {
     absl::StatusOr<std::unique_ptr<Connection>> opened = OpenWriter();
@@ -478,7 +482,7 @@ absl::Status SqliteBackend::Settle() {
     opened = log_files_.lock();
   }
   // What is in the file alone was brought there by a checkpoint, which syncs it.
-  const bool settled = opened != nullptr ? opened->Synced() : !HasLog(place_.path);
+  const bool settled = !HasLog(place_.path) || (opened != nullptr && opened->Synced());
   return settled ? absl::OkStatus() : BeginWrite().status();
 }
 
@@ -704,6 +708,8 @@ absl::Status SqliteBackend::Close() {
   for (const auto& connection : connections) {
     if (removes_log && status.ok()) connection->RemoveLogOnClose();
   }
+  connections.clear();
+  open_ = OpenFile();
   return status;
 }
 

@@ -21,7 +21,9 @@ Foundation::Foundation(std::unique_ptr<Backend> over, const StoreOptions& as, Ho
 absl::Status Foundation::CheckProcess() const {
   if (getpid() == process_) return absl::OkStatus();
   return absl::FailedPreconditionError(
-      "this store was opened before a fork: open it again in the child");
+      "this store was opened before a fork, in the parent of this process: open it here, over "
+      "SQLite "
+      "in a program that this process executes");
 }
 
 absl::Status Foundation::CheckDelivered(std::uint64_t quorum) const {

@@ -80,6 +80,7 @@ absl::StatusOr<DigestResult> Questions::Digest(std::span<const DigestRange> rang
 }
 
 absl::StatusOr<StoreInfo> Questions::Info(const InfoOptions& options) {
+  AIMEM_RETURN_IF_ERROR(base_.CheckProcess());
   StoreInfo info;
   if (options.data) {
     AIMEM_ASSIGN_OR_RETURN(const Readers::Permit permit, readers_.Admit(Readers::Reader::kCaller));

@@ -366,6 +366,9 @@ TEST(StoreLife, ChildOfAForkIsToldToOpenAgain) {
     if (!refused(later)) return 2;
     if (!refused(store->List({}).status())) return 3;
     if (!refused(store->Info().status())) return 4;
+    if (!refused(store->Info({.data = false}).status())) return 9;
+    if (!refused(OpenSqliteStore(dir.File("m.db")).status())) return 10;
+    if (!OpenSqliteStore(dir.File("another.db")).ok()) return 11;
     if (!refused(store->Check().status())) return 5;
     if (!refused(store->Apply(ChangePage{}).status)) return 6;
     if (!refused(store->Get("x").status())) return 7;
@@ -378,6 +381,12 @@ TEST(StoreLife, ChildOfAForkIsToldToOpenAgain) {
   EXPECT_EQ(store->List({})->memories.size(), 2u);
   EXPECT_TRUE(store->Check()->problems.empty());
   EXPECT_TRUE(store->Close().ok());
+  EXPECT_EQ(InChild([&] {
+              auto child = OpenSqliteStore(dir.File("m.db"));
+              return child.ok() && (*child)->Write(OnePut("child")).status.ok() ? 0 : 1;
+            }),
+            0)
+      << "nobody had it open";
 }
 
 TEST(StoreLife, ChildOfAForkInTheMiddleOfAGroupDoesNotHang) {
