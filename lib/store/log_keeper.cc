@@ -47,13 +47,24 @@ void LogKeeper::StartPlan() {
     unmarked_ = false;
     next_plan_ = absl::InfiniteDuration();
   }
-  const absl::Status posted = background_.Post([this, work = queue_.BeginLongWork()] {
-    const absl::Status thrown = Contain([this] { Plan(); });
-    if (!thrown.ok()) base_.LogThrown("planning what may go from the log", thrown);
-  });
-  if (posted.ok()) return;
+  absl::Status posted;
+  WriteQueue::LongWork work = queue_.BeginLongWork();
+  posted.Update(Contain([&] {
+    posted = background_.Post([this, work = std::move(work)] {
+      const absl::Status thrown = Contain([this] { Plan(); });
+      if (thrown.ok()) return;
+      base_.LogThrown("planning what may go from the log", thrown);
+      PlanAgain();
+    });
+  }));
+  if (!posted.ok()) PlanAgain();
+}
+
+void LogKeeper::PlanAgain() {
   MutexLock lock(mutex_);
+  unmarked_ = true;
   next_plan_ = base_.clock.Monotonic() + kPlanAgain;
+  queue_.Schedule(Task::kPlan, next_plan_);
 }
 
 void LogKeeper::Plan() {

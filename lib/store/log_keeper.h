@@ -41,6 +41,8 @@ class LogKeeper {
 
  private:
   void Plan() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// It could not be done: after a while.
+  void PlanAgain() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<changes::RetentionPlan> MakePlan();
   /// True: that was the last of it.
   absl::StatusOr<bool> Write(const changes::RetentionPlan& plan)

@@ -69,9 +69,10 @@ void WriteQueue::Enqueue(Job job, Caller caller) {
     MutexLock lock(mutex_);
     const std::size_t bytes = BytesOf(job);
     absl::Status admitted = caller == Caller::kFollowsUp ? absl::OkStatus() : Admit(bytes);
+    // Where there is no memory to queue a job nothing of it is taken over.
+    if (admitted.ok()) admitted = Contain([&] { queue_.push_back(std::move(job)); });
     if (admitted.ok()) {
       Count(1, bytes);
-      queue_.push_back(std::move(job));
       const bool leads = caller == Caller::kLeads && !busy_;
       if (!leads || base_.by_executor()) Wake();
       return;
@@ -85,13 +86,19 @@ void WriteQueue::EnqueueLazy(WriteJob job) {
   {
     MutexLock lock(mutex_);
     absl::Status admitted = AdmitLazy(job);
+    const auto items = static_cast<std::int64_t>(job.batch.items.size());
+    const bool first = lazy_.empty();
     if (admitted.ok()) {
-      for (const WriteItem& item : job.batch.items) {
-        job.waiters.front().ids.push_back(std::get<TouchMemory>(item).id);
-      }
-      lazy_items_ += static_cast<std::int64_t>(job.batch.items.size());
-      if (lazy_.empty()) lazy_deadline_ = base_.clock.Monotonic() + base_.options.lazy_delay;
-      lazy_.push_back(std::move(job));
+      admitted = Contain([&] {
+        for (const WriteItem& item : job.batch.items) {
+          job.waiters.front().ids.push_back(std::get<TouchMemory>(item).id);
+        }
+        lazy_.push_back(std::move(job));
+      });
+    }
+    if (admitted.ok()) {
+      lazy_items_ += items;
+      if (first) lazy_deadline_ = base_.clock.Monotonic() + base_.options.lazy_delay;
       // The writer thread has to wake when they are due.
       WakeBy(lazy_deadline_);
       return;
@@ -300,10 +307,10 @@ void WriteQueue::PutBack(Group& group, std::size_t first) {
   MutexLock lock(mutex_);
   while (group.jobs.size() > first) {
     const std::size_t bytes = BytesOf(group.jobs.back());
-    group.bytes -= bytes;
-    Count(1, bytes);
     queue_.push_front(std::move(group.jobs.back()));
     group.jobs.pop_back();
+    group.bytes -= bytes;
+    Count(1, bytes);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -296,6 +297,29 @@ TEST_F(LogRetention, OnlyWhatAllHoldGoes) {
   hold({{stream, 13}});
   LiveADay(*store);
   EXPECT_EQ(CommitsInLog(*store), 8);
+  EXPECT_TRUE(store->Close().ok());
+}
+
+TEST_F(LogRetention, APlanThatThrewIsMadeAgain) {
+  std::atomic<int> throws = 1;
+  std::atomic<std::uint64_t> stream = 0;
+  store::Hooks member{.quorum = 2};
+  member.held_by_all = [&]() -> VersionVector {
+    if (throws.exchange(0) > 0) throw std::bad_alloc();
+    return {{stream, 1'000}};
+  };
+  const std::unique_ptr<Store> store = Open({}, std::move(member));
+  Put(*store);
+  stream = store->Info()->stream;
+  clock_.Pass(kDay);
+  ASSERT_TRUE(Eventually([&] { return throws == 0; }));
+  for (int day = 0; day < 12; ++day) {
+    clock_.Pass(kDay);
+    const int before = transactions_;
+    Put(*store);
+    ASSERT_TRUE(Eventually([&] { return transactions_ >= before + 2; })) << "day " << day;
+  }
+  EXPECT_LT(CommitsInLog(*store), puts_);
   EXPECT_TRUE(store->Close().ok());
 }
 
