@@ -187,6 +187,7 @@ class GrpcReplicatedStore final : public StoreDecoratorOf<ReplicatedStore> {
           "the member listens at '%s' by itself: leave 'listen' empty", options_.listen));
     }
     MutexLock lock(mutex_);
+    if (closed_) return absl::FailedPreconditionError("the store is closed");
     if (transport_ != nullptr) {
       return absl::FailedPreconditionError("the service was registered before");
     }
@@ -197,6 +198,7 @@ class GrpcReplicatedStore final : public StoreDecoratorOf<ReplicatedStore> {
   absl::Status Start() override {
     AIMEM_RETURN_IF_ERROR(CheckProcess());
     MutexLock lock(mutex_);
+    if (closed_) return absl::FailedPreconditionError("the store is closed");
     if (transport_ == nullptr) {
       return absl::FailedPreconditionError("register the service on a server first");
     }
@@ -262,6 +264,10 @@ class GrpcReplicatedStore final : public StoreDecoratorOf<ReplicatedStore> {
   absl::Status Close() override {
     AIMEM_RETURN_IF_ERROR(CheckProcess());
     AIMEM_RETURN_IF_ERROR(CheckMayWait("Close", "a thread of the host"));
+    {
+      MutexLock lock(mutex_);
+      closed_ = true;
+    }
     const absl::Status status = node_->Close();
     // A member that was not started has not shut its transport down.
     MutexLock lock(mutex_);
@@ -293,7 +299,8 @@ class GrpcReplicatedStore final : public StoreDecoratorOf<ReplicatedStore> {
   absl::Status CheckProcess() const {
     if (getpid() == process_) return absl::OkStatus();
     return absl::FailedPreconditionError(
-        "this store was opened before a fork: open it again in the child");
+        "this store was opened before a fork, in the parent of this process: open it here, over "
+        "SQLite in a program that this process executes");
   }
 
   /// Refuse a call that waits for the thread on which it is made.
@@ -324,7 +331,8 @@ class GrpcReplicatedStore final : public StoreDecoratorOf<ReplicatedStore> {
   const pid_t process_;
   Mutex mutex_;  // RegisterService, Start and Close
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
-  std::unique_ptr<GrpcTransport> transport_;  // set once
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;  // or closing
+  std::unique_ptr<GrpcTransport> transport_;     // set once
 };
 
 }  // namespace

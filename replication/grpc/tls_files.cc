@@ -166,6 +166,8 @@ absl::Time EndOf(X509* certificate) {
 absl::Status Verify(const TlsFiles& files, const Certificates& ca, const Certificates& chain,
                     int purpose, TlsMaterial& material) {
   const StorePtr store(X509_STORE_new());
+  // What gRPC's own store has: any certificate of the file is an end of the chain.
+  X509_STORE_set_flags(store.get(), X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST);
   for (const Certificate& authority : ca) X509_STORE_add_cert(store.get(), authority.get());
   const Stack links(sk_X509_new_null());
   for (const Certificate& link : chain) sk_X509_push(links.get(), link.get());

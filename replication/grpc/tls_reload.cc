@@ -153,13 +153,13 @@ void TlsReload::Stop() {
 
 void TlsReload::Run() {
   while (true) {
-    TellEnd();
+    // What is thrown waits for the next time.
+    static_cast<void>(Contain([this] { TellEnd(); }));
     {
       MutexLock lock(mutex_);
       if (!stopping_) changed_.WaitFor(mutex_, options_.every);
       if (stopping_) return;
     }
-    // What is thrown waits for the next time.
     if (const absl::Status thrown = Contain([this] { CheckFiles(); }); !thrown.ok()) {
       Log(LogLevel::kWarning, absl::StrCat("reading the certificate again: ", thrown.message()));
     }

@@ -420,6 +420,7 @@ absl::Status Node::Hold(PendingWrite& write, bool& waits) {
     waits = true;
     absl::Status full = intake_.WaitToExecute(write, may);
     if (!full.ok()) intake_.Uncount();
+    if (!full.ok() && closing_) idle_.NotifyAll();
     return full;
   }
   if (waits) intake_.WaitForCompany(clock_.Monotonic(), std::move(write));

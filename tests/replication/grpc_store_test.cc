@@ -269,6 +269,23 @@ TEST_F(ReplicatedStoreTest, StartingWithoutARunningServerIsRefusedAndMayBeRepeat
   EXPECT_TRUE(guest->Close().ok());
 }
 
+TEST_F(ReplicatedStoreTest, WhoIsClosedBeforeItBeganIsNotStarted) {
+  ReplicationOptions lent;
+  lent.listen = "";
+  std::unique_ptr<ReplicatedStore> guest = Open("guest", lent);
+  grpc::ServerBuilder builder;
+  ASSERT_TRUE(guest->RegisterService(builder).ok());
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  ASSERT_NE(server, nullptr);
+  server->Shutdown();
+  EXPECT_TRUE(guest->Close().ok());
+  const absl::Status status = guest->Start();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  grpc::ServerBuilder again;
+  EXPECT_TRUE(absl::IsFailedPrecondition(guest->RegisterService(again)));
+  guest.reset();
+}
+
 TEST_F(ReplicatedStoreTest, CallsInACallbackThatWouldWaitForItAreRefused) {
   const std::unique_ptr<ReplicatedStore> member = Open("m", {});
   struct Seen {

@@ -296,6 +296,17 @@ TEST_F(TlsReloadTest, AuthorityIsReplacedWhileAllServe) {
   EXPECT_EQ(b.AppendUntilConnected(a.address()).identity, "aimem://static/a");
 }
 
+TEST_F(TlsReloadTest, CertificatesThatArePinnedAreAuthoritiesAsForGrpc) {
+  Write(In("pins.pem"), Text(In("one/a.pem")) + Text(In("one/b.pem")));
+  const auto pinned = [&](const std::string& name) {
+    TransportOptions options = With(name);
+    options.tls->ca = In("pins.pem");
+    return options;
+  };
+  End a(pinned("a")), b(pinned("b"));
+  EXPECT_EQ(a.AppendUntilConnected(b.address()).identity, "aimem://static/b");
+}
+
 TEST_F(TlsReloadTest, CertificateThatEndsIsSaidOnceADay) {
   Issue("one", "short", absl::Hours(24 * 30));
   const std::string name = "the certificate '" + In("one/short.pem") + "' ";
