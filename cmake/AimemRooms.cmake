@@ -254,7 +254,7 @@ function(aimem_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} aimem_build aimem_watched)
-  aimem_share_headers(${name} programs)
+  aimem_share_headers(${name} rooms)
 endfunction()
 
 # aimem_test(NAME SOURCES s... LIBS lib... [LABELS l...] [ENV NAME=VALUE...] [TIMEOUT s] [FILTER f...]):
@@ -263,7 +263,7 @@ function(aimem_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBS;LABELS;ENV;FILTER" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} GTest::gmock GTest::gtest_main aimem_build
-                        aimem_tested aimem_watched)
+                        aimem_watched)
   aimem_share_headers(${name} tests)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)  # far above what any takes, sanitized on a busy machine: it hangs

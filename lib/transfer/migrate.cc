@@ -46,8 +46,8 @@ namespace {
 
 // A page must fit one commit of the destination with room to spare.
 constexpr std::size_t kPageBytes = 4u << 20;
-constexpr int kAttempts = 6;
-constexpr auto kFirstPause = std::chrono::milliseconds(50);
+constexpr int kPageAttempts = 6;
+constexpr auto kPagePause = std::chrono::milliseconds(50);
 constexpr std::size_t kErrorsMax = 100;
 
 std::int64_t& Read(MigrateReport& report, Counted what) {
@@ -203,10 +203,11 @@ class Migration {
   }
 
   ApplyResult ApplyPatiently(const ChangePage& page) {
-    auto pause = kFirstPause;
+    auto pause = kPagePause;
     for (int attempt = 1;; ++attempt) {
       ApplyResult result = to_.Apply(page);
-      if (!absl::IsUnavailable(result.status) || attempt == kAttempts || Cancelled()) return result;
+      if (!absl::IsUnavailable(result.status) || attempt == kPageAttempts || Cancelled())
+        return result;
       std::this_thread::sleep_for(pause);
       pause *= 2;
     }

@@ -36,14 +36,19 @@ function(expect_not text pattern what)
   endif()
 endfunction()
 
-# An option that makes the compiler's launcher in `work` take what `tree` has compiled; none where
-# everything is to be compiled.
+# Options that make the compiler's launcher in `work` take what `tree` has compiled, of as many files
+# at once as there; none where everything is to be compiled.
 function(objects_of tree strip work out)
   set(${out} "" PARENT_SCOPE)
   if(tree AND NOT DEFINED ENV{AIMEM_SOAK})
     file(WRITE ${work}/launcher "#!/bin/sh\nexec sh '${HERE}/take_object.sh' '${tree}' '${strip}' \"$@\"\n")
     file(CHMOD ${work}/launcher PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
-    set(${out} -DCMAKE_CXX_COMPILER_LAUNCHER=${work}/launcher PARENT_SCOPE)
+    set(unity)
+    if(EXISTS ${tree}/CMakeCache.txt)
+      file(STRINGS ${tree}/CMakeCache.txt unity REGEX "^CMAKE_UNITY_BUILD(_BATCH_SIZE)?:")
+      list(TRANSFORM unity PREPEND "-D")
+    endif()
+    set(${out} -DCMAKE_CXX_COMPILER_LAUNCHER=${work}/launcher ${unity} PARENT_SCOPE)
   endif()
 endfunction()
 
