@@ -33,8 +33,9 @@ std::string ScopeOf(const model::MemoryView& view, std::span<const model::Part> 
 
 absl::Status CheckLimit(std::int64_t value, std::string_view field) {
   if (value >= 0 && value <= kLimitMax) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrFormat("%s must be from 0 to %d (got %d)", field, kLimitMax, value));
+  return InvalidField(field, std::to_string(value),
+                      absl::StrFormat("%s must be from 0 to %d (got %d)", field, kLimitMax, value),
+                      absl::StrFormat("0..%d", kLimitMax));
 }
 
 absl::StatusOr<MemoryFilter> MemoryFilter::Create(const Filter& filter, bool with_ancestors,

@@ -56,7 +56,7 @@ class Lines final : public LogSink {
 };
 
 WriteBatch OnePut(const std::string& title, std::size_t bytes = 100) {
-  return {{PutMemory{.title = title, .content = std::string(bytes, 'x')}}};
+  return PutMemory{.title = title, .content = std::string(bytes, 'x')};
 }
 
 ApplyResult ApplyOne(Store& store) {
@@ -246,7 +246,7 @@ TEST(UnwritableStore, IsServedToReadersThoughNobodyServedItBefore) {
   {
     auto command = OpenEphemeralStore(disk);
     ASSERT_TRUE(command.ok() &&
-                (*command)->Write({{PutMemory{.title = "t", .content = "c"}}}).status.ok());
+                (*command)->Write(PutMemory{.title = "t", .content = "c"}).status.ok());
     EXPECT_TRUE((*command)->Close().ok());
   }
   auto store =

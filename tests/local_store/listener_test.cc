@@ -64,7 +64,7 @@ class Recorder : public CommitListener {
 };
 
 WriteBatch OnePut(const std::string& title) {
-  return {{PutMemory{.title = title, .content = "content"}}};
+  return PutMemory{.title = title, .content = "content"};
 }
 
 /// The commits of `store`, in the order of its log.
@@ -137,8 +137,8 @@ TEST(Listener, IsToldOfEachCommitBeforeItsWriter) {
   for (std::size_t i = 0; i < log.size(); ++i) EXPECT_EQ(*told[i].bytes, log[i]);
   // What changes nothing, or is refused, is nothing to tell.
   const int calls = recorder.calls();
-  EXPECT_EQ((*store)->Write({{TouchMemory{.id = "none"}}}).outcome, WriteOutcome::kCommitted);
-  EXPECT_EQ((*store)->Write({{DeleteMemory{.id = "none"}}}).outcome, WriteOutcome::kRejected);
+  EXPECT_EQ((*store)->Write(TouchMemory{.id = "none"}).outcome, WriteOutcome::kCommitted);
+  EXPECT_EQ((*store)->Write(DeleteMemory{.id = "none"}).outcome, WriteOutcome::kRejected);
   EXPECT_EQ(recorder.calls(), calls);
   EXPECT_TRUE((*store)->Close().ok());
 }

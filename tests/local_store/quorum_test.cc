@@ -15,7 +15,7 @@ namespace aimem {
 namespace {
 
 WriteBatch OnePut(const std::string& title) {
-  return {{PutMemory{.title = title, .content = "content"}}};
+  return PutMemory{.title = title, .content = "content"};
 }
 
 TEST(KeptQuorum, MemberHasItsIdBeforeTheFirstWrite) {
@@ -53,7 +53,7 @@ TEST(KeptQuorum, ProcessBesideTheMemberAnswersPending) {
   }
   EXPECT_EQ((*member)->Write(OnePut("u")).outcome, WriteOutcome::kCommitted);
   // Nothing was written: nothing is to be delivered.
-  EXPECT_EQ((*beside)->Write({{TouchMemory{.id = "none"}}}).outcome, WriteOutcome::kCommitted);
+  EXPECT_EQ((*beside)->Write(TouchMemory{.id = "none"}).outcome, WriteOutcome::kCommitted);
   // A member that is on its own again.
   ASSERT_TRUE((*member)->Close().ok());
   member = OpenEphemeralStore(disk, {.quorum = 1});
@@ -75,8 +75,7 @@ TEST(KeptQuorum, ChangeByFilterIsPendingWithItsTotal) {
   WriteOptions options;
   options.request_id = "forget";
   for (int time = 0; time < 2; ++time) {
-    const WriteResult result =
-        (*beside)->Write({{ForgetMemories{.namespace_ = "global"}}}, options);
+    const WriteResult result = (*beside)->Write(ForgetMemories{.namespace_ = "global"}, options);
     EXPECT_EQ(result.outcome, WriteOutcome::kPending) << result.status;
     ASSERT_EQ(result.items.size(), 1u);
     EXPECT_EQ(result.items[0].count, 1500);
