@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "aimem/errors.h"
 #include "lib/base/status.h"
 #include "lib/model/validate.h"
 #include "lib/recall/score.h"
@@ -42,7 +43,12 @@ absl::StatusOr<MemoryFilter> MemoryFilter::Create(const Filter& filter, bool wit
                                                   absl::Time now) {
   Filter checked = filter;
   if (checked.as_agent) {
-    AIMEM_RETURN_IF_ERROR(Annotate(model::CheckNamespace(*checked.as_agent), "invalid as_agent"));
+    const absl::Status status = model::CheckNamespace(*checked.as_agent);
+    if (!status.ok()) {
+      ErrorDetail detail = DetailOf(status).value_or(ErrorDetail());
+      detail.field = "as_agent";
+      return WithDetail(Annotate(status, "invalid as_agent"), detail);
+    }
   }
   return MemoryFilter(std::move(checked), with_ancestors, now);
 }

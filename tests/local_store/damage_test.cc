@@ -202,11 +202,10 @@ TEST(FullDisk, IsTriedAgainAlsoAfterATryThatThrew) {
 }
 
 TEST(FullDisk, IsNotAQueueThatIsFull) {
-  auto store = OpenEphemeralStore();
-  ASSERT_TRUE(store.ok());
-  WriteBatch batch;
-  for (int i = 0; i < 20'000; ++i) batch.items.emplace_back(TouchMemory{.id = "none"});
-  const WriteResult refused = (*store)->Write(std::move(batch));
+  auto store = OpenEphemeralStore(nullptr, {.queue_items_max = 1});
+  ASSERT_TRUE(store.ok()) << store.status();
+  const WriteResult refused =
+      (*store)->Write({TouchMemory{.id = "a"}, TouchMemory{.id = "b"}}, {.lazy = true});
   ASSERT_EQ(refused.status.code(), absl::StatusCode::kResourceExhausted) << refused.status;
   EXPECT_EQ(TroubleOf(refused.status), Trouble::kNone);
   EXPECT_THAT((*store)->Info()->fenced, IsEmpty());
