@@ -190,8 +190,7 @@ TEST_P(StoreConformance, ExpiryThatWasMovedElsewhereRescuesFromTheArchive) {
   CatchUp(store(), other);
   clock().Advance(absl::Seconds(61));
   // Neither knows of the other: one extends, the other collects.
-  ASSERT_TRUE(
-      other.Write({{PatchMemory{.id = id, .expires_at = Now() + absl::Hours(1)}}}).status.ok());
+  ASSERT_TRUE(other.Write(PatchMemory{.id = id, .expires_at = Now() + absl::Hours(1)}).status.ok());
   Do(ExpireMemories{});
   EXPECT_FALSE(Live(id));
   CatchUp(store(), other);
@@ -414,7 +413,7 @@ TEST_P(StoreConformance, EditElsewhereBringsAConsolidatedSourceBack) {
   const std::string one = Id(Note("one"));
   const std::string two = Id(Note("two"));
   CatchUp(store(), other);
-  ASSERT_TRUE(other.Write({{PatchMemory{.id = one, .content = "edited meanwhile"}}}).status.ok());
+  ASSERT_TRUE(other.Write(PatchMemory{.id = one, .content = "edited meanwhile"}).status.ok());
   Do(ConsolidateMemories{
       .ids = {one, two}, .title = "both", .summary = "s", .namespace_ = "notes"});
   CatchUp(other, store());

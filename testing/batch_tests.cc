@@ -5,6 +5,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "aimem/environment.h"
+#include "aimem/errors.h"
+#include "aimem/limits.h"
 #include "gmock/gmock.h"
 #include "testing/support.h"
 
@@ -181,8 +183,11 @@ TEST_P(StoreConformance, BatchOfAThousandFitsAndOneMoreDoesNot) {
   for (int i = 0; i < 1'001; ++i) items.push_back(Note(absl::StrFormat("note %d", i)));
   WriteResult result = Write(items);
   EXPECT_EQ(result.outcome, WriteOutcome::kRejected);
-  EXPECT_EQ(result.status.code(), absl::StatusCode::kResourceExhausted) << result.status;
+  EXPECT_EQ(result.status.code(), absl::StatusCode::kInvalidArgument) << result.status;
   EXPECT_THAT(Text(result.status), ::testing::ContainsRegex("1,?000"));
+  EXPECT_EQ(DetailOf(result.status),
+            (ErrorDetail{.field = "items", .value = "1001", .limit = "1000"}));
+  EXPECT_FALSE(IsRetryable(result));
   EXPECT_THAT(All(store()).memories, IsEmpty());
   items.pop_back();
   result = Write(items);
@@ -197,10 +202,148 @@ TEST_P(StoreConformance, BatchOfMoreThanEightMebibytesIsRefused) {
   }
   const WriteResult result = Write(items);
   EXPECT_EQ(result.outcome, WriteOutcome::kRejected);
-  EXPECT_EQ(result.status.code(), absl::StatusCode::kResourceExhausted) << result.status;
+  EXPECT_EQ(result.status.code(), absl::StatusCode::kInvalidArgument) << result.status;
+  const ErrorDetail detail = DetailOf(result.status).value_or(ErrorDetail());
+  EXPECT_EQ(detail.field, "bytes");
+  EXPECT_EQ(detail.limit, std::to_string(limits::kBatchBytes));
+  EXPECT_FALSE(IsRetryable(result));
   EXPECT_THAT(All(store()).memories, IsEmpty());
   items.resize(100);
   EXPECT_TRUE(Write(items).status.ok());
+}
+
+// -- What a refusal says to programs
+// ------------------------------------------------------------------
+
+TEST_P(StoreConformance, RefusalSaysItemFieldValueAndLimit) {
+  const std::string title(513, 't');
+  const ErrorDetail expected{.item = 1,
+                             .field = "title",
+                             .value = title.substr(0, kErrorValueBytes),
+                             .limit = std::to_string(limits::kTitleCharacters)};
+  WriteResult result = Write({Note("good"), Note(title)});
+  EXPECT_EQ(result.outcome, WriteOutcome::kRejected);
+  EXPECT_EQ(DetailOf(result.status), expected);
+  result = Write({Note("good"), Note(title)}, {.allow_partial = true});
+  ASSERT_THAT(result.items, SizeIs(2));
+  EXPECT_TRUE(result.items[0].status.ok());
+  EXPECT_EQ(DetailOf(result.items[1].status), expected);
+  // Also where there is but one, and where all are refused.
+  EXPECT_EQ(DetailOf(Refusal(PatchMemory{.id = Id(Note("a")), .priority = 11})),
+            (ErrorDetail{.item = 0, .field = "priority", .value = "11", .limit = "1..10"}));
+  result = Write({Note(""), Note("")}, {.allow_partial = true});
+  EXPECT_EQ(DetailOf(result.status), (ErrorDetail{.item = 0, .field = "title"}));
+}
+
+TEST_P(StoreConformance, RefusalNamesTheOwnerOfANameAndTheIdThatIsAbsent) {
+  const std::string a = Id(Note("a"));
+  const std::string b = Id(Note("b"));
+  const absl::Status taken = Refusal(PatchMemory{.id = b, .title = "a"}, {.allow_partial = true});
+  EXPECT_EQ(taken.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(DetailOf(taken), (ErrorDetail{.item = 0, .field = "title", .value = "a", .ids = {a}}));
+  // Of names that a whole batch takes, no item is the culprit: they are judged at its end.
+  EXPECT_THAT(DetailOf(Refusal(PatchMemory{.id = b, .title = "a"}))->ids, ElementsAre(a));
+  EXPECT_EQ(DetailOf(Refusal(DeleteMemory{"none"})),
+            (ErrorDetail{.item = 0, .field = "id", .value = "none"}));
+  EXPECT_EQ(DetailOf(store().Get("none").status()), (ErrorDetail{.field = "id", .value = "none"}));
+}
+
+TEST_P(StoreConformance, PrefixOfSeveralIdsListsThem) {
+  for (int i = 0; i < 25; ++i) {
+    const std::string name = absl::StrFormat("alpha-%02d", i);
+    Do(ImportMemory{.memory = conformance::Row(name, name, Now())});
+  }
+  const absl::Status found = store().Get("alpha-0").status();
+  ASSERT_TRUE(DetailOf(found)) << found;
+  EXPECT_EQ(DetailOf(found)->value, "alpha-0");
+  EXPECT_THAT(DetailOf(found)->ids, SizeIs(10));
+  EXPECT_EQ(DetailOf(found)->ids.front(), "alpha-00");
+  const absl::Status refused = Refusal(DeleteMemory{"alpha-"});
+  ASSERT_TRUE(DetailOf(refused)) << refused;
+  EXPECT_EQ(DetailOf(refused)->item, 0);
+  EXPECT_THAT(DetailOf(refused)->ids, SizeIs(kErrorIds));
+}
+
+// -- Memories beside the results
+// ----------------------------------------------------------------------
+
+WriteOptions Returning(std::string request_id = "") {
+  WriteOptions options;
+  options.request_id = std::move(request_id);
+  options.return_memory = true;
+  return options;
+}
+
+TEST_P(StoreConformance, MemoryIsReturnedAsItIsStoredIfItIsAskedFor) {
+  EXPECT_EQ(Do(Note("a")).memory, std::nullopt);
+  const auto expect = [&](WriteItem item) {
+    const ItemResult result = Do(std::move(item), Returning());
+    ASSERT_TRUE(result.memory) << result.id;
+    EXPECT_EQ(*result.memory, Stored(result.id));
+  };
+  const std::string id = Id(Note("a"));
+  expect(Note("a", "new content"));
+  expect(PutMemory{.namespace_ = "org/team", .title = "b", .content = "c", .tags = {"x"}});
+  expect(ImportMemory{.memory = conformance::Row("imported", "c", Now())});
+  expect(PatchMemory{.id = id.substr(0, 20), .priority = 9, .metadata = R"({"k":[1]})"});
+  expect(TouchMemory{id});
+  expect(PromoteMemory{.id = id});
+  expect(PromoteMemory{.id = Id(PutMemory{.namespace_ = "org/team", .title = "b", .content = "c"}),
+                       .to_namespace = "org"});
+  expect(ConsolidateMemories{.ids = {id, "imported"}, .title = "both", .summary = "s"});
+  expect(RestoreMemory{id});
+  expect(RegisterAgent{.agent_id = "ai:a", .agent_type = "human"});
+  // Nothing had to be written.
+  const ItemResult unchanged = Do(TouchMemory{"none"}, Returning());
+  EXPECT_EQ(unchanged.memory, std::nullopt);
+  EXPECT_EQ(Do(DeleteMemory{id}, Returning()).memory, std::nullopt);
+  EXPECT_EQ(Do(ForgetMemories{.namespace_ = "org"}, Returning()).memory, std::nullopt);
+}
+
+TEST_P(StoreConformance, MemoryIsReturnedAsItsWholeBatchLeftIt) {
+  WriteOptions options = Returning();
+  options.allow_partial = true;
+  const std::string gone = Id(Note("gone"));
+  const WriteResult result = Write({Note("a", "first"), Note("a", "second"), Note(""),
+                                    PatchMemory{.id = gone, .priority = 1}, DeleteMemory{gone}},
+                                   options);
+  ASSERT_THAT(result.items, SizeIs(5));
+  for (const int i : {0, 1}) {
+    ASSERT_TRUE(result.items[static_cast<std::size_t>(i)].memory) << i;
+    EXPECT_EQ(result.items[static_cast<std::size_t>(i)].memory->content, "second");
+  }
+  for (const std::size_t i : {2u, 3u, 4u}) EXPECT_EQ(result.items[i].memory, std::nullopt) << i;
+}
+
+TEST_P(StoreConformance, MemoryOfAReplayIsReturnedAsItIsNow) {
+  const WriteResult first = Write(Note("a", "then"), {.request_id = "key"});
+  const std::string id = first.items.at(0).id;
+  Do(PatchMemory{.id = id, .content = "now"});
+  // Whether memories are wanted is no part of the request.
+  WriteResult again = Write(Note("a", "then"), Returning("key"));
+  EXPECT_TRUE(again.replayed);
+  ASSERT_TRUE(again.items.at(0).memory);
+  EXPECT_EQ(*again.items.at(0).memory, Stored(id));
+  EXPECT_EQ(again.items.at(0).memory->content, "now");
+  Do(DeleteMemory{id});
+  again = Write(Note("a", "then"), Returning("key"));
+  EXPECT_TRUE(again.replayed);
+  EXPECT_EQ(again.items, first.items);
+}
+
+TEST_P(StoreConformance, LazyTouchesReturnMemoriesToWhoeverAskedForThem) {
+  const std::string id = Id(Note("a"));
+  std::vector<WriteResult> results(2);
+  for (std::size_t i = 0; i < 2; ++i) {
+    store().WriteAsync(TouchMemory{id}, {.lazy = true, .return_memory = i == 0},
+                       [&results, i](WriteResult result) { results[i] = std::move(result); });
+  }
+  Do(Note("b"));
+  // They are answered with their group, or else when the store closes.
+  EXPECT_TRUE(store().Close().ok());
+  ASSERT_TRUE(results[0].items.at(0).memory);
+  EXPECT_EQ(results[0].items.at(0).memory->access_count, 1);
+  EXPECT_EQ(results[1].items.at(0).memory, std::nullopt);
 }
 
 // -- Idempotency
@@ -241,6 +384,12 @@ TEST_P(StoreConformance, RequestIdOfAnotherBatchIsAborted) {
   const WriteResult other = Write({Note("b")}, options);
   EXPECT_EQ(other.outcome, WriteOutcome::kRejected);
   EXPECT_EQ(other.status.code(), absl::StatusCode::kAborted) << other.status;
+  const ErrorDetail detail = DetailOf(other.status).value_or(ErrorDetail());
+  EXPECT_EQ(detail.field, "request_id");
+  EXPECT_THAT(detail.stored_hash, SizeIs(64));
+  EXPECT_THAT(detail.request_hash, SizeIs(64));
+  EXPECT_NE(detail.stored_hash, detail.request_hash);
+  EXPECT_FALSE(IsRetryable(other));
   EXPECT_THAT(All(store()).memories, SizeIs(1));
 }
 
@@ -260,7 +409,7 @@ TEST_P(StoreConformance, RequestIdTravelsWithTheLog) {
   const WriteOptions options{.request_id = "request-1"};
   const WriteResult first = Write({Note("a")}, options);
   conformance::CatchUp(store(), other);
-  const WriteResult again = other.Write({{Note("a")}}, options);
+  const WriteResult again = other.Write(Note("a"), options);
   EXPECT_TRUE(again.replayed);
   EXPECT_EQ(again.items, first.items);
 }

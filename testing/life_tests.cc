@@ -111,7 +111,7 @@ TEST_P(StoreConformance, CloseIsIdempotentAndEverythingAfterItIsUnavailable) {
   EXPECT_TRUE(closed.Close().ok());
   EXPECT_TRUE(closed.Close().ok());
   constexpr auto kUnavailable = absl::StatusCode::kUnavailable;
-  const WriteResult write = closed.Write({{Note("b")}});
+  const WriteResult write = closed.Write(Note("b"));
   EXPECT_EQ(write.outcome, WriteOutcome::kRejected);
   EXPECT_EQ(write.status.code(), kUnavailable);
   EXPECT_EQ(closed.Apply(ChangePage{}).status.code(), kUnavailable);
@@ -130,7 +130,7 @@ TEST_P(StoreConformance, CloseIsIdempotentAndEverythingAfterItIsUnavailable) {
 TEST_P(StoreConformance, CloseFinishesWhatWasTaken) {
   const auto calls = std::make_shared<Calls>();
   for (int i = 0; i < 50; ++i) {
-    store().WriteAsync({{Note(absl::StrFormat("note %d", i))}}, {},
+    store().WriteAsync(Note(absl::StrFormat("note %d", i)), {},
                        [calls](WriteResult result) { calls->Add(result); });
   }
   EXPECT_TRUE(store().Close().ok());
@@ -146,12 +146,12 @@ TEST_P(StoreConformance, EveryCallbackRunsOnceAndInTheOrderOfTheCalls) {
   std::atomic<int> after_caller = 0;
   for (int i = 0; i < 100; ++i) {
     // Every fifth one is refused.
-    store().WriteAsync({{Note(i % 5 == 0 ? "" : absl::StrFormat("note %d", i % 7),
-                              absl::StrFormat("content %d", i))}},
-                       {}, [calls, &after_caller](WriteResult result) {
-                         calls->Add(result);
-                         ++after_caller;
-                       });
+    store().WriteAsync(
+        Note(i % 5 == 0 ? "" : absl::StrFormat("note %d", i % 7), absl::StrFormat("content %d", i)),
+        {}, [calls, &after_caller](WriteResult result) {
+          calls->Add(result);
+          ++after_caller;
+        });
   }
   calls->WaitFor(100);
   EXPECT_TRUE(store().Close().ok());
@@ -174,7 +174,7 @@ TEST_P(StoreConformance, EveryCallbackRunsOnceAndInTheOrderOfTheCalls) {
 TEST_P(StoreConformance, LastOfSeveralWritesFromOneThreadWins) {
   const auto calls = std::make_shared<Calls>();
   for (int i = 0; i < 30; ++i) {
-    store().WriteAsync({{Note("title", absl::StrFormat("content %d", i))}}, {},
+    store().WriteAsync(Note("title", absl::StrFormat("content %d", i)), {},
                        [calls](WriteResult result) { calls->Add(result); });
   }
   const std::vector<WriteResult> results = calls->WaitFor(30);
@@ -191,8 +191,8 @@ TEST_P(StoreConformance, ConcurrentWritersLoseNothing) {
     threads.emplace_back([&target, &failures, thread] {
       for (int i = 0; i < kWrites; ++i) {
         // One of its own, one that all fight for.
-        const WriteResult result = target.Write({{Note(absl::StrFormat("%d-%d", thread, i)),
-                                                  Note("shared", absl::StrFormat("%d", i))}});
+        const WriteResult result = target.Write(
+            {Note(absl::StrFormat("%d-%d", thread, i)), Note("shared", absl::StrFormat("%d", i))});
         if (!result.status.ok()) ++failures;
         const auto memory = target.Get(result.items[0].id);
         if (!memory.ok()) ++failures;
@@ -213,12 +213,12 @@ TEST_P(StoreConformance, ConcurrentWritersLoseNothing) {
 
 TEST_P(StoreConformance, ReadersSeeWholeBatchesOnly) {
   Store& target = store();
-  ASSERT_TRUE(target.Write({{Note("left", "0"), Note("right", "0")}}).status.ok());
+  ASSERT_TRUE(target.Write({Note("left", "0"), Note("right", "0")}).status.ok());
   std::atomic<bool> done = false;
   std::thread writer([&] {
     for (int i = 1; i <= 40; ++i) {
       const std::string content = absl::StrFormat("%d", i);
-      EXPECT_TRUE(target.Write({{Note("left", content), Note("right", content)}}).status.ok());
+      EXPECT_TRUE(target.Write({Note("left", content), Note("right", content)}).status.ok());
     }
     done = true;
   });
@@ -244,7 +244,7 @@ TEST_P(StoreConformance, TwoStoresOverOneDataShareIt) {
   const auto write = [](Store& store, const std::string& title) {
     const absl::Time end = absl::Now() + absl::Seconds(60);
     while (true) {
-      WriteResult result = store.Write({{Note(title)}});
+      WriteResult result = store.Write(Note(title));
       const bool again = result.outcome == WriteOutcome::kRejected &&
                          absl::IsUnavailable(result.status) && absl::Now() < end;
       if (!again) return result;

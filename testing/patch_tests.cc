@@ -61,7 +61,7 @@ TEST_P(StoreConformance, PatchChangesOneFieldAndLeavesTheOthers) {
 
 TEST_P(StoreConformance, PatchClearsAnExpiryAndAcceptsAPastOne) {
   const std::string id = Id(Note("title"));
-  Do(PatchMemory{.id = id, .expires_at = std::optional<absl::Time>()});
+  Do(PatchMemory{.id = id, .expires_at = absl::InfiniteFuture()});
   EXPECT_EQ(Stored(id).expires_at, std::nullopt);
   const absl::Time past = Now() - absl::Hours(1);
   Do(PatchMemory{.id = id, .expires_at = past});
@@ -294,7 +294,7 @@ TEST_P(StoreConformance, LaterEditOfTheExpiryResetsTheLease) {
 
 TEST_P(StoreConformance, LazyTouchesAreWrittenWithTheNextWrite) {
   const std::string id = Id(Note("title"));
-  store().WriteAsync({{TouchMemory{id}}}, {.lazy = true}, [](WriteResult result) {
+  store().WriteAsync(TouchMemory{id}, {.lazy = true}, [](WriteResult result) {
     EXPECT_EQ(result.outcome, WriteOutcome::kCommitted) << result.status;
   });
   Do(Note("another"));
@@ -304,7 +304,7 @@ TEST_P(StoreConformance, LazyTouchesAreWrittenWithTheNextWrite) {
 TEST_P(StoreConformance, LazyTouchesAreWrittenAtClose) {
   if (!GetParam().persistent) GTEST_SKIP() << "nothing is found again after Close";
   const std::string id = Id(Note("title"));
-  store().WriteAsync({{TouchMemory{id}}}, {.lazy = true}, [](WriteResult result) {
+  store().WriteAsync(TouchMemory{id}, {.lazy = true}, [](WriteResult result) {
     EXPECT_EQ(result.outcome, WriteOutcome::kCommitted) << result.status;
   });
   Reopen();

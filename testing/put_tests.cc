@@ -251,7 +251,7 @@ TEST_P(StoreConformance, DeletedNameIsStoredAgainUnderTheSameId) {
 TEST_P(StoreConformance, SameNameGivesTheSameIdInEveryStore) {
   Store& other = OpenOther();
   const std::string id = Id(Note("title"));
-  const WriteResult result = other.Write({{Note("title", "elsewhere")}});
+  const WriteResult result = other.Write(Note("title", "elsewhere"));
   ASSERT_TRUE(result.status.ok()) << result.status;
   EXPECT_EQ(result.items[0].id, id);
   EXPECT_EQ(id.size(), 36u);

@@ -104,16 +104,14 @@ void StoreConformance::Reopen() {
   if (!entry.store) throw std::runtime_error("the store under test does not open again");
 }
 
-WriteResult StoreConformance::Write(std::vector<WriteItem> items, const WriteOptions& options) {
-  WriteResult result = store().Write({std::move(items)}, options);
+WriteResult StoreConformance::Write(WriteBatch batch, const WriteOptions& options) {
+  WriteResult result = store().Write(std::move(batch), options);
   if (GetParam().reopen_after_writes && GetParam().persistent) Reopen();
   return result;
 }
 
 ItemResult StoreConformance::Do(WriteItem item, const WriteOptions& options) {
-  std::vector<WriteItem> items;
-  items.push_back(std::move(item));
-  const WriteResult result = Write(std::move(items), options);
+  const WriteResult result = Write(std::move(item), options);
   EXPECT_EQ(result.outcome, WriteOutcome::kCommitted) << result.status;
   EXPECT_TRUE(result.status.ok()) << result.status;
   EXPECT_EQ(result.items.size(), 1u);
@@ -128,9 +126,7 @@ std::string StoreConformance::Id(WriteItem item, const WriteOptions& options) {
 
 absl::Status StoreConformance::Refusal(WriteItem item, const WriteOptions& options) {
   const VersionVector before = conformance::Vector(store());
-  std::vector<WriteItem> items;
-  items.push_back(std::move(item));
-  const WriteResult result = Write(std::move(items), options);
+  const WriteResult result = Write(std::move(item), options);
   EXPECT_EQ(result.outcome, WriteOutcome::kRejected);
   EXPECT_FALSE(result.status.ok());
   EXPECT_EQ(conformance::Vector(store()), before) << "a refused batch was written";

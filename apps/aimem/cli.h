@@ -65,10 +65,10 @@ enum class Access {
 /// Open the database that flag or environment name. An absent one is told on stderr.
 absl::StatusOr<Session> OpenDatabase(Context& context, Access access);
 
-/// Write one batch under the caller's identity. An error names what to do; an outcome that is
-/// not known yet is told on stderr, with the operation id, and so is a database that does not
-/// answer.
-absl::StatusOr<WriteResult> Execute(Context& context, Store& store, std::vector<WriteItem> items,
+/// Write one batch under the caller's identity; results have their memories. An error names what to
+/// do; an outcome that is not known yet is told on stderr, with the operation id, and so is a
+/// database that does not answer.
+absl::StatusOr<WriteResult> Execute(Context& context, Store& store, WriteBatch batch,
                                     const std::string& request_id);
 /// The same for one item: its result.
 absl::StatusOr<ItemResult> ExecuteOne(Context& context, Store& store, WriteItem item,

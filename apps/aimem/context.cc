@@ -84,12 +84,13 @@ absl::StatusOr<Session> OpenDatabase(Context& context, Access access) {
   return store.status();
 }
 
-absl::StatusOr<WriteResult> Execute(Context& context, Store& store, std::vector<WriteItem> items,
+absl::StatusOr<WriteResult> Execute(Context& context, Store& store, WriteBatch batch,
                                     const std::string& request_id) {
   WriteOptions options;
+  options.return_memory = true;
   AIMEM_ASSIGN_OR_RETURN(options.agent_id, AgentIdentity(context.agent_id));
   options.request_id = request_id;
-  WriteResult result = WriteAndTell(context, store, WriteBatch{std::move(items)}, options);
+  WriteResult result = WriteAndTell(context, store, std::move(batch), options);
   const std::string operation = result.operation.ToString();
   switch (result.outcome) {
     case WriteOutcome::kCommitted:
@@ -102,7 +103,7 @@ absl::StatusOr<WriteResult> Execute(Context& context, Store& store, std::vector<
       return result;
     case WriteOutcome::kUnknown:
       return MakeStatus(
-          absl::StatusCode::kDeadlineExceeded,
+          absl::StatusCode::kUnknown,
           absl::StrFormat("it is not known whether this was written (%s): ask with \"%s operation "
                           "%s\" before trying again",
                           ToStd(result.status.message()), context.program, operation));
@@ -124,9 +125,7 @@ bool IsPlain(const absl::Status& status) { return status.GetPayload(kPlainPayloa
 
 absl::StatusOr<ItemResult> ExecuteOne(Context& context, Store& store, WriteItem item,
                                       const std::string& request_id) {
-  std::vector<WriteItem> items;
-  items.push_back(std::move(item));
-  AIMEM_ASSIGN_OR_RETURN(WriteResult result, Execute(context, store, std::move(items), request_id));
+  AIMEM_ASSIGN_OR_RETURN(WriteResult result, Execute(context, store, std::move(item), request_id));
   if (result.items.empty()) return absl::InternalError("the store gave no result");
   AIMEM_RETURN_IF_ERROR(result.items[0].status);
   return std::move(result.items[0]);

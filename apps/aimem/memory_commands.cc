@@ -109,11 +109,10 @@ absl::StatusOr<PatchMemory> MakePatch(const UpdateCommand& command) {
   patch.priority = command.priority;
   patch.confidence = command.confidence;
   if (command.expires_at) {
-    std::optional<absl::Time> end;
+    patch.expires_at = absl::InfiniteFuture();
     if (!command.expires_at->empty()) {
-      AIMEM_ASSIGN_OR_RETURN(end, TimeFlag("expires_at", *command.expires_at));
+      AIMEM_ASSIGN_OR_RETURN(patch.expires_at, TimeFlag("expires_at", *command.expires_at));
     }
-    patch.expires_at = end;
   }
   return patch;
 }
@@ -166,6 +165,13 @@ void NoteFallback(Context& context, const RecallCommand& command) {
   }
 }
 
+// What was written, as it is stored. Of a request that is repeated it may be gone since.
+absl::StatusOr<Memory> MemoryOf(const absl::StatusOr<ItemResult>& written) {
+  AIMEM_RETURN_IF_ERROR(PlainIfMissing(written.status()));
+  if (written->memory) return *written->memory;
+  return PlainIfMissing(absl::NotFoundError(absl::StrFormat("not found: %s", written->id)));
+}
+
 absl::Status CheckQuery(std::string_view name, std::string_view text) {
   if (!TrimWhitespace(text).empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrFormat("%s cannot be empty", name));
@@ -176,12 +182,9 @@ absl::Status CheckQuery(std::string_view name, std::string_view text) {
 absl::Status RunStore(Context& context, const StoreCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(PutMemory put, MakePut(command));
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kCreate));
-  AIMEM_ASSIGN_OR_RETURN(const ItemResult result,
-                         ExecuteOne(context, *store, std::move(put), command.request_id));
   // Shown as it is stored: an update keeps or raises what the memory had.
-  const absl::StatusOr<Memory> stored = store->Get(result.id);
-  if (!stored.ok()) return PlainIfMissing(stored.status());
-  const Memory& memory = *stored;
+  AIMEM_ASSIGN_OR_RETURN(const Memory memory,
+                         MemoryOf(ExecuteOne(context, *store, std::move(put), command.request_id)));
   if (context.json) {
     context.out << MemoryToJson(memory) << '\n';
   } else {
@@ -194,12 +197,8 @@ absl::Status RunStore(Context& context, const StoreCommand& command) {
 absl::Status RunUpdate(Context& context, const UpdateCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(PatchMemory patch, MakePatch(command));
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
-  const absl::StatusOr<ItemResult> result =
-      ExecuteOne(context, *store, std::move(patch), command.request_id);
-  if (!result.ok()) return PlainIfMissing(result.status());
-  const absl::StatusOr<Memory> updated = store->Get(result->id);
-  if (!updated.ok()) return PlainIfMissing(updated.status());
-  const Memory& memory = *updated;
+  AIMEM_ASSIGN_OR_RETURN(const Memory memory, MemoryOf(ExecuteOne(context, *store, std::move(patch),
+                                                                  command.request_id)));
   if (context.json) {
     context.out << MemoryToJson(memory) << '\n';
   } else {
@@ -406,11 +405,9 @@ absl::Status RunResolve(Context& context, const ResolveCommand& command) {
   demotion.id = command.loser;
   demotion.priority = 1;
   demotion.confidence = 0.1;
-  std::vector<WriteItem> items;
-  items.emplace_back(std::move(link));
-  items.emplace_back(std::move(demotion));
-  items.emplace_back(TouchMemory{command.winner});
-  AIMEM_RETURN_IF_ERROR(Execute(context, *store, std::move(items), command.request_id).status());
+  AIMEM_RETURN_IF_ERROR(
+      Execute(context, *store, {link, demotion, TouchMemory{command.winner}}, command.request_id)
+          .status());
   if (context.json) {
     context.out << JsonObject()
                        .Bool("resolved", true)

@@ -154,9 +154,7 @@ absl::StatusOr<Served> OpenMember(const ServeCommand& command, const std::string
 }
 
 void ExpireInBackground(Store& store, LogSink& log) {
-  WriteBatch batch;
-  batch.items.emplace_back(ExpireMemories{});
-  store.WriteAsync(std::move(batch), WriteOptions{}, [&log](const WriteResult& result) {
+  store.WriteAsync(ExpireMemories{}, [&log](const WriteResult& result) {
     if (result.outcome == WriteOutcome::kRejected || result.outcome == WriteOutcome::kUnknown) {
       log.Log(LogLevel::kWarning,
               absl::StrFormat("collecting expired memories: %s", ToStd(result.status.message())));

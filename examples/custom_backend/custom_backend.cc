@@ -161,7 +161,7 @@ int main() {
   }
   for (const char* title : {"first", "second", "first"}) {
     const aimem::WriteResult result =
-        (*store)->Write({{aimem::PutMemory{.title = title, .content = "kept in a map"}}});
+        (*store)->Write(aimem::PutMemory{.title = title, .content = "kept in a map"});
     if (!result.status.ok()) {
       std::cerr << result.status << '\n';
       return 1;

@@ -26,8 +26,8 @@ class NotesService final : public notes::Notes::Service {
 
   grpc::Status Remember(grpc::ServerContext*, const notes::Note* note,
                         notes::Remembered* remembered) override {
-    const aimem::WriteResult result = store_.Write({{aimem::PutMemory{
-        .namespace_ = "notes", .title = note->title(), .content = note->text()}}});
+    const aimem::WriteResult result = store_.Write(
+        aimem::PutMemory{.namespace_ = "notes", .title = note->title(), .content = note->text()});
     if (grpc::Status status = StatusOf(result); !status.ok()) return status;
     remembered->set_members(result.quorum ? result.quorum->got() : 1);
     return grpc::Status::OK;

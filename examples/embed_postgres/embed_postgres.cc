@@ -44,9 +44,9 @@ int main(int argc, char** argv) {
 
   const aimem::WriteResult written =
       (*on_postgres)
-          ->Write({{aimem::PutMemory{.namespace_ = "kitchen",
-                                     .title = "Oven",
-                                     .content = "The oven runs twenty degrees hot."}}});
+          ->Write(aimem::PutMemory{.namespace_ = "kitchen",
+                                   .title = "Oven",
+                                   .content = "The oven runs twenty degrees hot."});
   if (!written.status.ok()) return Fail(written.status);
   std::cout << "written to PostgreSQL: " << aimem::WriteOutcomeName(written.outcome) << " on "
             << written.quorum->got() << " members\n";

@@ -16,16 +16,17 @@ int main(int argc, char** argv) {
   }
   aimem::Store& store = **opened;
 
-  aimem::WriteBatch batch;
-  batch.items.emplace_back(aimem::PutMemory{
-      .namespace_ = "kitchen", .title = "Oven", .content = "The oven runs twenty degrees hot."});
-  batch.items.emplace_back(aimem::PutMemory{
-      .namespace_ = "kitchen", .title = "Allergies", .content = "Mia must not eat walnuts."});
-  batch.items.emplace_back(aimem::PutMemory{
-      .namespace_ = "garden", .title = "Roses", .content = "Cut the roses in late winter."});
   // One batch is one commit: all of it is durable when Write returns, or none of it is there.
-  const aimem::WriteResult written = store.Write(std::move(batch), {.agent_id = "example"});
-  if (written.outcome != aimem::WriteOutcome::kCommitted) {
+  const aimem::WriteResult written = store.Write(
+      {aimem::PutMemory{.namespace_ = "kitchen",
+                        .title = "Oven",
+                        .content = "The oven runs twenty degrees hot."},
+       aimem::PutMemory{
+           .namespace_ = "kitchen", .title = "Allergies", .content = "Mia must not eat walnuts."},
+       aimem::PutMemory{
+           .namespace_ = "garden", .title = "Roses", .content = "Cut the roses in late winter."}},
+      {.agent_id = "example"});
+  if (!written.durable()) {
     std::cerr << "not stored: " << written.status << '\n';
     return 1;
   }

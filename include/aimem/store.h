@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -47,6 +48,10 @@ class Store {
   /// Batches that wait together share one fsync.
   /// WriteResult says how it ended and which errors there are.
   virtual void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) = 0;
+  /// The same with the default options.
+  void WriteAsync(WriteBatch batch, WriteCallback done) {
+    WriteAsync(std::move(batch), {}, std::move(done));
+  }
 
   /// Blocking form of WriteAsync. In a callback of the store: kFailedPrecondition, since it would
   /// wait for itself; use WriteAsync there. A thread that would only wait may do the store's work

@@ -18,6 +18,7 @@ namespace aimem {
 template <typename Interface>
 class StoreDecoratorOf : public Interface {
  public:
+  using Store::WriteAsync;
   void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) override {
     below().WriteAsync(std::move(batch), options, std::move(done));
   }

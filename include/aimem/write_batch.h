@@ -2,18 +2,23 @@
 //
 // There is one way in for every write: a batch of these, given to Store::WriteAsync. Fields that
 // say "validated" follow the rules of limits.h and answer kInvalidArgument with the field, the
-// value and the limit. Ids of patches, deletes, promotions, links … may be unique prefixes only
-// where the comment says so.
+// value and the limit (errors.h). Ids of patches, deletes, promotions, links … may be unique
+// prefixes only where the comment says so.
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "aimem/errors.h"
 #include "aimem/federation.h"
 #include "aimem/memory.h"
 #include "aimem/types.h"
@@ -41,7 +46,7 @@ struct PutMemory {
   std::int64_t priority = 5;
   double confidence = 1.0;
   std::string source = "api";
-  /// Must not be in the past. Wins over `ttl_seconds`.
+  /// Must not be in the past; absl::InfiniteFuture(): never. Wins over `ttl_seconds`.
   std::optional<absl::Time> expires_at = {};
   /// 1 to 31,536,000. Neither: the default of the tier (StoreOptions::lifetimes).
   std::optional<std::int64_t> ttl_seconds = {};
@@ -77,8 +82,9 @@ struct PatchMemory {
   std::optional<std::vector<std::string>> tags = {};
   std::optional<std::int64_t> priority = {};
   std::optional<double> confidence = {};
-  /// Outer: change it. Inner: to this time, or nullopt: never expires.
-  std::optional<std::optional<absl::Time>> expires_at = {};
+  /// The new end; absl::InfiniteFuture(): it never expires. May be in the past, but not before the
+  /// year 1678; what is later than 2261 is as good as never.
+  std::optional<absl::Time> expires_at = {};
   /// Replaces the whole object, except agent_id.
   std::optional<std::string> metadata = {};
 };
@@ -195,10 +201,39 @@ using WriteItem = std::variant<PutMemory, ImportMemory, PatchMemory, DeleteMemor
                                RestoreMemory, PurgeArchive, ConsolidateMemories, SetStandard,
                                ClearStandard, RegisterAgent, QueuePending, DecidePending>;
 
+namespace internal {
+template <typename Item, typename Items>
+inline constexpr bool kIsOneOf = false;
+template <typename Item, typename... Items>
+inline constexpr bool kIsOneOf<Item, std::variant<Items...>> = (std::is_same_v<Item, Items> || ...);
+}  // namespace internal
+
+/// An alternative of WriteItem.
+template <typename Item>
+concept KindOfWriteItem = internal::kIsOneOf<Item, WriteItem>;
+
 /// A list of changes that are applied together, in order, as one commit: all or none, unless
 /// WriteOptions::allow_partial. At most 1,000 changes of entities and 8 MiB. Within one batch a
 /// memory that was deleted or archived by an earlier item cannot be changed again.
+///
+///   store.Write(PutMemory{.title = "Oven", .content = "hot"});
+///   store.Write({DeleteMemory{id}, AddLink{a, b}});
+///   WriteBatch batch;
+///   batch.items.push_back(DeleteMemory{id});
 struct WriteBatch {
+  WriteBatch() = default;
+  // Not explicit: what is written is the item, or the list of them.
+  template <KindOfWriteItem Item>
+  WriteBatch(Item one) {  // NOLINT(google-explicit-constructor)
+    items.emplace_back(std::move(one));
+  }
+  WriteBatch(WriteItem one) {  // NOLINT(google-explicit-constructor)
+    items.push_back(std::move(one));
+  }
+  WriteBatch(std::initializer_list<WriteItem> several) : items(several) {}
+  WriteBatch(std::vector<WriteItem> several)  // NOLINT(google-explicit-constructor)
+      : items(std::move(several)) {}
+
   std::vector<WriteItem> items = {};
 };
 
@@ -227,7 +262,8 @@ enum class ItemEffect : std::uint8_t {
 };
 
 struct ItemResult {
-  /// Not OK: this item was refused (the others stand only with allow_partial).
+  /// Not OK: this item was refused (the others stand only with allow_partial). DetailOf(status)
+  /// (errors.h) says what a program may want to know of it.
   absl::Status status = {};
   ItemEffect effect = ItemEffect::kUnchanged;
   /// The memory that was written: the stored id, the copy of a vertical promotion, the new row
@@ -235,19 +271,34 @@ struct ItemResult {
   std::string id = {};
   /// Entities changed by this item; for changes by filter their total.
   std::int64_t count = 0;
+  /// With WriteOptions::return_memory: the memory that `id` names, as the commit of this batch left
+  /// it, read in its transaction; of a replay, as it is now. None: it is not live, or the item was
+  /// refused or names none; of a replay also if it could not be read.
+  std::optional<Memory> memory = {};
 
   friend bool operator==(const ItemResult&, const ItemResult&) = default;
 };
 
 struct WriteResult {
+  /// It is committed: it survives what WriteOutcome::kCommitted says.
+  [[nodiscard]] bool durable() const { return outcome == WriteOutcome::kCommitted; }
+  /// It may become durable, or may be it already: kPending or kUnknown. Ask with the operation, or
+  /// repeat it with the same request id.
+  [[nodiscard]] bool in_doubt() const {
+    return outcome == WriteOutcome::kPending || outcome == WriteOutcome::kUnknown;
+  }
+
   /// Names this write for ever: found in the log, by Store::GetOperation.
   OperationId operation = {};
   WriteOutcome outcome = WriteOutcome::kRejected;
   /// OK if committed. kPending: kDeadlineExceeded (durable here; ask again, or retry with the same
-  /// request id, which waits for the rest). kRejected: kInvalidArgument, kNotFound, kAlreadyExists,
-  /// kResourceExhausted (queue or disk full, batch too big), kUnavailable (fenced, closing, locked:
-  /// retry), kAborted (the request id names another request), kDataLoss (a row that it reads cannot
-  /// be read: run Check; or the data is damaged: StoreInfo::fenced). kUnknown: kDeadlineExceeded.
+  /// request id, which waits for the rest). kUnknown: kUnknown (ask with the operation). kRejected:
+  /// kInvalidArgument (also a batch, row or commit that is too large), kNotFound, kAlreadyExists,
+  /// kResourceExhausted (a queue or the disk is full: retry later), kUnavailable (fenced, closing,
+  /// locked: retry), kAborted (the request id names another request), kFailedPrecondition (what
+  /// somebody has to mend first), kDataLoss (a row that it reads cannot be read: run Check; or the
+  /// data is damaged: StoreInfo::fenced). DetailOf(status) (errors.h) has the item that was refused
+  /// and why.
   absl::Status status = {};
   /// One per item, in order. Empty if the batch was rejected as a whole: `status` then says
   /// which item was the reason.
@@ -265,6 +316,16 @@ struct WriteResult {
   std::optional<QuorumReport> quorum = {};
 };
 
+/// True if repeating the same call, with the same request id where one was used, can succeed
+/// although its caller has changed nothing: the outcome is in doubt, or it was rejected for want of
+/// something that comes back by itself (kUnavailable, kResourceExhausted).
+///
+/// False: it is committed, or the request, its request id, a configuration or the data has to
+/// change first. Bound the attempts, for a store that was closed is kUnavailable for ever. With a
+/// request id the repetition of a write in doubt is the same write, and answers when that is
+/// durable; without one it is another write, and may take effect a second time.
+bool IsRetryable(const WriteResult& result);
+
 /// Who asks, and how. Every default suits an embedded caller.
 struct WriteOptions {
   /// Claimed identity of the author: becomes metadata.agent_id of new memories. Empty: none.
@@ -281,6 +342,10 @@ struct WriteOptions {
   bool lazy = false;
   /// Refused items are skipped and named in the result; the others are committed.
   bool allow_partial = false;
+  /// Fill ItemResult::memory. What is put, imported, patched, promoted, restored, consolidated,
+  /// touched or registered is then answered as it is stored, without another read. It is no part of
+  /// the request: a retry may ask otherwise. Costs a copy of each memory. Default false.
+  bool return_memory = false;
   /// Name of the write, from ChooseOperation: whoever chooses it can ask for the outcome before
   /// there is an answer. kAlreadyExists if it names another write. Ignored with a `request_id`,
   /// which names the write by itself. None: the store draws one.

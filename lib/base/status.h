@@ -19,6 +19,12 @@ inline std::string_view ToStd(absl::string_view text) { return {text.data(), tex
 inline absl::Status MakeStatus(absl::StatusCode code, std::string_view message) {
   return absl::Status(code, ToAbsl(message));
 }
+/// kInvalidArgument, with what DetailOf (aimem/errors.h) says of it: the field, what it was given,
+/// and what it takes.
+absl::Status InvalidField(std::string_view field, std::string_view value, std::string_view message,
+                          std::string_view limit = {});
+/// `status` with the payloads that `from` has.
+absl::Status WithPayloadsOf(const absl::Status& from, absl::Status status);
 /// The same code with "prefix: " before the message; OK stays OK.
 absl::Status Annotate(const absl::Status& status, std::string_view prefix);
 /// In a catch block: what was thrown. kResourceExhausted if memory ran out, else kInternal with

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -34,30 +33,6 @@ inline Trouble TroubleOf(const absl::Status& status) {
   if (!payload.has_value()) return Trouble::kNone;
   const std::string bytes(*payload);
   return bytes.size() == 1 ? static_cast<Trouble>(bytes[0]) : Trouble::kNone;
-}
-
-/// Of a kAborted write, whose request id names another request: the hashes of both, as text.
-struct RequestConflict {
-  std::string stored_hash;  ///< 64 hexadecimal digits; "none": that write had no hash.
-  std::string request_hash;
-};
-
-inline constexpr char kConflictPayload[] = "aimem/request_conflict";
-
-inline absl::Status WithConflict(absl::Status status, const RequestConflict& conflict) {
-  status.SetPayload(kConflictPayload,
-                    absl::Cord(conflict.stored_hash + "," + conflict.request_hash));
-  return status;
-}
-
-inline std::optional<RequestConflict> ConflictOf(const absl::Status& status) {
-  const auto payload = status.GetPayload(kConflictPayload);
-  if (!payload.has_value()) return std::nullopt;
-  const std::string bytes(*payload);
-  const std::size_t comma = bytes.find(',');
-  if (comma == std::string::npos) return std::nullopt;
-  return RequestConflict{.stored_hash = bytes.substr(0, comma),
-                         .request_hash = bytes.substr(comma + 1)};
 }
 
 }  // namespace aimem

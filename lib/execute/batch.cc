@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "aimem/errors.h"
 #include "lib/base/status.h"
 #include "lib/model/validate.h"
 #include "lib/recall/find.h"
@@ -11,17 +12,21 @@
 namespace aimem::execute {
 
 ItemResult Done(ItemEffect effect, std::string id, std::int64_t count) {
-  return {.status = {}, .effect = effect, .id = std::move(id), .count = count};
+  return {.effect = effect, .id = std::move(id), .count = count};
 }
 
 absl::Status NotFound(std::string_view what, std::string_view id) {
-  return MakeStatus(absl::StatusCode::kNotFound, absl::StrCat(ToAbsl(what), ": ", ToAbsl(id)));
+  return WithDetail(
+      MakeStatus(absl::StatusCode::kNotFound, absl::StrCat(ToAbsl(what), ": ", ToAbsl(id))),
+      {.field = "id", .value = std::string(id)});
 }
 
 absl::Status NameTaken(std::string_view namespace_, std::string_view title, std::string_view id) {
-  return MakeStatus(absl::StatusCode::kAlreadyExists,
-                    absl::StrCat("title '", ToAbsl(title), "' already exists in namespace '",
-                                 ToAbsl(namespace_), "' (memory ", ToAbsl(id), ")"));
+  return WithDetail(
+      MakeStatus(absl::StatusCode::kAlreadyExists,
+                 absl::StrCat("title '", ToAbsl(title), "' already exists in namespace '",
+                              ToAbsl(namespace_), "' (memory ", ToAbsl(id), ")")),
+      {.field = "title", .value = std::string(title), .ids = {std::string(id)}});
 }
 
 std::uint64_t WallMilliseconds(absl::Time time) {

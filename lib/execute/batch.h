@@ -35,7 +35,7 @@ struct ExecuteContext {
 ItemResult Done(ItemEffect effect, std::string id, std::int64_t count = 1);
 
 absl::Status NotFound(std::string_view what, std::string_view id);
-/// "title '{t}' already exists in namespace '{ns}' (memory {id})".
+/// "title '{t}' already exists in namespace '{ns}' (memory {id})"; `id` is in its detail.
 absl::Status NameTaken(std::string_view namespace_, std::string_view title, std::string_view id);
 
 /// Since the Unix epoch, and 0 before it.

@@ -1,10 +1,12 @@
 #include "lib/execute/execute.h"
 
+#include <cstdint>
 #include <optional>
 #include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "aimem/errors.h"
 #include "lib/base/status.h"
 #include "lib/execute/kinds.h"
 #include "lib/execute/request.h"
@@ -25,18 +27,25 @@ absl::StatusOr<ItemResult> ExecuteItem(const WriteItem& item, Batch& batch) {
       item);
 }
 
-/// The refusal as a caller of this batch sees it: with the item's number if there are several.
-absl::Status Refusal(const WriteBatch& batch, std::size_t index, const absl::Status& status) {
-  if (batch.items.size() == 1) return status;
-  return Annotate(status, absl::StrCat("item ", index));
-}
-
 /// Failures of the database are no refusals of an item: the whole batch fails with them. Damage is
 /// one: it is that of a row which the item reads.
 bool IsStorageFailure(const absl::Status& status) {
   return status.code() == absl::StatusCode::kUnavailable ||
          status.code() == absl::StatusCode::kInternal ||
          status.code() == absl::StatusCode::kResourceExhausted;
+}
+
+/// The refusal of an item, as it stands in the results.
+absl::Status OfItem(std::size_t index, const absl::Status& status) {
+  ErrorDetail detail = DetailOf(status).value_or(ErrorDetail());
+  detail.item = static_cast<std::int64_t>(index);
+  return WithDetail(BoundedMessage(status), detail);
+}
+
+/// The refusal as a caller of this batch sees it: with the item's number if there are several.
+absl::Status Refusal(const WriteBatch& batch, std::size_t index, const absl::Status& status) {
+  if (batch.items.size() == 1) return status;
+  return Annotate(status, absl::StrCat("item ", index));
 }
 
 }  // namespace
@@ -78,12 +87,13 @@ absl::Status Execute(const WriteBatch& batch, const ExecuteContext& context,
       results.push_back(*std::move(result));
       continue;
     }
-    absl::Status status = BoundedMessage(result.status());
-    if (!context.write.allow_partial || IsStorageFailure(status)) {
-      return Refusal(batch, i, status);
+    if (IsStorageFailure(result.status())) {
+      return Refusal(batch, i, BoundedMessage(result.status()));
     }
+    absl::Status status = OfItem(i, result.status());
+    if (!context.write.allow_partial) return Refusal(batch, i, status);
     if (!first_refusal) first_refusal = Refusal(batch, i, status);
-    results.push_back({.status = std::move(status), .effect = {}, .id = {}, .count = 0});
+    results.push_back({.status = std::move(status)});
   }
   if (!any && first_refusal) return *first_refusal;
   return BoundedMessage(execution.CheckRenames());

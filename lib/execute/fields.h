@@ -19,15 +19,55 @@
 
 namespace aimem::execute {
 
+// -- Values as bytes: two values of one type never share them -------------------------------------
+void AppendValue(const std::string& value, std::string& out);
+void AppendValue(std::int64_t value, std::string& out);
+void AppendValue(std::int32_t value, std::string& out);
+void AppendValue(double value, std::string& out);
+void AppendValue(bool value, std::string& out);
+void AppendValue(Tier value, std::string& out);
+void AppendValue(absl::Time value, std::string& out);
+void AppendValue(const std::vector<std::string>& values, std::string& out);
+void AppendValue(const Memory& value, std::string& out);
+template <typename T>
+void AppendValue(const std::optional<T>& value, std::string& out) {
+  if (!value) return;
+  out.push_back('\x01');
+  AppendValue(*value, out);
+}
+
+template <typename Value>
+using Encoder = void (*)(const Value& value, std::string& out);
+template <typename Value>
+void AppendByType(const Value& value, std::string& out) {
+  AppendValue(value, out);
+}
+
+/// Append `number` and `value`, unless it is what the field has when nobody sets it: so a field
+/// that is added later leaves the bytes of all earlier requests as they were.
+template <typename Value>
+void AppendField(std::uint8_t number, const Value& value, const Value& unset, std::string& out,
+                 Encoder<Value> encode = AppendByType<Value>) {
+  std::string bytes;
+  std::string unset_bytes;
+  encode(value, bytes);
+  encode(unset, unset_bytes);
+  if (bytes == unset_bytes) return;
+  log::AppendVarint(number, out);
+  log::AppendBytes(bytes, out);
+}
+
 /// A field and its number, which is part of the hash of requests: never renumbered, never used
-/// for another field.
+/// for another field. `encode` is for one whose bytes are not those of its type.
 template <typename Struct, typename Value>
 struct Field {
-  constexpr Field(std::uint8_t number_, Value Struct::*member_)
-      : number(number_), member(member_) {}
+  constexpr Field(std::uint8_t number_, Value Struct::*member_,
+                  Encoder<Value> encode_ = AppendByType<Value>)
+      : number(number_), member(member_), encode(encode_) {}
 
   std::uint8_t number;
   Value Struct::*member;
+  Encoder<Value> encode;
 };
 
 /// Fields of a memory as a whole, for items that carry one.
@@ -49,42 +89,13 @@ inline constexpr std::tuple kMemoryFields{
     Field{15, &Memory::metadata},
 };
 
-// -- Values as bytes: two values of one type never share them -------------------------------------
-void AppendValue(const std::string& value, std::string& out);
-void AppendValue(std::int64_t value, std::string& out);
-void AppendValue(std::int32_t value, std::string& out);
-void AppendValue(double value, std::string& out);
-void AppendValue(bool value, std::string& out);
-void AppendValue(Tier value, std::string& out);
-void AppendValue(absl::Time value, std::string& out);
-void AppendValue(const std::vector<std::string>& values, std::string& out);
-void AppendValue(const Memory& value, std::string& out);
-template <typename T>
-void AppendValue(const std::optional<T>& value, std::string& out) {
-  if (!value) return;
-  out.push_back('\x01');
-  AppendValue(*value, out);
-}
-
-/// Append `number` and `value`, unless it is what the field has when nobody sets it: so a field
-/// that is added later leaves the bytes of all earlier requests as they were.
-template <typename Value>
-void AppendField(std::uint8_t number, const Value& value, const Value& unset, std::string& out) {
-  std::string bytes;
-  std::string unset_bytes;
-  AppendValue(value, bytes);
-  AppendValue(unset, unset_bytes);
-  if (bytes == unset_bytes) return;
-  log::AppendVarint(number, out);
-  log::AppendBytes(bytes, out);
-}
-
 template <typename Struct, typename... Fields>
 void AppendFields(const Struct& value, const std::tuple<Fields...>& fields, std::string& out) {
   const Struct unset{};
   std::apply(
       [&](const auto&... field) {
-        (AppendField(field.number, value.*field.member, unset.*field.member, out), ...);
+        (AppendField(field.number, value.*field.member, unset.*field.member, out, field.encode),
+         ...);
       },
       fields);
 }

@@ -9,7 +9,7 @@ namespace aimem::execute {
 
 absl::StatusOr<ItemResult> EndSelected(const FilterRule& rule, Batch& batch) {
   if (batch.selection() == nullptr) {
-    return absl::InvalidArgumentError("a change by filter must be alone in its batch");
+    return InvalidField("items", "", "a change by filter must be alone in its batch");
   }
   Rows& rows = batch.rows();
   std::vector<EntityKey> keys;

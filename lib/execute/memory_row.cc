@@ -47,8 +47,8 @@ absl::Status SetMetadata(const std::string& canonical, MemoryRow& row) {
     }
     std::optional<std::string> text = model::JsonStringValue(value);
     if (!text) {
-      return MakeStatus(absl::StatusCode::kInvalidArgument,
-                        absl::StrCat("metadata.agent_id must be a string (got ", value, ")"));
+      return InvalidField("metadata.agent_id", value,
+                          absl::StrCat("metadata.agent_id must be a string (got ", value, ")"));
     }
     AIMEM_RETURN_IF_ERROR(model::CheckAgentId(*text));
     row.agent_id = *std::move(text);

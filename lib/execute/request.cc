@@ -98,7 +98,8 @@ absl::Status BoundedMessage(absl::Status status) {
   std::size_t end = limits::kMessageBytes - kCut.size();
   // Not inside a character of UTF-8.
   while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xc0) == 0x80) --end;
-  return MakeStatus(status.code(), std::string(message.substr(0, end)).append(kCut));
+  return WithPayloadsOf(
+      status, MakeStatus(status.code(), std::string(message.substr(0, end)).append(kCut)));
 }
 
 std::string EncodeAnswer(const Answer& answer) {

@@ -34,10 +34,10 @@ OperationId DerivedOperation(const OperationId& operation, std::uint64_t k);
 OperationId FreshOperation(Random& random, absl::Time now);
 
 /// `status` with its message cut to limits::kMessageBytes: what was refused may be part of it, and
-/// the log keeps it, to be read again.
+/// the log keeps it, to be read again. Payloads, which the log does not keep, stay.
 absl::Status BoundedMessage(absl::Status status);
 
-/// The answer, as the log keeps it.
+/// The answer, as the log keeps it: of what was refused code and message, and no memories.
 struct Answer {
   std::vector<ItemResult> items;
   /// False: further commits of the same request follow.

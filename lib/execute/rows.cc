@@ -49,6 +49,14 @@ absl::StatusOr<std::string> Encoded(const EntityKey& key, std::span<const model:
   return Annotate(bytes.status(), absl::StrCat(NameOf(key), " would be too large"));
 }
 
+// The same of a row that a batch would make: it asks for too much, and is not to be tried again.
+absl::StatusOr<std::string> EncodedForBatch(const EntityKey& key,
+                                            std::span<const model::Part> parts) {
+  absl::StatusOr<std::string> bytes = Encoded(key, parts);
+  if (bytes.ok()) return bytes;
+  return WithPayloadsOf(bytes.status(), absl::InvalidArgumentError(bytes.status().message()));
+}
+
 // What metadata takes in a state.
 struct MetadataSize {
   std::size_t keys = 0;
@@ -88,10 +96,15 @@ absl::Status CheckMetadata(const Entity& entity, std::span<const Rows::PartWrite
   if (size.keys <= limits::kMetadataKeys && size.bytes <= limits::kMetadataStateBytes) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrFormat(
-      "metadata of memory %s would keep %d keys and %d bytes (limits %d and %d), those counted "
-      "that updates have cleared: store the memory again, which forgets them",
-      entity.key.key, size.keys, size.bytes, limits::kMetadataKeys, limits::kMetadataStateBytes));
+  const bool keys = size.keys > limits::kMetadataKeys;
+  return InvalidField(
+      "metadata", std::to_string(keys ? size.keys : size.bytes),
+      absl::StrFormat(
+          "metadata of memory %s would keep %d keys and %d bytes (limits %d and %d), those counted "
+          "that updates have cleared: store the memory again, which forgets them",
+          entity.key.key, size.keys, size.bytes, limits::kMetadataKeys,
+          limits::kMetadataStateBytes),
+      std::to_string(keys ? limits::kMetadataKeys : limits::kMetadataStateBytes));
 }
 
 }  // namespace
@@ -172,9 +185,9 @@ absl::StatusOr<std::vector<std::string>> Rows::Owners(std::string_view namespace
 
 absl::Status Rows::MayDraft(const EntityKey& key) {
   if (closed_.contains(key)) {
-    return MakeStatus(absl::StatusCode::kInvalidArgument,
-                      absl::StrCat("batch changes '", key.key,
-                                   "' after deleting or archiving it: use two batches"));
+    return InvalidField("id", key.key,
+                        absl::StrCat("batch changes '", key.key,
+                                     "' after deleting or archiving it: use two batches"));
   }
   return Get(key).status();
 }
@@ -239,8 +252,9 @@ absl::StatusOr<std::vector<log::Change>> Rows::Seal(Stamp stamp) {
     if (merge::Absorbs(base.parts, body)) continue;
     log::Change change;
     change.key = key;
-    AIMEM_ASSIGN_OR_RETURN(change.body, Encoded(key, body));
-    AIMEM_ASSIGN_OR_RETURN(states.emplace_back(), Encoded(key, merge::Join(base.parts, body)));
+    AIMEM_ASSIGN_OR_RETURN(change.body, EncodedForBatch(key, body));
+    AIMEM_ASSIGN_OR_RETURN(states.emplace_back(),
+                           EncodedForBatch(key, merge::Join(base.parts, body)));
     changes.push_back(std::move(change));
   }
   for (std::size_t i = 0; i < changes.size(); ++i) {

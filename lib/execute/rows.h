@@ -83,7 +83,7 @@ class Rows {
   [[nodiscard]] std::uint64_t seen() const { return seen_; }
 
   /// Turn the drafts into the changes of a commit with `stamp`, and into rows. Drafts that change
-  /// nothing are left out. kResourceExhausted: a row or body would be larger than what can be read
+  /// nothing are left out. kInvalidArgument: a row or body would be larger than what can be read
   /// again; then nothing has changed, and the drafts are still there. kInternal (AIMEM_INVARIANT):
   /// these Rows are good for nothing any more.
   absl::StatusOr<std::vector<log::Change>> Seal(Stamp stamp);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "absl/strings/str_format.h"
+#include "aimem/errors.h"
 #include "lib/base/hash.h"
 #include "lib/base/status.h"
 
@@ -116,6 +117,13 @@ std::vector<Stamp> StampsOf(std::span<const Part> parts) {
   return stamps;
 }
 
+absl::Status TooLarge(std::string_view field, std::size_t size, std::size_t limit,
+                      const absl::FormatSpec<std::size_t, std::size_t>& message) {
+  return WithDetail(
+      absl::ResourceExhaustedError(absl::StrFormat(message, size, limit)),
+      {.field = std::string(field), .value = std::to_string(size), .limit = std::to_string(limit)});
+}
+
 }  // namespace
 
 void AppendState(std::span<const Part> parts, std::string& out) {
@@ -149,18 +157,16 @@ std::string EncodeState(std::span<const Part> parts) {
 
 absl::StatusOr<std::string> EncodeBounded(std::span<const Part> parts) {
   if (parts.size() > kMaxParts) {
-    return absl::ResourceExhaustedError(
-        absl::StrFormat("%d parts are over the limit of %d", parts.size(), kMaxParts));
+    return TooLarge("parts", parts.size(), kMaxParts, "%d parts are over the limit of %d");
   }
   for (const Part& part : parts) {
     if (part.name.size() <= kMaxPartName) continue;
-    return absl::ResourceExhaustedError(absl::StrFormat(
-        "a part's name of %d bytes is over the limit of %d", part.name.size(), kMaxPartName));
+    return TooLarge("name", part.name.size(), kMaxPartName,
+                    "a part's name of %d bytes is over the limit of %d");
   }
   std::string bytes = EncodeState(parts);
   if (bytes.size() > kMaxStateBytes) {
-    return absl::ResourceExhaustedError(
-        absl::StrFormat("%d bytes are over the limit of %d", bytes.size(), kMaxStateBytes));
+    return TooLarge("bytes", bytes.size(), kMaxStateBytes, "%d bytes are over the limit of %d");
   }
   return bytes;
 }

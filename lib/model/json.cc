@@ -25,10 +25,6 @@ namespace {
 // More than any document of ours needs; it bounds the copying from level to level.
 constexpr int kDepthMax = 64;
 
-absl::Status Invalid(std::string_view message) {
-  return MakeStatus(absl::StatusCode::kInvalidArgument, message);
-}
-
 // -- Writing ------------------------------------------------------------------------------------
 
 // The letter after the backslash for characters that have a short escape, else NUL.
@@ -228,7 +224,7 @@ absl::Status Read(std::string_view json, std::string_view what, Canonicaliser& c
       error = "unreadable";
     }
   }
-  return Invalid(absl::StrFormat("%s is not valid JSON: %s", what, error));
+  return InvalidField(what, json, absl::StrFormat("%s is not valid JSON: %s", what, error));
 }
 
 // -- Scanning canonical text --------------------------------------------------------------------
@@ -294,14 +290,20 @@ absl::StatusOr<std::string> CanonicalMetadata(std::string_view json) {
   Canonicaliser canonicaliser(limits::kMetadataDepth);
   AIMEM_RETURN_IF_ERROR(Read(json, "metadata", canonicaliser));
   std::string text = canonicaliser.TakeText();
-  if (!canonicaliser.is_object()) return Invalid("metadata must be a JSON object");
+  if (!canonicaliser.is_object()) {
+    return InvalidField("metadata", text, "metadata must be a JSON object");
+  }
   if (text.size() > limits::kMetadataBytes) {
-    return Invalid(absl::StrFormat("metadata exceeds max size of %d bytes (got %d)",
-                                   limits::kMetadataBytes, text.size()));
+    return InvalidField("metadata", std::to_string(text.size()),
+                        absl::StrFormat("metadata exceeds max size of %d bytes (got %d)",
+                                        limits::kMetadataBytes, text.size()),
+                        std::to_string(limits::kMetadataBytes));
   }
   if (canonicaliser.TooDeep()) {
-    return Invalid(absl::StrFormat("metadata nesting depth exceeds limit of %d (got %d)",
-                                   limits::kMetadataDepth, canonicaliser.depth_max()));
+    return InvalidField("metadata", std::to_string(canonicaliser.depth_max()),
+                        absl::StrFormat("metadata nesting depth exceeds limit of %d (got %d)",
+                                        limits::kMetadataDepth, canonicaliser.depth_max()),
+                        std::to_string(limits::kMetadataDepth));
   }
   return text;
 }
@@ -310,8 +312,10 @@ absl::StatusOr<std::string> CanonicalJson(std::string_view json) {
   Canonicaliser canonicaliser(kDepthMax);
   AIMEM_RETURN_IF_ERROR(Read(json, "the value", canonicaliser));
   if (canonicaliser.TooDeep()) {
-    return Invalid(absl::StrFormat("JSON nesting depth exceeds limit of %d (got %d)", kDepthMax,
-                                   canonicaliser.depth_max()));
+    return InvalidField("value", std::to_string(canonicaliser.depth_max()),
+                        absl::StrFormat("JSON nesting depth exceeds limit of %d (got %d)",
+                                        kDepthMax, canonicaliser.depth_max()),
+                        std::to_string(kDepthMax));
   }
   return canonicaliser.TakeText();
 }

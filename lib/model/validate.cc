@@ -17,7 +17,7 @@
 namespace aimem::model {
 namespace {
 
-using Names = std::span<const std::string_view>;
+using NameList = std::span<const std::string_view>;
 
 constexpr std::array<std::string_view, 9> kSources = {
     "user", "claude", "hook", "api", "cli", "import", "consolidation", "system", "chaos"};
@@ -33,22 +33,22 @@ constexpr std::array<std::string_view, 6> kAgentTypes = {
 constexpr std::size_t kRelationBytes = 64;
 constexpr std::size_t kTagCharactersShown = 20;
 
-absl::Status Invalid(std::string_view message) {
-  return MakeStatus(absl::StatusCode::kInvalidArgument, message);
-}
-
-bool Contains(Names names, std::string_view name) {
+bool Contains(NameList names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-std::string CommaList(Names names) {
-  return absl::StrJoin(names, ", ",
+std::string Join(NameList names, const char* separator) {
+  return absl::StrJoin(names, separator,
                        [](std::string* out, std::string_view name) { out->append(name); });
 }
 
+std::string CommaList(NameList names) { return Join(names, ", "); }
+// For ErrorDetail::limit.
+std::string Names(NameList names) { return Join(names, ","); }
+
 absl::Status CheckUtf8(std::string_view text, std::string_view field) {
   if (IsUtf8(text)) return absl::OkStatus();
-  return Invalid(absl::StrFormat("%s is not valid UTF-8", field));
+  return InvalidField(field, text, absl::StrFormat("%s is not valid UTF-8", field));
 }
 
 bool IsBlank(std::string_view text) { return TrimWhitespace(text).empty(); }
@@ -103,26 +103,32 @@ std::string DecimalText(double value) {
 }
 
 absl::Status CheckTag(std::string& tag) {
-  AIMEM_RETURN_IF_ERROR(CheckUtf8(tag, "tag"));
+  if (!IsUtf8(tag)) return InvalidField("tags", tag, "tag is not valid UTF-8");
   Trim(tag);
-  if (tag.empty()) return Invalid("tags cannot contain empty strings");
+  if (tag.empty()) return InvalidField("tags", tag, "tags cannot contain empty strings");
   if (tag.size() > limits::kTagBytes) {
-    return Invalid(absl::StrFormat("tag '%s...' exceeds max length of %d bytes",
-                                   FirstCharacters(tag, kTagCharactersShown), limits::kTagBytes));
+    return InvalidField(
+        "tags", tag,
+        absl::StrFormat("tag '%s...' exceeds max length of %d bytes",
+                        FirstCharacters(tag, kTagCharactersShown), limits::kTagBytes),
+        std::to_string(limits::kTagBytes));
   }
-  if (!IsClean(tag, LineBreaks::kRefused)) return Invalid("tag contains invalid characters");
+  if (!IsClean(tag, LineBreaks::kRefused)) {
+    return InvalidField("tags", tag, "tag contains invalid characters");
+  }
   return absl::OkStatus();
 }
 
 absl::Status CheckNamespaceCharacters(std::string_view name) {
   if (name.find_first_of(std::string_view("\\\0", 2)) != name.npos) {
-    return Invalid("namespace cannot contain backslashes or null bytes");
+    return InvalidField("namespace", name, "namespace cannot contain backslashes or null bytes");
   }
   if (name.find(' ') != name.npos) {
-    return Invalid("namespace cannot contain spaces (use hyphens or underscores)");
+    return InvalidField("namespace", name,
+                        "namespace cannot contain spaces (use hyphens or underscores)");
   }
   if (!IsClean(name, LineBreaks::kRefused)) {
-    return Invalid("namespace contains invalid control characters");
+    return InvalidField("namespace", name, "namespace contains invalid control characters");
   }
   return absl::OkStatus();
 }
@@ -133,14 +139,20 @@ absl::Status CheckNamespaceSegments(std::string_view name) {
   for (std::size_t start = 0; start <= name.size(); ++depth) {
     const std::size_t end = std::min(name.find('/', start), name.size());
     const std::string_view segment = name.substr(start, end - start);
-    if (segment.empty()) return Invalid("namespace cannot contain empty segments (e.g. '//')");
+    if (segment.empty()) {
+      return InvalidField("namespace", name, "namespace cannot contain empty segments (e.g. '//')");
+    }
     has_dots = has_dots || segment == "." || segment == "..";
     start = end + 1;
   }
-  if (has_dots) return Invalid("namespace segments '.' and '..' are not allowed");
+  if (has_dots) {
+    return InvalidField("namespace", name, "namespace segments '.' and '..' are not allowed");
+  }
   if (depth > limits::kNamespaceDepth) {
-    return Invalid(
-        absl::StrFormat("namespace depth %d exceeds max of %d", depth, limits::kNamespaceDepth));
+    return InvalidField(
+        "namespace", name,
+        absl::StrFormat("namespace depth %d exceeds max of %d", depth, limits::kNamespaceDepth),
+        std::to_string(limits::kNamespaceDepth));
   }
   return absl::OkStatus();
 }
@@ -168,7 +180,10 @@ absl::Status CheckExpiry(std::optional<absl::Time>& expires_at) {
 }
 
 absl::Status CheckImportedFields(Memory& memory) {
-  if (memory.access_count < 0) return Invalid("access_count cannot be negative");
+  if (memory.access_count < 0) {
+    return InvalidField("access_count", std::to_string(memory.access_count),
+                        "access_count cannot be negative");
+  }
   memory.access_count = std::min(memory.access_count, limits::kAccessCount);
   AIMEM_RETURN_IF_ERROR(CheckTime(memory.created_at, "created_at"));
   AIMEM_RETURN_IF_ERROR(CheckTime(memory.updated_at, "updated_at"));
@@ -181,10 +196,17 @@ absl::Status CheckMetadataAgentId(std::string_view metadata) {
   for (const auto& [key, value] : MetadataMembers(metadata)) {
     if (key != "agent_id") continue;
     const std::optional<std::string> agent_id = JsonStringValue(value);
-    if (!agent_id) return Invalid("metadata.agent_id must be a string");
+    if (!agent_id) {
+      return InvalidField("metadata.agent_id", value, "metadata.agent_id must be a string");
+    }
     return CheckAgentId(*agent_id);
   }
   return absl::OkStatus();
+}
+
+absl::Status WrongCount(std::span<const std::string> ids, std::string_view message) {
+  return InvalidField("ids", std::to_string(ids.size()), message,
+                      absl::StrFormat("%d..%d", limits::kConsolidateMin, limits::kConsolidateMax));
 }
 
 bool IsWithin(std::string_view namespace_, std::string_view root) {
@@ -197,24 +219,31 @@ bool IsWithin(std::string_view namespace_, std::string_view root) {
 absl::Status CheckTitle(std::string& title) {
   AIMEM_RETURN_IF_ERROR(CheckUtf8(title, "title"));
   Trim(title);
-  if (title.empty()) return Invalid("title cannot be empty");
+  if (title.empty()) return InvalidField("title", title, "title cannot be empty");
   if (CountCharacters(title) > limits::kTitleCharacters) {
-    return Invalid(
-        absl::StrFormat("title exceeds max length of %d characters", limits::kTitleCharacters));
+    return InvalidField(
+        "title", title,
+        absl::StrFormat("title exceeds max length of %d characters", limits::kTitleCharacters),
+        std::to_string(limits::kTitleCharacters));
   }
-  if (!IsClean(title, LineBreaks::kRefused)) return Invalid("title contains invalid characters");
+  if (!IsClean(title, LineBreaks::kRefused)) {
+    return InvalidField("title", title, "title contains invalid characters");
+  }
   return absl::OkStatus();
 }
 
 absl::Status CheckContent(std::string& content) {
   AIMEM_RETURN_IF_ERROR(CheckUtf8(content, "content"));
   NormaliseLineBreaks(content);
-  if (IsBlank(content)) return Invalid("content cannot be empty");
+  if (IsBlank(content)) return InvalidField("content", content, "content cannot be empty");
   if (content.size() > limits::kContentBytes) {
-    return Invalid(absl::StrFormat("content exceeds max size of %d bytes", limits::kContentBytes));
+    return InvalidField(
+        "content", content,
+        absl::StrFormat("content exceeds max size of %d bytes", limits::kContentBytes),
+        std::to_string(limits::kContentBytes));
   }
   if (!IsClean(content, LineBreaks::kAllowed)) {
-    return Invalid("content contains invalid characters");
+    return InvalidField("content", content, "content contains invalid characters");
   }
   return absl::OkStatus();
 }
@@ -222,24 +251,32 @@ absl::Status CheckContent(std::string& content) {
 absl::Status CheckNamespace(std::string& namespace_) {
   AIMEM_RETURN_IF_ERROR(CheckUtf8(namespace_, "namespace"));
   Trim(namespace_);
-  if (namespace_.empty()) return Invalid("namespace cannot be empty");
+  if (namespace_.empty()) {
+    return InvalidField("namespace", namespace_, "namespace cannot be empty");
+  }
   if (CountCharacters(namespace_) > limits::kNamespaceCharacters) {
-    return Invalid(absl::StrFormat("namespace exceeds max length of %d characters",
-                                   limits::kNamespaceCharacters));
+    return InvalidField("namespace", namespace_,
+                        absl::StrFormat("namespace exceeds max length of %d characters",
+                                        limits::kNamespaceCharacters),
+                        std::to_string(limits::kNamespaceCharacters));
   }
   AIMEM_RETURN_IF_ERROR(CheckNamespaceCharacters(namespace_));
   if (namespace_.starts_with('/')) {
-    return Invalid("namespace cannot start with '/' (normalize input first)");
+    return InvalidField("namespace", namespace_,
+                        "namespace cannot start with '/' (normalize input first)");
   }
   if (namespace_.ends_with('/')) {
-    return Invalid("namespace cannot end with '/' (normalize input first)");
+    return InvalidField("namespace", namespace_,
+                        "namespace cannot end with '/' (normalize input first)");
   }
   return CheckNamespaceSegments(namespace_);
 }
 
 absl::Status CheckTags(std::vector<std::string>& tags) {
   if (tags.size() > limits::kTags) {
-    return Invalid(absl::StrFormat("too many tags (max %d)", limits::kTags));
+    return InvalidField("tags", std::to_string(tags.size()),
+                        absl::StrFormat("too many tags (max %d)", limits::kTags),
+                        std::to_string(limits::kTags));
   }
   for (std::string& tag : tags) AIMEM_RETURN_IF_ERROR(CheckTag(tag));
   return absl::OkStatus();
@@ -247,53 +284,75 @@ absl::Status CheckTags(std::vector<std::string>& tags) {
 
 absl::Status CheckSource(std::string_view source, Sources accepted) {
   AIMEM_RETURN_IF_ERROR(CheckUtf8(source, "source"));
-  if (IsBlank(source)) return Invalid("source cannot be empty");
+  if (IsBlank(source)) return InvalidField("source", source, "source cannot be empty");
   if (source.size() > limits::kSourceBytes) {
-    return Invalid(absl::StrFormat("source exceeds max length of %d bytes", limits::kSourceBytes));
+    return InvalidField(
+        "source", source,
+        absl::StrFormat("source exceeds max length of %d bytes", limits::kSourceBytes),
+        std::to_string(limits::kSourceBytes));
   }
   if (Contains(kSources, source)) return absl::OkStatus();
   if (accepted == Sources::kImport && Contains(kInternalSources, source)) return absl::OkStatus();
-  return Invalid(
-      absl::StrFormat("invalid source '%s' — must be one of: %s", source, CommaList(kSources)));
+  return InvalidField(
+      "source", source,
+      absl::StrFormat("invalid source '%s' — must be one of: %s", source, CommaList(kSources)),
+      Names(kSources));
 }
 
 absl::Status CheckPriority(std::int64_t priority) {
   if (priority >= 1 && priority <= 10) return absl::OkStatus();
-  return Invalid(absl::StrFormat("priority must be between 1 and 10 (got %d)", priority));
+  return InvalidField("priority", std::to_string(priority),
+                      absl::StrFormat("priority must be between 1 and 10 (got %d)", priority),
+                      "1..10");
 }
 
 absl::Status CheckConfidence(double confidence) {
-  if (!std::isfinite(confidence)) return Invalid("confidence must be a finite number");
+  if (!std::isfinite(confidence)) {
+    return InvalidField("confidence", std::to_string(confidence),
+                        "confidence must be a finite number", "0..1");
+  }
   if (confidence >= 0 && confidence <= 1) return absl::OkStatus();
-  return Invalid(
-      absl::StrFormat("confidence must be between 0.0 and 1.0 (got %s)", DecimalText(confidence)));
+  const std::string text = DecimalText(confidence);
+  return InvalidField("confidence", text,
+                      absl::StrFormat("confidence must be between 0.0 and 1.0 (got %s)", text),
+                      "0..1");
 }
 
 absl::Status CheckTtlSeconds(std::int64_t seconds) {
-  if (seconds <= 0) return Invalid(absl::StrFormat("ttl_secs must be positive (got %d)", seconds));
-  if (seconds > limits::kTtlSecondsMax) return Invalid("ttl_secs exceeds maximum of 1 year");
-  return absl::OkStatus();
+  if (seconds > 0 && seconds <= limits::kTtlSecondsMax) return absl::OkStatus();
+  return InvalidField("ttl_secs", std::to_string(seconds),
+                      seconds > 0 ? "ttl_secs exceeds maximum of 1 year"
+                                  : absl::StrFormat("ttl_secs must be positive (got %d)", seconds),
+                      absl::StrFormat("1..%d", limits::kTtlSecondsMax));
 }
 
 absl::Status CheckId(std::string_view id) {
   AIMEM_RETURN_IF_ERROR(CheckUtf8(id, "id"));
-  if (IsBlank(id)) return Invalid("id cannot be empty");
+  if (IsBlank(id)) return InvalidField("id", id, "id cannot be empty");
   if (id.size() > limits::kIdBytes) {
-    return Invalid(absl::StrFormat("id exceeds max length of %d bytes", limits::kIdBytes));
+    return InvalidField("id", id,
+                        absl::StrFormat("id exceeds max length of %d bytes", limits::kIdBytes),
+                        std::to_string(limits::kIdBytes));
   }
-  if (!IsClean(id, LineBreaks::kAllowed)) return Invalid("id contains invalid characters");
+  if (!IsClean(id, LineBreaks::kAllowed)) {
+    return InvalidField("id", id, "id contains invalid characters");
+  }
   return absl::OkStatus();
 }
 
 absl::Status CheckRelation(std::string_view relation) {
   AIMEM_RETURN_IF_ERROR(CheckUtf8(relation, "relation"));
-  if (IsBlank(relation)) return Invalid("relation cannot be empty");
+  if (IsBlank(relation)) return InvalidField("relation", relation, "relation cannot be empty");
   if (relation.size() > kRelationBytes) {
-    return Invalid(absl::StrFormat("relation exceeds max length of %d bytes", kRelationBytes));
+    return InvalidField("relation", relation,
+                        absl::StrFormat("relation exceeds max length of %d bytes", kRelationBytes),
+                        std::to_string(kRelationBytes));
   }
   if (Contains(kRelations, relation)) return absl::OkStatus();
-  return Invalid(absl::StrFormat("invalid relation '%s' — must be one of: %s", relation,
-                                 CommaList(kRelations)));
+  return InvalidField("relation", relation,
+                      absl::StrFormat("invalid relation '%s' — must be one of: %s", relation,
+                                      CommaList(kRelations)),
+                      Names(kRelations));
 }
 
 absl::Status CheckLink(std::string_view source, std::string_view target,
@@ -301,74 +360,87 @@ absl::Status CheckLink(std::string_view source, std::string_view target,
   AIMEM_RETURN_IF_ERROR(CheckId(source));
   AIMEM_RETURN_IF_ERROR(CheckId(target));
   AIMEM_RETURN_IF_ERROR(CheckRelation(relation));
-  if (source == target) return Invalid("cannot link a memory to itself");
+  if (source == target) {
+    return InvalidField("target_id", target, "cannot link a memory to itself");
+  }
   return absl::OkStatus();
 }
 
 absl::Status CheckAgentId(std::string_view agent_id) {
   AIMEM_RETURN_IF_ERROR(CheckUtf8(agent_id, "agent_id"));
-  if (agent_id.empty()) return Invalid("agent_id cannot be empty");
+  if (agent_id.empty()) return InvalidField("agent_id", agent_id, "agent_id cannot be empty");
   if (agent_id.size() > limits::kAgentIdBytes) {
-    return Invalid(
-        absl::StrFormat("agent_id exceeds max length of %d bytes", limits::kAgentIdBytes));
+    return InvalidField(
+        "agent_id", agent_id,
+        absl::StrFormat("agent_id exceeds max length of %d bytes", limits::kAgentIdBytes),
+        std::to_string(limits::kAgentIdBytes));
   }
   const auto bad =
       std::find_if_not(agent_id.begin(), agent_id.end(), [](char c) { return IsOf(c, "_-:@./"); });
   if (bad == agent_id.end()) return absl::OkStatus();
   const std::string_view rest(bad, agent_id.end());
-  return Invalid(
+  return InvalidField(
+      "agent_id", agent_id,
       absl::StrFormat("agent_id contains invalid character '%s' (allowed: alphanumeric, _-:@./)",
                       FirstCharacters(rest, 1)));
 }
 
 absl::Status CheckAgentType(std::string_view agent_type) {
   AIMEM_RETURN_IF_ERROR(CheckUtf8(agent_type, "agent_type"));
-  if (IsBlank(agent_type)) return Invalid("agent_type cannot be empty");
+  if (IsBlank(agent_type))
+    return InvalidField("agent_type", agent_type, "agent_type cannot be empty");
   if (agent_type.size() > limits::kAgentTypeBytes) {
-    return Invalid(
-        absl::StrFormat("agent_type exceeds max length of %d bytes", limits::kAgentTypeBytes));
+    return InvalidField(
+        "agent_type", agent_type,
+        absl::StrFormat("agent_type exceeds max length of %d bytes", limits::kAgentTypeBytes),
+        std::to_string(limits::kAgentTypeBytes));
   }
   if (Contains(kAgentTypes, agent_type)) return absl::OkStatus();
   constexpr std::string_view kPrefix = "ai:";
   if (!agent_type.starts_with(kPrefix)) {
-    return Invalid(
+    return InvalidField(
+        "agent_type", agent_type,
         absl::StrFormat("invalid agent_type '%s' — must be one of: %s (or any ai:<name> form)",
-                        agent_type, CommaList(kAgentTypes)));
+                        agent_type, CommaList(kAgentTypes)),
+        Names(kAgentTypes) + ",ai:<name>");
   }
   const std::string_view name = agent_type.substr(kPrefix.size());
   if (name.empty()) {
-    return Invalid("agent_type 'ai:' must include a name (e.g. 'ai:claude-opus-4.7')");
+    return InvalidField("agent_type", agent_type,
+                        "agent_type 'ai:' must include a name (e.g. 'ai:claude-opus-4.7')");
   }
   if (!std::all_of(name.begin(), name.end(), [](char c) { return IsOf(c, "_.-"); })) {
-    return Invalid(absl::StrFormat(
-        "agent_type '%s' contains invalid characters in the ai: name part (allowed: alphanumeric, "
-        "_-.)",
-        agent_type));
+    return InvalidField("agent_type", agent_type,
+                        absl::StrFormat("agent_type '%s' contains invalid characters in the ai: "
+                                        "name part (allowed: alphanumeric, _-.)",
+                                        agent_type));
   }
   return absl::OkStatus();
 }
 
 absl::Status CheckScope(std::string_view scope) {
   AIMEM_RETURN_IF_ERROR(CheckUtf8(scope, "scope"));
-  if (IsBlank(scope)) return Invalid("scope cannot be empty");
+  if (IsBlank(scope)) return InvalidField("scope", scope, "scope cannot be empty");
   if (Contains(kScopes, scope)) return absl::OkStatus();
-  return Invalid(
-      absl::StrFormat("invalid scope '%s' — must be one of: %s", scope, CommaList(kScopes)));
+  return InvalidField(
+      "scope", scope,
+      absl::StrFormat("invalid scope '%s' — must be one of: %s", scope, CommaList(kScopes)),
+      Names(kScopes));
 }
 
 absl::Status CheckConsolidateIds(std::span<const std::string> ids) {
   if (ids.size() < limits::kConsolidateMin) {
-    return Invalid(
-        absl::StrFormat("need at least %d memory IDs to consolidate", limits::kConsolidateMin));
+    return WrongCount(ids, absl::StrFormat("need at least %d memory IDs to consolidate",
+                                           limits::kConsolidateMin));
   }
   if (ids.size() > limits::kConsolidateMax) {
-    return Invalid(absl::StrFormat("cannot consolidate more than %d memories at once",
-                                   limits::kConsolidateMax));
+    return WrongCount(ids, absl::StrFormat("cannot consolidate more than %d memories at once",
+                                           limits::kConsolidateMax));
   }
   std::set<std::string_view> seen;
   for (const std::string& id : ids) {
     if (!seen.insert(id).second) {
-      return Invalid(absl::StrFormat("duplicate memory ID: %s", id));
+      return InvalidField("ids", id, absl::StrFormat("duplicate memory ID: %s", id));
     }
   }
   return absl::OkStatus();
@@ -376,8 +448,10 @@ absl::Status CheckConsolidateIds(std::span<const std::string> ids) {
 
 absl::Status CheckTime(absl::Time time, std::string_view field) {
   if (time >= FirstTime() && time < EndOfTime()) return absl::OkStatus();
-  return Invalid(absl::StrFormat("%s must be in the years 1678 to 2261 (got %s)", field,
-                                 model::FormatTime(time)));
+  const std::string text = model::FormatTime(time);
+  return InvalidField(field, text,
+                      absl::StrFormat("%s must be in the years 1678 to 2261 (got %s)", field, text),
+                      "1678..2261");
 }
 
 absl::Status CheckMemory(Memory& memory, Sources accepted) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "aimem/errors.h"
 #include "lib/base/status.h"
 #include "lib/model/validate.h"
 #include "lib/recall/score.h"
@@ -33,15 +34,21 @@ std::string ScopeOf(const model::MemoryView& view, std::span<const model::Part> 
 
 absl::Status CheckLimit(std::int64_t value, std::string_view field) {
   if (value >= 0 && value <= kLimitMax) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrFormat("%s must be from 0 to %d (got %d)", field, kLimitMax, value));
+  return InvalidField(field, std::to_string(value),
+                      absl::StrFormat("%s must be from 0 to %d (got %d)", field, kLimitMax, value),
+                      absl::StrFormat("0..%d", kLimitMax));
 }
 
 absl::StatusOr<MemoryFilter> MemoryFilter::Create(const Filter& filter, bool with_ancestors,
                                                   absl::Time now) {
   Filter checked = filter;
   if (checked.as_agent) {
-    AIMEM_RETURN_IF_ERROR(Annotate(model::CheckNamespace(*checked.as_agent), "invalid as_agent"));
+    const absl::Status status = model::CheckNamespace(*checked.as_agent);
+    if (!status.ok()) {
+      ErrorDetail detail = DetailOf(status).value_or(ErrorDetail());
+      detail.field = "as_agent";
+      return WithDetail(Annotate(status, "invalid as_agent"), detail);
+    }
   }
   return MemoryFilter(std::move(checked), with_ancestors, now);
 }

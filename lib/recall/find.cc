@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "aimem/errors.h"
 #include "lib/base/status.h"
 #include "lib/model/validate.h"
 #include "lib/recall/links.h"
@@ -20,26 +21,21 @@ using model::Part;
 using model::Phase;
 
 // How many of the ids that a prefix could mean are named in the error.
-constexpr std::size_t kAmbiguousShown = 20;
+constexpr std::size_t kAmbiguousShown = kErrorIds;
 // How many rows are looked at for a prefix: a writer does so while others wait.
 constexpr std::size_t kPrefixRows = 2'000;
 
 absl::Status NotFound(const std::string& id) {
-  return absl::NotFoundError(absl::StrFormat("not found: %s", id));
+  return WithDetail(absl::NotFoundError(absl::StrFormat("not found: %s", id)),
+                    {.field = "id", .value = id});
 }
 
-absl::Status Ambiguous(const std::string& prefix, std::size_t matches,
-                       std::span<const std::string> ids) {
-  std::string message = absl::StrFormat("ambiguous ID prefix '%s': %d matches", prefix, matches);
+absl::Status Ambiguous(const std::string& prefix, std::string_view how,
+                       std::vector<std::string> ids) {
+  std::string message = absl::StrFormat("ambiguous ID prefix '%s': %s", prefix, how);
   for (const std::string& id : ids) message.append("\n").append(id);
-  return absl::InvalidArgumentError(message);
-}
-
-absl::Status TooShort(const std::string& prefix, std::span<const std::string> ids) {
-  std::string message = absl::StrFormat(
-      "ambiguous ID prefix '%s': it begins %d ids or more: give more of it", prefix, kPrefixRows);
-  for (const std::string& id : ids) message.append("\n").append(id);
-  return absl::InvalidArgumentError(message);
+  return WithDetail(absl::InvalidArgumentError(message),
+                    {.field = "id", .value = prefix, .ids = std::move(ids)});
 }
 
 using Wanted = absl::FunctionRef<bool(const MemoryView&)>;
@@ -69,11 +65,17 @@ absl::StatusOr<T> ResolvePrefix(Transaction& transaction, const std::string& pre
       if (++matches == 1) found = make(row.key.key, parts, view);
       if (shown.size() < kAmbiguousShown) shown.push_back(row.key.key);
     }
-    if (looked_at >= kPrefixRows) return TooShort(prefix, shown);
+    if (looked_at >= kPrefixRows) {
+      return Ambiguous(prefix,
+                       absl::StrFormat("it begins %d ids or more: give more of it", kPrefixRows),
+                       std::move(shown));
+    }
     request.after = std::move(rows.back().key);
   }
   if (matches == 0) return NotFound(prefix);
-  if (matches > 1) return Ambiguous(prefix, matches, shown);
+  if (matches > 1) {
+    return Ambiguous(prefix, absl::StrFormat("%d matches", matches), std::move(shown));
+  }
   return *std::move(found);
 }
 
@@ -88,7 +90,7 @@ std::vector<absl::StatusOr<T>> Resolve(Transaction& transaction, std::span<const
     absl::Status valid = model::CheckId(id);
     if (valid.ok()) {
       set.keys.push_back({Kind::kMemory, id});
-      valid = NotFound(id);
+      valid = absl::NotFoundError("not looked for yet");
     }
     results.emplace_back(std::move(valid));
   }

@@ -26,8 +26,8 @@ namespace aimem::recall {
 
 /// Resolve ids or unique prefixes to full ids of memories whose phase `wanted` accepts. Errors per
 /// id: kNotFound "not found: {id}"; kInvalidArgument "ambiguous ID prefix '{p}': {n} matches"
-/// followed by the first 20 ids, one per line (no number if 2,000 ids or more begin so: no more are
-/// looked at); kDataLoss if its row does not decode; CheckId's errors.
+/// followed by the first 20 ids, one per line, which DetailOf has too (no number if 2,000 ids or
+/// more begin so: no more are looked at); kDataLoss if its row does not decode; CheckId's errors.
 std::vector<absl::StatusOr<std::string>> ResolveIds(
     Transaction& transaction, std::span<const std::string> ids,
     absl::FunctionRef<bool(const model::MemoryView&)> wanted);

@@ -32,15 +32,17 @@ std::string MakeToken(char kind, char order, std::string_view position) {
 absl::StatusOr<std::string> ReadToken(std::string_view token, char kind, char order) {
   const std::optional<std::string> bytes = FromHex(token);
   if (!bytes || bytes->size() < 2 + kChecksumBytes) {
-    return absl::InvalidArgumentError("page_token is damaged: start the list again without one");
+    return InvalidField("page_token", token,
+                        "page_token is damaged: start the list again without one");
   }
   const std::string_view body = std::string_view(*bytes).substr(0, bytes->size() - kChecksumBytes);
   if (bytes->substr(body.size()) != Checksum(body)) {
-    return absl::InvalidArgumentError("page_token is damaged: start the list again without one");
+    return InvalidField("page_token", token,
+                        "page_token is damaged: start the list again without one");
   }
   if (body[0] != kind || body[1] != order) {
-    return absl::InvalidArgumentError(
-        "page_token is of another list or order: start the list again without one");
+    return InvalidField("page_token", token,
+                        "page_token is of another list or order: start the list again without one");
   }
   return std::string(body.substr(2));
 }
@@ -50,8 +52,8 @@ absl::StatusOr<std::string> ReadToken(std::string_view token, char kind, char or
 absl::StatusOr<Page> Page::Create(const ListRequest& request) {
   AIMEM_RETURN_IF_ERROR(CheckLimit(request.limit, "limit"));
   if (request.offset < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("offset must not be negative (got %d)", request.offset));
+    return InvalidField("offset", std::to_string(request.offset),
+                        absl::StrFormat("offset must not be negative (got %d)", request.offset));
   }
   std::string after;
   if (!request.page_token.empty()) {

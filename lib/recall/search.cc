@@ -261,13 +261,16 @@ absl::Status ReadHits(Transaction& transaction, const Collected& collected,
 absl::Status CheckRequest(const SearchRequest& request) {
   AIMEM_RETURN_IF_ERROR(CheckLimit(request.limit, "limit"));
   if (request.budget_tokens && *request.budget_tokens < 0) {
-    return absl::InvalidArgumentError(
+    return InvalidField(
+        "budget_tokens", std::to_string(*request.budget_tokens),
         absl::StrFormat("budget_tokens must not be negative (got %d)", *request.budget_tokens));
   }
   if (request.query.size() > limits::kQuestionBytes) {
-    return absl::InvalidArgumentError(
+    return InvalidField(
+        "query", std::to_string(request.query.size()),
         absl::StrFormat("the question has %d bytes, more than %d: ask with fewer words",
-                        request.query.size(), limits::kQuestionBytes));
+                        request.query.size(), limits::kQuestionBytes),
+        std::to_string(limits::kQuestionBytes));
   }
   return absl::OkStatus();
 }
@@ -297,10 +300,12 @@ absl::StatusOr<SearchResult> Search(Transaction& transaction, const SearchReques
   std::vector<std::string> terms = analyzer.AnalyzeQuestion(
       request.query, all ? text::QuestionKind::kSearch : text::QuestionKind::kRecall);
   if (all && terms.size() > limits::kSearchTerms) {
-    return absl::InvalidArgumentError(
+    return InvalidField(
+        "query", std::to_string(terms.size()),
         absl::StrFormat("the query has %d different words, more than %d: a memory must hold all, "
                         "so ask with fewer, or recall",
-                        terms.size(), limits::kSearchTerms));
+                        terms.size(), limits::kSearchTerms),
+        std::to_string(limits::kSearchTerms));
   }
   SearchResult result;
   if (terms.empty() || request.limit == 0) return result;

@@ -128,9 +128,8 @@ void FilterRun::WriteNext() {
   next_ = end;
   ++commit_;
   part.waiters.push_back({[run = shared_from_this()](WriteResult result) {
-                            run->Guard([&] { run->Committed(std::move(result)); });
-                          },
-                          {}});
+    run->Guard([&] { run->Committed(std::move(result)); });
+  }});
   place_.queue.Enqueue(std::move(part), WriteQueue::Caller::kFollowsUp);
 }
 
@@ -166,7 +165,7 @@ WriteResult FilterRun::Unfinished(WriteResult failed) const {
   // Nothing is durable of the commit that failed; of the request there is.
   failed.outcome = WriteOutcome::kUnknown;
   failed.rests_on = rests_on_;
-  failed.status = absl::DeadlineExceededError(absl::StrFormat(
+  failed.status = absl::UnknownError(absl::StrFormat(
       "incomplete: %d memories are changed and stay so, then a commit failed (%s): repeat the "
       "request%s, or ask for operation %s",
       count_, failed.status.message(), job_.request_hash ? " with the same key" : "",

@@ -7,14 +7,15 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "aimem/errors.h"
 #include "lib/base/hash.h"
 #include "lib/base/status.h"
-#include "lib/base/trouble.h"
 #include "lib/changes/meta.h"
 #include "lib/changes/streams.h"
 #include "lib/execute/execute.h"
 #include "lib/execute/request.h"
 #include "lib/log/commit.h"
+#include "lib/model/view.h"
 #include "lib/store/operations.h"
 
 namespace aimem::store {
@@ -25,23 +26,27 @@ constexpr std::size_t kHeaderReserve = 4u << 10;  // of a commit, without its an
 /// What `rows` are to become, with an answer of `answer_bytes`, is a commit and no more.
 absl::Status CheckFits(const execute::Rows& rows, std::size_t answer_bytes) {
   const std::size_t bytes = rows.draft_bytes() + answer_bytes + kHeaderReserve;
-  if (rows.drafts() <= log::kMaxChanges && bytes <= log::kMaxCommitBytes) return absl::OkStatus();
-  return absl::ResourceExhaustedError(
+  const bool many = rows.drafts() > log::kMaxChanges;
+  if (!many && bytes <= log::kMaxCommitBytes) return absl::OkStatus();
+  return InvalidField(
+      many ? "items" : "bytes", std::to_string(many ? rows.drafts() : rows.draft_bytes()),
       absl::StrFormat("batch of %d changes and about %d bytes exceeds the limits of a commit "
                       "(%d changes, %d bytes): use several",
-                      rows.drafts(), rows.draft_bytes(), log::kMaxChanges, log::kMaxCommitBytes));
+                      rows.drafts(), rows.draft_bytes(), log::kMaxChanges, log::kMaxCommitBytes),
+      std::to_string(many ? log::kMaxChanges : log::kMaxCommitBytes));
 }
 
 absl::Status KeyConflict(const std::optional<Hash256>& stored, const Hash256& given) {
-  const RequestConflict conflict = {.stored_hash = stored ? ToHex(AsBytes(*stored)) : "none",
-                                    .request_hash = ToHex(AsBytes(given))};
-  return WithConflict(
+  const ErrorDetail detail = {.field = "request_id",
+                              .stored_hash = stored ? ToHex(AsBytes(*stored)) : "none",
+                              .request_hash = ToHex(AsBytes(given))};
+  return WithDetail(
       MakeStatus(absl::StatusCode::kAborted,
                  absl::StrCat("request_id_conflict: this request id was used for another "
                               "request (stored_hash ",
-                              conflict.stored_hash, ", request_hash ", conflict.request_hash,
+                              detail.stored_hash, ", request_hash ", detail.request_hash,
                               "): use a new one")),
-      conflict);
+      detail);
 }
 
 }  // namespace
@@ -84,8 +89,10 @@ bool GroupExecution::ReplayIfKnown(WriteJob& job) const {
   const auto found = log_.operations.find(job.operation);
   if (found == log_.operations.end()) return false;
   if (!job.request_hash) {
-    Reject(job, absl::AlreadyExistsError(absl::StrCat("operation ", job.operation.ToString(),
-                                                      " names another write: choose a new one")));
+    const std::string operation = job.operation.ToString();
+    Reject(job, WithDetail(absl::AlreadyExistsError(absl::StrCat(
+                               "operation ", operation, " names another write: choose a new one")),
+                           {.field = "operation", .value = operation}));
     return true;
   }
   const log::CommitHeader& header = found->second.header;
@@ -117,7 +124,7 @@ absl::Status GroupExecution::Write(WriteJob& job) {
                     "retry"));
     return absl::OkStatus();
   }
-  if (ReplayIfKnown(job)) return absl::OkStatus();
+  if (ReplayIfKnown(job)) return AddMemories(job);
   const execute::ExecuteContext context{rows_, base_.options.lifetimes, job.options, base_.Now(),
                                         job.selection ? &*job.selection : nullptr};
   std::vector<ItemResult> items;
@@ -138,7 +145,21 @@ absl::Status GroupExecution::Write(WriteJob& job) {
     return absl::OkStatus();
   }
   job.result.items = std::move(items);
-  return Append(job, std::move(answer));
+  AIMEM_RETURN_IF_ERROR(Append(job, std::move(answer)));
+  return AddMemories(job);
+}
+
+absl::Status GroupExecution::AddMemories(WriteJob& job) {
+  if (!job.options.return_memory) return absl::OkStatus();
+  for (ItemResult& item : job.result.items) {
+    if (item.id.empty()) continue;
+    const absl::StatusOr<const execute::Entity*> entity = rows_.Memory(item.id);
+    if (absl::IsDataLoss(entity.status())) continue;
+    AIMEM_RETURN_IF_ERROR(entity.status());
+    if (!(*entity)->live()) continue;
+    item.memory = model::ToMemory(item.id, (*entity)->parts, (*entity)->view);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status GroupExecution::Append(WriteJob& job, std::string answer) {

@@ -33,6 +33,8 @@ class GroupExecution {
   /// True: the job has its answer.
   bool ReplayIfKnown(WriteJob& job) const;
   absl::Status Append(WriteJob& job, std::string answer);
+  /// Put what is stored now of the memories that the results name beside them, if it was asked for.
+  absl::Status AddMemories(WriteJob& job);
   /// A page of states and commits into a store without a history.
   absl::Status Install(ApplyJob& job);
   /// Append what a page of states changes, as a commit of the own stream.

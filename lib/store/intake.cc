@@ -32,7 +32,7 @@ void Intake::Write(WriteBatch batch, const WriteOptions& options, WriteCallback 
     job.operation = options.operation ? *options.operation
                                       : ChooseOperation(options, base_.random, base_.Now());
   }
-  job.waiters.push_back({std::move(done), {}});
+  job.waiters.push_back({std::move(done)});
   if (absl::Status status = CheckRequest(batch, options); !status.ok()) {
     Refuse(std::move(job), std::move(status));
     return;

@@ -11,18 +11,26 @@
 namespace aimem::store {
 namespace {
 
-/// The items of a coalesced write, as whoever named `ids` named them.
-std::vector<ItemResult> ItemsOf(const std::vector<std::string>& ids,
-                                const std::vector<ItemResult>& all) {
+/// The items of a coalesced write, as `waiter` named them.
+std::vector<ItemResult> ItemsOf(const Waiter& waiter, const std::vector<ItemResult>& all) {
   std::vector<ItemResult> items;
-  for (const std::string& id : ids) {
+  for (const std::string& id : waiter.ids) {
     for (const ItemResult& item : all) {
       if (item.id != id) continue;
       items.push_back(item);
+      if (!waiter.memories) items.back().memory.reset();
       break;
     }
   }
   return items;
+}
+
+absl::Status CheckLength(std::string_view field, const std::string& text) {
+  if (text.size() <= limits::kRequestIdBytes) return absl::OkStatus();
+  return InvalidField(
+      field, text,
+      absl::StrFormat("%s exceeds max length of %d bytes", field, limits::kRequestIdBytes),
+      std::to_string(limits::kRequestIdBytes));
 }
 
 }  // namespace
@@ -32,31 +40,28 @@ std::size_t BytesOf(const Job& job) {
 }
 
 absl::Status CheckRequest(const WriteBatch& batch, const WriteOptions& options) {
-  if (batch.items.empty()) return absl::InvalidArgumentError("the batch is empty");
+  if (batch.items.empty()) return InvalidField("items", "0", "the batch is empty");
   if (batch.items.size() > limits::kBatchChanges) {
-    return absl::ResourceExhaustedError(
+    return InvalidField(
+        "items", std::to_string(batch.items.size()),
         absl::StrFormat("batch of %d items exceeds the limits of a commit (%d changes, %d bytes): "
                         "use several",
-                        batch.items.size(), limits::kBatchChanges, limits::kBatchBytes));
+                        batch.items.size(), limits::kBatchChanges, limits::kBatchBytes),
+        std::to_string(limits::kBatchChanges));
   }
   if (!options.agent_id.empty()) AIMEM_RETURN_IF_ERROR(model::CheckAgentId(options.agent_id));
-  if (options.request_id.size() > limits::kRequestIdBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("request_id exceeds max length of %d bytes", limits::kRequestIdBytes));
-  }
-  if (options.principal.size() > limits::kRequestIdBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("principal exceeds max length of %d bytes", limits::kRequestIdBytes));
-  }
+  AIMEM_RETURN_IF_ERROR(CheckLength("request_id", options.request_id));
+  AIMEM_RETURN_IF_ERROR(CheckLength("principal", options.principal));
   for (const WriteItem& item : batch.items) {
     if (execute::SelectsByFilter(item)) {
       if (batch.items.size() > 1) {
-        return absl::InvalidArgumentError("a change by filter must be alone in its batch");
+        return InvalidField("items", std::to_string(batch.items.size()),
+                            "a change by filter must be alone in its batch", "1");
       }
       AIMEM_RETURN_IF_ERROR(execute::FilterOf(item).status());
     }
     if (options.lazy && !std::holds_alternative<TouchMemory>(item)) {
-      return absl::InvalidArgumentError("only touches can be lazy");
+      return InvalidField("lazy", "", "only touches can be lazy");
     }
   }
   return absl::OkStatus();
@@ -83,6 +88,10 @@ void Reject(Job& job, absl::Status status) {
   }
 }
 
+void DropMemories(WriteJob& job) {
+  for (ItemResult& item : job.result.items) item.memory.reset();
+}
+
 void Deliver(const Foundation& base, Job& job) {
   if (auto* apply = std::get_if<ApplyJob>(&job)) {
     base.Call(std::exchange(apply->done, nullptr), std::move(apply->result));
@@ -91,7 +100,7 @@ void Deliver(const Foundation& base, Job& job) {
   auto& write = std::get<WriteJob>(job);
   for (Waiter& waiter : write.waiters) {
     WriteResult result = write.result;
-    if (!waiter.ids.empty()) result.items = ItemsOf(waiter.ids, result.items);
+    if (!waiter.ids.empty()) result.items = ItemsOf(waiter, result.items);
     base.Call(std::exchange(waiter.done, nullptr), std::move(result));
   }
 }

@@ -29,7 +29,8 @@ enum class JobState : std::uint8_t {
 /// Who waits for a write. `ids`: whose items of a coalesced write are answered; empty: all.
 struct Waiter {
   WriteCallback done;
-  std::vector<std::string> ids;
+  std::vector<std::string> ids = {};
+  bool memories = false;  ///< Of a coalesced write: wants those too.
 };
 
 struct WriteJob {
@@ -76,7 +77,7 @@ struct StreamJob {
 };
 
 [[nodiscard]] std::size_t BytesOf(const Job& job);
-/// kInvalidArgument or kResourceExhausted: no store takes such a write.
+/// kInvalidArgument: no store takes such a write.
 absl::Status CheckRequest(const WriteBatch& batch, const WriteOptions& options);
 /// The answer of a write that was refused before it had a name.
 WriteResult Refused(absl::Status status);
@@ -84,6 +85,8 @@ WriteResult Refused(absl::Status status);
 void Reject(WriteJob& job, absl::Status status);
 /// The same, of a job that nobody has begun.
 void Reject(Job& job, absl::Status status);
+/// The memories in its answer are of a state that was not written.
+void DropMemories(WriteJob& job);
 /// Answer whoever waits for `job` and has no answer yet.
 void Deliver(const Foundation& base, Job& job);
 

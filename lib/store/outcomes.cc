@@ -18,7 +18,7 @@ void AnswerUnsettled(WriteJob& job, const absl::Status& failure) {
   // It was executed, so it is no refusal; whether that lasts was not to be learnt.
   job.result.items.clear();
   job.result.outcome = WriteOutcome::kUnknown;
-  job.result.status = absl::DeadlineExceededError(
+  job.result.status = absl::UnknownError(
       absl::StrCat("this request was executed before, and whether that is durable could not be "
                    "made sure (",
                    failure.message(), "): ask for operation ", job.operation.ToString(),
@@ -33,7 +33,7 @@ void SetUnknown(Job& job, const absl::Status& failure) {
   } else if (auto& write = std::get<WriteJob>(job); write.state != JobState::kRefused) {
     write.result.outcome = WriteOutcome::kUnknown;
     write.result.items.clear();
-    write.result.status = absl::DeadlineExceededError(
+    write.result.status = absl::UnknownError(
         absl::StrCat("outcome unknown (", failure.message(), "): ask for operation ",
                      write.operation.ToString(), " once the store is back"));
   }
@@ -82,6 +82,7 @@ void Outcomes::Answer(Group& group, const absl::Status& failure) {
         apply->result = ApplyResult{};
         apply->result.status = failure;
       } else if (auto& write = std::get<WriteJob>(job); write.state == JobState::kReplayed) {
+        DropMemories(write);
         if (!settled) AnswerUnsettled(write, failure);
       } else if (write.state != JobState::kRefused) {
         Reject(write, failure);
@@ -184,6 +185,7 @@ absl::Status Outcomes::LookUp(Group& group) {
       const bool here =
           std::any_of(found.operations.begin(), found.operations.end(),
                       [&](const LogRow& row) { return row.operation == write.operation; });
+      if (!durable) DropMemories(write);
       if (!here) Reject(write, lost);
     } else if (write.state == JobState::kExecuted) {
       if (!durable || !Covers(vector, write.result.rests_on)) Reject(write, lost);

@@ -37,6 +37,13 @@ std::string_view WriteOutcomeName(WriteOutcome outcome) {
   return "unknown";
 }
 
+bool IsRetryable(const WriteResult& result) {
+  if (result.outcome == WriteOutcome::kRejected) {
+    return absl::IsUnavailable(result.status) || absl::IsResourceExhausted(result.status);
+  }
+  return result.in_doubt();
+}
+
 WriteResult Store::Write(WriteBatch batch, const WriteOptions& options) {
   if (absl::Status status = CheckMayWait(this); !status.ok()) {
     WriteResult refused;

@@ -93,6 +93,7 @@ void WriteQueue::EnqueueLazy(WriteJob job) {
         for (const WriteItem& item : job.batch.items) {
           job.waiters.front().ids.push_back(std::get<TouchMemory>(item).id);
         }
+        job.waiters.front().memories = job.options.return_memory;
         lazy_.push_back(std::move(job));
       });
     }
@@ -293,6 +294,7 @@ void WriteQueue::TakeLazy(std::vector<Job>& group) {
     if (more.size() > limits::kBatchChanges) break;
     ids = std::move(more);
     lazy_items_ -= static_cast<std::int64_t>(job.batch.items.size());
+    merged.options.return_memory |= job.options.return_memory;
     merged.waiters.push_back(std::move(job.waiters.front()));
     ++taken;
   }

@@ -148,10 +148,8 @@ class Import {
     auto pause = kFirstPause;
     for (int attempt = 1;; ++attempt) {
       WriteResult result = to_.Write(batch_, options);
-      const bool retry =
-          result.outcome == WriteOutcome::kRejected &&
-          (absl::IsUnavailable(result.status) || absl::IsResourceExhausted(result.status));
-      if (!retry || attempt == kAttempts) return result;
+      // What is in doubt is told: who runs the import again asks for it.
+      if (!IsRetryable(result) || result.in_doubt() || attempt == kAttempts) return result;
       std::this_thread::sleep_for(pause);
       pause *= 2;
     }

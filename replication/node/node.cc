@@ -52,7 +52,7 @@ class Node::StoreAnswer {
     WriteResult dropped;
     dropped.operation = operation_;
     dropped.outcome = WriteOutcome::kUnknown;
-    dropped.status = absl::DeadlineExceededError(
+    dropped.status = absl::UnknownError(
         "the store was interrupted while it took this write: ask what became of it");
     node->LogThrown(Contain([&] { std::move (*this)(std::move(dropped)); }));
   }

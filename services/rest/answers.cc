@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "aimem/errors.h"
 #include "lib/base/status.h"
 #include "lib/base/trouble.h"
 #include "services/wire/outcome.h"
@@ -42,7 +43,7 @@ constexpr std::array<Row, 11> kRows = {{
 
 // 409 with the hash that is stored and the one that was asked for.
 Response ConflictAnswer(const absl::Status& status) {
-  const RequestConflict conflict = ConflictOf(status).value_or(RequestConflict());
+  const ErrorDetail conflict = DetailOf(status).value_or(ErrorDetail());
   return JsonAnswer(409, JsonObject()
                              .Text("error", "request_id_conflict")
                              .Text("stored_hash", conflict.stored_hash)

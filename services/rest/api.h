@@ -50,7 +50,6 @@ class Api final : public web::Handler {
     Request request;
     std::string id;  // from the path
     Respond respond;
-    absl::Duration deadline = absl::InfiniteDuration();  // of a write's answer
   };
   using Action = void (Api::*)(Call);
 
@@ -97,17 +96,15 @@ class Api final : public web::Handler {
 
   /// Who asks: `claimed`, the header, or a name made up for this request.
   absl::StatusOr<std::string> Identity(const Request& request, std::string_view claimed = "");
-  /// Write `items` as `agent_id`. `committed` runs on the network thread; every other end is
-  /// answered here, and so is a store that does not answer by the deadline.
-  void Write(Call call, std::vector<WriteItem> items, std::string agent_id, bool allow_partial,
-             Committed committed);
+  /// Write `batch` under the request id of `call`. `committed` runs on the network thread; every
+  /// other end is answered here, and so is a store that does not answer by the deadline.
+  void Write(Call call, WriteBatch batch, WriteOptions options, Committed committed);
   /// The same for one item of the caller named in the header.
-  void WriteOne(Call call, WriteItem item, Committed committed);
+  void WriteOne(Call call, WriteItem item, WriteOptions options, Committed committed);
+  void WriteOne(Call call, WriteItem item, Committed committed) {
+    WriteOne(std::move(call), std::move(item), {}, std::move(committed));
+  }
   void EndWrite(Call call, WriteResult result, Committed committed);
-  /// Answer with what is stored under `id` now, made by `encode`, which gets null if it is gone, or
-  /// cannot be read by the call's deadline.
-  void AnswerStored(Call call, std::string id,
-                    absl::AnyInvocable<Response(const Memory*) &&> encode);
 
   // -- Reading (read_routes.cc) -------------------------------------------------------------------
   void Get(Call call);

@@ -44,26 +44,22 @@ void UnshareTexts(WriteResult& result) {
 
 // -- How all of them end --------------------------------------------------------------------------
 
-void Api::Write(Call call, std::vector<WriteItem> items, std::string agent_id, bool allow_partial,
-                Committed committed) {
-  WriteOptions options;
-  options.agent_id = std::move(agent_id);
+void Api::Write(Call call, WriteBatch batch, WriteOptions options, Committed committed) {
   options.request_id = std::string(call.request.Header(kRequestId));
-  options.allow_partial = allow_partial;
   options.operation = ChooseOperation(options, random_, clock_.Now());
-  call.deadline = clock_.Monotonic() + options_.write_timeout;
-  auto waiting = deadlines_.Add(
-      std::move(call.respond), call.deadline, [this, operation = *options.operation] {
-        NoteOverdue(operation);
-        metrics_.CountWrite(WriteOutcome::kUnknown);
-        WriteResult unknown;
-        unknown.operation = operation;
-        unknown.outcome = WriteOutcome::kUnknown;
-        unknown.status = absl::DeadlineExceededError(
-            absl::StrFormat("the store has not answered within %s: ask for the operation",
-                            absl::FormatDuration(options_.write_timeout)));
-        return OutcomeAnswer(unknown, false);
-      });
+  auto waiting =
+      deadlines_.Add(std::move(call.respond), clock_.Monotonic() + options_.write_timeout,
+                     [this, operation = *options.operation] {
+                       NoteOverdue(operation);
+                       metrics_.CountWrite(WriteOutcome::kUnknown);
+                       WriteResult unknown;
+                       unknown.operation = operation;
+                       unknown.outcome = WriteOutcome::kUnknown;
+                       unknown.status = absl::UnknownError(absl::StrFormat(
+                           "the store has not answered within %s: ask for the operation",
+                           absl::FormatDuration(options_.write_timeout)));
+                       return OutcomeAnswer(unknown, false);
+                     });
   auto done = [this, keep = threads_.shared_from_this(), operation = *options.operation,
                call = std::move(call), waiting = std::move(waiting),
                committed = std::move(committed)](WriteResult result) mutable {
@@ -80,7 +76,7 @@ void Api::Write(Call call, std::vector<WriteItem> items, std::string agent_id, b
       EndWrite(std::move(call), std::move(result), std::move(committed));
     });
   };
-  store_.WriteAsync(WriteBatch{std::move(items)}, options, std::move(done));
+  store_.WriteAsync(std::move(batch), options, std::move(done));
 }
 
 void Api::EndWrite(Call call, WriteResult result, Committed committed) {
@@ -106,26 +102,11 @@ void Api::EndWrite(Call call, WriteResult result, Committed committed) {
   std::move(call.respond)(std::move(response));
 }
 
-void Api::WriteOne(Call call, WriteItem item, Committed committed) {
+void Api::WriteOne(Call call, WriteItem item, WriteOptions options, Committed committed) {
   absl::StatusOr<std::string> agent_id = Identity(call.request);
   if (!agent_id.ok()) return std::move(call.respond)(StatusAnswer(agent_id.status()));
-  std::vector<WriteItem> items;
-  items.push_back(std::move(item));
-  Write(std::move(call), std::move(items), *std::move(agent_id), /*allow_partial=*/false,
-        std::move(committed));
-}
-
-void Api::AnswerStored(Call call, std::string id,
-                       absl::AnyInvocable<Response(const Memory*) &&> encode) {
-  auto encoder = std::make_shared<decltype(encode)>(std::move(encode));
-  auto waiting = deadlines_.Add(std::move(call.respond), call.deadline,
-                                [encoder] { return std::move(*encoder)(nullptr); });
-  threads_.Read(
-      [this, id = std::move(id), encoder = std::move(encoder), waiting = std::move(waiting)] {
-        const absl::StatusOr<Memory> memory = store_.Get(id);
-        std::optional<Respond> respond = deadlines_.Take(*waiting);
-        if (respond) std::move (*respond)(std::move(*encoder)(memory.ok() ? &*memory : nullptr));
-      });
+  options.agent_id = *std::move(agent_id);
+  Write(std::move(call), std::move(item), std::move(options), std::move(committed));
 }
 
 // -- Memories -------------------------------------------------------------------------------------
@@ -158,24 +139,14 @@ void Api::Create(Call call) {
         .Text("agent_id", agent);
     return Done(201, std::move(object), result);
   };
-  std::vector<WriteItem> items;
-  items.emplace_back(std::move(body->put));
-  std::string author = *agent_id;
-  Write(std::move(call), std::move(items), std::move(author), false,
-        [this, asked = std::move(asked), agent = *std::move(agent_id), answer](
-            Call done, WriteResult result) mutable {
-          if (result.items[0].effect == ItemEffect::kCreated && !result.replayed) {
-            return std::move(done.respond)(answer(asked, agent, result));
-          }
-          // An update keeps or raises what the memory had: the answer says what is stored.
-          std::string id = result.items[0].id;
-          AnswerStored(std::move(done), std::move(id),
-                       [asked = std::move(asked), agent = std::move(agent), answer,
-                        result = std::move(result)](const Memory* stored) mutable {
-                         if (stored == nullptr) return answer(asked, agent, result);
-                         return answer(*stored, wire::AgentIdOf(stored->metadata), result);
-                       });
-        });
+  // An update keeps or raises what the memory had: the answer says what is stored.
+  Write(
+      std::move(call), std::move(body->put), {.agent_id = *agent_id, .return_memory = true},
+      [asked = std::move(asked), agent = *agent_id, answer](Call done, const WriteResult& result) {
+        const std::optional<Memory>& stored = result.items[0].memory;
+        std::move(done.respond)(stored ? answer(*stored, wire::AgentIdOf(stored->metadata), result)
+                                       : answer(asked, agent, result));
+      });
 }
 
 void Api::Bulk(Call call) {
@@ -207,7 +178,7 @@ void Api::Bulk(Call call) {
     return JsonObject().Int("created", created).Raw("errors", wire::JsonStrings(failed));
   };
   if (items.empty()) return std::move(call.respond)(JsonAnswer(200, answer(0, errors).Build()));
-  Write(std::move(call), std::move(items), *std::move(author), /*allow_partial=*/true,
+  Write(std::move(call), std::move(items), {.agent_id = *author, .allow_partial = true},
         [answer, errors = std::move(errors), titles = std::move(titles)](
             Call done, const WriteResult& result) mutable {
           std::int64_t created = 0;
@@ -230,14 +201,14 @@ void Api::Update(Call call) {
   if (status.ok()) status = wire::SetExpiry(*body);
   if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
   body->patch.id = call.id;
-  WriteOne(std::move(call), std::move(body->patch), [this](Call done, WriteResult result) {
-    std::string id = result.items[0].id;
-    AnswerStored(std::move(done), id, [id, result = std::move(result)](const Memory* stored) {
-      if (stored != nullptr) return Done(200, wire::MemoryObject(*stored), result);
-      // Somebody deleted it since: the update was made all the same.
-      return Done(200, std::move(JsonObject().Text("id", id)), result);
-    });
-  });
+  WriteOne(std::move(call), std::move(body->patch), {.return_memory = true},
+           [](Call done, const WriteResult& result) {
+             const ItemResult& item = result.items[0];
+             // Of a replay it may be gone: the update was made all the same.
+             JsonObject answer = item.memory ? wire::MemoryObject(*item.memory)
+                                             : std::move(JsonObject().Text("id", item.id));
+             std::move(done.respond)(Done(200, std::move(answer), result));
+           });
 }
 
 void Api::Delete(Call call) {
@@ -284,9 +255,7 @@ void Api::Consolidate(Call call) {
   absl::StatusOr<std::string> agent_id = Identity(call.request, body->agent_id);
   if (!agent_id.ok()) return std::move(call.respond)(StatusAnswer(agent_id.status()));
   const auto count = static_cast<std::int64_t>(body->consolidate.ids.size());
-  std::vector<WriteItem> items;
-  items.emplace_back(std::move(body->consolidate));
-  Write(std::move(call), std::move(items), *std::move(agent_id), false,
+  Write(std::move(call), std::move(body->consolidate), {.agent_id = *agent_id},
         [count](Call done, const WriteResult& result) {
           JsonObject answer;
           answer.Text("id", result.items[0].id).Int("consolidated", count);

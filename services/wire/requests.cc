@@ -202,11 +202,9 @@ absl::Status SetExpiry(CreateBody& body) {
 
 absl::Status SetExpiry(PatchBody& body) {
   if (!body.expires_at) return absl::OkStatus();
-  std::optional<absl::Time> expiry;
-  if (!body.expires_at->empty()) {
-    AIMEM_ASSIGN_OR_RETURN(expiry, TimeOf("expires_at", *body.expires_at));
-  }
-  body.patch.expires_at = expiry;
+  body.patch.expires_at = absl::InfiniteFuture();
+  if (body.expires_at->empty()) return absl::OkStatus();
+  AIMEM_ASSIGN_OR_RETURN(body.patch.expires_at, TimeOf("expires_at", *body.expires_at));
   return absl::OkStatus();
 }
 
@@ -308,7 +306,8 @@ std::string PatchJson(const PatchBody& body) {
   const PatchMemory& patch = body.patch;
   std::optional<std::string> expires_at = body.expires_at;
   if (!expires_at && patch.expires_at) {
-    expires_at = *patch.expires_at ? model::FormatTime(**patch.expires_at) : "";
+    const bool never = *patch.expires_at == absl::InfiniteFuture();
+    expires_at = never ? "" : model::FormatTime(*patch.expires_at);
   }
   return Body()
       .Text("title", patch.title)

@@ -666,7 +666,7 @@ TEST_F(PostgresBackendTest, ListenerIsToldOfCommitsOfAnotherStore) {
   ASSERT_TRUE(other.ok()) << other.status();
   for (std::uint64_t seq = 1; seq <= 3; ++seq) {
     const WriteResult result =
-        (*other)->Write({{PutMemory{.title = absl::StrFormat("t%d", seq), .content = "content"}}});
+        (*other)->Write(PutMemory{.title = absl::StrFormat("t%d", seq), .content = "content"});
     EXPECT_EQ(result.outcome, WriteOutcome::kCommitted) << result.status;
     EXPECT_TRUE(Eventually([&] { return last.vector() == VersionVector{{result.stream, seq}}; }));
   }

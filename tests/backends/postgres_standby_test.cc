@@ -155,7 +155,7 @@ TEST_F(PostgresStandbyTest, NothingIsAnsweredCommittedThatTheSynchronousStandbyL
   auto store = OpenPostgresStore(Url(), kImpatient);
   ASSERT_TRUE(store.ok()) << store.status();
   const auto write = [&store](const std::string& title) {
-    return (*store)->Write({{PutMemory{.title = title, .content = "content"}}});
+    return (*store)->Write(PutMemory{.title = title, .content = "content"});
   };
   ASSERT_EQ(write("before").outcome, WriteOutcome::kCommitted);
   ASSERT_TRUE(standby_->StopFast().ok());
@@ -267,7 +267,7 @@ TEST_F(PostgresStandbyTest, AStoreWhoseTailWasLostInAFailoverWritesAnotherStream
   auto store = OpenPostgresStore(Url(), kImpatient, {.environment = {.log = &lines}});
   ASSERT_TRUE(store.ok()) << store.status();
   const auto write = [&store](const std::string& title) {
-    return (*store)->Write({{PutMemory{.title = title, .content = "content"}}});
+    return (*store)->Write(PutMemory{.title = title, .content = "content"});
   };
   const WriteResult first = write("first");
   ASSERT_EQ(first.outcome, WriteOutcome::kCommitted) << first.status;

@@ -158,7 +158,7 @@ TEST_P(SqliteMovedTest, AStoreSaysSo) {
   MakeOther();
   auto store = OpenSqliteStore(path());
   ASSERT_TRUE(store.ok()) << store.status();
-  const WriteBatch put = {{PutMemory{.title = "t", .content = "c"}}};
+  const WriteBatch put = PutMemory{.title = "t", .content = "c"};
   ASSERT_EQ((*store)->Write(put).outcome, WriteOutcome::kCommitted);
   GetParam().happen(path(), other());
   for (int time = 0; time < 2; ++time) {

@@ -251,7 +251,7 @@ TEST_F(Cli, OperationSaysWhatBecameOfAWrite) {
   PutMemory put;
   put.title = "t";
   put.content = "c";
-  const WriteResult written = (*store)->Write({{put}}, {.agent_id = "author"});
+  const WriteResult written = (*store)->Write(put, {.agent_id = "author"});
   ASSERT_EQ(written.outcome, WriteOutcome::kCommitted);
   ASSERT_TRUE((*store)->Close().ok());
   const std::string id = written.operation.ToString();
@@ -273,7 +273,7 @@ TEST_F(Cli, OperationThatACrashLeftInTheLogIsMadeDurableAndSaidCommitted) {
   {
     auto store = OpenSqliteStore(folder() / "running.db");
     ASSERT_TRUE(store.ok()) << store.status();
-    const WriteResult written = (*store)->Write({{PutMemory{.title = "t", .content = "c"}}});
+    const WriteResult written = (*store)->Write(PutMemory{.title = "t", .content = "c"});
     ASSERT_EQ(written.outcome, WriteOutcome::kCommitted) << written.status;
     id = written.operation.ToString();
     for (const char* suffix : {"", "-wal"}) {  // as a crash would leave them

@@ -29,7 +29,7 @@ TEST(EmbedFederationOutcome, OnlyWhatIsDurableIsOk) {
 
 TEST(EmbedFederationOutcome, UnknownIsNeitherOkNorARefusalAndNamesTheOperation) {
   const grpc::Status unknown =
-      StatusOf(Result(WriteOutcome::kUnknown, absl::DeadlineExceededError("the disk failed")));
+      StatusOf(Result(WriteOutcome::kUnknown, absl::UnknownError("the disk failed")));
   EXPECT_EQ(unknown.error_code(), grpc::StatusCode::UNKNOWN);
   EXPECT_THAT(unknown.error_message(), HasSubstr("01890a5d-ac96-774b-bcce-b302099a8057"));
   EXPECT_THAT(unknown.error_message(), HasSubstr("the disk failed"));

@@ -41,7 +41,7 @@ class NothingThere final : public Transaction {
 int ReadsMore(const WriteItem& item) {
   NothingThere transaction;
   Rows rows(transaction);
-  const WriteBatch batch{.items = {item}};
+  const WriteBatch batch = item;
   ReadSet reads;
   CollectReads(batch, reads);
   EXPECT_TRUE(rows.Fetch(reads).ok());

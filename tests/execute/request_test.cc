@@ -23,8 +23,6 @@
 namespace aimem::execute {
 namespace {
 
-WriteBatch BatchOf(std::vector<WriteItem> items) { return {.items = std::move(items)}; }
-
 /// The bytes that `text` shows: words of hexadecimal digits, up to one that is none in each line.
 std::string Bytes(const std::string& text) {
   std::istringstream lines(text);
@@ -123,7 +121,7 @@ std::vector<Golden> Memories() {
                    .tags = {{"a"}},
                    .priority = 7,
                    .confidence = 0.5,
-                   .expires_at = {{At(0)}},
+                   .expires_at = At(0),
                    .metadata = "{}"},
        R"(03 4b
           01 02 6d31                      id
@@ -147,7 +145,7 @@ std::vector<Golden> Memories() {
                    .tags = {},
                    .priority = {},
                    .confidence = {},
-                   .expires_at = std::optional<absl::Time>(),
+                   .expires_at = absl::InfiniteFuture(),
                    .metadata = {}},
        "03 03  09 01 01", "f6e520f8e1c54d8002473ec26685b1e43d27b91db6d3ae908947b8c670e95601"},
       {"delete", DeleteMemory{"m1"}, "04 04  01 02 6d31",
@@ -214,7 +212,7 @@ TEST(RequestHash, EveryKindHasTheOneThatWasWrittenDown) {
   std::set<std::size_t> kinds;
   for (const Golden& golden : all) {
     SCOPED_TRACE(golden.name);
-    const WriteBatch batch = BatchOf({golden.item});
+    const WriteBatch batch = golden.item;
     EXPECT_EQ(ToHex(EncodeRequest(batch, golden.allow_partial)), ToHex(Bytes(golden.bytes)));
     EXPECT_EQ(ToHex(AsBytes(RequestHash(batch, golden.allow_partial))), golden.hash);
     kinds.insert(golden.item.index());
@@ -234,7 +232,7 @@ void ForEachKind(const Visit& visit) {
 
 TEST(RequestHash, FieldsThatHaveTheirDefaultAreNotInTheBytes) {
   ForEachKind([]<typename Item>(const Item& item) {
-    EXPECT_EQ(ToHex(EncodeRequest(BatchOf({item}), false)),
+    EXPECT_EQ(ToHex(EncodeRequest(item, false)),
               ToHex(std::string{static_cast<char>(KindOf<Item>::kNumber), '\0'}));
   });
   PutMemory put;
@@ -242,7 +240,7 @@ TEST(RequestHash, FieldsThatHaveTheirDefaultAreNotInTheBytes) {
   put.namespace_ = "global";  // said, but nothing else than what is meant unsaid
   put.priority = 5;
   put.metadata = "{}";
-  EXPECT_EQ(ToHex(EncodeRequest(BatchOf({put}), false)),
+  EXPECT_EQ(ToHex(EncodeRequest(put, false)),
             "01"
             "03"
             "020174");
@@ -425,7 +423,7 @@ TEST(RequestDocument, ExampleIsItsEncoding) {
   AddLink link;
   link.source_id = "a";
   link.target_id = "b";
-  const WriteBatch batch = BatchOf({put, link});
+  const WriteBatch batch = {put, link};
   EXPECT_EQ(ToHex(EncodeRequest(batch, true)), ToHex(example));
   const std::string hash = ToHex(AsBytes(RequestHash(batch, true)));
   EXPECT_NE(document.find("`" + hash + "`"), std::string::npos) << hash;
@@ -450,26 +448,46 @@ TEST(RequestDocument, TableHasEveryKindWithItsNumberAndFields) {
   });
 }
 
+// -- What was answered ----------------------------------------------------------------------------
+
+TEST(Answer, IsReadBackWithEveryCodeAndWithoutWhatIsNotStored) {
+  Answer answer;
+  for (int code = 1; code <= 16; ++code) {
+    ItemResult& item = answer.items.emplace_back();
+    item.status = absl::Status(static_cast<absl::StatusCode>(code), "no");
+  }
+  ItemResult& done = answer.items.emplace_back();
+  done.effect = ItemEffect::kUpdated;
+  done.id = "m1";
+  done.count = 3;
+  const std::string bytes = EncodeAnswer(answer);
+  EXPECT_EQ(DecodeAnswer(bytes)->items, answer.items);
+  Answer more = answer;
+  more.items[0].status = WithDetail(more.items[0].status, {.item = 0, .field = "title"});
+  more.items.back().memory = Memory{.id = "m1"};
+  EXPECT_EQ(ToHex(EncodeAnswer(more)), ToHex(bytes));
+}
+
 // -- Bytes in the queue ---------------------------------------------------------------------------
 
 TEST(ApproximateBytes, CountsWhatEveryFieldHolds) {
   const std::string large(1'000, 'x');
-  const std::size_t empty = ApproximateBytes(BatchOf({TouchMemory{}}));
-  EXPECT_EQ(ApproximateBytes(BatchOf({TouchMemory{}, TouchMemory{}})), 2 * empty);
+  const std::size_t empty = ApproximateBytes(TouchMemory{});
+  EXPECT_EQ(ApproximateBytes({TouchMemory{}, TouchMemory{}}), 2 * empty);
   PutMemory put;
   put.content = put.title = large;
   put.tags = {large, large};
   put.scope = large;
-  EXPECT_GE(ApproximateBytes(BatchOf({put})), empty + 5'000);
+  EXPECT_GE(ApproximateBytes(put), empty + 5'000);
   ImportMemory import;
   import.memory.content = import.memory.metadata = large;
-  EXPECT_GE(ApproximateBytes(BatchOf({import})), empty + 2'000);
+  EXPECT_GE(ApproximateBytes(import), empty + 2'000);
   PatchMemory patch;
   patch.metadata = large;
-  EXPECT_GE(ApproximateBytes(BatchOf({patch})), empty + 1'000);
+  EXPECT_GE(ApproximateBytes(patch), empty + 1'000);
   RegisterAgent agent;
   agent.capabilities = {large};
-  EXPECT_GE(ApproximateBytes(BatchOf({agent})), empty + 1'000);
+  EXPECT_GE(ApproximateBytes(agent), empty + 1'000);
 }
 
 }  // namespace

@@ -57,7 +57,7 @@ class Lines final : public LogSink {
 };
 
 WriteBatch OnePut(const std::string& title, std::size_t bytes = 100) {
-  return {{PutMemory{.title = title, .content = std::string(bytes, 'x')}}};
+  return PutMemory{.title = title, .content = std::string(bytes, 'x')};
 }
 
 ApplyResult ApplyOne(Store& store) {
@@ -203,11 +203,10 @@ TEST(FullDisk, IsTriedAgainAlsoAfterATryThatThrew) {
 }
 
 TEST(FullDisk, IsNotAQueueThatIsFull) {
-  auto store = OpenEphemeralStore();
-  ASSERT_TRUE(store.ok());
-  WriteBatch batch;
-  for (int i = 0; i < 20'000; ++i) batch.items.emplace_back(TouchMemory{.id = "none"});
-  const WriteResult refused = (*store)->Write(std::move(batch));
+  auto store = OpenEphemeralStore(nullptr, {.queue_items_max = 1});
+  ASSERT_TRUE(store.ok()) << store.status();
+  const WriteResult refused =
+      (*store)->Write({TouchMemory{.id = "a"}, TouchMemory{.id = "b"}}, {.lazy = true});
   ASSERT_EQ(refused.status.code(), absl::StatusCode::kResourceExhausted) << refused.status;
   EXPECT_EQ(TroubleOf(refused.status), Trouble::kNone);
   EXPECT_THAT((*store)->Info()->fenced, IsEmpty());
@@ -251,7 +250,7 @@ TEST(UnwritableStore, IsServedToReadersThoughNobodyServedItBefore) {
   {
     auto command = OpenEphemeralStore(disk);
     ASSERT_TRUE(command.ok() &&
-                (*command)->Write({{PutMemory{.title = "t", .content = "c"}}}).status.ok());
+                (*command)->Write(PutMemory{.title = "t", .content = "c"}).status.ok());
     EXPECT_TRUE((*command)->Close().ok());
   }
   auto store = OpenLocalStore(std::make_unique<ReadableBackend>(OpenEphemeralBackend(disk)),

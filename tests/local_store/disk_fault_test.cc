@@ -20,7 +20,7 @@ namespace {
 using testing::TempDir;
 
 WriteBatch OnePut(int i) {
-  return {{PutMemory{.title = absl::StrCat("title ", i), .content = absl::StrCat("content ", i)}}};
+  return PutMemory{.title = absl::StrCat("title ", i), .content = absl::StrCat("content ", i)};
 }
 
 struct Told {
@@ -201,7 +201,7 @@ bool RunGroupWithFault(FaultVfs::Fault fault, int& lost) {
   write(OnePut(0), "");
   write(OnePut(1), "");
   executor.RunAll();
-  const WriteBatch link{{AddLink{results[0].items.at(0).id, results[1].items.at(0).id}}};
+  const WriteBatch link{AddLink{results[0].items.at(0).id, results[1].items.at(0).id}};
   vfs.FailAt(fault);
   write(OnePut(2), "key");
   write(OnePut(2), "key");

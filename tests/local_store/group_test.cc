@@ -54,7 +54,7 @@ class Results {
 };
 
 WriteBatch OnePut(const std::string& title, const std::string& content = "content") {
-  return {{PutMemory{.title = title, .content = content}}};
+  return PutMemory{.title = title, .content = content};
 }
 
 class StoreGroup : public ::testing::Test {

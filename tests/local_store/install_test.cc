@@ -24,7 +24,7 @@ using testing::TempDir;
 using OpenStoreFunction = std::function<std::unique_ptr<Store>()>;
 
 WriteBatch OnePut(const std::string& title) {
-  return {{PutMemory{.title = title, .content = "content", .tier = Tier::kLong}}};
+  return PutMemory{.title = title, .content = "content", .tier = Tier::kLong};
 }
 
 class Nobody : public store::CommitListener {
@@ -51,7 +51,7 @@ class Source {
     for (int i = 0; i < 6; ++i) last = Put(**first, absl::StrCat("old ", i));
     auto other = OpenEphemeralStore(nullptr, {.environment = {.clock = &clock}});
     for (int i = 0; i < 3; ++i) Put(**other, absl::StrCat("other ", i));
-    EXPECT_TRUE((*first)->Write({{DeleteMemory{.id = last}}}).status.ok());
+    EXPECT_TRUE((*first)->Write(DeleteMemory{.id = last}).status.ok());
     clock.Advance(absl::Hours(48));
     last = Put(**first, "new");
     keyed.request_id = "remembered";

@@ -41,7 +41,7 @@ using testing::Hooks;
 using testing::TempDir;
 
 WriteBatch OnePut(const std::string& title) {
-  return {{PutMemory{.title = title, .content = "content"}}};
+  return PutMemory{.title = title, .content = "content"};
 }
 
 /// The lines that a store logs.
@@ -132,7 +132,7 @@ TEST(StoreLife, NullCallbackIsAnAnswerToNobody) {
   auto store = OpenEphemeralStore();
   (*store)->WriteAsync(OnePut("t"), {}, nullptr);
   (*store)->WriteAsync({}, {}, nullptr);  // refused at once
-  (*store)->WriteAsync({{ForgetMemories{.namespace_ = "none"}}}, {}, nullptr);
+  (*store)->WriteAsync(ForgetMemories{.namespace_ = "none"}, {}, nullptr);
   (*store)->Apply(ChangePage{}, nullptr);
   EXPECT_EQ((*store)->Write(OnePut("after")).outcome, WriteOutcome::kCommitted);
   EXPECT_EQ((*store)->List({})->memories.size(), 2u);
@@ -286,7 +286,7 @@ TEST(StoreLife, ItsThreadsHaveNamesAndTakeNoSignals) {
   auto store = *OpenSqliteStore(dir.File("m.db"));
   ASSERT_EQ(store->Write(OnePut("t")).outcome, WriteOutcome::kCommitted);
   // Selects in the background, on a thread that is made for that.
-  ASSERT_TRUE(store->Write({{ForgetMemories{.pattern = "nothing"}}}).status.ok());
+  ASSERT_TRUE(store->Write(ForgetMemories{.pattern = "nothing"}).status.ok());
   std::map<std::string, std::uint64_t> threads;
   EXPECT_TRUE(Eventually([&] {  // a thread that has just been made names itself
     threads = OwnThreads();

@@ -66,7 +66,7 @@ class Recorder : public store::CommitListener {
 };
 
 WriteBatch OnePut(const std::string& title) {
-  return {{PutMemory{.title = title, .content = "content"}}};
+  return PutMemory{.title = title, .content = "content"};
 }
 
 absl::StatusOr<std::unique_ptr<store::MemberStore>> OpenMember(std::shared_ptr<EphemeralDisk> disk,
@@ -148,8 +148,8 @@ TEST(Listener, IsToldOfEachCommitBeforeItsWriter) {
   for (std::size_t i = 0; i < log.size(); ++i) EXPECT_EQ(*told[i].bytes, log[i]);
   // What changes nothing, or is refused, is nothing to tell.
   const int calls = recorder.calls();
-  EXPECT_EQ((*store)->Write({{TouchMemory{.id = "none"}}}).outcome, WriteOutcome::kCommitted);
-  EXPECT_EQ((*store)->Write({{DeleteMemory{.id = "none"}}}).outcome, WriteOutcome::kRejected);
+  EXPECT_EQ((*store)->Write(TouchMemory{.id = "none"}).outcome, WriteOutcome::kCommitted);
+  EXPECT_EQ((*store)->Write(DeleteMemory{.id = "none"}).outcome, WriteOutcome::kRejected);
   EXPECT_EQ(recorder.calls(), calls);
   EXPECT_TRUE((*store)->Close().ok());
 }

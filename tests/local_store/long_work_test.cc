@@ -22,9 +22,9 @@ using testing::HookedBackend;
 using testing::Hooks;
 
 WriteBatch OnePut(const std::string& title, std::size_t bytes = 7) {
-  return {{PutMemory{.namespace_ = "n", .title = title, .content = std::string(bytes, 'c')}}};
+  return PutMemory{.namespace_ = "n", .title = title, .content = std::string(bytes, 'c')};
 }
-WriteBatch Forget() { return {{ForgetMemories{.namespace_ = "n"}}}; }
+WriteBatch Forget() { return ForgetMemories{.namespace_ = "n"}; }
 
 /// All that a store with `puts` memories of `bytes` each has to tell.
 ChangePage PageOf(int puts, std::size_t bytes) {

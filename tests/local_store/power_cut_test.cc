@@ -37,8 +37,8 @@ std::vector<Told> WriteUntilPowerCut(Store& store, int writers, int each) {
       for (int i = 0; i < each; ++i) {
         const std::string title = absl::StrCat("w", w, " ", i);
         const WriteResult result =
-            store.Write({{PutMemory{.title = title, .content = absl::StrCat("content of ", title)},
-                          PutMemory{.title = title + " twin", .content = "same commit"}}});
+            store.Write({PutMemory{.title = title, .content = absl::StrCat("content of ", title)},
+                         PutMemory{.title = title + " twin", .content = "same commit"}});
         const std::lock_guard lock(mutex);
         told.push_back({title, result.outcome});
         if (result.outcome != WriteOutcome::kCommitted) return;
@@ -120,7 +120,7 @@ class PowerCutAfterARestart : public ::testing::TestWithParam<Finder> {
     vfs_.Heal();
   }
   static WriteBatch OnePut(const std::string& title) {
-    return {{PutMemory{.title = title, .content = std::string(300, 'x')}}};
+    return PutMemory{.title = title, .content = std::string(300, 'x')};
   }
   /// The store that is asked, after whoever is first has found the log and stays.
   std::unique_ptr<Store> OpenAfterTheFinder() {
@@ -226,7 +226,7 @@ TEST(PowerCut, WhatAStoreThatDoesNotSyncWroteIsMadeDurableBeforeItIsSaidCommitte
   const std::string path = dir.File("m.db");
   auto careless = OpenSqliteStore(path, {.sync_writes = false, .vfs = vfs.name()});
   ASSERT_TRUE(careless.ok()) << careless.status();
-  const WriteResult written = (*careless)->Write({{PutMemory{.title = "a", .content = "c"}}});
+  const WriteResult written = (*careless)->Write(PutMemory{.title = "a", .content = "c"});
   auto store = OpenSqliteStore(path, {.vfs = vfs.name()});
   ASSERT_TRUE(store.ok()) << store.status();
   const auto operation = (*store)->GetOperation(written.operation, absl::ZeroDuration());
@@ -394,7 +394,7 @@ TEST(PowerCut, AStoreWithoutSyncKeepsAPrefixOfItsCommits) {
     auto store = OpenSqliteStore(path, {.sync_writes = false, .vfs = vfs.name()});
     ASSERT_TRUE(store.ok());
     for (int i = 0; i < 50; ++i) {
-      ASSERT_EQ((*store)->Write({{PutMemory{.title = absl::StrCat(i), .content = "c"}}}).outcome,
+      ASSERT_EQ((*store)->Write(PutMemory{.title = absl::StrCat(i), .content = "c"}).outcome,
                 WriteOutcome::kCommitted);
     }
     vfs.CutPower();

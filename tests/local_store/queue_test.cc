@@ -43,7 +43,7 @@ class SeededRandom : public Random {
 };
 
 WriteBatch OnePut(const std::string& title, std::size_t bytes = 1) {
-  return {{PutMemory{.title = title, .content = std::string(bytes, 'c')}}};
+  return PutMemory{.title = title, .content = std::string(bytes, 'c')};
 }
 
 class StoreQueue : public ::testing::Test {
@@ -115,7 +115,7 @@ TEST_F(StoreQueue, WhatWaitsTogetherIsOneGroupInOrder) {
 TEST_F(StoreQueue, ARefusedBatchLeavesTheOthersOfItsGroupAlone) {
   Open({});
   Write(OnePut("good"));
-  Write({{PutMemory{.title = "half", .content = "c"}, DeleteMemory{.id = "absent"}}});
+  Write({PutMemory{.title = "half", .content = "c"}, DeleteMemory{.id = "absent"}});
   Write(OnePut("good too"));
   executor_.RunAll();
   EXPECT_EQ(results_[0]->outcome, WriteOutcome::kCommitted);
@@ -131,7 +131,7 @@ TEST_F(StoreQueue, LazyTouchesAreCoalescedAndJoinTheNextGroup) {
   Write(OnePut("t"));
   executor_.RunAll();
   const std::string id = results_[0]->items[0].id;
-  for (int i = 0; i < 3; ++i) Write({{TouchMemory{id}}}, {.lazy = true});
+  for (int i = 0; i < 3; ++i) Write(TouchMemory{id}, {.lazy = true});
   executor_.RunAll();
   EXPECT_FALSE(results_[1]) << "nothing is due yet";
   Write(OnePut("u"));
@@ -150,7 +150,7 @@ TEST_F(StoreQueue, CloseWritesLazyTouches) {
   Write(OnePut("t"));
   executor_.RunAll();
   const std::string id = results_[0]->items[0].id;
-  Write({{TouchMemory{id}}}, {.lazy = true});
+  Write(TouchMemory{id}, {.lazy = true});
   ASSERT_TRUE(store_->Close().ok());
   ASSERT_TRUE(results_[1]);
   EXPECT_EQ(results_[1]->outcome, WriteOutcome::kCommitted);

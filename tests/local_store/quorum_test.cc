@@ -16,7 +16,7 @@ namespace aimem {
 namespace {
 
 WriteBatch OnePut(const std::string& title) {
-  return {{PutMemory{.title = title, .content = "content"}}};
+  return PutMemory{.title = title, .content = "content"};
 }
 
 absl::StatusOr<std::unique_ptr<store::MemberStore>> OpenMember(std::unique_ptr<Backend> backend,
@@ -59,7 +59,7 @@ TEST(KeptQuorum, ProcessBesideTheMemberAnswersPending) {
   }
   EXPECT_EQ((*member)->Write(OnePut("u")).outcome, WriteOutcome::kCommitted);
   // Nothing was written: nothing is to be delivered.
-  EXPECT_EQ((*beside)->Write({{TouchMemory{.id = "none"}}}).outcome, WriteOutcome::kCommitted);
+  EXPECT_EQ((*beside)->Write(TouchMemory{.id = "none"}).outcome, WriteOutcome::kCommitted);
   // A member that is on its own again.
   ASSERT_TRUE((*member)->Close().ok());
   const auto alone = OpenEphemeralStore(disk, {.alone = true});
@@ -82,8 +82,7 @@ TEST(KeptQuorum, ChangeByFilterIsPendingWithItsTotal) {
   WriteOptions options;
   options.request_id = "forget";
   for (int time = 0; time < 2; ++time) {
-    const WriteResult result =
-        (*beside)->Write({{ForgetMemories{.namespace_ = "global"}}}, options);
+    const WriteResult result = (*beside)->Write(ForgetMemories{.namespace_ = "global"}, options);
     EXPECT_EQ(result.outcome, WriteOutcome::kPending) << result.status;
     ASSERT_EQ(result.items.size(), 1u);
     EXPECT_EQ(result.items[0].count, 1500);

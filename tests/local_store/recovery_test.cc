@@ -88,7 +88,7 @@ class Recovery : public ::testing::Test {
   }
   void TearDown() override { EXPECT_TRUE(store_->Close().ok()); }
   WriteResult Write(const std::string& title) {
-    return store_->Write({{PutMemory{.title = title, .content = "content"}}});
+    return store_->Write(PutMemory{.title = title, .content = "content"});
   }
 
   Disk disk_;

@@ -20,7 +20,7 @@ namespace aimem {
 namespace {
 
 WriteBatch OnePut(const std::string& title) {
-  return {{PutMemory{.title = title, .content = "content"}}};
+  return PutMemory{.title = title, .content = "content"};
 }
 
 /// What the next commits are to do.
@@ -89,9 +89,11 @@ class RestsOn : public ::testing::Test {
   }
   void TearDown() override { EXPECT_TRUE(store_->Close().ok()); }
 
-  void Start(WriteBatch batch, const std::string& key, WriteResult& answer) {
+  void Start(WriteBatch batch, const std::string& key, WriteResult& answer,
+             bool return_memory = false) {
     WriteOptions options;
     options.request_id = key;
+    options.return_memory = return_memory;
     store_->WriteAsync(std::move(batch), options,
                        [&answer](WriteResult result) { answer = std::move(result); });
   }
@@ -116,11 +118,11 @@ TEST_F(RestsOn, WhatItWroteWhatWasWrittenOrAllThatItSaw) {
   const WriteResult replayed = Write(OnePut("a"), "once");
   EXPECT_TRUE(replayed.replayed);
   EXPECT_EQ(replayed.rests_on, written.rests_on);
-  const WriteResult nothing = Write({{TouchMemory{.id = "none"}}});
+  const WriteResult nothing = Write(TouchMemory{.id = "none"});
   EXPECT_EQ(nothing.outcome, WriteOutcome::kCommitted);
   EXPECT_EQ(nothing.seq, 0u);
   EXPECT_EQ(nothing.rests_on, Vector());
-  EXPECT_TRUE(Write({{DeleteMemory{.id = "none"}}}).rests_on.empty());
+  EXPECT_TRUE(Write(DeleteMemory{.id = "none"}).rests_on.empty());
 }
 
 TEST_F(RestsOn, NothingIsAnsweredOfWhatIsOnlySeen) {
@@ -129,7 +131,7 @@ TEST_F(RestsOn, NothingIsAnsweredOfWhatIsOnlySeen) {
   for (const bool replay : {true, false}) {
     const int before = behaviour_.commits;
     const auto write = [&] {
-      return replay ? Write(OnePut("a"), "once") : Write({{TouchMemory{.id = "none"}}});
+      return replay ? Write(OnePut("a"), "once") : Write(TouchMemory{.id = "none"});
     };
     EXPECT_EQ(write().outcome, WriteOutcome::kCommitted);
     EXPECT_EQ(behaviour_.commits, before + 1);
@@ -139,12 +141,12 @@ TEST_F(RestsOn, NothingIsAnsweredOfWhatIsOnlySeen) {
     EXPECT_EQ(failed.outcome, replay ? WriteOutcome::kCommitted : WriteOutcome::kRejected);
   }
   const int before = behaviour_.commits;
-  EXPECT_EQ(Write({{DeleteMemory{.id = "none"}}}).outcome, WriteOutcome::kRejected);
+  EXPECT_EQ(Write(DeleteMemory{.id = "none"}).outcome, WriteOutcome::kRejected);
   EXPECT_EQ(behaviour_.commits, before);
 }
 
 TEST_F(RestsOn, NothingIsRefusedForWhatFilesSayThatHaveMoved) {
-  const WriteBatch batch = {{DeleteMemory{.id = "none"}}};
+  const WriteBatch batch = DeleteMemory{.id = "none"};
   EXPECT_EQ(Write(batch).status.code(), absl::StatusCode::kNotFound);
   behaviour_.moved = true;
   const WriteResult refused = Write(batch);
@@ -178,15 +180,36 @@ TEST_F(RestsOn, ReplayKeepsItsAnswerWhenAnotherJobOfItsGroupFails) {
   const WriteResult written = Write(OnePut("a"), "once");
   WriteResult replayed;
   WriteResult other;
-  Start(OnePut("a"), "once", replayed);
-  Start(OnePut("new"), "", other);
+  Start(PatchMemory{.id = written.items.at(0).id, .content = "lost"}, "", other);
+  Start(OnePut("a"), "once", replayed, /*return_memory=*/true);
   behaviour_.outcome = CommitOutcome::kNotDone;
   executor_.RunAll();
   EXPECT_EQ(other.outcome, WriteOutcome::kRejected);
   EXPECT_EQ(replayed.outcome, WriteOutcome::kCommitted) << replayed.status;
   EXPECT_TRUE(replayed.replayed);
-  EXPECT_EQ(replayed.items, written.items);
+  EXPECT_EQ(replayed.items, written.items) << "the memory that it saw is not there";
   EXPECT_EQ(replayed.rests_on, written.rests_on);
+  Start(OnePut("a"), "once", replayed, /*return_memory=*/true);
+  executor_.RunAll();
+  ASSERT_TRUE(replayed.items.at(0).memory);
+  EXPECT_EQ(replayed.items.at(0).memory->content, "content");
+}
+
+TEST_F(RestsOn, ReplayHasNoMemoryOfAGroupThatALookUpDoesNotFind) {
+  const WriteResult written = Write(OnePut("a"), "once");
+  for (const bool done : {false, true}) {
+    SCOPED_TRACE(done);
+    WriteResult replayed;
+    WriteResult other;
+    Start(PatchMemory{.id = written.items.at(0).id, .content = "new"}, "", other);
+    Start(OnePut("a"), "once", replayed, /*return_memory=*/true);
+    behaviour_.outcome = CommitOutcome::kUnknown;
+    behaviour_.done = done;
+    executor_.RunAll();
+    EXPECT_EQ(other.outcome, done ? WriteOutcome::kCommitted : WriteOutcome::kRejected);
+    ASSERT_EQ(replayed.outcome, WriteOutcome::kCommitted) << replayed.status;
+    EXPECT_EQ(replayed.items.at(0).memory.has_value(), done);
+  }
 }
 
 TEST_F(RestsOn, ChangeByFilterRestsOnAllItsCommitsAndIsFoundWithItsTotal) {
@@ -207,7 +230,7 @@ TEST_F(RestsOn, ChangeByFilterRestsOnAllItsCommitsAndIsFoundWithItsTotal) {
   };
   WriteResult forgotten;
   const auto forget = [&] {
-    Start({{ForgetMemories{.namespace_ = "global"}}}, "forget", forgotten);
+    Start(ForgetMemories{.namespace_ = "global"}, "forget", forgotten);
     forgotten.operation = {};
     for (int i = 0; i < 10'000 && forgotten.operation == OperationId(); ++i) executor_.RunAll();
   };
@@ -259,7 +282,7 @@ TEST_F(RestsOn, ChangeByFilterIsCompleteAlsoWhereItsLastCommitFindsNothing) {
     if (!rest.items.empty()) store_->WriteAsync(std::exchange(rest, {}), {}, nullptr);
     return absl::OkStatus();
   };
-  const WriteResult forgotten = Write({{ForgetMemories{.namespace_ = "global"}}});
+  const WriteResult forgotten = Write(ForgetMemories{.namespace_ = "global"});
   behaviour_.on_read = nullptr;
   ASSERT_EQ(forgotten.outcome, WriteOutcome::kCommitted) << forgotten.status;
   EXPECT_EQ(forgotten.items.at(0).count, 1'000);

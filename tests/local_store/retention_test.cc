@@ -92,9 +92,9 @@ class LogRetention : public ::testing::Test {
     return *std::move(store);
   }
   void Put(Store& store, std::size_t bytes = 1) {
-    const WriteResult result = store.Write({{PutMemory{.title = absl::StrCat("t", ++puts_),
-                                                       .content = std::string(bytes, 'c'),
-                                                       .tier = Tier::kLong}}});
+    const WriteResult result = store.Write(PutMemory{.title = absl::StrCat("t", ++puts_),
+                                                     .content = std::string(bytes, 'c'),
+                                                     .tier = Tier::kLong});
     ASSERT_TRUE(result.status.ok()) << result.status;
   }
   /// A day, a write, and what the store then does about its log: two transactions.
@@ -369,7 +369,7 @@ TEST_F(LogRetention, AProcessBesideTheMemberCutsNothing) {
   for (int i = 0; i < 60; ++i) {
     clock_.Pass(absl::Hours(6));
     const std::unique_ptr<Store> beside = Open();
-    EXPECT_EQ(beside->Write({{PutMemory{.title = absl::StrCat(i), .content = "c"}}}).outcome,
+    EXPECT_EQ(beside->Write(PutMemory{.title = absl::StrCat(i), .content = "c"}).outcome,
               WriteOutcome::kPending);
     ASSERT_TRUE(beside->Close().ok());
   }

@@ -21,7 +21,7 @@ namespace aimem {
 namespace {
 
 WriteBatch OnePut(const std::string& title, const std::string& content = "content") {
-  return {{PutMemory{.title = title, .content = content, .tier = Tier::kLong}}};
+  return PutMemory{.title = title, .content = content, .tier = Tier::kLong};
 }
 
 /// Counts the commits of a transaction that writes.

@@ -86,7 +86,7 @@ TEST_F(OpenStoreTest, ReadOnlyStoreRefusesWrites) {
   ASSERT_TRUE(Open(path).ok());
   auto store = OpenStore(path, {.read_only = true});
   ASSERT_TRUE(store.ok()) << store.status();
-  const WriteResult result = (*store)->Write({{PutMemory{.title = "t", .content = "c"}}});
+  const WriteResult result = (*store)->Write(PutMemory{.title = "t", .content = "c"});
   EXPECT_EQ(result.outcome, WriteOutcome::kRejected);
   EXPECT_EQ(result.status.code(), absl::StatusCode::kFailedPrecondition) << result.status;
   EXPECT_TRUE((*store)->Close().ok());
@@ -95,7 +95,7 @@ TEST_F(OpenStoreTest, ReadOnlyStoreRefusesWrites) {
 TEST_F(OpenStoreTest, MemoryKeepsWhatItIsGivenUntilClosed) {
   auto store = OpenStore("memory:");
   ASSERT_TRUE(store.ok()) << store.status();
-  const WriteResult result = (*store)->Write({{PutMemory{.title = "t", .content = "c"}}});
+  const WriteResult result = (*store)->Write(PutMemory{.title = "t", .content = "c"});
   ASSERT_TRUE(result.status.ok()) << result.status;
   EXPECT_TRUE((*store)->Get(result.items[0].id).ok());
   EXPECT_TRUE((*store)->Close().ok());

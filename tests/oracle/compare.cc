@@ -71,7 +71,7 @@ struct ItemPrinter {
     return absl::StrFormat("Patch %s title=%s ns=%s tier=%s expires=%s", i.id,
                            i.title.value_or("-"), i.namespace_.value_or("-"),
                            i.tier ? std::string(TierName(*i.tier)) : "-",
-                           i.expires_at ? Show(*i.expires_at) : "-");
+                           i.expires_at ? Show(i.expires_at) : "-");
   }
   std::string operator()(const DeleteMemory& i) const { return "Delete " + i.id; }
   std::string operator()(const PromoteMemory& i) const {

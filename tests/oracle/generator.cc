@@ -130,7 +130,7 @@ PatchMemory Generator::Patch(const World& world, absl::Time now) {
   if (Chance(30)) patch.metadata = Metadata();
   if (Chance(20)) {
     patch.expires_at =
-        Chance(40) ? std::optional<absl::Time>()
+        Chance(40) ? absl::InfiniteFuture()
                    : now + absl::Hours(static_cast<std::int64_t>(Below(50))) - absl::Hours(10);
   }
   return patch;

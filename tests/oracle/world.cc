@@ -332,7 +332,9 @@ World::Result World::Do(const PatchMemory& item) {
   if (item.priority) memory.priority = static_cast<std::int32_t>(*item.priority);
   if (item.confidence) memory.confidence = *item.confidence;
   if (item.tier) memory.tier = std::max(memory.tier, *item.tier);
-  if (item.expires_at) {
+  if (item.expires_at == absl::InfiniteFuture()) {
+    memory.expires_at.reset();
+  } else if (item.expires_at) {
     memory.expires_at = *item.expires_at;
   } else if (item.tier == Tier::kLong) {
     memory.expires_at.reset();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "aimem/errors.h"
 #include "aimem/limits.h"
 #include "aimem/write_batch.h"
 #include "gmock/gmock.h"
@@ -27,6 +28,10 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
+
+absl::Status NotFound(const std::string& id) {
+  return WithDetail(absl::NotFoundError("not found: " + id), {.field = "id", .value = id});
+}
 
 class Find : public ::testing::Test {
  protected:
@@ -168,13 +173,15 @@ TEST_F(Find, APrefixMustBeUniqueAmongWhatIsWanted) {
   const absl::Status ambiguous = GetOne("ab").status();
   EXPECT_EQ(ambiguous.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(ambiguous.message(), "ambiguous ID prefix 'ab': 2 matches\nab1\nab2");
+  EXPECT_EQ(DetailOf(ambiguous),
+            (ErrorDetail{.field = "id", .value = "ab", .ids = {"ab1", "ab2"}}));
   EXPECT_EQ(GetOne("b%")->id, "b%1") << "'%' is literal";
   EXPECT_EQ(GetOne("c")->id, "c2") << "the archived one is not asked for";
   EXPECT_EQ(GetOne("c", /*archived=*/true).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(GetOne("c1", /*archived=*/true)->id, "c1");
   const absl::Status absent = GetOne("zz").status();
-  EXPECT_EQ(absent, absl::NotFoundError("not found: zz"));
-  EXPECT_EQ(GetOne("ab3").status(), absl::NotFoundError("not found: ab3"));
+  EXPECT_EQ(absent, NotFound("zz"));
+  EXPECT_EQ(GetOne("ab3").status(), NotFound("ab3"));
 }
 
 TEST_F(Find, AVeryAmbiguousPrefixNamesTheFirstTwentyAndCountsAll) {
@@ -263,7 +270,8 @@ TEST_F(Find, AnInvalidAsAgentIsNamed) {
   std::string bad = "a//b";
   std::string expected = "invalid as_agent: " + std::string(model::CheckNamespace(bad).message());
   const absl::Status listed = TryList({.filter = {.as_agent = "a//b"}}).status();
-  EXPECT_EQ(listed, absl::InvalidArgumentError(expected));
+  EXPECT_EQ(listed, WithDetail(absl::InvalidArgumentError(expected),
+                               {.field = "as_agent", .value = "a//b"}));
   EXPECT_EQ(TrySearch({.query = "x", .filter = {.as_agent = "a//b"}}).status(), listed);
 }
 

@@ -155,7 +155,7 @@ bool Cluster::Equal() {
 }
 
 WriteBatch Cluster::Put(const std::string& title) {
-  return {{PutMemory{.title = title, .content = "content of " + title, .tier = Tier::kLong}}};
+  return PutMemory{.title = title, .content = "content of " + title, .tier = Tier::kLong};
 }
 
 WriteResult Cluster::Write(std::size_t member, const std::string& title,

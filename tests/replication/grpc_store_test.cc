@@ -473,7 +473,7 @@ int UseInAChild(std::unique_ptr<ReplicatedStore>& member) {
   const auto refused = [](const absl::Status& status) {
     return status.code() == absl::StatusCode::kFailedPrecondition;
   };
-  if (!refused(member->Write({{PutMemory{.title = "t", .content = "c"}}}).status)) return 1;
+  if (!refused(member->Write(PutMemory{.title = "t", .content = "c"}).status)) return 1;
   if (!refused(member->Info().status())) return 2;
   if (!refused(member->Search({.query = "t"}).status())) return 3;
   if (!refused(member->Close())) return 4;
@@ -499,7 +499,7 @@ TEST_F(ReplicatedStoreTest, AChildOfAForkTouchesNothingOfItsParents) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   EXPECT_EQ(connect(connection, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   close(connection);
-  EXPECT_EQ(federation.members[0]->Write({{PutMemory{.title = "t", .content = "c"}}}).outcome,
+  EXPECT_EQ(federation.members[0]->Write(PutMemory{.title = "t", .content = "c"}).outcome,
             WriteOutcome::kCommitted);
 }
 

@@ -1,6 +1,5 @@
 // What a caller is told when a write is not simply committed.
 #include <atomic>
-#include <future>
 
 #include "gmock/gmock.h"
 #include "lib/base/trouble.h"
@@ -109,8 +108,7 @@ TEST_F(HttpOutcome, PendingIs202IfTheCallerPrefersThat) {
 }
 
 TEST_F(HttpOutcome, UnknownIs503AndNamesItsOperation) {
-  store.AnswerWrites(
-      Result(WriteOutcome::kUnknown, absl::DeadlineExceededError("the disk failed")));
+  store.AnswerWrites(Result(WriteOutcome::kUnknown, absl::UnknownError("the disk failed")));
   const Answer answer = Post("/api/v1/memories", kBody);
   EXPECT_EQ(answer.status, 503);
   EXPECT_EQ(answer.Text("error"), "outcome_unknown");
@@ -155,23 +153,39 @@ TEST_F(HttpOutcome, WhatTheStoreDoesNotAnswerIsUnknownAtTheDeadline) {
   EXPECT_EQ(Send("DELETE", "/api/v1/memories/x").status, 200);
 }
 
-TEST_F(HttpOutcome, CommittedUpdateIsAnsweredInTimeAlthoughItsRowCannotBeRead) {
-  options.write_timeout = absl::Milliseconds(100);
-  WriteResult committed = Result(WriteOutcome::kCommitted, absl::OkStatus());
-  committed.items = {ItemResult{.effect = ItemEffect::kUpdated, .id = "the-id", .count = 1}};
-  store.AnswerWrites(committed);
-  std::promise<void> back;
-  store.fail_reads = [wait = back.get_future().share()] {
-    wait.wait();
+TEST_F(HttpOutcome, WhatIsAnsweredOfAMemoryComesWithItsWrite) {
+  store.fail_reads = [] {
+    ADD_FAILURE() << "the row was read again";
     return absl::UnavailableError("too late");
   };
+  WriteResult committed = Result(WriteOutcome::kCommitted, absl::OkStatus());
+  committed.items = {ItemResult{.effect = ItemEffect::kUpdated, .id = "the-id", .count = 1}};
+  Memory& memory = committed.items[0].memory.emplace();
+  memory.id = "the-id";
+  memory.title = "as it is stored";
+  memory.tier = Tier::kLong;
+  memory.metadata = R"({"agent_id":"who stored it first"})";
+  store.AnswerWrites(committed);
   const Answer put = Send("PUT", "/api/v1/memories/the-id", {{"priority", 1}});
   EXPECT_EQ(put.status, 200) << put.text;
-  EXPECT_EQ(put.Text("id"), "the-id");
+  EXPECT_EQ(put.Text("title"), "as it is stored");
+  EXPECT_TRUE(store.last_options().return_memory);
   const Answer post = Post("/api/v1/memories", kBody);
   EXPECT_EQ(post.status, 201) << post.text;
-  EXPECT_EQ(post.Text("operation_id"), committed.operation.ToString());
-  back.set_value();
+  EXPECT_EQ(post.Text("title"), "as it is stored");
+  EXPECT_EQ(post.Text("tier"), "long");
+  EXPECT_EQ(post.Text("agent_id"), "who stored it first");
+  EXPECT_TRUE(store.last_options().return_memory);
+  // Of a replay it may be gone since.
+  committed.items[0].memory.reset();
+  committed.replayed = true;
+  store.AnswerWrites(committed);
+  const Answer gone = Send("PUT", "/api/v1/memories/the-id", {{"priority", 1}});
+  EXPECT_EQ(gone.status, 200) << gone.text;
+  EXPECT_EQ(gone.Text("id"), "the-id");
+  const Answer again = Post("/api/v1/memories", kBody);
+  EXPECT_EQ(again.status, 201) << again.text;
+  EXPECT_EQ(again.Text("title"), "t");
 }
 
 TEST_F(HttpOutcome, PendingReplayIsPendingAndMarked) {
@@ -222,8 +236,8 @@ TEST_F(HttpOutcome, RejectionsByTheirCode) {
            {absl::DeadlineExceededError("no lock within 5 s"), 503, "unavailable", true},
            {absl::UnimplementedError("no queue"), 501, "no queue", false},
            {absl::InternalError("at file.cc:12"), 500, "internal server error", false},
-           {WithConflict(absl::AbortedError("request_id_conflict: used: no"),
-                         {.stored_hash = "aa", .request_hash = "bb"}),
+           {WithDetail(absl::AbortedError("request_id_conflict: used: no"),
+                       {.stored_hash = "aa", .request_hash = "bb"}),
             409, "request_id_conflict", false}}) {
     store.AnswerWrites(Result(WriteOutcome::kRejected, row.status));
     const Answer answer = Post("/api/v1/memories", kBody);

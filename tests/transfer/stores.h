@@ -68,7 +68,7 @@ inline Opened OpenSqlite(const TempFolder& folder, const std::string& name) {
 
 inline std::vector<ItemResult> WriteAll(Store& store, std::vector<WriteItem> items,
                                         const WriteOptions& options = {}) {
-  WriteResult result = store.Write(WriteBatch{std::move(items)}, options);
+  WriteResult result = store.Write(std::move(items), options);
   EXPECT_EQ(result.outcome, WriteOutcome::kCommitted) << result.status;
   return result.items;
 }

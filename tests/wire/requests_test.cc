@@ -141,8 +141,12 @@ TEST(PatchJson, IsReadBack) {
   EXPECT_EQ(read->patch.tags, body.patch.tags);
   EXPECT_EQ(read->patch.priority, 0);
   EXPECT_EQ(read->patch.title, std::nullopt);
-  ASSERT_TRUE(read->patch.expires_at);
-  EXPECT_EQ(*read->patch.expires_at, std::nullopt) << "the expiry is cleared";
+  EXPECT_EQ(read->patch.expires_at, absl::InfiniteFuture()) << "the expiry is cleared";
+  PatchBody same;
+  same.patch.expires_at = read->patch.expires_at;
+  EXPECT_EQ(PatchJson(same), R"({"expires_at":""})");
+  same.patch.expires_at = absl::UnixEpoch();
+  EXPECT_EQ(PatchJson(same), R"({"expires_at":"1970-01-01T00:00:00+00:00"})");
 }
 
 TEST(RecallBodyJson, IsReadBack) {

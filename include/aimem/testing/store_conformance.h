@@ -87,7 +87,7 @@ class StoreConformance : public ::testing::TestWithParam<StoreUnderTest> {
 
   // -- Writing ----------------------------------------------------------------------------------
   /// Write to store(), then reopen it if the parameter says so.
-  WriteResult Write(std::vector<WriteItem> items, const WriteOptions& options = {});
+  WriteResult Write(WriteBatch batch, const WriteOptions& options = {});
   /// One item; the batch must be committed.
   ItemResult Do(WriteItem item, const WriteOptions& options = {});
   /// The same, returning the id.

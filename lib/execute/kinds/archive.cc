@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "aimem/errors.h"
 #include "lib/base/status.h"
 #include "lib/execute/memory_row.h"
 #include "lib/model/validate.h"
@@ -23,7 +24,7 @@ void KindOf<ForgetMemories>::Reads(const ForgetMemories&, ReadList&) {}
 
 absl::StatusOr<FilterRule> KindOf<ForgetMemories>::Filter(const ForgetMemories& item) {
   if (!item.namespace_ && !item.pattern && !item.tier) {
-    return absl::InvalidArgumentError("at least one of namespace, pattern, or tier is required");
+    return InvalidField("namespace", "", "at least one of namespace, pattern, or tier is required");
   }
   return FilterRule{
       .effect = ItemEffect::kArchived,
@@ -65,9 +66,10 @@ absl::StatusOr<ItemResult> KindOf<RestoreMemory>::Execute(const RestoreMemory& i
   AIMEM_RETURN_IF_ERROR(model::CheckId(item.id));
   AIMEM_ASSIGN_OR_RETURN(const Entity* entity, batch.rows().Memory(item.id));
   if (entity->live()) {
-    return MakeStatus(absl::StatusCode::kAlreadyExists,
-                      absl::StrCat("cannot restore: memory ", item.id,
-                                   " already exists in active table (would overwrite)"));
+    return WithDetail(MakeStatus(absl::StatusCode::kAlreadyExists,
+                                 absl::StrCat("cannot restore: memory ", item.id,
+                                              " already exists in active table (would overwrite)")),
+                      {.field = "id", .value = item.id, .ids = {item.id}});
   }
   if (entity->view.phase != model::Phase::kArchived) {
     return NotFound("not found in archive", item.id);
@@ -86,7 +88,8 @@ void KindOf<PurgeArchive>::Reads(const PurgeArchive&, ReadList&) {}
 
 absl::StatusOr<FilterRule> KindOf<PurgeArchive>::Filter(const PurgeArchive& item) {
   if (item.older_than_days && *item.older_than_days < 0) {
-    return absl::InvalidArgumentError(
+    return InvalidField(
+        "older_than_days", std::to_string(*item.older_than_days),
         absl::StrFormat("older_than_days must be non-negative (got %d)", *item.older_than_days));
   }
   return FilterRule{

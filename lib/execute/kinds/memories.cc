@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "aimem/errors.h"
 #include "aimem/limits.h"
 #include "lib/base/status.h"
 #include "lib/execute/kinds/links.h"
@@ -20,10 +21,6 @@ namespace aimem::execute {
 namespace {
 
 namespace part = model::part;
-
-absl::Status Invalid(std::string_view message) {
-  return MakeStatus(absl::StatusCode::kInvalidArgument, message);
-}
 
 /// The end of a new memory of `tier` that names none.
 std::optional<std::int64_t> DefaultExpiry(Tier tier, const Batch& batch) {
@@ -59,7 +56,10 @@ absl::StatusOr<ItemResult> KindOf<PutMemory>::Execute(const PutMemory& item, Bat
   AIMEM_RETURN_IF_ERROR(model::CheckConfidence(item.confidence));
   if (item.expires_at) {
     AIMEM_ASSIGN_OR_RETURN(row.expires_at, ExpiryNanoseconds(*item.expires_at));
-    if (*item.expires_at < batch.now()) return Invalid("expires_at is in the past");
+    if (*item.expires_at < batch.now()) {
+      return InvalidField("expires_at", model::FormatTime(*item.expires_at),
+                          "expires_at is in the past");
+    }
   }
   if (item.ttl_seconds) AIMEM_RETURN_IF_ERROR(model::CheckTtlSeconds(*item.ttl_seconds));
   AIMEM_ASSIGN_OR_RETURN(const std::string metadata, model::CanonicalMetadata(item.metadata));
@@ -97,8 +97,9 @@ absl::StatusOr<ItemResult> KindOf<ImportMemory>::Execute(const ImportMemory& ite
   AIMEM_RETURN_IF_ERROR(model::CheckMemory(memory, model::Sources::kImport));
   AIMEM_ASSIGN_OR_RETURN(const Entity* entity, batch.rows().Memory(memory.id));
   if (entity->view.phase == model::Phase::kPurged) {
-    return MakeStatus(absl::StatusCode::kFailedPrecondition,
-                      absl::StrCat("memory ", memory.id, " was erased for ever"));
+    return WithDetail(MakeStatus(absl::StatusCode::kFailedPrecondition,
+                                 absl::StrCat("memory ", memory.id, " was erased for ever")),
+                      {.field = "id", .value = memory.id});
   }
   if (!item.archived_at) {
     AIMEM_RETURN_IF_ERROR(batch.CheckName(memory.namespace_, memory.title, memory.id));
@@ -179,6 +180,12 @@ absl::Status PatchMetadata(const std::string& json, const Entity& entity,
 
 }  // namespace
 
+void AppendNewEnd(const std::optional<absl::Time>& end, std::string& out) {
+  if (!end) return;
+  out.push_back('\x01');
+  AppendValue(*end == absl::InfiniteFuture() ? std::optional<absl::Time>() : end, out);
+}
+
 void KindOf<PatchMemory>::Reads(const PatchMemory& item, ReadList& reads) { reads.Memory(item.id); }
 
 absl::StatusOr<ItemResult> KindOf<PatchMemory>::Execute(const PatchMemory& item, Batch& batch) {
@@ -217,10 +224,7 @@ absl::StatusOr<ItemResult> KindOf<PatchMemory>::Execute(const PatchMemory& item,
     set(tier == Tier::kLong ? part::kTierLong : part::kTierMid, "");
   }
   if (item.expires_at) {
-    std::optional<std::int64_t> end;
-    if (*item.expires_at) {
-      AIMEM_ASSIGN_OR_RETURN(end, ExpiryNanoseconds(**item.expires_at));
-    }
+    AIMEM_ASSIGN_OR_RETURN(const auto end, ExpiryNanoseconds(*item.expires_at));
     set(part::kExpiry, model::EncodeExpiry(tier, end));
   } else if (item.tier == Tier::kLong) {
     set(part::kExpiry, model::EncodeExpiry(tier, std::nullopt));
@@ -262,18 +266,23 @@ absl::StatusOr<ItemResult> PromoteTo(const std::string& id, const std::string& t
   MemoryRow row = RowOf(*entity);
   const std::vector<std::string_view> ancestors = model::Ancestors(row.namespace_);
   if (target == row.namespace_) {
-    return Invalid(absl::StrCat(
-        "to_namespace must be a proper ancestor of the memory's namespace (got self: ", target,
-        ")"));
+    return InvalidField(
+        "to_namespace", target,
+        absl::StrCat("to_namespace must be a proper ancestor of the memory's namespace (got self: ",
+                     target, ")"));
   }
   if (std::find(ancestors.begin(), ancestors.end(), target) == ancestors.end()) {
     std::string list;
+    std::string names;
     for (std::string_view ancestor : ancestors) {
       if (ancestor == row.namespace_) continue;
       absl::StrAppend(&list, list.empty() ? "" : ", ", "\"", ToAbsl(ancestor), "\"");
+      absl::StrAppend(&names, names.empty() ? "" : ",", ToAbsl(ancestor));
     }
-    return Invalid(absl::StrCat("to_namespace '", target, "' is not an ancestor of '",
-                                row.namespace_, "' (ancestors: [", list, "])"));
+    return InvalidField("to_namespace", target,
+                        absl::StrCat("to_namespace '", target, "' is not an ancestor of '",
+                                     row.namespace_, "' (ancestors: [", list, "])"),
+                        names);
   }
   row.namespace_ = target;
   row.created_at = row.updated_at = batch.now_ns();

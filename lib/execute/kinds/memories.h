@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <tuple>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "aimem/write_batch.h"
 #include "lib/execute/batch.h"
 #include "lib/execute/fields.h"
@@ -38,15 +41,24 @@ struct KindOf<ImportMemory> {
   static absl::StatusOr<ItemResult> Execute(const ImportMemory& item, Batch& batch);
 };
 
+/// The new end that a patch gives, as optional of optional of a time: set, and then at a time or
+/// never.
+void AppendNewEnd(const std::optional<absl::Time>& end, std::string& out);
+
 template <>
 struct KindOf<PatchMemory> {
   static constexpr std::uint8_t kNumber = 3;
   static constexpr std::tuple kFields{
-      Field{1, &PatchMemory::id},         Field{2, &PatchMemory::title},
-      Field{3, &PatchMemory::content},    Field{4, &PatchMemory::tier},
-      Field{5, &PatchMemory::namespace_}, Field{6, &PatchMemory::tags},
-      Field{7, &PatchMemory::priority},   Field{8, &PatchMemory::confidence},
-      Field{9, &PatchMemory::expires_at}, Field{10, &PatchMemory::metadata},
+      Field{1, &PatchMemory::id},
+      Field{2, &PatchMemory::title},
+      Field{3, &PatchMemory::content},
+      Field{4, &PatchMemory::tier},
+      Field{5, &PatchMemory::namespace_},
+      Field{6, &PatchMemory::tags},
+      Field{7, &PatchMemory::priority},
+      Field{8, &PatchMemory::confidence},
+      Field{9, &PatchMemory::expires_at, AppendNewEnd},
+      Field{10, &PatchMemory::metadata},
   };
   static void Reads(const PatchMemory& item, ReadList& reads);
   static absl::StatusOr<ItemResult> Execute(const PatchMemory& item, Batch& batch);

@@ -40,7 +40,7 @@ absl::StatusOr<ItemResult> KindOf<SetStandard>::Execute(const SetStandard& item,
   if (!memory->live()) return NotFound("memory not found", item.memory_id);
   if (!parent.empty()) AIMEM_RETURN_IF_ERROR(model::CheckNamespace(parent));
   if (parent == namespace_) {
-    return absl::InvalidArgumentError("namespace cannot be its own parent");
+    return InvalidField("parent", parent, "namespace cannot be its own parent");
   }
   if (parent.empty()) {
     AIMEM_ASSIGN_OR_RETURN(parent, DerivedParent(namespace_, batch.rows()));

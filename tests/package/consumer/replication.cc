@@ -12,7 +12,7 @@ int main(int, char** argv) {
     std::cerr << store.status() << '\n';
     return 1;
   }
-  const auto result = (*store)->Write({{aimem::PutMemory{.title = "t", .content = "c"}}});
+  const auto result = (*store)->Write(aimem::PutMemory{.title = "t", .content = "c"});
   std::cout << "remembered: " << result.items.size() << '\n';
   return (*store)->Close().ok() ? 0 : 1;
 }
