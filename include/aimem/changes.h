@@ -10,10 +10,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "aimem/types.h"
 
@@ -43,6 +45,14 @@ struct ChangeCursor {
   static ChangeCursor After(VersionVector vector) {
     return {.vector = std::move(vector), .scanning = false, .after = {}};
   }
+
+  /// To keep it, or send it: opaque bytes, which every later version reads. `log_from` is kept to
+  /// the millisecond.
+  [[nodiscard]] std::string ToBytes() const;
+  /// The inverse. kInvalidArgument: ToBytes made no such bytes.
+  static absl::StatusOr<ChangeCursor> FromBytes(std::string_view bytes);
+
+  friend bool operator==(const ChangeCursor&, const ChangeCursor&) = default;
 };
 
 struct EntityState {
