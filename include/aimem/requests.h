@@ -102,7 +102,8 @@ struct SearchRequest {
   std::int64_t limit = 10;  ///< 0 to 1,000,000.
   /// Longest sum of floor((bytes of title + content) / 4); what does not fit is skipped.
   std::optional<std::int64_t> budget_tokens = {};
-  /// Count this as a use of each memory returned (written lazily).
+  /// Count this as a use of each memory returned (written lazily, at the latest by Close). A store
+  /// that is only read has nowhere to count it, which is no error.
   bool touch = false;
   /// Fill SearchHit::reasons.
   bool explain = false;

@@ -106,7 +106,7 @@ class Store {
 
   /// Take no more work and no more reads, finish what was taken (lazy touches and reads in progress
   /// too), release everything. Blocks. Idempotent. Returns an error that nobody has been told, such
-  /// as of a lost touch.
+  /// as of a lost touch; that a store that is only read counts none is not one.
   ///
   /// kDeadlineExceeded: something has not ended within StoreOptions::close_grace, such as a read
   /// that a server does not answer. The data is then still open and no call is cut off; call it
