@@ -89,6 +89,49 @@ TEST_P(StoreConformance, ListOrdersByPriorityThenUpdateThenId) {
   EXPECT_THAT(Titles(ListOf(store(), request).memories), ElementsAre("high, older", "high, newer"));
 }
 
+TEST_P(StoreConformance, ListOfTheNewestIsThatOfTheCreatedFromItsEnd) {
+  const absl::Time then = Now() - absl::Hours(1);
+  const auto import = [&](const std::string& id, absl::Time created) {
+    Memory row = Row(id, id, created);
+    row.priority = id.size() == 1 ? 9 : 1;  // counts for nothing
+    Do(ImportMemory{.memory = row});
+  };
+  // Of one time: ids of which one begins as the other, and such as end in the greatest bytes.
+  for (const char* id : {"b", "a", "ab", "a\xf4\x8f\xbf\xbf", "abc"}) import(id, then);
+  import("old", then - absl::Nanoseconds(1));
+  import("new", then + absl::Nanoseconds(1));
+  const std::vector<std::string> newest = {"new", "b",  "a\xf4\x8f\xbf\xbf", "abc", "ab",
+                                           "a",   "old"};
+  ListRequest request;
+  request.order = ListOrder::kCreated;
+  std::vector<std::string> created = Titles(ListOf(store(), request).memories);
+  std::reverse(created.begin(), created.end());
+  EXPECT_EQ(created, newest);
+  request.order = ListOrder::kNewest;
+  EXPECT_EQ(Titles(ListOf(store(), request).memories), newest);
+
+  for (const std::int64_t limit : {1, 2, 3, 6, 7}) {
+    std::vector<std::string> listed;
+    request.limit = limit;
+    request.page_token.clear();
+    do {
+      ListResult page = ListOf(store(), request);
+      ASSERT_FALSE(page.memories.empty());
+      for (const Memory& memory : page.memories) listed.push_back(memory.title);
+      request.page_token = std::move(page.next_page_token);
+    } while (!request.page_token.empty());
+    EXPECT_EQ(listed, newest) << limit;
+  }
+  request.limit = 2;
+  request.offset = 1;
+  ListResult page = ListOf(store(), request);
+  EXPECT_THAT(Titles(page.memories), ElementsAre("b", "a\xf4\x8f\xbf\xbf"));
+  request.page_token = page.next_page_token;
+  request.order = ListOrder::kCreated;
+  EXPECT_EQ(store().List(request).status().code(), absl::StatusCode::kInvalidArgument)
+      << "a token is of one order";
+}
+
 TEST_P(StoreConformance, ListMeetsEveryConditionOfTheFilter) {
   PutMemory put = Note("one");
   put.tags = {"red", "round"};

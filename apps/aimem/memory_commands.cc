@@ -233,6 +233,7 @@ absl::Status RunGet(Context& context, const GetCommand& command) {
 absl::Status RunList(Context& context, const ListCommand& command) {
   ListRequest request;
   AIMEM_ASSIGN_OR_RETURN(request.filter, MakeFilter(command.filter));
+  if (command.newest) request.order = ListOrder::kNewest;
   request.limit = command.limit;
   request.offset = command.offset;
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kRead));

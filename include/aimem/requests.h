@@ -50,6 +50,7 @@ enum class ListKind : std::uint8_t {
 enum class ListOrder : std::uint8_t {
   kPriority,  ///< priority descending, updated_at descending, id.
   kCreated,   ///< created_at ascending, id.
+  kNewest,    ///< created_at descending, id descending: kCreated from its end.
 };
 
 struct ListRequest {
