@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <functional>
 #include <set>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -466,6 +467,65 @@ TEST_P(StoreConformance, InfoCountsWhatIsThere) {
   EXPECT_NE(info->stream, 0u);
   EXPECT_GT(info->size_bytes, 0);
   EXPECT_EQ(info->fenced, "");
+}
+
+// -- How long
+
+using BoundedRead = std::function<absl::Status(Store&, const ReadBounds&)>;
+
+// Each call that reads.
+std::vector<std::pair<std::string, BoundedRead>> BoundedReads() {
+  return {
+      {"Get",
+       [](Store& store, const ReadBounds& bounds) {
+         return store.Get("alpha", {.bounds = bounds}).status();
+       }},
+      {"List", [](Store& store,
+                  const ReadBounds& bounds) { return store.List({.bounds = bounds}).status(); }},
+      {"List of links",
+       [](Store& store, const ReadBounds& bounds) {
+         return store.List({.kind = ListKind::kLinks, .bounds = bounds}).status();
+       }},
+      {"Search",
+       [](Store& store, const ReadBounds& bounds) {
+         return store.Search({.query = "title", .touch = true, .bounds = bounds}).status();
+       }},
+      {"ReadChanges",
+       [](Store& store, const ReadBounds& bounds) {
+         return store.ReadChanges(ChangeCursor::Everything(), {}, bounds).status();
+       }},
+      {"Digest",
+       [](Store& store, const ReadBounds& bounds) { return store.Digest({}, bounds).status(); }},
+      {"Info",
+       [](Store& store, const ReadBounds& bounds) {
+         return store.Info({.counts = true, .bounds = bounds}).status();
+       }},
+      {"Check", [](Store& store,
+                   const ReadBounds& bounds) { return store.Check({.bounds = bounds}).status(); }},
+  };
+}
+
+TEST_P(StoreConformance, EveryReadEndsForItsBoundsAndNeverElse) {
+  Do(ImportMemory{.memory = Row("alpha", "a title", Now())});
+  std::stop_source stopped;
+  stopped.request_stop();
+  const std::stop_source going_on;
+  for (const auto& [name, read] : BoundedReads()) {
+    EXPECT_EQ(read(store(), {.timeout = absl::ZeroDuration()}).code(),
+              absl::StatusCode::kDeadlineExceeded)
+        << name;
+    EXPECT_EQ(read(store(), {.timeout = -absl::InfiniteDuration()}).code(),
+              absl::StatusCode::kDeadlineExceeded)
+        << name;
+    EXPECT_EQ(read(store(), {.stop = stopped.get_token()}).code(), absl::StatusCode::kCancelled)
+        << name;
+    EXPECT_EQ(Stored("alpha").access_count, 0) << "what was not answered is no use";
+  }
+  for (const auto& [name, read] : BoundedReads()) {
+    const absl::Status status =
+        read(store(), {.timeout = absl::Hours(1), .stop = going_on.get_token()});
+    EXPECT_TRUE(status.ok()) << name << ": " << status;
+  }
 }
 
 }  // namespace

@@ -151,6 +151,22 @@ class CommitListener {
   virtual void OnDurable(const StoreState& state, std::vector<DurableCommit> commits) = 0;
 };
 
+/// A range of SHA-256(kind, key): from `first` up to, not including, `last`; no `last`: to the end.
+struct DigestRange {
+  Hash256 first{};
+  std::optional<Hash256> last = {};
+};
+
+struct DigestResult {
+  /// The vector that the sums stand for: one snapshot for all ranges.
+  VersionVector vector = {};
+  struct Sum {
+    Id128 sum = {};  ///< Of the version hashes, modulo 2^128.
+    std::int64_t entities = 0;
+  };
+  std::vector<Sum> sums = {};  ///< One per range.
+};
+
 using ApplyCallback = absl::AnyInvocable<void(ApplyResult) &&>;
 
 }  // namespace aimem

@@ -68,7 +68,8 @@ class Store {
   /// Return the memories that `ids` name: full ids or unique prefixes, one result each.
   ///
   /// Errors: kNotFound; kInvalidArgument if several ids begin with it ("ambiguous ID prefix");
-  /// kUnavailable (retry); kDataLoss (the stored row does not decode).
+  /// kUnavailable (retry); kDataLoss (the stored row does not decode); kDeadlineExceeded and
+  /// kCancelled, as for every read that is given bounds (ReadBounds).
   virtual std::vector<absl::StatusOr<Memory>> Get(std::span<const std::string> ids,
                                                   const ReadOptions& options = {}) = 0;
 
@@ -91,11 +92,13 @@ class Store {
 
   /// One page of what a reader at `cursor` lacks. No long transaction stands behind it.
   virtual absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor,
-                                                 const ReadChangesLimit& limit = {}) = 0;
+                                                 const ReadChangesLimit& limit = {},
+                                                 const ReadBounds& bounds = {}) = 0;
 
   /// Sums of version hashes over ranges of entities; no range: one over everything, the root.
   /// Equal vectors mean equal sums. Reads every row.
-  virtual absl::StatusOr<DigestResult> Digest(std::span<const DigestRange> ranges = {}) = 0;
+  virtual absl::StatusOr<DigestResult> Digest(std::span<const DigestRange> ranges = {},
+                                              const ReadBounds& bounds = {}) = 0;
 
   // -- Look after -------------------------------------------------------------------------------
 

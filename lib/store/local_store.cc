@@ -214,12 +214,14 @@ absl::StatusOr<OperationInfo> LocalStore::GetOperation(OperationId operation, ab
 }
 
 absl::StatusOr<ChangePage> LocalStore::ReadChanges(const ChangeCursor& cursor,
-                                                   const ReadChangesLimit& limit) {
-  return nouns_->questions.ReadChanges(cursor, limit);
+                                                   const ReadChangesLimit& limit,
+                                                   const ReadBounds& bounds) {
+  return nouns_->questions.ReadChanges(cursor, limit, bounds);
 }
 
-absl::StatusOr<DigestResult> LocalStore::Digest(std::span<const DigestRange> ranges) {
-  return nouns_->questions.Digest(ranges);
+absl::StatusOr<DigestResult> LocalStore::Digest(std::span<const DigestRange> ranges,
+                                                const ReadBounds& bounds) {
+  return nouns_->questions.Digest(ranges, bounds);
 }
 
 absl::StatusOr<StoreInfo> LocalStore::Info(const InfoOptions& options) {

@@ -53,6 +53,8 @@ class Api final : public web::Handler {
     absl::Duration deadline = absl::InfiniteDuration();  // of a write's answer
   };
   using Action = void (Api::*)(Call);
+  /// Of what is read for the call's answer alone.
+  static ReadBounds BoundsOf(const Call& call) { return {.stop = call.request.stop}; }
 
   enum class Body { kAny, kMustBeJson };
   enum class Where { kHere, kReader };
