@@ -4,6 +4,8 @@
 #include <set>
 #include <stop_token>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -54,6 +56,33 @@ TEST_P(StoreConformance, GetFindsTheArchiveOnlyWhenAsked) {
   EXPECT_EQ(store().Get("alpha-1", {.archived = true})->title, "one");
   EXPECT_EQ(store().Get("alpha-", {.archived = true}).status().code(),
             absl::StatusCode::kInvalidArgument);
+}
+
+TEST_P(StoreConformance, GetOfAListInBracesIsOneResultEach) {
+  // Two literals in braces also make a text, of the bytes from the one to the other: that is never
+  // what is meant.
+  static_assert(std::is_same_v<decltype(store().Get({"alpha-2", "alpha-1"})),
+                               std::vector<absl::StatusOr<Memory>>>);
+  Do(ImportMemory{.memory = Row("alpha-1", "one", Now())});
+  Do(ImportMemory{.memory = Row("alpha-2", "two", Now()), .archived_at = Now()});
+  const auto both = store().Get({"alpha-2", "alpha-1"});
+  ASSERT_THAT(both, SizeIs(2));
+  EXPECT_EQ(both[0].status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(both[1]->title, "one");
+  const std::string id = "alpha-1";
+  const auto archived = store().Get({"alpha-2", id}, {.archived = true});
+  ASSERT_THAT(archived, SizeIs(2));
+  EXPECT_EQ(archived[0]->title, "two");
+  EXPECT_EQ(archived[1]->title, "one");
+  EXPECT_THAT(store().Get({id}), SizeIs(1));
+  EXPECT_THAT(store().Get({}), IsEmpty());
+}
+
+TEST_P(StoreConformance, GetTakesAnyText) {
+  Do(ImportMemory{.memory = Row("alpha-1", "one", Now())});
+  EXPECT_EQ(store().Get("alpha-1")->title, "one");
+  EXPECT_EQ(store().Get(std::string("alpha-1"))->title, "one");
+  EXPECT_EQ(store().Get(std::string_view("alpha-1 and more").substr(0, 7))->title, "one");
 }
 
 TEST_P(StoreConformance, GetOfNothingAndOfAnEmptyIdDoesNoHarm) {

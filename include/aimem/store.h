@@ -1,9 +1,11 @@
 // Store: the one interface to a memory store, whatever holds the data.
 #pragma once
 
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -72,9 +74,11 @@ class Store {
   /// kCancelled, as for every read that is given bounds (ReadBounds).
   virtual std::vector<absl::StatusOr<Memory>> Get(std::span<const std::string> ids,
                                                   const ReadOptions& options = {}) = 0;
-
   /// Get for one id.
-  [[nodiscard]] absl::StatusOr<Memory> Get(const std::string& id, const ReadOptions& options = {});
+  [[nodiscard]] absl::StatusOr<Memory> Get(std::string_view id, const ReadOptions& options = {});
+  /// Get for a list in braces, one result each: Get({"id", "another"}).
+  [[nodiscard]] std::vector<absl::StatusOr<Memory>> Get(std::initializer_list<std::string_view> ids,
+                                                        const ReadOptions& options = {});
 
   /// List memories, archive, links, namespaces … a page at a time. kInvalidArgument names the
   /// field; kUnavailable: retry.

@@ -59,8 +59,14 @@ ApplyResult Store::Apply(ChangePage page) {
   return answer.Take();
 }
 
-absl::StatusOr<Memory> Store::Get(const std::string& id, const ReadOptions& options) {
-  return std::move(Get(std::span<const std::string>(&id, 1), options).front());
+absl::StatusOr<Memory> Store::Get(std::string_view id, const ReadOptions& options) {
+  const std::string one(id);
+  return std::move(Get(std::span<const std::string>(&one, 1), options).front());
+}
+
+std::vector<absl::StatusOr<Memory>> Store::Get(std::initializer_list<std::string_view> ids,
+                                               const ReadOptions& options) {
+  return Get(std::vector<std::string>(ids.begin(), ids.end()), options);
 }
 
 }  // namespace aimem
