@@ -353,6 +353,15 @@ TEST_P(StoreConformance, SearchFindsAllWordsOrAnyInTitleContentAndTags) {
   EXPECT_THAT(SearchFor(store(), Query("giraffe")).hits, IsEmpty());
 }
 
+TEST_P(StoreConformance, SearchForATextIsARecall) {
+  const std::string id = Id(Note("canary", "a yellow bird"));
+  const auto result = store().Search("which bird is that?");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(Titles(*result), ElementsAre("canary"));
+  Do(Note("another"));
+  EXPECT_EQ(Stored(id).access_count, 1) << "a recall is a use";
+}
+
 TEST_P(StoreConformance, SearchFollowsEveryChangeAtOnce) {
   const std::string id = Id(Note("title", "walrus"));
   EXPECT_THAT(SearchFor(store(), Query("walrus")).hits, SizeIs(1));

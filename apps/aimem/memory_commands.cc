@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
+#include "aimem/intents.h"
 #include "aimem/limits.h"
 #include "aimem/transfer.h"
 #include "apps/aimem/cli.h"
@@ -278,11 +279,8 @@ absl::Status RunSearch(Context& context, const SearchCommand& command) {
 
 absl::Status RunRecall(Context& context, const RecallCommand& command) {
   AIMEM_RETURN_IF_ERROR(CheckQuery("context", command.context));
-  SearchRequest request;
+  SearchRequest request = Recall(command.context);
   AIMEM_ASSIGN_OR_RETURN(request.filter, MakeFilter(command.filter));
-  request.query = command.context;
-  request.match = Match::kAny;
-  request.with_ancestors = true;
   request.limit = command.limit;
   request.budget_tokens = command.budget_tokens;
   request.explain = command.explain;
@@ -399,19 +397,9 @@ absl::Status RunLink(Context& context, const LinkCommand& command) {
 
 absl::Status RunResolve(Context& context, const ResolveCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
-  AddLink link;
-  link.source_id = command.winner;
-  link.target_id = command.loser;
-  link.relation = "supersedes";
-  PatchMemory demotion;
-  demotion.id = command.loser;
-  demotion.priority = 1;
-  demotion.confidence = 0.1;
-  std::vector<WriteItem> items;
-  items.emplace_back(std::move(link));
-  items.emplace_back(std::move(demotion));
-  items.emplace_back(TouchMemory{command.winner});
-  AIMEM_RETURN_IF_ERROR(Execute(context, *store, std::move(items), command.request_id).status());
+  WriteBatch batch = Resolve(command.winner, command.loser);
+  AIMEM_RETURN_IF_ERROR(
+      Execute(context, *store, std::move(batch.items), command.request_id).status());
   if (context.json) {
     context.out << JsonObject()
                        .Bool("resolved", true)

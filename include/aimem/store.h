@@ -86,6 +86,9 @@ class Store {
 
   /// Find memories by their words, best first. No word in the query: an empty result.
   virtual absl::StatusOr<SearchResult> Search(const SearchRequest& request) = 0;
+  /// What `text` brings to mind: Search(Recall(text)), see intents.h. Counts as a use of each
+  /// memory returned.
+  [[nodiscard]] absl::StatusOr<SearchResult> Search(std::string_view text);
 
   /// What became of a write. Waits up to `wait` for it to be committed (a federation; a single
   /// store answers at once). kNotFound: no such operation is durable here.

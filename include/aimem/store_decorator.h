@@ -33,6 +33,7 @@ class StoreDecoratorOf : public Interface {
   absl::StatusOr<ListResult> List(const ListRequest& request) override {
     return below().List(request);
   }
+  using Store::Search;
   absl::StatusOr<SearchResult> Search(const SearchRequest& request) override {
     return below().Search(request);
   }

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "aimem/intents.h"
 #include "lib/base/callback.h"
 #include "lib/base/rendezvous.h"
 
@@ -68,5 +69,7 @@ std::vector<absl::StatusOr<Memory>> Store::Get(std::initializer_list<std::string
                                                const ReadOptions& options) {
   return Get(std::vector<std::string>(ids.begin(), ids.end()), options);
 }
+
+absl::StatusOr<SearchResult> Store::Search(std::string_view text) { return Search(Recall(text)); }
 
 }  // namespace aimem

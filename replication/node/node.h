@@ -50,6 +50,7 @@ class Node final : public StoreDecorator, public Service, private Driver, privat
 
   // -- Store: what is not the same as below -------------------------------------------------------
   void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) override;
+  using Store::Search;
   absl::StatusOr<SearchResult> Search(const SearchRequest& request) override;
   absl::StatusOr<OperationInfo> GetOperation(OperationId operation, absl::Duration wait) override;
   absl::StatusOr<StoreInfo> Info(const InfoOptions& options) override;

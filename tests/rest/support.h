@@ -61,6 +61,7 @@ class FakeStore final : public Store {
   std::vector<absl::StatusOr<Memory>> Get(std::span<const std::string> ids,
                                           const ReadOptions& options) override;
   absl::StatusOr<ListResult> List(const ListRequest& request) override;
+  using Store::Search;
   absl::StatusOr<SearchResult> Search(const SearchRequest& request) override;
   absl::StatusOr<OperationInfo> GetOperation(OperationId id, absl::Duration wait) override;
   absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor, const ReadChangesLimit& limit,
