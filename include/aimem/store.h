@@ -98,6 +98,7 @@ class Store {
   // -- Follow, compare --------------------------------------------------------------------------
 
   /// One page of what a reader at `cursor` lacks. No long transaction stands behind it.
+  /// What a program wants to know of it, change_feed.h tells.
   virtual absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor,
                                                  const ReadChangesLimit& limit = {},
                                                  const ReadBounds& bounds = {}) = 0;
