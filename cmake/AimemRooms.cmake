@@ -56,6 +56,7 @@ set(AIMEM_LIB_MAY_USE_execute base model merge log text recall)
 set(AIMEM_LIB_MAY_USE_changes base model merge log text recall execute)
 set(AIMEM_LIB_MAY_USE_store base model merge log text recall execute changes)
 set(AIMEM_LIB_MAY_USE_transfer base model merge log text recall store)
+set(AIMEM_LIB_MAY_USE_intents base model log)  # over the public Store alone
 
 # Every room has a line of AIMEM_MAY_USE.
 get_cmake_property(AIMEM_ALL_ROOMS VARIABLES)

@@ -2,7 +2,10 @@
 #include <algorithm>
 #include <functional>
 #include <set>
+#include <stop_token>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -55,6 +58,33 @@ TEST_P(StoreConformance, GetFindsTheArchiveOnlyWhenAsked) {
             absl::StatusCode::kInvalidArgument);
 }
 
+TEST_P(StoreConformance, GetOfAListInBracesIsOneResultEach) {
+  // Two literals in braces also make a text, of the bytes from the one to the other: that is never
+  // what is meant.
+  static_assert(std::is_same_v<decltype(store().Get({"alpha-2", "alpha-1"})),
+                               std::vector<absl::StatusOr<Memory>>>);
+  Do(ImportMemory{.memory = Row("alpha-1", "one", Now())});
+  Do(ImportMemory{.memory = Row("alpha-2", "two", Now()), .archived_at = Now()});
+  const auto both = store().Get({"alpha-2", "alpha-1"});
+  ASSERT_THAT(both, SizeIs(2));
+  EXPECT_EQ(both[0].status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(both[1]->title, "one");
+  const std::string id = "alpha-1";
+  const auto archived = store().Get({"alpha-2", id}, {.archived = true});
+  ASSERT_THAT(archived, SizeIs(2));
+  EXPECT_EQ(archived[0]->title, "two");
+  EXPECT_EQ(archived[1]->title, "one");
+  EXPECT_THAT(store().Get({id}), SizeIs(1));
+  EXPECT_THAT(store().Get({}), IsEmpty());
+}
+
+TEST_P(StoreConformance, GetTakesAnyText) {
+  Do(ImportMemory{.memory = Row("alpha-1", "one", Now())});
+  EXPECT_EQ(store().Get("alpha-1")->title, "one");
+  EXPECT_EQ(store().Get(std::string("alpha-1"))->title, "one");
+  EXPECT_EQ(store().Get(std::string_view("alpha-1 and more").substr(0, 7))->title, "one");
+}
+
 TEST_P(StoreConformance, GetOfNothingAndOfAnEmptyIdDoesNoHarm) {
   EXPECT_THAT(store().Get(std::vector<std::string>()), IsEmpty());
   EXPECT_FALSE(store().Get("").ok());
@@ -87,6 +117,49 @@ TEST_P(StoreConformance, ListOrdersByPriorityThenUpdateThenId) {
   request.order = ListOrder::kCreated;
   request.filter.min_priority = 8;
   EXPECT_THAT(Titles(ListOf(store(), request).memories), ElementsAre("high, older", "high, newer"));
+}
+
+TEST_P(StoreConformance, ListOfTheNewestIsThatOfTheCreatedFromItsEnd) {
+  const absl::Time then = Now() - absl::Hours(1);
+  const auto import = [&](const std::string& id, absl::Time created) {
+    Memory row = Row(id, id, created);
+    row.priority = id.size() == 1 ? 9 : 1;  // counts for nothing
+    Do(ImportMemory{.memory = row});
+  };
+  // Of one time: ids of which one begins as the other, and such as end in the greatest bytes.
+  for (const char* id : {"b", "a", "ab", "a\xf4\x8f\xbf\xbf", "abc"}) import(id, then);
+  import("old", then - absl::Nanoseconds(1));
+  import("new", then + absl::Nanoseconds(1));
+  const std::vector<std::string> newest = {"new", "b",  "a\xf4\x8f\xbf\xbf", "abc", "ab",
+                                           "a",   "old"};
+  ListRequest request;
+  request.order = ListOrder::kCreated;
+  std::vector<std::string> created = Titles(ListOf(store(), request).memories);
+  std::reverse(created.begin(), created.end());
+  EXPECT_EQ(created, newest);
+  request.order = ListOrder::kNewest;
+  EXPECT_EQ(Titles(ListOf(store(), request).memories), newest);
+
+  for (const std::int64_t limit : {1, 2, 3, 6, 7}) {
+    std::vector<std::string> listed;
+    request.limit = limit;
+    request.page_token.clear();
+    do {
+      ListResult page = ListOf(store(), request);
+      ASSERT_FALSE(page.memories.empty());
+      for (const Memory& memory : page.memories) listed.push_back(memory.title);
+      request.page_token = std::move(page.next_page_token);
+    } while (!request.page_token.empty());
+    EXPECT_EQ(listed, newest) << limit;
+  }
+  request.limit = 2;
+  request.offset = 1;
+  ListResult page = ListOf(store(), request);
+  EXPECT_THAT(Titles(page.memories), ElementsAre("b", "a\xf4\x8f\xbf\xbf"));
+  request.page_token = page.next_page_token;
+  request.order = ListOrder::kCreated;
+  EXPECT_EQ(store().List(request).status().code(), absl::StatusCode::kInvalidArgument)
+      << "a token is of one order";
 }
 
 TEST_P(StoreConformance, ListMeetsEveryConditionOfTheFilter) {
@@ -280,6 +353,15 @@ TEST_P(StoreConformance, SearchFindsAllWordsOrAnyInTitleContentAndTags) {
   EXPECT_THAT(SearchFor(store(), Query("giraffe")).hits, IsEmpty());
 }
 
+TEST_P(StoreConformance, SearchForATextIsARecall) {
+  const std::string id = Id(Note("canary", "a yellow bird"));
+  const auto result = store().Search("which bird is that?");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(Titles(*result), ElementsAre("canary"));
+  Do(Note("another"));
+  EXPECT_EQ(Stored(id).access_count, 1) << "a recall is a use";
+}
+
 TEST_P(StoreConformance, SearchFollowsEveryChangeAtOnce) {
   const std::string id = Id(Note("title", "walrus"));
   EXPECT_THAT(SearchFor(store(), Query("walrus")).hits, SizeIs(1));
@@ -423,6 +505,65 @@ TEST_P(StoreConformance, InfoCountsWhatIsThere) {
   EXPECT_NE(info->stream, 0u);
   EXPECT_GT(info->size_bytes, 0);
   EXPECT_EQ(info->fenced, "");
+}
+
+// -- How long
+
+using BoundedRead = std::function<absl::Status(Store&, const ReadBounds&)>;
+
+// Each call that reads.
+std::vector<std::pair<std::string, BoundedRead>> BoundedReads() {
+  return {
+      {"Get",
+       [](Store& store, const ReadBounds& bounds) {
+         return store.Get("alpha", {.bounds = bounds}).status();
+       }},
+      {"List", [](Store& store,
+                  const ReadBounds& bounds) { return store.List({.bounds = bounds}).status(); }},
+      {"List of links",
+       [](Store& store, const ReadBounds& bounds) {
+         return store.List({.kind = ListKind::kLinks, .bounds = bounds}).status();
+       }},
+      {"Search",
+       [](Store& store, const ReadBounds& bounds) {
+         return store.Search({.query = "title", .touch = true, .bounds = bounds}).status();
+       }},
+      {"ReadChanges",
+       [](Store& store, const ReadBounds& bounds) {
+         return store.ReadChanges(ChangeCursor::Everything(), {}, bounds).status();
+       }},
+      {"Digest",
+       [](Store& store, const ReadBounds& bounds) { return store.Digest({}, bounds).status(); }},
+      {"Info",
+       [](Store& store, const ReadBounds& bounds) {
+         return store.Info({.counts = true, .bounds = bounds}).status();
+       }},
+      {"Check", [](Store& store,
+                   const ReadBounds& bounds) { return store.Check({.bounds = bounds}).status(); }},
+  };
+}
+
+TEST_P(StoreConformance, EveryReadEndsForItsBoundsAndNeverElse) {
+  Do(ImportMemory{.memory = Row("alpha", "a title", Now())});
+  std::stop_source stopped;
+  stopped.request_stop();
+  const std::stop_source going_on;
+  for (const auto& [name, read] : BoundedReads()) {
+    EXPECT_EQ(read(store(), {.timeout = absl::ZeroDuration()}).code(),
+              absl::StatusCode::kDeadlineExceeded)
+        << name;
+    EXPECT_EQ(read(store(), {.timeout = -absl::InfiniteDuration()}).code(),
+              absl::StatusCode::kDeadlineExceeded)
+        << name;
+    EXPECT_EQ(read(store(), {.stop = stopped.get_token()}).code(), absl::StatusCode::kCancelled)
+        << name;
+    EXPECT_EQ(Stored("alpha").access_count, 0) << "what was not answered is no use";
+  }
+  for (const auto& [name, read] : BoundedReads()) {
+    const absl::Status status =
+        read(store(), {.timeout = absl::Hours(1), .stop = going_on.get_token()});
+    EXPECT_TRUE(status.ok()) << name << ": " << status;
+  }
 }
 
 }  // namespace

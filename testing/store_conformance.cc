@@ -35,6 +35,7 @@ conformance::AllTests::AllTests() {
   LinkBatchTests();
   LinkFindTests();
   LinkFollowTests();
+  LinkFeedTests();
   LinkLifeTests();
 }
 

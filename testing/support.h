@@ -41,6 +41,7 @@ void LinkLinkTests();
 void LinkBatchTests();
 void LinkFindTests();
 void LinkFollowTests();
+void LinkFeedTests();
 void LinkLifeTests();
 
 }  // namespace aimem::conformance

@@ -113,6 +113,7 @@ struct GetCommand {
 
 struct ListCommand {
   FilterFlags filter;
+  bool newest = false;
   std::int64_t limit = 20;
   std::int64_t offset = 0;
 };

@@ -175,9 +175,11 @@ class Commands {
   void AddList() {
     auto [command, o] = Add<ListCommand>(
         app_, "list", "List memories, by priority and age", RunList,
-        "  aimem list -n web --limit 50\n  aimem list --since 2026-01-01T00:00:00Z --tags ci\n");
+        "  aimem list -n web --limit 50\n  aimem list --since 2026-01-01T00:00:00Z --tags ci\n"
+        "  aimem list --newest --limit 5\n");
     Text(command, "-n,--namespace", o.filter.namespace_, "Only this namespace");
     TierOption(command, o.filter.tier);
+    command.add_flag("--newest", o.newest, "The last ones stored first, whatever their priority");
     Integer(command, "--limit", o.limit, "At most so many [20]");
     Integer(command, "--offset", o.offset, "Skip so many [0]");
     Times(command, o.filter);

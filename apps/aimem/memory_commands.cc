@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
+#include "aimem/intents.h"
 #include "aimem/limits.h"
 #include "aimem/transfer.h"
 #include "apps/aimem/cli.h"
@@ -232,6 +233,7 @@ absl::Status RunGet(Context& context, const GetCommand& command) {
 absl::Status RunList(Context& context, const ListCommand& command) {
   ListRequest request;
   AIMEM_ASSIGN_OR_RETURN(request.filter, MakeFilter(command.filter));
+  if (command.newest) request.order = ListOrder::kNewest;
   request.limit = command.limit;
   request.offset = command.offset;
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kRead));
@@ -276,11 +278,8 @@ absl::Status RunSearch(Context& context, const SearchCommand& command) {
 
 absl::Status RunRecall(Context& context, const RecallCommand& command) {
   AIMEM_RETURN_IF_ERROR(CheckQuery("context", command.context));
-  SearchRequest request;
+  SearchRequest request = Recall(command.context);
   AIMEM_ASSIGN_OR_RETURN(request.filter, MakeFilter(command.filter));
-  request.query = command.context;
-  request.match = Match::kAny;
-  request.with_ancestors = true;
   request.limit = command.limit;
   request.budget_tokens = command.budget_tokens;
   request.explain = command.explain;
@@ -397,17 +396,8 @@ absl::Status RunLink(Context& context, const LinkCommand& command) {
 
 absl::Status RunResolve(Context& context, const ResolveCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
-  AddLink link;
-  link.source_id = command.winner;
-  link.target_id = command.loser;
-  link.relation = "supersedes";
-  PatchMemory demotion;
-  demotion.id = command.loser;
-  demotion.priority = 1;
-  demotion.confidence = 0.1;
-  AIMEM_RETURN_IF_ERROR(
-      Execute(context, *store, {link, demotion, TouchMemory{command.winner}}, command.request_id)
-          .status());
+  WriteBatch batch = Resolve(command.winner, command.loser);
+  AIMEM_RETURN_IF_ERROR(Execute(context, *store, std::move(batch), command.request_id).status());
   if (context.json) {
     context.out << JsonObject()
                        .Bool("resolved", true)

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "aimem/intents.h"
 #include "aimem/replication/replicated_store.h"
 #include "aimem/services/http.h"
 #include "aimem/version.h"
@@ -21,7 +22,6 @@
 namespace aimem::cli {
 namespace {
 
-constexpr absl::Duration kExpireEvery = absl::Seconds(1'800);
 constexpr int kReplicationPortOffset = 1'000;
 // What a member answers at its deadline says more than that its store did not.
 constexpr absl::Duration kAfterTheQuorum = absl::Milliseconds(250);
@@ -153,15 +153,6 @@ absl::StatusOr<Served> OpenMember(const ServeCommand& command, const std::string
   return Served{*std::move(member), port};
 }
 
-void ExpireInBackground(Store& store, LogSink& log) {
-  store.WriteAsync(ExpireMemories{}, [&log](const WriteResult& result) {
-    if (result.outcome == WriteOutcome::kRejected || result.outcome == WriteOutcome::kUnknown) {
-      log.Log(LogLevel::kWarning,
-              absl::StrFormat("collecting expired memories: %s", ToStd(result.status.message())));
-    }
-  });
-}
-
 void TellReady(Context& context, const ServeCommand& command, const HttpServer& server,
                const Served& served, const ReplicationOptions& replication) {
   std::string text = absl::StrFormat("%s: listening on %s", context.program,
@@ -199,6 +190,8 @@ absl::Status RunServe(Context& context, const ServeCommand& command) {
                                                   ? OpenAlone(command, url, log)
                                                   : OpenMember(command, url, replication, log));
   Store& store = *served.store;
+  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<ExpiryService> expiry,
+                         StartExpiry(store, {.environment = {.log = &log}}));
   auto server = StartHttpServer(store, http);
   if (!server.ok()) {
     const absl::Status closed = store.Close();
@@ -208,14 +201,11 @@ absl::Status RunServe(Context& context, const ServeCommand& command) {
   (*server)->SetReady(true);
   TellReady(context, command, **server, served, replication);
 
-  absl::Duration next_expiry = SystemClock().Monotonic() + kExpireEvery;
-  while (stop.Wait(next_expiry - SystemClock().Monotonic()) == 0) {
-    if (SystemClock().Monotonic() < next_expiry) continue;
-    next_expiry += kExpireEvery;
-    ExpireInBackground(store, log);
+  while (stop.Wait(absl::InfiniteDuration()) == 0) {
   }
   stop.Release();
   log.Log(LogLevel::kInfo, "stopping");
+  expiry->Stop();
   (*server)->Shutdown(replication.shutdown_grace);
   const absl::Status closed = store.Close();
   if (!closed.ok()) log.Log(LogLevel::kWarning, ToStd(closed.message()));

@@ -8,10 +8,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "aimem/types.h"
 
@@ -41,6 +43,14 @@ struct ChangeCursor {
   static ChangeCursor After(VersionVector vector) {
     return {.vector = std::move(vector), .scanning = false, .after = {}};
   }
+
+  /// To keep it, or send it: opaque bytes, which every later version reads. `log_from` is kept to
+  /// the millisecond.
+  [[nodiscard]] std::string ToBytes() const;
+  /// The inverse. kInvalidArgument: ToBytes made no such bytes.
+  static absl::StatusOr<ChangeCursor> FromBytes(std::string_view bytes);
+
+  friend bool operator==(const ChangeCursor&, const ChangeCursor&) = default;
 };
 
 struct EntityState {
@@ -96,6 +106,22 @@ struct ApplyResult {
   /// What was taken into the log, is durable and passed on, and has no effect here: commits of a
   /// version that this build does not know (no key), changes whose body or row cannot be read.
   std::vector<ApplyRefusal> unapplied = {};
+};
+
+/// A range of SHA-256(kind, key): from `first` up to, not including, `last`; no `last`: to the end.
+struct DigestRange {
+  Hash256 first{};
+  std::optional<Hash256> last = {};
+};
+
+struct DigestResult {
+  /// The vector that the sums stand for: one snapshot for all ranges.
+  VersionVector vector = {};
+  struct Sum {
+    Id128 sum = {};  ///< Of the version hashes, modulo 2^128.
+    std::int64_t entities = 0;
+  };
+  std::vector<Sum> sums = {};  ///< One per range.
 };
 
 using ApplyCallback = absl::AnyInvocable<void(ApplyResult) &&>;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -16,10 +17,25 @@
 
 namespace aimem {
 
+/// How long a read may go on. Default: until it has its answer.
+///
+/// A read looks at its bounds before it begins and before each page that it takes from the backend,
+/// of at most 1,000 rows and about 4 MiB. When it ends for them it has no answer, and has given
+/// back what it read with; a use is not counted. What a backend itself waits for, such as a
+/// connection or a server that does not answer, and its own check of its files are bounded by its
+/// options alone.
+struct ReadBounds {
+  /// From the call on, by Clock::Monotonic; then kDeadlineExceeded. 0 or less: at once.
+  absl::Duration timeout = absl::InfiniteDuration();
+  /// When stop is requested, by any thread: kCancelled. Default: it never is.
+  std::stop_token stop = {};
+};
+
 struct ReadOptions {
   /// Archived memories are found too. Default false: only live ones (expired but not collected
   /// ones included).
   bool archived = false;
+  ReadBounds bounds = {};
 };
 
 /// Conditions that a memory must all meet. An absent one is no condition.
@@ -50,6 +66,7 @@ enum class ListKind : std::uint8_t {
 enum class ListOrder : std::uint8_t {
   kPriority,  ///< priority descending, updated_at descending, id.
   kCreated,   ///< created_at ascending, id.
+  kNewest,    ///< created_at descending, id descending: kCreated from its end.
 };
 
 struct ListRequest {
@@ -62,6 +79,7 @@ struct ListRequest {
   /// Go on where the page that returned this ended; writes in between neither repeat nor hide
   /// rows that they do not touch. Empty: from the start. Opaque.
   std::string page_token = {};
+  ReadBounds bounds = {};
 };
 
 struct NamespaceCount {
@@ -102,10 +120,12 @@ struct SearchRequest {
   std::int64_t limit = 10;  ///< 0 to 1,000,000.
   /// Longest sum of floor((bytes of title + content) / 4); what does not fit is skipped.
   std::optional<std::int64_t> budget_tokens = {};
-  /// Count this as a use of each memory returned (written lazily).
+  /// Count this as a use of each memory returned (written lazily, at the latest by Close). A store
+  /// that is only read has nowhere to count it, which is no error.
   bool touch = false;
   /// Fill SearchHit::reasons.
   bool explain = false;
+  ReadBounds bounds = {};
 };
 
 /// One addend of a score.
@@ -158,6 +178,7 @@ struct InfoOptions {
   /// Ask the data. False: only what the process knows (url, queue, fenced, unwritable, federation
   /// and its member id), which needs no data that answers.
   bool data = true;
+  ReadBounds bounds = {};
 };
 
 struct StoreCounts {
@@ -192,25 +213,10 @@ struct StoreInfo {
   std::optional<FederationInfo> federation = {};
 };
 
-/// A range of SHA-256(kind, key): from `first` up to, not including, `last`; no `last`: to the end.
-struct DigestRange {
-  Hash256 first{};
-  std::optional<Hash256> last = {};
-};
-
-struct DigestResult {
-  /// The vector that the sums stand for: one snapshot for all ranges.
-  VersionVector vector = {};
-  struct Sum {
-    Id128 sum = {};  ///< Of the version hashes, modulo 2^128.
-    std::int64_t entities = 0;
-  };
-  std::vector<Sum> sums = {};  ///< One per range.
-};
-
 struct CheckOptions {
   /// Also compare every row with the fold of the log, where the log reaches back to the start.
   bool deep = true;
+  ReadBounds bounds = {};
 };
 
 /// What Check found. Empty `problems`: sound.

@@ -1,9 +1,11 @@
 // Store: the one interface to a memory store, whatever holds the data.
 #pragma once
 
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -73,12 +75,15 @@ class Store {
   /// Return the memories that `ids` name: full ids or unique prefixes, one result each.
   ///
   /// Errors: kNotFound; kInvalidArgument if several ids begin with it ("ambiguous ID prefix");
-  /// kUnavailable (retry); kDataLoss (the stored row does not decode).
+  /// kUnavailable (retry); kDataLoss (the stored row does not decode); kDeadlineExceeded and
+  /// kCancelled, as for every read that is given bounds (ReadBounds).
   virtual std::vector<absl::StatusOr<Memory>> Get(std::span<const std::string> ids,
                                                   const ReadOptions& options = {}) = 0;
-
   /// Get for one id.
-  [[nodiscard]] absl::StatusOr<Memory> Get(const std::string& id, const ReadOptions& options = {});
+  [[nodiscard]] absl::StatusOr<Memory> Get(std::string_view id, const ReadOptions& options = {});
+  /// Get for a list in braces, one result each: Get({"id", "another"}).
+  [[nodiscard]] std::vector<absl::StatusOr<Memory>> Get(std::initializer_list<std::string_view> ids,
+                                                        const ReadOptions& options = {});
 
   /// List memories, archive, links, namespaces … a page at a time. kInvalidArgument names the
   /// field; kUnavailable: retry.
@@ -86,6 +91,9 @@ class Store {
 
   /// Find memories by their words, best first. No word in the query: an empty result.
   virtual absl::StatusOr<SearchResult> Search(const SearchRequest& request) = 0;
+  /// What `text` brings to mind: Search(Recall(text)), see intents.h. Counts as a use of each
+  /// memory returned.
+  [[nodiscard]] absl::StatusOr<SearchResult> Search(std::string_view text);
 
   /// What became of a write. Waits up to `wait` for it to be committed (a federation; a single
   /// store answers at once). kNotFound: no such operation is durable here.
@@ -95,12 +103,15 @@ class Store {
   // -- Follow, compare --------------------------------------------------------------------------
 
   /// One page of what a reader at `cursor` lacks. No long transaction stands behind it.
+  /// What a program wants to know of it, change_feed.h tells.
   virtual absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor,
-                                                 const ReadChangesLimit& limit = {}) = 0;
+                                                 const ReadChangesLimit& limit = {},
+                                                 const ReadBounds& bounds = {}) = 0;
 
   /// Sums of version hashes over ranges of entities; no range: one over everything, the root.
   /// Equal vectors mean equal sums. Reads every row.
-  virtual absl::StatusOr<DigestResult> Digest(std::span<const DigestRange> ranges = {}) = 0;
+  virtual absl::StatusOr<DigestResult> Digest(std::span<const DigestRange> ranges = {},
+                                              const ReadBounds& bounds = {}) = 0;
 
   // -- Look after -------------------------------------------------------------------------------
 
@@ -111,7 +122,7 @@ class Store {
 
   /// Take no more work and no more reads, finish what was taken (lazy touches and reads in progress
   /// too), release everything. Blocks. Idempotent. Returns an error that nobody has been told, such
-  /// as of a lost touch.
+  /// as of a lost touch; that a store that is only read counts none is not one.
   ///
   /// kDeadlineExceeded: something has not ended within StoreOptions::close_grace, such as a read
   /// that a server does not answer. The data is then still open and no call is cut off; call it

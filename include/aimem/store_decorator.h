@@ -34,18 +34,20 @@ class StoreDecoratorOf : public Interface {
   absl::StatusOr<ListResult> List(const ListRequest& request) override {
     return below().List(request);
   }
+  using Store::Search;
   absl::StatusOr<SearchResult> Search(const SearchRequest& request) override {
     return below().Search(request);
   }
   absl::StatusOr<OperationInfo> GetOperation(OperationId operation, absl::Duration wait) override {
     return below().GetOperation(operation, wait);
   }
-  absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor,
-                                         const ReadChangesLimit& limit) override {
-    return below().ReadChanges(cursor, limit);
+  absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor, const ReadChangesLimit& limit,
+                                         const ReadBounds& bounds) override {
+    return below().ReadChanges(cursor, limit, bounds);
   }
-  absl::StatusOr<DigestResult> Digest(std::span<const DigestRange> ranges) override {
-    return below().Digest(ranges);
+  absl::StatusOr<DigestResult> Digest(std::span<const DigestRange> ranges,
+                                      const ReadBounds& bounds) override {
+    return below().Digest(ranges, bounds);
   }
   absl::StatusOr<StoreInfo> Info(const InfoOptions& options) override {
     return below().Info(options);

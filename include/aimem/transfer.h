@@ -71,6 +71,8 @@ absl::Status Migrate(Store& from, Store& to, const MigrateOptions& options, Migr
 
 struct ExportOptions {
   std::function<void(const TransferProgress&)> progress = {};
+  /// Of each of its reads.
+  ReadBounds bounds = {};
 };
 
 /// Write alive memories by created_at, and the links between them, as one pretty JSON document:

@@ -307,7 +307,7 @@ class Checker {
 
   // The rows after `request.after` up to `last`, or all of them.
   absl::Status CheckRowsUpTo(const ScanRequest& request, const std::optional<EntityKey>& last) {
-    absl::Status over = absl::CancelledError();
+    const absl::Status over = absl::OutOfRangeError("the last of them was met");
     const absl::Status status =
         recall::ForEachStored(transaction_, request, [&](const EntityRow& row) {
           if (last && row.key > *last) return over;

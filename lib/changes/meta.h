@@ -40,6 +40,5 @@ Id128 MemberOf(const Meta& meta);
 std::uint64_t QuorumOf(const Meta& meta);
 /// Where an unfinished install goes on; nullopt: there is none. kDataLoss: unreadable.
 absl::StatusOr<std::optional<ChangeCursor>> InstallingOf(const Meta& meta);
-std::string EncodeCursor(const ChangeCursor& cursor);
 
 }  // namespace aimem::changes

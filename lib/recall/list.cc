@@ -57,6 +57,38 @@ void DropPrefix(std::vector<std::string>& positions, std::size_t bytes) {
   for (std::string& position : positions) position.erase(0, bytes);
 }
 
+// How memories are ordered: where each stands, and the id of the one that stands there.
+struct Order {
+  std::string (*position)(std::string_view id, const MemoryView& view);
+  std::string (*id)(std::string position);
+};
+
+// Ids from the greatest down: inverted, and ended by a byte that is greater than what may follow,
+// so that the longer one of two comes first.
+std::string NewestPosition(std::string_view id, const MemoryView& view) {
+  std::string position = Inverted(model::EncodeTime(view.created_at));
+  return position.append(Inverted(std::string(id))).append(1, '\xff');
+}
+std::string IdOfNewest(std::string position) {
+  position.pop_back();
+  return Inverted(position.substr(kNumberBytes));
+}
+
+Order OrderOf(ListOrder order) {
+  switch (order) {
+    case ListOrder::kPriority:
+      return {PriorityPosition,
+              [](std::string position) { return position.substr(kPriorityPositionBytes); }};
+    case ListOrder::kCreated:
+      break;
+    case ListOrder::kNewest:
+      return {NewestPosition, IdOfNewest};
+  }
+  return {
+      [](std::string_view id, const MemoryView& view) { return TimePosition(id, view.created_at); },
+      [](std::string position) { return position.substr(kNumberBytes); }};
+}
+
 // -- Lists ------------------------------------------------------------------------------------
 
 // Call `visit` with every memory in `phase`.
@@ -81,14 +113,16 @@ absl::Status ReadMemories(Transaction& transaction, std::span<const std::string>
 
 absl::Status ListMemories(Transaction& transaction, const ListRequest& request,
                           const MemoryFilter& filter, Page page, ListResult& result) {
-  const bool by_priority = request.order == ListOrder::kPriority;
-  AIMEM_RETURN_IF_ERROR(ForEachIn(
-      transaction, Phase::kLive, [&](const std::string& id, const MemoryView& view, Parts parts) {
-        if (!filter.Matches(view, parts)) return;
-        page.Offer(by_priority ? PriorityPosition(id, view) : TimePosition(id, view.created_at));
-      }));
-  std::vector<std::string> ids = page.Take(result.next_page_token);
-  DropPrefix(ids, by_priority ? kPriorityPositionBytes : kNumberBytes);
+  const Order order = OrderOf(request.order);
+  AIMEM_RETURN_IF_ERROR(ForEachIn(transaction, Phase::kLive,
+                                  [&](const std::string& id, const MemoryView& view, Parts parts) {
+                                    if (filter.Matches(view, parts))
+                                      page.Offer(order.position(id, view));
+                                  }));
+  std::vector<std::string> ids;
+  for (std::string& position : page.Take(result.next_page_token)) {
+    ids.push_back(order.id(std::move(position)));
+  }
   return ReadMemories(transaction, ids, result.memories);
 }
 

@@ -297,9 +297,8 @@ absl::Status GroupExecution::Install(ApplyJob& job) {
     log_.streams.installing = ChangeCursor::After(held);
     log_.streams.installing->seen = std::move(next.seen);
   }
-  changes::SetMeta(
-      log_.set, changes::kMetaInstall,
-      log_.streams.installing ? changes::EncodeCursor(*log_.streams.installing) : std::string());
+  changes::SetMeta(log_.set, changes::kMetaInstall,
+                   log_.streams.installing ? log_.streams.installing->ToBytes() : std::string());
   job.result.durable = log_.streams.Vector();
   return absl::OkStatus();
 }

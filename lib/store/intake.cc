@@ -43,7 +43,7 @@ void Intake::Write(WriteBatch batch, const WriteOptions& options, WriteCallback 
   if (by_filter) {
     FilterRun::Start({base_, queue_, readers_, selections_}, std::move(job));
   } else if (options.lazy) {
-    queue_.EnqueueLazy(std::move(job));
+    queue_.EnqueueLazy(std::move(job), caller);
   } else {
     queue_.Enqueue(std::move(job), caller);
   }

@@ -51,7 +51,7 @@ struct LocalStore::Nouns {
         writer(base, queue, health, recovery, watcher, streams, outcomes, keeper),
         intake(base, queue, readers, selections),
         questions(base, queue, health, readers, unreadable),
-        touches(base, store) {}
+        touches(base, queue, intake) {}
 
   const Foundation base;
   WriteQueue queue;
@@ -196,8 +196,10 @@ absl::StatusOr<ListResult> LocalStore::List(const ListRequest& request) {
 }
 
 absl::StatusOr<SearchResult> LocalStore::Search(const SearchRequest& request) {
+  if (!request.touch) return nouns_->questions.Search(request);
+  const Touches::Room room = nouns_->touches.Reserve();
   absl::StatusOr<SearchResult> result = nouns_->questions.Search(request);
-  if (result.ok() && request.touch) nouns_->touches.Count(*result);
+  if (result.ok()) nouns_->touches.Count(*result, room);
   return result;
 }
 
@@ -206,12 +208,14 @@ absl::StatusOr<OperationInfo> LocalStore::GetOperation(OperationId operation, ab
 }
 
 absl::StatusOr<ChangePage> LocalStore::ReadChanges(const ChangeCursor& cursor,
-                                                   const ReadChangesLimit& limit) {
-  return nouns_->questions.ReadChanges(cursor, limit);
+                                                   const ReadChangesLimit& limit,
+                                                   const ReadBounds& bounds) {
+  return nouns_->questions.ReadChanges(cursor, limit, bounds);
 }
 
-absl::StatusOr<DigestResult> LocalStore::Digest(std::span<const DigestRange> ranges) {
-  return nouns_->questions.Digest(ranges);
+absl::StatusOr<DigestResult> LocalStore::Digest(std::span<const DigestRange> ranges,
+                                                const ReadBounds& bounds) {
+  return nouns_->questions.Digest(ranges, bounds);
 }
 
 absl::StatusOr<StoreInfo> LocalStore::Info(const InfoOptions& options) {
@@ -247,7 +251,8 @@ absl::Status LocalStore::StillInUse(absl::Duration grace) const {
   const WriteQueue::Load load = nouns_->queue.load();
   return absl::DeadlineExceededError(absl::StrFormat(
       "the store takes no more work, but after %s it still has %d reads in progress, %d writes "
-      "that wait and %d changes by filter or large pages: call Close() again when they have ended",
+      "that wait and %d to come (changes by filter, large pages, uses that a search counts): call "
+      "Close() again when they have ended",
       absl::FormatDuration(grace), nouns_->readers.active(), load.items, load.long_work));
 }
 

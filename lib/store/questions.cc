@@ -20,8 +20,8 @@ namespace aimem::store {
 std::vector<absl::StatusOr<Memory>> Questions::Get(std::span<const std::string> ids,
                                                    const ReadOptions& options) {
   using Results = std::vector<absl::StatusOr<Memory>>;
-  absl::StatusOr<Results> results =
-      readers_.Answer([&](Transaction& transaction) -> absl::StatusOr<Results> {
+  absl::StatusOr<Results> results = readers_.Answer(
+      Begin(options.bounds), [&](Transaction& transaction) -> absl::StatusOr<Results> {
         Results all = recall::Get(transaction, ids, options);
         for (const absl::StatusOr<Memory>& one : all) {
           if (absl::IsUnavailable(one.status())) return one.status();
@@ -32,19 +32,22 @@ std::vector<absl::StatusOr<Memory>> Questions::Get(std::span<const std::string> 
 }
 
 absl::StatusOr<ListResult> Questions::List(const ListRequest& request) {
-  return readers_.Answer(
-      [&](Transaction& transaction) { return recall::List(transaction, request, base_.Now()); });
+  return readers_.Answer(Begin(request.bounds), [&](Transaction& transaction) {
+    return recall::List(transaction, request, base_.Now());
+  });
 }
 
 absl::StatusOr<SearchResult> Questions::Search(const SearchRequest& request) {
-  return readers_.Answer(
-      [&](Transaction& transaction) { return recall::Search(transaction, request, base_.Now()); });
+  return readers_.Answer(Begin(request.bounds), [&](Transaction& transaction) {
+    return recall::Search(transaction, request, base_.Now());
+  });
 }
 
 absl::StatusOr<OperationInfo> Questions::GetOperation(OperationId operation) {
-  AIMEM_ASSIGN_OR_RETURN(OperationInfo info, readers_.Answer([&](Transaction& transaction) {
-    return FindOperation(base_, transaction, operation);
-  }));
+  AIMEM_ASSIGN_OR_RETURN(OperationInfo info,
+                         readers_.Answer(Bounds(), [&](Transaction& transaction) {
+                           return FindOperation(base_, transaction, operation);
+                         }));
   // A member asks its peers, who are told of what is settled, and of nothing else.
   if (info.outcome != WriteOutcome::kCommitted || base_.hooks.quorum > 1) return info;
   AIMEM_ASSIGN_OR_RETURN(const Readers::Permit permit, readers_.Admit(Readers::Reader::kCaller));
@@ -61,9 +64,10 @@ absl::StatusOr<OperationInfo> Questions::GetOperation(OperationId operation) {
 // -- Follow, compare, look after ------------------------------------------------------------------
 
 absl::StatusOr<ChangePage> Questions::ReadChanges(const ChangeCursor& cursor,
-                                                  const ReadChangesLimit& limit) {
+                                                  const ReadChangesLimit& limit,
+                                                  const ReadBounds& bounds) {
   VersionVector unreadable;
-  absl::StatusOr<ChangePage> page = readers_.Answer([&](Transaction& transaction) {
+  absl::StatusOr<ChangePage> page = readers_.Answer(Begin(bounds), [&](Transaction& transaction) {
     unreadable = unreadable_.Get();
     return changes::ReadChanges(transaction, cursor, limit, &unreadable);
   });
@@ -73,8 +77,9 @@ absl::StatusOr<ChangePage> Questions::ReadChanges(const ChangeCursor& cursor,
   return page;
 }
 
-absl::StatusOr<DigestResult> Questions::Digest(std::span<const DigestRange> ranges) {
-  return readers_.Answer([&](Transaction& transaction) {
+absl::StatusOr<DigestResult> Questions::Digest(std::span<const DigestRange> ranges,
+                                               const ReadBounds& bounds) {
+  return readers_.Answer(Begin(bounds), [&](Transaction& transaction) {
     return changes::Digest(transaction, ranges, unreadable_.Get());
   });
 }
@@ -85,7 +90,8 @@ absl::StatusOr<StoreInfo> Questions::Info(const InfoOptions& options) {
   if (options.data) {
     AIMEM_ASSIGN_OR_RETURN(const Readers::Permit permit, readers_.Admit(Readers::Reader::kCaller));
     absl::StatusOr<StoreInfo> read =
-        readers_.Answer([&](Transaction& transaction) { return ReadInfo(transaction, options); });
+        readers_.Answer(Begin(options.bounds),
+                        [&](Transaction& transaction) { return ReadInfo(transaction, options); });
     if (absl::IsDataLoss(read.status())) AIMEM_RETURN_IF_ERROR(health_.CheckDamage());
     AIMEM_ASSIGN_OR_RETURN(info, std::move(read));
     AIMEM_ASSIGN_OR_RETURN(info.size_bytes, base_.backend->SizeBytes());
@@ -116,9 +122,11 @@ absl::StatusOr<StoreInfo> Questions::ReadInfo(Transaction& transaction,
 
 absl::StatusOr<CheckReport> Questions::Check(const CheckOptions& options) {
   AIMEM_ASSIGN_OR_RETURN(const Readers::Permit permit, readers_.Admit(Readers::Reader::kCaller));
-  AIMEM_ASSIGN_OR_RETURN(CheckReport report, readers_.Answer([&](Transaction& transaction) {
+  const Bounds bounds = Begin(options.bounds);
+  AIMEM_ASSIGN_OR_RETURN(CheckReport report, readers_.Answer(bounds, [&](Transaction& transaction) {
     return changes::Check(transaction, options);
   }));
+  AIMEM_RETURN_IF_ERROR(bounds.Check());
   AIMEM_ASSIGN_OR_RETURN(std::vector<std::string> damage, base_.backend->Verify());
   report.problems.insert(report.problems.begin(), std::make_move_iterator(damage.begin()),
                          std::make_move_iterator(damage.end()));

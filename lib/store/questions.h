@@ -10,6 +10,7 @@
 #include "aimem/changes.h"
 #include "aimem/requests.h"
 #include "aimem/store.h"
+#include "lib/store/bounds.h"
 #include "lib/store/foundation.h"
 #include "lib/store/health.h"
 #include "lib/store/readers.h"
@@ -32,12 +33,15 @@ class Questions {
   absl::StatusOr<SearchResult> Search(const SearchRequest& request);
   absl::StatusOr<OperationInfo> GetOperation(OperationId operation);
   /// A commit that cannot be read is met here first, perhaps: the listener is told less then.
-  absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor, const ReadChangesLimit& limit);
-  absl::StatusOr<DigestResult> Digest(std::span<const DigestRange> ranges);
+  absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor, const ReadChangesLimit& limit,
+                                         const ReadBounds& bounds);
+  absl::StatusOr<DigestResult> Digest(std::span<const DigestRange> ranges,
+                                      const ReadBounds& bounds);
   absl::StatusOr<StoreInfo> Info(const InfoOptions& options);
   absl::StatusOr<CheckReport> Check(const CheckOptions& options);
 
  private:
+  [[nodiscard]] Bounds Begin(const ReadBounds& asked) const { return {asked, base_.clock}; }
   absl::StatusOr<StoreInfo> ReadInfo(Transaction& transaction, const InfoOptions& options);
 
   const Foundation& base_;

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "aimem/backends/backend.h"
 #include "lib/base/mutex.h"
+#include "lib/store/bounds.h"
 #include "lib/store/foundation.h"
 #include "lib/store/health.h"
 
@@ -53,16 +54,18 @@ class Readers {
   /// kUnavailable: the store is closed. kFailedPrecondition: in the child of a fork.
   absl::StatusOr<Permit> Admit(Reader reader) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<Snapshot> Begin(Reader reader = Reader::kStore) ABSL_LOCKS_EXCLUDED(mutex_);
-  /// Answer a caller from one snapshot.
+  /// Answer a caller from one snapshot, if that is done within `bounds`.
   template <typename Read>
-  auto Answer(Read read) -> decltype(read(std::declval<Transaction&>())) {
+  auto Answer(const Bounds& bounds, Read read) -> decltype(read(std::declval<Transaction&>())) {
     // A file that nobody had open is read without locks, and a server may be restarted: what fails
     // for such a reason is read again, from the start of a new snapshot.
     constexpr int kAttempts = 3;
     for (int attempt = 1;; ++attempt) {
+      if (absl::Status over = bounds.Check(); !over.ok()) return over;
       absl::StatusOr<Snapshot> snapshot = Begin(Reader::kCaller);
       if (!snapshot.ok()) return snapshot.status();
-      auto result = read(**snapshot);
+      BoundedTransaction bounded(**snapshot, bounds);
+      auto result = read(bounded);
       // A reader may be the first whom the engine tells.
       if (absl::IsDataLoss(result.status())) health_.CheckDamage().IgnoreError();
       if (attempt == kAttempts || !absl::IsUnavailable(result.status())) return result;

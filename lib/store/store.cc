@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "aimem/intents.h"
 #include "lib/base/callback.h"
 #include "lib/base/rendezvous.h"
 
@@ -66,8 +67,16 @@ ApplyResult Store::Apply(ChangePage page) {
   return answer.Take();
 }
 
-absl::StatusOr<Memory> Store::Get(const std::string& id, const ReadOptions& options) {
-  return std::move(Get(std::span<const std::string>(&id, 1), options).front());
+absl::StatusOr<Memory> Store::Get(std::string_view id, const ReadOptions& options) {
+  const std::string one(id);
+  return std::move(Get(std::span<const std::string>(&one, 1), options).front());
 }
+
+std::vector<absl::StatusOr<Memory>> Store::Get(std::initializer_list<std::string_view> ids,
+                                               const ReadOptions& options) {
+  return Get(std::vector<std::string>(ids.begin(), ids.end()), options);
+}
+
+absl::StatusOr<SearchResult> Store::Search(std::string_view text) { return Search(Recall(text)); }
 
 }  // namespace aimem

@@ -9,7 +9,18 @@
 
 namespace aimem::store {
 
-void Touches::Count(const SearchResult& result) {
+Touches::Room Touches::Reserve() {
+  Room room = queue_.AdmitLongWork(0);
+  // Nothing waits for this yet.
+  if (room.ok()) room->Begin();
+  return room;
+}
+
+void Touches::Count(const SearchResult& result, const Room& room) {
+  if (!room.ok()) {
+    if (!result.hits.empty()) Note(Refused(room.status()));
+    return;
+  }
   constexpr std::size_t kPerBatch = limits::kBatchChanges;
   for (std::size_t begin = 0; begin < result.hits.size(); begin += kPerBatch) {
     WriteBatch batch;
@@ -19,8 +30,9 @@ void Touches::Count(const SearchResult& result) {
     }
     WriteOptions options;
     options.lazy = true;
-    store_.WriteAsync(std::move(batch), options,
-                      [this](const WriteResult& touched) { Note(touched); });
+    intake_.Write(
+        std::move(batch), options, [this](const WriteResult& touched) { Note(touched); },
+        WriteQueue::Caller::kFollowsUp);
   }
 }
 

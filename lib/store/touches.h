@@ -2,10 +2,13 @@
 #pragma once
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "aimem/requests.h"
 #include "aimem/store.h"
 #include "lib/base/mutex.h"
 #include "lib/store/foundation.h"
+#include "lib/store/intake.h"
+#include "lib/store/write_queue.h"
 
 namespace aimem::store {
 
@@ -13,10 +16,16 @@ namespace aimem::store {
 /// Thread-safe; its mutex is a leaf, held over no I/O and no callback.
 class Touches {
  public:
-  /// `store`: into which they are written, lazily.
-  Touches(const Foundation& base, Store& store) : base_(base), store_(store) {}
+  /// What a search needs before it begins, or why it cannot be had: while it lives Close waits for
+  /// the use that is counted at the end.
+  using Room = absl::StatusOr<WriteQueue::LongWork>;
 
-  void Count(const SearchResult& result) ABSL_LOCKS_EXCLUDED(mutex_);
+  Touches(const Foundation& base, WriteQueue& queue, Intake& intake)
+      : base_(base), queue_(queue), intake_(intake) {}
+
+  Room Reserve();
+  /// Write them, lazily. `room`: from before the search.
+  void Count(const SearchResult& result, const Room& room) ABSL_LOCKS_EXCLUDED(mutex_);
   /// OK, or why the first that were lost were.
   [[nodiscard]] absl::Status lost() const ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -24,7 +33,8 @@ class Touches {
   void Note(const WriteResult& touched) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const Foundation& base_;
-  Store& store_;
+  WriteQueue& queue_;
+  Intake& intake_;
   mutable Mutex mutex_;
   absl::Status lost_ ABSL_GUARDED_BY(mutex_);
 };

@@ -39,8 +39,8 @@ absl::Status WriteQueue::Admit(std::size_t bytes) const {
   return absl::OkStatus();
 }
 
-absl::Status WriteQueue::AdmitLazy(const WriteJob& job) const {
-  AIMEM_RETURN_IF_ERROR(Admit(job.bytes));
+absl::Status WriteQueue::AdmitLazy(const WriteJob& job, Caller caller) const {
+  if (caller != Caller::kFollowsUp) AIMEM_RETURN_IF_ERROR(Admit(job.bytes));
   const auto items = static_cast<std::int64_t>(job.batch.items.size());
   if (lazy_items_ + items <= base_.options.queue_items_max) return absl::OkStatus();
   return absl::ResourceExhaustedError(absl::StrFormat("too many lazy writes wait (%d; limit %d)",
@@ -82,10 +82,10 @@ void WriteQueue::Enqueue(Job job, Caller caller) {
   Deliver(base_, job);
 }
 
-void WriteQueue::EnqueueLazy(WriteJob job) {
+void WriteQueue::EnqueueLazy(WriteJob job, Caller caller) {
   {
     MutexLock lock(mutex_);
-    absl::Status admitted = AdmitLazy(job);
+    absl::Status admitted = AdmitLazy(job, caller);
     const auto items = static_cast<std::int64_t>(job.batch.items.size());
     const bool first = lazy_.empty();
     if (admitted.ok()) {
@@ -100,8 +100,12 @@ void WriteQueue::EnqueueLazy(WriteJob job) {
     if (admitted.ok()) {
       lazy_items_ += items;
       if (first) lazy_deadline_ = base_.clock.Monotonic() + base_.options.lazy_delay;
-      // The writer thread has to wake when they are due.
-      WakeBy(lazy_deadline_);
+      // The writer thread has to wake when they are due; where the store closes, that is now.
+      if (closing_) {
+        Wake();
+      } else {
+        WakeBy(lazy_deadline_);
+      }
       return;
     }
     Reject(job, std::move(admitted));

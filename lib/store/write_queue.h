@@ -67,7 +67,7 @@ class WriteQueue {
   /// Queue `job`, or answer that it is refused: closing, or the queue is full.
   void Enqueue(Job job, Caller caller) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Touches that can wait: they join the next group, or make one when the first has waited long.
-  void EnqueueLazy(WriteJob job) ABSL_LOCKS_EXCLUDED(mutex_);
+  void EnqueueLazy(WriteJob job, Caller caller) ABSL_LOCKS_EXCLUDED(mutex_);
   void EnqueueStreamJob(StreamJob job) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Refused as a job of `bytes` would be.
   absl::StatusOr<LongWork> AdmitLongWork(std::size_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -122,7 +122,7 @@ class WriteQueue {
   /// Something was queued.
   void Wake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status Admit(std::size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  [[nodiscard]] absl::Status AdmitLazy(const WriteJob& job) const
+  [[nodiscard]] absl::Status AdmitLazy(const WriteJob& job, Caller caller) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// `items` more (or fewer) wait.
   void Count(std::int64_t items, std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

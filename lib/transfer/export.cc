@@ -48,7 +48,7 @@ class Exporter {
  private:
   // One pass in key order; only ids and times stay in memory.
   absl::Status ListAlive() {
-    StateReader reader(from_, {.bytes = 4u << 20, .items = 10'000}, nullptr);
+    StateReader reader(from_, {.bytes = 4u << 20, .items = 10'000}, nullptr, options_.bounds);
     model::Parts parts;
     const std::int64_t now = model::ToNanoseconds(now_);
     while (true) {
@@ -69,7 +69,7 @@ class Exporter {
       for (std::size_t i = first; i < std::min(first + kMemoriesAtOnce, alive_.size()); ++i) {
         ids.push_back(alive_[i].id);
       }
-      for (const absl::StatusOr<Memory>& memory : from_.Get(ids)) {
+      for (const absl::StatusOr<Memory>& memory : from_.Get(ids, {.bounds = options_.bounds})) {
         // Deleted since it was listed: the document is one without it.
         if (absl::IsNotFound(memory.status())) continue;
         AIMEM_RETURN_IF_ERROR(memory.status());
@@ -95,6 +95,7 @@ class Exporter {
     ListRequest request;
     request.kind = ListKind::kLinks;
     request.limit = kLinksAtOnce;
+    request.bounds = options_.bounds;
     bool any = false;
     do {
       AIMEM_ASSIGN_OR_RETURN(ListResult page, from_.List(request));

@@ -91,7 +91,7 @@ absl::Status NamespaceFilter::Keep(std::vector<EntityState>& states) {
 }
 
 absl::Status StateReader::ReadPage() {
-  AIMEM_ASSIGN_OR_RETURN(ChangePage page, store_.ReadChanges(cursor_, limit_));
+  AIMEM_ASSIGN_OR_RETURN(ChangePage page, store_.ReadChanges(cursor_, limit_, bounds_));
   ++pages_;
   states_ = std::move(page.states);
   next_ = 0;

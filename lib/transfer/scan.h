@@ -47,9 +47,10 @@ absl::Status Decode(const EntityState& state, model::Parts& parts);
 /// All states of a store, one after the other, in constant memory.
 class StateReader {
  public:
-  /// `filter` null: everything. Borrows all three.
-  StateReader(Store& store, const ReadChangesLimit& limit, NamespaceFilter* filter)
-      : store_(store), limit_(limit), filter_(filter) {}
+  /// `filter` null: everything. Borrows store and filter. `bounds`: of each page.
+  StateReader(Store& store, const ReadChangesLimit& limit, NamespaceFilter* filter,
+              const ReadBounds& bounds = {})
+      : store_(store), limit_(limit), filter_(filter), bounds_(bounds) {}
 
   /// The next state in key order, valid until the next call; null at the end.
   absl::StatusOr<const EntityState*> Next();
@@ -61,6 +62,7 @@ class StateReader {
   Store& store_;
   ReadChangesLimit limit_;
   NamespaceFilter* filter_;
+  ReadBounds bounds_;
   ChangeCursor cursor_ = ChangeCursor::Everything();
   std::vector<EntityState> states_;
   std::size_t next_ = 0;

@@ -246,6 +246,7 @@ class GrpcReplicatedStore final : public StoreDecoratorOf<ReplicatedStore> {
     }
     node_->Apply(std::move(page), Guarded<ApplyResult>(std::move(done)));
   }
+  using Store::Search;
   absl::StatusOr<SearchResult> Search(const SearchRequest& request) override {
     AIMEM_RETURN_IF_ERROR(CheckProcess());
     return node_->Search(request);

@@ -54,6 +54,7 @@ class Node final : public StoreDecorator,
 
   // -- Store: what is not the same as below -------------------------------------------------------
   void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) override;
+  using Store::Search;
   absl::StatusOr<SearchResult> Search(const SearchRequest& request) override;
   absl::StatusOr<OperationInfo> GetOperation(OperationId operation, absl::Duration wait) override;
   absl::StatusOr<StoreInfo> Info(const InfoOptions& options) override;

@@ -9,7 +9,7 @@
 #include "absl/time/time.h"
 #include "aimem/changes.h"
 #include "aimem/environment.h"
-#include "aimem/requests.h"
+#include "aimem/federation.h"
 #include "aimem/types.h"
 #include "replication/protocol/calls.h"
 #include "replication/protocol/messages.h"

@@ -10,7 +10,6 @@
 
 #include "absl/status/status.h"
 #include "aimem/changes.h"
-#include "aimem/requests.h"
 #include "aimem/types.h"
 
 namespace aimem::replication {

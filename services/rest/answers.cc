@@ -27,7 +27,7 @@ struct Row {
   int status;
   bool retry;  // Retry-After is sent
 };
-constexpr std::array<Row, 11> kRows = {{
+constexpr std::array<Row, 12> kRows = {{
     {absl::StatusCode::kInvalidArgument, 400, false},
     {absl::StatusCode::kOutOfRange, 400, false},
     {absl::StatusCode::kPermissionDenied, 403, false},
@@ -38,6 +38,7 @@ constexpr std::array<Row, 11> kRows = {{
     {absl::StatusCode::kUnimplemented, 501, false},
     {absl::StatusCode::kUnavailable, 503, true},
     {absl::StatusCode::kDeadlineExceeded, 503, true},
+    {absl::StatusCode::kCancelled, 503, true},
     {absl::StatusCode::kFailedPrecondition, 503, true},
 }};
 

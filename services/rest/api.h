@@ -52,6 +52,8 @@ class Api final : public web::Handler {
     Respond respond;
   };
   using Action = void (Api::*)(Call);
+  /// Of what is read for the call's answer alone.
+  static ReadBounds BoundsOf(const Call& call) { return {.stop = call.request.stop}; }
 
   enum class Body { kAny, kMustBeJson };
   enum class Where { kHere, kReader };

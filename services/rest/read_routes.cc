@@ -68,12 +68,13 @@ class LimitedBuffer final : public std::streambuf {
 void Api::Get(Call call) {
   absl::Status status = model::CheckId(call.id);
   if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
-  const absl::StatusOr<Memory> memory = store_.Get(call.id);
+  const absl::StatusOr<Memory> memory = store_.Get(call.id, {.bounds = BoundsOf(call)});
   if (!memory.ok()) return std::move(call.respond)(Problem(memory.status()));
   ListRequest request;
   request.kind = ListKind::kLinks;
   request.of_id = memory->id;
   request.limit = kRowsMax;
+  request.bounds = BoundsOf(call);
   const absl::StatusOr<ListResult> links = store_.List(request);
   if (!links.ok()) return std::move(call.respond)(Problem(links.status()));
   std::move(call.respond)(JsonAnswer(200, JsonObject()
@@ -91,6 +92,7 @@ void Api::List(Call call) {
   if (!query.error().empty()) return std::move(call.respond)(TextAnswer(400, query.error()));
   if (!filter.ok()) return std::move(call.respond)(StatusAnswer(filter.status()));
   request.filter = *std::move(filter);
+  request.bounds = BoundsOf(call);
   const absl::StatusOr<ListResult> result = store_.List(request);
   if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
   std::move(call.respond)(JsonAnswer(200, wire::MemoriesJson(result->memories)));
@@ -116,6 +118,7 @@ void Api::Search(Call call) {
   if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
   request.query = *words;
   request.filter = *std::move(filter);
+  request.bounds = BoundsOf(call);
   absl::StatusOr<SearchResult> result = store_.Search(request);
   if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
   std::vector<Memory> memories;
@@ -153,6 +156,7 @@ void Api::Recall(Call call, const wire::RecallBody& recall, bool touch) {
   absl::StatusOr<SearchRequest> request = wire::SearchOf(recall);
   if (!request.ok()) return std::move(call.respond)(StatusAnswer(request.status()));
   request->touch = touch;
+  request->bounds = BoundsOf(call);
   const absl::Duration begin = clock_.Monotonic();
   const absl::StatusOr<SearchResult> result = store_.Search(*request);
   if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
@@ -169,6 +173,7 @@ void Api::Links(Call call) {
   request.kind = ListKind::kLinks;
   request.of_id = call.id;
   request.limit = kRowsMax;
+  request.bounds = BoundsOf(call);
   const absl::StatusOr<ListResult> result = store_.List(request);
   if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
   std::move(call.respond)(
@@ -179,6 +184,7 @@ void Api::Namespaces(Call call) {
   ListRequest request;
   request.kind = ListKind::kNamespaces;
   request.limit = kRowsMax;
+  request.bounds = BoundsOf(call);
   const absl::StatusOr<ListResult> result = store_.List(request);
   if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
   std::move(call.respond)(JsonAnswer(
@@ -186,7 +192,7 @@ void Api::Namespaces(Call call) {
 }
 
 void Api::Stats(Call call) {
-  const absl::StatusOr<StoreInfo> info = store_.Info({.counts = true});
+  const absl::StatusOr<StoreInfo> info = store_.Info({.counts = true, .bounds = BoundsOf(call)});
   if (!info.ok()) return std::move(call.respond)(Problem(info.status()));
   std::move(call.respond)(JsonAnswer(200, wire::StatsJson(*info)));
 }
@@ -194,7 +200,7 @@ void Api::Stats(Call call) {
 void Api::Export(Call call) {
   LimitedBuffer buffer(kExportBytesMax);
   std::ostream out(&buffer);
-  const absl::Status status = ExportJson(store_, clock_.Now(), out);
+  const absl::Status status = ExportJson(store_, clock_.Now(), out, {.bounds = BoundsOf(call)});
   if (buffer.full()) {
     return std::move(call.respond)(ErrorAnswer(
         413, absl::StrFormat("the export is larger than %d bytes: use the export command",
@@ -214,6 +220,7 @@ void Api::Archive(Call call) {
   request.limit = std::min(query.Unsigned("limit").value_or(50), kArchiveMax);
   request.offset = query.Unsigned("offset").value_or(0);
   if (!query.error().empty()) return std::move(call.respond)(TextAnswer(400, query.error()));
+  request.bounds = BoundsOf(call);
   const absl::StatusOr<ListResult> result = store_.List(request);
   if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
   std::vector<std::string> rows;
@@ -228,6 +235,7 @@ void Api::ArchiveStats(Call call) {
   ListRequest request;
   request.kind = ListKind::kArchived;
   request.limit = kRowsAtOnce;
+  request.bounds = BoundsOf(call);
   do {
     absl::StatusOr<ListResult> page = store_.List(request);
     if (!page.ok()) return std::move(call.respond)(Problem(page.status()));
@@ -263,6 +271,7 @@ void Api::Agents(Call call) {
   ListRequest request;
   request.kind = ListKind::kAgents;
   request.limit = kRowsMax;
+  request.bounds = BoundsOf(call);
   const absl::StatusOr<ListResult> result = store_.List(request);
   if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
   std::vector<std::string> agents;

@@ -58,7 +58,8 @@ void Api::AskInfo(Call call, InfoAnswer answer) {
 }
 
 void Api::AnswerInfo(InfoQuestion& question) {
-  const absl::StatusOr<StoreInfo> info = store_.Info();
+  const absl::StatusOr<StoreInfo> info =
+      store_.Info({.bounds = {.timeout = options_.health_timeout}});
   std::vector<std::pair<std::shared_ptr<Deadlines::Waiting>, InfoAnswer>> waiting;
   {
     MutexLock lock(info_mutex_);

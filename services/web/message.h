@@ -1,6 +1,7 @@
 // Request and response as handlers see them: plain values without a library's types.
 #pragma once
 
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,6 +20,9 @@ struct Request {
   std::string query;   ///< Likewise; without the '?'.
   Headers headers;
   std::string body;
+  /// Is stopped when its client has hung up or the server's grace is over: whoever only reads for
+  /// the answer may end.
+  std::stop_token stop;
 
   /// The first header of that name, in whatever case; empty: there is none. Points into this.
   [[nodiscard]] std::string_view Header(std::string_view name) const;

@@ -24,6 +24,7 @@
 #include <deque>
 #include <exception>
 #include <set>
+#include <stop_token>
 #include <thread>
 
 #include "absl/strings/ascii.h"
@@ -126,6 +127,7 @@ class Loop final : public Threads {
   void Accepted(tcp::socket socket);
   void Sweep();
   void BeginDrain();
+  void StopAll();
   void CloseAll();
 
   const ServerOptions options_;
@@ -189,6 +191,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Close() {
     if (phase_ == Phase::kClosed) return;
     phase_ = Phase::kClosed;
+    StopWork();
     error_code ignored;
     socket_.close(ignored);
     loop_->Remove(shared_from_this());
@@ -203,6 +206,18 @@ class Connection : public std::enable_shared_from_this<Connection> {
     } else if (phase_ != Phase::kWorking) {
       Close();
     }
+  }
+
+  /// Nobody waits for the answer to the request in work.
+  void StopWork() { stop_.request_stop(); }
+
+  /// The same if its client has hung up, which is looked at now and then.
+  void CheckClient() {
+    if (phase_ != Phase::kWorking) return;
+    char byte = 0;
+    error_code error;
+    socket_.receive(asio::buffer(&byte, 1), asio::socket_base::message_peek, error);
+    if (error && error != asio::error::would_block && error != asio::error::try_again) StopWork();
   }
 
  private:
@@ -331,6 +346,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     for (const auto& field : message) {
       request.headers.emplace_back(ToStdView(field.name_string()), ToStdView(field.value()));
     }
+    stop_ = std::stop_source();
+    request.stop = stop_.get_token();
     dispatching_ = true;
     try {
       loop_->handler().Handle(std::move(request),
@@ -417,7 +434,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool closing_ = false;
   bool linger_ = false;
   bool dispatching_ = false;
-  std::optional<Response> early_answer_;  // given while the handler was being called
+  std::optional<Response> early_answer_;     // given while the handler was being called
+  std::stop_source stop_{std::nostopstate};  // of the request in work
 };
 
 // -- Start ----------------------------------------------------------------------------------------
@@ -587,7 +605,10 @@ void Loop::Remove(const std::shared_ptr<Connection>& connection) {
 void Loop::Sweep() {
   const Instant now = std::chrono::steady_clock::now();
   const std::vector<std::shared_ptr<Connection>> all(connections_.begin(), connections_.end());
-  for (const std::shared_ptr<Connection>& connection : all) connection->CheckDeadline(now);
+  for (const std::shared_ptr<Connection>& connection : all) {
+    connection->CheckDeadline(now);
+    connection->CheckClient();
+  }
   sweep_.expires_after(sweep_every_);
   sweep_.async_wait([this](const error_code& error) {
     if (!error && running_) Sweep();
@@ -606,6 +627,10 @@ void Loop::BeginDrain() {
   MutexLock lock(mutex_);
   drain_over_ = true;
   drained_.NotifyAll();
+}
+
+void Loop::StopAll() {
+  for (const std::shared_ptr<Connection>& connection : connections_) connection->StopWork();
 }
 
 void Loop::CloseAll() {
@@ -633,6 +658,8 @@ void Loop::Shutdown(absl::Duration grace) {
     reads.swap(reads_);
     read_ready_.NotifyAll();
   }
+  // What still reads reads for nobody.
+  asio::post(io_, [this] { StopAll(); });
   for (std::thread& reader : readers_) reader.join();
   // The loop ends by itself when every handler has run: those hold connections.
   asio::post(io_, [this] {

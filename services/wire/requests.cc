@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "aimem/intents.h"
 #include "lib/base/status.h"
 #include "lib/base/utf8.h"
 #include "lib/model/validate.h"
@@ -16,7 +17,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::int64_t kRecallMax = 50;
-constexpr std::int64_t kRecallDefault = 10;
 
 absl::StatusOr<CreateBody> CreateOf(const json& object) {
   CreateBody body;
@@ -245,11 +245,9 @@ absl::StatusOr<SearchRequest> SearchOf(const RecallBody& recall) {
   if (TrimWhitespace(recall.context).empty()) {
     return absl::InvalidArgumentError("context is required");
   }
-  SearchRequest search;
-  search.query = recall.context;
-  search.match = Match::kAny;
-  search.with_ancestors = true;
-  search.limit = std::min(recall.limit.value_or(kRecallDefault), kRecallMax);
+  SearchRequest search = Recall(recall.context);
+  search.touch = false;  // until who asks says that it is a use
+  search.limit = std::min(recall.limit.value_or(search.limit), kRecallMax);
   search.budget_tokens = recall.budget_tokens;
   search.filter.namespace_ = recall.namespace_;
   if (recall.tags && !recall.tags->empty()) search.filter.tags.push_back(*recall.tags);

@@ -25,11 +25,11 @@ forbid("DISABLED_" "a test that does not run" tests testing)
 forbid("std::cout|std::cerr|printf\\(stderr" "a library has no output of its own" include lib backends)
 forbid("[^_]signal\\(|sigaction\\(" "a library has no signal handlers" include lib backends)
 forbid("std::j?thread[ a-z_]*[({]" "a thread has a name and takes no signals: lib/base/thread.h"
-       lib/execute lib/recall lib/store lib/transfer backends replication services)
+       lib/execute lib/intents lib/recall lib/store lib/transfer backends replication services)
 forbid("std::(random_device|mt19937)|[^_a-z]rand\\(" "randomness comes in through Environment" include lib/model
-       lib/merge lib/log lib/recall lib/execute lib/store lib/transfer backends)
+       lib/merge lib/log lib/recall lib/execute lib/store lib/transfer lib/intents backends)
 forbid("absl::Now\\(|system_clock::now" "time comes in through Environment" include lib/model lib/merge
-       lib/log lib/recall lib/execute lib/store lib/transfer backends)
+       lib/log lib/recall lib/execute lib/store lib/transfer lib/intents backends)
 forbid("#include [<\"](sqlite3|pqxx|libpq-fe|nlohmann)" "a third-party type in a public header" include)
 forbid("^  (std::|absl::|[A-Z])[A-Za-z0-9_:]*(<[^()=]*>)? [a-z_0-9]*[a-z0-9];"
        "a member without a value: who names the members that it sets is warned of the others" include)

@@ -306,6 +306,48 @@ TEST_F(HttpServing, ShutdownDoesNotWaitForWhoWaitsForAnOperation) {
   EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
 }
 
+/// Is at a search until that is stopped.
+class LongSearch {
+ public:
+  explicit LongSearch(FakeStore& store) {
+    store.see_search = [this](const SearchRequest& request) {
+      begun_ = true;
+      stopped_ = Eventually([&] { return request.bounds.stop.stop_requested(); });
+    };
+  }
+  bool AwaitBegun() {
+    return Eventually([this] { return begun_.load(); });
+  }
+  bool AwaitStopped() {
+    return Eventually([this] { return stopped_.load(); });
+  }
+
+ private:
+  std::atomic<bool> begun_ = false;
+  std::atomic<bool> stopped_ = false;
+};
+
+constexpr char kSearch[] = "GET /api/v1/search?q=word HTTP/1.1\r\nHost: h\r\n\r\n";
+
+TEST_F(HttpServing, SearchEndsWhenItsClientHangsUp) {
+  LongSearch search(store);
+  {
+    RawConnection client(port());
+    client.Send(kSearch);
+    ASSERT_TRUE(search.AwaitBegun());
+  }
+  EXPECT_TRUE(search.AwaitStopped());
+}
+
+TEST_F(HttpServing, SearchEndsWithTheGraceOfAShutdown) {
+  LongSearch search(store);
+  RawConnection client(port());
+  client.Send(kSearch);
+  ASSERT_TRUE(search.AwaitBegun());
+  StopServer(absl::Milliseconds(50));
+  EXPECT_TRUE(search.AwaitStopped());
+}
+
 TEST_F(HttpServing, PortIsFreeAfterShutdownAndCanBeTakenAgain) {
   const int taken = port();
   HttpOptions again;

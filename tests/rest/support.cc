@@ -98,12 +98,14 @@ absl::StatusOr<OperationInfo> FakeStore::GetOperation(OperationId id, absl::Dura
 }
 
 absl::StatusOr<ChangePage> FakeStore::ReadChanges(const ChangeCursor& cursor,
-                                                  const ReadChangesLimit& limit) {
-  return inner_->ReadChanges(cursor, limit);
+                                                  const ReadChangesLimit& limit,
+                                                  const ReadBounds& bounds) {
+  return inner_->ReadChanges(cursor, limit, bounds);
 }
 
-absl::StatusOr<DigestResult> FakeStore::Digest(std::span<const DigestRange> ranges) {
-  return inner_->Digest(ranges);
+absl::StatusOr<DigestResult> FakeStore::Digest(std::span<const DigestRange> ranges,
+                                               const ReadBounds& bounds) {
+  return inner_->Digest(ranges, bounds);
 }
 
 absl::StatusOr<StoreInfo> FakeStore::Info(const InfoOptions& info_options) {

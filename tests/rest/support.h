@@ -61,11 +61,13 @@ class FakeStore final : public Store {
   std::vector<absl::StatusOr<Memory>> Get(std::span<const std::string> ids,
                                           const ReadOptions& options) override;
   absl::StatusOr<ListResult> List(const ListRequest& request) override;
+  using Store::Search;
   absl::StatusOr<SearchResult> Search(const SearchRequest& request) override;
   absl::StatusOr<OperationInfo> GetOperation(OperationId id, absl::Duration wait) override;
-  absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor,
-                                         const ReadChangesLimit& limit) override;
-  absl::StatusOr<DigestResult> Digest(std::span<const DigestRange> ranges) override;
+  absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor, const ReadChangesLimit& limit,
+                                         const ReadBounds& bounds) override;
+  absl::StatusOr<DigestResult> Digest(std::span<const DigestRange> ranges,
+                                      const ReadBounds& bounds) override;
   absl::StatusOr<StoreInfo> Info(const InfoOptions& options) override;
   absl::StatusOr<CheckReport> Check(const CheckOptions& options) override;
   absl::Status Close() override;

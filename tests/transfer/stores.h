@@ -153,11 +153,11 @@ class Interposed final : public StoreDecorator {
     if (after_apply) after_apply(result);
     std::move(done)(std::move(result));
   }
-  absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor,
-                                         const ReadChangesLimit& limit) override {
+  absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor, const ReadChangesLimit& limit,
+                                         const ReadBounds& bounds) override {
     const absl::Status status = before_read ? before_read(++reads_) : absl::OkStatus();
     if (!status.ok()) return status;
-    return store_.ReadChanges(cursor, limit);
+    return store_.ReadChanges(cursor, limit, bounds);
   }
   /// The one below stays open.
   absl::Status Close() override { return absl::OkStatus(); }

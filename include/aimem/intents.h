@@ -1,0 +1,68 @@
+// What programs that remember do with a store, beyond one call of it: written once, here.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "aimem/environment.h"
+#include "aimem/requests.h"
+#include "aimem/store.h"
+#include "aimem/write_batch.h"
+
+namespace aimem {
+
+// -- Asking ---------------------------------------------------------------------------------------
+
+/// A recall of what `text` brings to mind: memories with any word of it, the best 10, each counted
+/// as used. With a namespace in its filter: those of its ancestors too, nearer ones counting for
+/// more. Whoever only looks sets `touch` to false.
+SearchRequest Recall(std::string_view text);
+
+// -- Writing --------------------------------------------------------------------------------------
+
+/// Settle a contradiction between two live memories, of which these are the full ids: `winner`
+/// supersedes `loser` (a link), the loser stays and counts for little (priority 1, confidence 0.1),
+/// and the winner is counted as used. One commit; kNotFound if one of them is not live.
+WriteBatch Resolve(std::string_view winner, std::string_view loser);
+
+// -- Looking after --------------------------------------------------------------------------------
+
+/// How expired memories are collected.
+struct ExpiryOptions {
+  /// From one collection to the next, and from the start to the first. In [1 s, 365 days]. Default
+  /// 30 min.
+  absl::Duration every = absl::Minutes(30);
+  /// As of ExpireMemories: false deletes them without archiving.
+  bool archive = true;
+  /// Its clock and log. With an executor there is no thread, and Poll() is to be called.
+  Environment environment = {};
+};
+
+/// Check without starting anything. kInvalidArgument names field, value and range.
+absl::Status Validate(const ExpiryOptions& options);
+
+/// Collects what has expired in a store, again and again. A collection that is refused is logged as
+/// a warning, and the next one comes in its time; while one goes on no other begins. Thread-safe.
+class ExpiryService {
+ public:
+  /// Stop(), and its end.
+  virtual ~ExpiryService() = default;
+
+  /// Ask the store to collect if it is time to, without waiting for it: how long it is until the
+  /// next time. For who drives an executor; where there is none the service's thread calls it.
+  virtual absl::Duration Poll() = 0;
+
+  /// Begin no more collections, and end the thread. One that the store has begun goes on, and
+  /// touches nothing of the service: the store's Close waits for it. Idempotent.
+  virtual void Stop() = 0;
+};
+
+/// Begin to collect, on a thread ("aimem-expiry") unless there is an executor. `store` must outlive
+/// the service. kInvalidArgument (options); kResourceExhausted: no thread could be started.
+absl::StatusOr<std::unique_ptr<ExpiryService>> StartExpiry(Store& store,
+                                                           const ExpiryOptions& options = {});
+
+}  // namespace aimem
