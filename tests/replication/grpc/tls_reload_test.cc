@@ -12,7 +12,7 @@
 #include "aimem/testing/manual_clock.h"
 #include "gmock/gmock.h"
 #include "tests/faults/tcp_proxy.h"
-#include "tests/replication/grpc_support.h"
+#include "tests/replication/grpc/support.h"
 
 namespace aimem::replication {
 namespace {

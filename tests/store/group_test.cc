@@ -9,7 +9,7 @@
 
 #include "aimem/backends/ephemeral.h"
 #include "aimem/store.h"
-#include "tests/local_store/eventually.h"
+#include "tests/support/eventually.h"
 
 namespace aimem {
 namespace {

@@ -6,7 +6,7 @@
 #include "gmock/gmock.h"
 #include "grpcpp/server_builder.h"
 #include "tests/faults/tcp_proxy.h"
-#include "tests/replication/grpc_support.h"
+#include "tests/replication/grpc/support.h"
 
 namespace aimem::replication {
 namespace {

@@ -11,7 +11,7 @@
 #include "aimem/backends/ephemeral.h"
 #include "aimem/store.h"
 #include "lib/base/mutex.h"
-#include "tests/local_store/eventually.h"
+#include "tests/support/eventually.h"
 #include "tests/support/hooked_backend.h"
 
 namespace aimem {

@@ -14,7 +14,7 @@
 #include "aimem/backends/backend.h"
 #include "aimem/backends/sqlite.h"
 #include "aimem/store.h"
-#include "tests/local_store/temp_dir.h"
+#include "tests/support/temp_dir.h"
 #include "tests/support/fault_vfs.h"
 
 namespace aimem {

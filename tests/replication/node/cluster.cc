@@ -1,4 +1,4 @@
-#include "tests/replication/cluster.h"
+#include "tests/replication/node/cluster.h"
 
 #include <gtest/gtest.h>
 

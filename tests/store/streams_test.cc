@@ -14,7 +14,7 @@
 #include "aimem/store.h"
 #include "lib/log/commit.h"
 #include "lib/store/hooks.h"
-#include "tests/local_store/manual_executor.h"
+#include "tests/store/manual_executor.h"
 #include "tests/support/forwarding_backend.h"
 
 namespace aimem {

@@ -10,8 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "aimem/backends/sqlite.h"
 #include "aimem/store.h"
-#include "tests/local_store/manual_executor.h"
-#include "tests/local_store/temp_dir.h"
+#include "tests/store/manual_executor.h"
+#include "tests/support/temp_dir.h"
 #include "tests/support/fault_vfs.h"
 
 namespace aimem {

@@ -12,9 +12,9 @@
 #include "aimem/backends/ephemeral.h"
 #include "aimem/backends/sqlite.h"
 #include "aimem/store.h"
-#include "tests/local_store/eventually.h"
-#include "tests/local_store/manual_executor.h"
-#include "tests/local_store/temp_dir.h"
+#include "tests/support/eventually.h"
+#include "tests/store/manual_executor.h"
+#include "tests/support/temp_dir.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/forwarding_backend.h"
 

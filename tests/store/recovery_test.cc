@@ -12,7 +12,7 @@
 #include "aimem/backends/ephemeral.h"
 #include "aimem/store.h"
 #include "lib/base/mutex.h"
-#include "tests/local_store/eventually.h"
+#include "tests/support/eventually.h"
 #include "tests/support/forwarding_backend.h"
 #include "tests/support/gate.h"
 

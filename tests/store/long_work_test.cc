@@ -9,7 +9,7 @@
 #include "aimem/backends/ephemeral.h"
 #include "aimem/store.h"
 #include "lib/base/rendezvous.h"
-#include "tests/local_store/manual_executor.h"
+#include "tests/store/manual_executor.h"
 #include "tests/support/gate.h"
 #include "tests/support/hooked_backend.h"
 

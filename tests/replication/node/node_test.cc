@@ -18,7 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/mutex.h"
 #include "lib/log/commit.h"
-#include "tests/replication/cluster.h"
+#include "tests/replication/node/cluster.h"
 
 namespace aimem::replication {
 namespace {

@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "aimem/backends/ephemeral.h"
 #include "aimem/store.h"
-#include "tests/local_store/manual_executor.h"
+#include "tests/store/manual_executor.h"
 #include "tests/support/forwarding_backend.h"
 
 namespace aimem {

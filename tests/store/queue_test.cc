@@ -10,7 +10,7 @@
 #include "aimem/backends/ephemeral.h"
 #include "aimem/environment.h"
 #include "aimem/store.h"
-#include "tests/local_store/manual_executor.h"
+#include "tests/store/manual_executor.h"
 
 namespace aimem {
 namespace {

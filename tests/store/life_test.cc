@@ -24,8 +24,8 @@
 #include "aimem/store.h"
 #include "lib/base/mutex.h"
 #include "lib/base/rendezvous.h"
-#include "tests/local_store/eventually.h"
-#include "tests/local_store/temp_dir.h"
+#include "tests/support/eventually.h"
+#include "tests/support/temp_dir.h"
 #include "tests/support/gate.h"
 #include "tests/support/hooked_backend.h"
 

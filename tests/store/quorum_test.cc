@@ -9,7 +9,7 @@
 #include "aimem/backends/ephemeral.h"
 #include "aimem/backends/sqlite.h"
 #include "aimem/store.h"
-#include "tests/local_store/temp_dir.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem {
 namespace {

@@ -13,7 +13,7 @@
 #include "aimem/backends/sqlite.h"
 #include "aimem/store.h"
 #include "aimem/testing/manual_clock.h"
-#include "tests/local_store/temp_dir.h"
+#include "tests/support/temp_dir.h"
 #include "tests/support/fault_vfs.h"
 
 namespace aimem {
