@@ -21,43 +21,21 @@
 #include "aimem/store.h"
 #include "lib/base/mutex.h"
 #include "lib/base/trouble.h"
+#include "support/backend/forwarding_backend.h"
+#include "tests/support/batches.h"
 #include "tests/support/eventually.h"
-#include "tests/support/temp_dir.h"
 #include "tests/support/fault_vfs.h"
-#include "tests/support/forwarding_backend.h"
 #include "tests/support/hooked_backend.h"
+#include "tests/support/log_lines.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::OnePut;
 using ::testing::SizeIs;
-
-class Lines final : public LogSink {
- public:
-  void Log(LogLevel level, std::string_view message) override {
-    const MutexLock lock(mutex_);
-    if (level >= LogLevel::kWarning) lines_.emplace_back(message);
-  }
-  /// Those that contain `text`.
-  std::vector<std::string> With(const std::string& text) {
-    const MutexLock lock(mutex_);
-    std::vector<std::string> found;
-    for (const std::string& line : lines_) {
-      if (line.find(text) != std::string::npos) found.push_back(line);
-    }
-    return found;
-  }
-
- private:
-  Mutex mutex_;
-  std::vector<std::string> lines_ ABSL_GUARDED_BY(mutex_);
-};
-
-WriteBatch OnePut(const std::string& title, std::size_t bytes = 100) {
-  return {{PutMemory{.title = title, .content = std::string(bytes, 'x')}}};
-}
 
 ApplyResult ApplyOne(Store& store) {
   std::promise<ApplyResult> done;
@@ -72,7 +50,7 @@ class DamagedStore : public ::testing::Test {
     auto store = OpenSqliteStore(path_);
     ASSERT_TRUE(store.ok()) << store.status();
     for (int i = 0; i < 300; ++i) {
-      ASSERT_EQ((*store)->Write(OnePut(absl::StrCat("title ", i), 2'000)).outcome,
+      ASSERT_EQ((*store)->Write(OnePut(absl::StrCat("title ", i), std::string(2'000, 'x'))).outcome,
                 WriteOutcome::kCommitted);
     }
     ASSERT_TRUE((*store)->Close().ok());
@@ -92,7 +70,7 @@ class DamagedStore : public ::testing::Test {
 
   const testing::TempDir dir_;
   const std::string path_ = dir_.File("m.db");
-  Lines log_;
+  testing::LogLines log_{LogLevel::kWarning};
 };
 
 TEST_F(DamagedStore, TakesNoWritesUntilItIsOpenedAgainAndSaysWhatToDo) {
@@ -155,7 +133,7 @@ TEST_F(DamagedStore, IsWellAgainWhenItsFileWasRestoredAndOpened) {
 TEST(FullDisk, IsSaidOnceAndForAsLongAsItLasts) {
   FaultVfs vfs("aimem-full");
   const testing::TempDir dir;
-  Lines log;
+  testing::LogLines log(LogLevel::kWarning);
   auto store =
       OpenSqliteStore(dir.File("m.db"), {.vfs = vfs.name()}, {.environment = {.log = &log}});
   ASSERT_TRUE(store.ok());
@@ -226,7 +204,7 @@ TEST(UnwritableStore, IsNoMembersAndWhoeverIsAloneIsTold) {
   for (const int quorum : {2, 1}) {
     // All that a member needs is there: nothing would have to be written.
     ASSERT_TRUE(OpenEphemeralStore(disk, {.quorum = quorum}).ok());
-    Lines log;
+    testing::LogLines log(LogLevel::kWarning);
     auto store = OpenLocalStore(std::make_unique<ReadableBackend>(OpenEphemeralBackend(disk)),
                                 {.quorum = quorum, .environment = {.log = &log}});
     if (quorum > 1) {
@@ -278,7 +256,7 @@ TEST(ForeignData, IsNeverWrittenIntoIsSaidOnceAndGivenUpWhenOursIsBack) {
   }
   auto disk = std::make_shared<EphemeralDisk>();
   std::atomic<int> begun = 0;
-  Lines lines;
+  testing::LogLines lines(LogLevel::kWarning);
   StoreOptions options;
   options.environment.log = &lines;
   auto store = OpenLocalStore(std::make_unique<CountedBackend>(disk, begun), options);

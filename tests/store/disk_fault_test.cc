@@ -11,8 +11,9 @@
 #include "aimem/backends/sqlite.h"
 #include "aimem/store.h"
 #include "tests/store/manual_executor.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/batches.h"
 #include "tests/support/fault_vfs.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem {
 namespace {
@@ -20,7 +21,7 @@ namespace {
 using testing::TempDir;
 
 WriteBatch OnePut(int i) {
-  return {{PutMemory{.title = absl::StrCat("title ", i), .content = absl::StrCat("content ", i)}}};
+  return testing::OnePut(absl::StrCat("title ", i), absl::StrCat("content ", i));
 }
 
 struct Told {

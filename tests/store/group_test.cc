@@ -9,12 +9,14 @@
 
 #include "aimem/backends/ephemeral.h"
 #include "aimem/store.h"
+#include "tests/support/batches.h"
 #include "tests/support/eventually.h"
 
 namespace aimem {
 namespace {
 
 using testing::Eventually;
+using testing::OnePut;
 
 /// How many commits became durable at once, each time.
 class GroupSizes : public CommitListener {
@@ -51,10 +53,6 @@ class Results {
   std::mutex mutex_;
   std::vector<WriteResult> results_;
 };
-
-WriteBatch OnePut(const std::string& title, const std::string& content = "content") {
-  return {{PutMemory{.title = title, .content = content}}};
-}
 
 class StoreGroup : public ::testing::Test {
  protected:

@@ -13,18 +13,16 @@
 #include "aimem/backends/sqlite.h"
 #include "aimem/store.h"
 #include "aimem/testing/manual_clock.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/batches.h"
 #include "tests/support/fault_vfs.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem {
 namespace {
 
+using testing::OnePut;
 using testing::TempDir;
 using OpenStoreFunction = std::function<std::unique_ptr<Store>()>;
-
-WriteBatch OnePut(const std::string& title) {
-  return {{PutMemory{.title = title, .content = "content", .tier = Tier::kLong}}};
-}
 
 class Nobody : public CommitListener {
  public:

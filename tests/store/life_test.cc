@@ -24,10 +24,12 @@
 #include "aimem/store.h"
 #include "lib/base/mutex.h"
 #include "lib/base/rendezvous.h"
+#include "tests/support/batches.h"
 #include "tests/support/eventually.h"
-#include "tests/support/temp_dir.h"
 #include "tests/support/gate.h"
 #include "tests/support/hooked_backend.h"
+#include "tests/support/log_lines.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem {
 namespace {
@@ -36,31 +38,8 @@ using testing::Eventually;
 using testing::Gate;
 using testing::HookedBackend;
 using testing::Hooks;
+using testing::OnePut;
 using testing::TempDir;
-
-WriteBatch OnePut(const std::string& title) {
-  return {{PutMemory{.title = title, .content = "content"}}};
-}
-
-/// The lines that a store logs.
-class Lines : public LogSink {
- public:
-  void Log(LogLevel, std::string_view message) override {
-    MutexLock lock(mutex_);
-    lines_.emplace_back(message);
-  }
-  bool Contain(const std::string& text) {
-    MutexLock lock(mutex_);
-    for (const std::string& line : lines_) {
-      if (line.find(text) != std::string::npos) return true;
-    }
-    return false;
-  }
-
- private:
-  Mutex mutex_;
-  std::vector<std::string> lines_ ABSL_GUARDED_BY(mutex_);
-};
 
 std::unique_ptr<Store> OpenHooked(Hooks hooks, StoreOptions options = {},
                                   std::shared_ptr<EphemeralDisk> disk = nullptr) {
@@ -137,7 +116,7 @@ TEST(StoreLife, NullCallbackIsAnAnswerToNobody) {
 }
 
 TEST(StoreLife, CallbackThatThrowsIsLoggedAndTheOthersAreAnswered) {
-  Lines lines;
+  testing::LogLines lines;
   Gate gate;
   gate.Shut();
   auto store = OpenHooked({.put = [&] { gate.Pass(); }}, {.environment = {.log = &lines}});
@@ -162,7 +141,7 @@ class ThrowingListener : public CommitListener {
 };
 
 TEST(StoreLife, ListenerThatThrowsIsLoggedAndWritesAreAnswered) {
-  Lines lines;
+  testing::LogLines lines;
   ThrowingListener listener;
   auto store = OpenHooked({}, {.listener = &listener, .environment = {.log = &lines}});
   for (int i = 0; i < 3; ++i) {
@@ -222,7 +201,7 @@ TEST(StoreLife, MemoryThatRunsOutInAReadIsThrownToItsCallerAlone) {
 }
 
 TEST(StoreLife, BrokenInvariantInAGroupFailsThatGroupAlone) {
-  Lines lines;
+  testing::LogLines lines;
   Thrower<BrokenInvariant> thrower;
   auto store = OpenHooked({.put = [&] { thrower(); }}, {.environment = {.log = &lines}});
   thrower.armed = true;

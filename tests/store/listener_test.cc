@@ -12,16 +12,18 @@
 #include "aimem/backends/ephemeral.h"
 #include "aimem/backends/sqlite.h"
 #include "aimem/store.h"
-#include "tests/support/eventually.h"
+#include "support/backend/forwarding_backend.h"
 #include "tests/store/manual_executor.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/batches.h"
+#include "tests/support/eventually.h"
 #include "tests/support/fault_vfs.h"
-#include "tests/support/forwarding_backend.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem {
 namespace {
 
 using testing::Eventually;
+using testing::OnePut;
 using testing::TempDir;
 
 class Recorder : public CommitListener {
@@ -62,10 +64,6 @@ class Recorder : public CommitListener {
   std::vector<DurableCommit> commits_;
   int calls_ = 0;
 };
-
-WriteBatch OnePut(const std::string& title) {
-  return {{PutMemory{.title = title, .content = "content"}}};
-}
 
 /// The commits of `store`, in the order of its log.
 std::vector<std::string> CommitsOf(Store& store) {

@@ -14,8 +14,9 @@
 #include "aimem/backends/backend.h"
 #include "aimem/backends/sqlite.h"
 #include "aimem/store.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/batches.h"
 #include "tests/support/fault_vfs.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem {
 namespace {
@@ -120,7 +121,7 @@ class PowerCutAfterARestart : public ::testing::TestWithParam<Finder> {
     vfs_.Heal();
   }
   static WriteBatch OnePut(const std::string& title) {
-    return {{PutMemory{.title = title, .content = std::string(300, 'x')}}};
+    return testing::OnePut(title, std::string(300, 'x'));
   }
   /// The store that is asked, after whoever is first has found the log and stays.
   std::unique_ptr<Store> OpenAfterTheFinder() {

@@ -11,6 +11,7 @@
 #include "aimem/environment.h"
 #include "aimem/store.h"
 #include "tests/store/manual_executor.h"
+#include "tests/support/batches.h"
 
 namespace aimem {
 namespace {
@@ -43,7 +44,7 @@ class SeededRandom : public Random {
 };
 
 WriteBatch OnePut(const std::string& title, std::size_t bytes = 1) {
-  return {{PutMemory{.title = title, .content = std::string(bytes, 'c')}}};
+  return testing::OnePut(title, std::string(bytes, 'c'));
 }
 
 class StoreQueue : public ::testing::Test {

@@ -9,14 +9,13 @@
 #include "aimem/backends/ephemeral.h"
 #include "aimem/backends/sqlite.h"
 #include "aimem/store.h"
+#include "tests/support/batches.h"
 #include "tests/support/temp_dir.h"
 
 namespace aimem {
 namespace {
 
-WriteBatch OnePut(const std::string& title) {
-  return {{PutMemory{.title = title, .content = "content"}}};
-}
+using testing::OnePut;
 
 TEST(KeptQuorum, MemberHasItsIdBeforeTheFirstWrite) {
   const testing::TempDir dir;

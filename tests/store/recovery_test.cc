@@ -12,8 +12,8 @@
 #include "aimem/backends/ephemeral.h"
 #include "aimem/store.h"
 #include "lib/base/mutex.h"
+#include "support/backend/forwarding_backend.h"
 #include "tests/support/eventually.h"
-#include "tests/support/forwarding_backend.h"
 #include "tests/support/gate.h"
 
 namespace aimem {

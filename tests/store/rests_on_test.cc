@@ -12,15 +12,14 @@
 #include "absl/strings/str_cat.h"
 #include "aimem/backends/ephemeral.h"
 #include "aimem/store.h"
+#include "support/backend/forwarding_backend.h"
 #include "tests/store/manual_executor.h"
-#include "tests/support/forwarding_backend.h"
+#include "tests/support/batches.h"
 
 namespace aimem {
 namespace {
 
-WriteBatch OnePut(const std::string& title) {
-  return {{PutMemory{.title = title, .content = "content"}}};
-}
+using testing::OnePut;
 
 /// What the next commits are to do.
 struct Behaviour {

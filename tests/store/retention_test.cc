@@ -13,6 +13,7 @@
 #include "lib/base/mutex.h"
 #include "tests/support/eventually.h"
 #include "tests/support/hooked_backend.h"
+#include "tests/support/log_lines.h"
 
 namespace aimem {
 namespace {
@@ -47,25 +48,6 @@ class TestClock : public Clock {
   Mutex mutex_;
   absl::Duration passed_ ABSL_GUARDED_BY(mutex_);
   absl::Duration jumped_ ABSL_GUARDED_BY(mutex_);
-};
-
-class Warnings : public LogSink {
- public:
-  void Log(LogLevel level, std::string_view message) override {
-    MutexLock lock(mutex_);
-    if (level == LogLevel::kWarning) lines_.emplace_back(message);
-  }
-  bool Contain(const std::string& text) {
-    MutexLock lock(mutex_);
-    for (const std::string& line : lines_) {
-      if (line.find(text) != std::string::npos) return true;
-    }
-    return false;
-  }
-
- private:
-  Mutex mutex_;
-  std::vector<std::string> lines_ ABSL_GUARDED_BY(mutex_);
 };
 
 std::int64_t CommitsInLog(Store& store) {
@@ -115,7 +97,7 @@ class LogRetention : public ::testing::Test {
   }
 
   TestClock clock_;
-  Warnings warnings_;
+  testing::LogLines warnings_{LogLevel::kWarning};
   std::shared_ptr<EphemeralDisk> disk_ = std::make_shared<EphemeralDisk>();
   std::atomic<int> transactions_ = 0;
   std::atomic<std::uint64_t> largest_cut_ = 0;  // in one transaction, of the one stream

@@ -14,15 +14,14 @@
 #include "aimem/store.h"
 #include "lib/log/commit.h"
 #include "lib/store/hooks.h"
+#include "support/backend/forwarding_backend.h"
 #include "tests/store/manual_executor.h"
-#include "tests/support/forwarding_backend.h"
+#include "tests/support/batches.h"
 
 namespace aimem {
 namespace {
 
-WriteBatch OnePut(const std::string& title, const std::string& content = "content") {
-  return {{PutMemory{.title = title, .content = content, .tier = Tier::kLong}}};
-}
+using testing::OnePut;
 
 /// Counts the commits of a transaction that writes.
 class Counted final : public testing::ForwardingTransaction {

@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -8,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "aimem/open.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem {
 namespace {
@@ -26,16 +25,8 @@ std::string Message(const absl::Status& status) {
 
 class OpenStoreTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = std::filesystem::path(::testing::TempDir()) /
-              (std::string("aimem_open_") + info->name() + "_" + std::to_string(getpid()));
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
-  std::filesystem::path folder_;
+  const testing::TempDir dir_;
+  const std::filesystem::path folder_ = dir_.path();
 };
 
 TEST_F(OpenStoreTest, NamesTheSchemeThatItDoesNotKnowWithoutThePassword) {

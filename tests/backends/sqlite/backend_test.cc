@@ -12,6 +12,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/backends/backend_contract.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem {
 namespace {
@@ -59,7 +60,7 @@ class SqliteBackendTest : public ::testing::Test {
   }
   bool Exists(const std::string& suffix) const { return std::filesystem::exists(path() + suffix); }
 
-  ScratchFolder folder_;
+  testing::TempDir folder_;
 };
 
 WriteSet OneRow(const std::string& key, std::string state) {

@@ -21,6 +21,7 @@
 #include "gtest/gtest.h"
 #include "tests/backends/backend_contract.h"
 #include "tests/support/fault_vfs.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem {
 namespace {
@@ -49,7 +50,7 @@ class SqliteFaultTest : public ::testing::Test {
   void NextFile() { path_ = absl::StrFormat("%s/%d.db", folder_.path(), ++file_); }
 
   FaultVfs vfs_{"faults"};
-  ScratchFolder folder_;
+  testing::TempDir folder_;
   int file_ = 0;
   std::string path_;
 };

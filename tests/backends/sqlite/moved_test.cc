@@ -18,6 +18,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/backends/backend_contract.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem {
 namespace {
@@ -104,7 +105,7 @@ class SqliteMovedTest : public ::testing::TestWithParam<Mishap> {
     EXPECT_THAT(std::string(status.message()), HasSubstr("open the store again"));
   }
 
-  ScratchFolder folder_;
+  testing::TempDir folder_;
 };
 
 TEST_P(SqliteMovedTest, NothingIsAcknowledgedAfterwards) {
@@ -278,7 +279,7 @@ class SqliteReaderTest : public ::testing::Test {
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
   }
 
-  ScratchFolder folder_;
+  testing::TempDir folder_;
 };
 
 /// Read the first rows, let `command` pass, and read the others; the status of that.

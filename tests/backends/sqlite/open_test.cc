@@ -17,6 +17,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/backends/backend_contract.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem {
 namespace {
@@ -87,7 +88,7 @@ class SqliteOpenTest : public ::testing::Test {
     ASSERT_TRUE((*backend)->Close().ok());
   }
 
-  ScratchFolder folder_;
+  testing::TempDir folder_;
 };
 
 TEST_F(SqliteOpenTest, ForeignDatabaseIsRefusedUntouched) {

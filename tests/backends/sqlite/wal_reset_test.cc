@@ -5,7 +5,6 @@
 #include <sqlite3.h>
 
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "tests/backends/backend_contract.h"
 #include "tests/support/fault_vfs.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem {
 namespace {
@@ -163,7 +163,7 @@ class SqliteWalResetTest : public ::testing::Test {
   }
 
   FaultVfs vfs_{"window"};
-  ScratchFolder folder_;
+  testing::TempDir folder_;
   std::vector<std::string> keys_;  ///< Whose commits were acknowledged.
 };
 

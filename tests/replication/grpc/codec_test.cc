@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "replication/grpc/codec.h"
 #include "replication/grpc/tls_files.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem::replication {
 namespace {
@@ -135,12 +136,6 @@ TEST(Codec, WhatIsBeyondALimitIsNamed) {
 
 class CertificatesTest : public ::testing::Test {
  protected:
-  CertificatesTest() {
-    folder_ = ::testing::TempDir() + "certs-XXXXXX";
-    EXPECT_NE(mkdtemp(folder_.data()), nullptr);
-  }
-  ~CertificatesTest() override { std::filesystem::remove_all(folder_); }
-
   static std::string Read(const std::string& path) {
     std::ifstream in(path);
     return {std::istreambuf_iterator<char>(in), {}};
@@ -154,7 +149,8 @@ class CertificatesTest : public ::testing::Test {
     return {folder_ + "/ca.pem", folder_ + "/" + name + ".pem", folder_ + "/" + name + ".key"};
   }
 
-  std::string folder_;
+  const testing::TempDir dir_;
+  const std::string folder_ = dir_.path();
 };
 
 TEST_F(CertificatesTest, WhatIsIssuedCanBeUsedAndItsKeyIsPrivate) {

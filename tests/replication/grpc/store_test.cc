@@ -5,11 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <functional>
 #include <future>
 #include <stdexcept>
-#include <thread>
 
 #include "aimem/backends/sqlite.h"
 #include "aimem/replication/replicated_store.h"
@@ -18,6 +16,8 @@
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
 #include "tests/faults/tcp_proxy.h"
+#include "tests/support/eventually.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem {
 namespace {
@@ -29,12 +29,6 @@ std::string TextOf(const absl::Status& status) { return status.ToString(); }
 
 class ReplicatedStoreTest : public ::testing::Test {
  protected:
-  ReplicatedStoreTest() {
-    folder_ = ::testing::TempDir() + "replicated-XXXXXX";
-    EXPECT_NE(mkdtemp(folder_.data()), nullptr);
-  }
-  ~ReplicatedStoreTest() override { std::filesystem::remove_all(folder_); }
-
   absl::StatusOr<std::unique_ptr<ReplicatedStore>> TryOpen(const std::string& name,
                                                            const ReplicationOptions& options,
                                                            bool sync = true) {
@@ -82,14 +76,7 @@ class ReplicatedStoreTest : public ::testing::Test {
   }
 
   static void Await(const char* what, const std::function<bool()>& holds) {
-    const absl::Duration end = SystemClock().Monotonic() + absl::Seconds(30);
-    while (!holds()) {
-      if (SystemClock().Monotonic() >= end) {
-        ADD_FAILURE() << "waited in vain: " << what;
-        return;
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));  // nobody tells when it changes
-    }
+    EXPECT_TRUE(testing::Eventually(holds)) << "waited in vain: " << what;
   }
 
   static PutMemory MakeItem(const std::string& title) {
@@ -121,7 +108,8 @@ class ReplicatedStoreTest : public ::testing::Test {
     });
   }
 
-  std::string folder_;
+  const testing::TempDir dir_;
+  const std::string folder_ = dir_.path();
 };
 
 TEST_F(ReplicatedStoreTest, AWriteIsCommittedOnTwoOfThreeAndReachesAll) {

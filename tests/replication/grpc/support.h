@@ -1,11 +1,9 @@
 // Two ends of a transport, and a service that does what a test wants.
 #pragma once
 
-#include <chrono>
 #include <future>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -14,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "lib/base/mutex.h"
 #include "replication/grpc/transport.h"
+#include "tests/support/eventually.h"
 
 namespace aimem::replication {
 
@@ -87,9 +86,10 @@ class FakeService final : public Service {
     MutexLock lock(mutex_);
     while (count_ < appends) changed_.Wait(mutex_);
   }
-  void AwaitTimer() {
+  /// Until so many timers were due.
+  void AwaitTimers(int count) {
     MutexLock lock(mutex_);
-    while (timers_ == 0) changed_.Wait(mutex_);
+    while (timers_ < count) changed_.Wait(mutex_);
   }
   void ReleaseHeld() {
     std::vector<absl::AnyInvocable<void(AppendReply) &&>> held;
@@ -163,13 +163,18 @@ struct End {
   }
   /// Until it is connected, as a peer does that comes up.
   AppendOutcome AppendUntilConnected(const std::string& to) {
-    const absl::Duration end = SystemClock().Monotonic() + absl::Seconds(60);
-    AppendOutcome outcome = Append(to);
-    while (outcome.error != CallError::kNone && SystemClock().Monotonic() < end) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    AppendOutcome outcome;
+    (void)testing::Eventually([&] {
       outcome = Append(to);
-    }
+      return outcome.error == CallError::kNone;
+    });
     return outcome;
+  }
+  /// Until `in` has passed by the transport's own timer: it serves meanwhile.
+  void AwaitTimer(absl::Duration in) {
+    const int before = service.timers();
+    transport->SetTimer(SystemClock().Monotonic() + in);
+    service.AwaitTimers(before + 1);
   }
 
   FakeService service;

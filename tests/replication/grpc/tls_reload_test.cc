@@ -13,6 +13,9 @@
 #include "gmock/gmock.h"
 #include "tests/faults/tcp_proxy.h"
 #include "tests/replication/grpc/support.h"
+#include "tests/support/eventually.h"
+#include "tests/support/log_lines.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem::replication {
 namespace {
@@ -21,51 +24,7 @@ using aimem::testing::TcpProxy;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr absl::Duration kPatience = absl::Seconds(60);
-
-// Keeps lines, with their levels.
-class Lines final : public LogSink {
- public:
-  void Log(LogLevel level, std::string_view message) override {
-    constexpr const char* kNames[] = {"debug", "info", "warning", "error"};
-    MutexLock lock(mutex_);
-    text_ += absl::StrFormat("%s: %s\n", kNames[static_cast<int>(level)], message);
-    changed_.NotifyAll();
-  }
-  std::string text() {
-    MutexLock lock(mutex_);
-    return text_;
-  }
-  int Count(const std::string& part) {
-    MutexLock lock(mutex_);
-    return CountLocked(part);
-  }
-  /// Whether `part` is said `count` times before patience ends.
-  bool Await(const std::string& part, int count = 1) {
-    const absl::Duration end = SystemClock().Monotonic() + kPatience;
-    MutexLock lock(mutex_);
-    while (CountLocked(part) < count) {
-      const absl::Duration left = end - SystemClock().Monotonic();
-      if (left <= absl::ZeroDuration()) return false;
-      changed_.WaitFor(mutex_, left);
-    }
-    return true;
-  }
-
- private:
-  int CountLocked(const std::string& part) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    int count = 0;
-    for (std::size_t at = text_.find(part); at != std::string::npos;
-         at = text_.find(part, at + 1)) {
-      ++count;
-    }
-    return count;
-  }
-
-  Mutex mutex_;
-  CondVar changed_;
-  std::string text_ ABSL_GUARDED_BY(mutex_);
-};
+using testing::kPatience;
 
 std::string Text(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
@@ -118,26 +77,19 @@ int FilesInMemory() {
   return count;
 }
 
-// gRPC takes its time.
+// gRPC takes its time, and tells nobody when it closes them.
 bool AwaitNoFilesInMemory() {
-  const absl::Duration end = SystemClock().Monotonic() + kPatience;
-  while (FilesInMemory() > 0 && SystemClock().Monotonic() < end) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return FilesInMemory() == 0;
+  return testing::Eventually([] { return FilesInMemory() == 0; });
 }
 
 class TlsReloadTest : public ::testing::Test {
  protected:
-  TlsReloadTest() : folder_(::testing::TempDir() + "reload-XXXXXX"), clock_(absl::Now()) {}
+  TlsReloadTest() : clock_(absl::Now()) {}
   ~TlsReloadTest() override {
     if (HasFailure()) GTEST_LOG_(INFO) << "the log:\n" << lines_.text();
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
   }
 
   void SetUp() override {
-    ASSERT_NE(mkdtemp(folder_.data()), nullptr);
     for (const char* ca : {"one", "two"}) {
       ASSERT_EQ(InitCertificateAuthority(In(ca)), absl::OkStatus());
       for (const char* name : {"a", "b"}) Issue(ca, name);
@@ -162,9 +114,10 @@ class TlsReloadTest : public ::testing::Test {
     return options;
   }
 
-  std::string folder_;
+  const testing::TempDir dir_;
+  const std::string folder_ = dir_.path();
   ManualClock clock_;
-  Lines lines_;
+  testing::LogLines lines_;
 };
 
 struct Fault {
@@ -172,13 +125,6 @@ struct Fault {
   std::function<void()> make;
   bool lasting = false;  // until gRPC, which looks every second, would have seen it
 };
-
-// A timer of the transport, not a sleep: it serves meanwhile.
-void AwaitTimer(End& end, absl::Duration in) {
-  const int before = end.service.timers();
-  end.transport->SetTimer(SystemClock().Monotonic() + in);
-  while (end.service.timers() == before) std::this_thread::sleep_for(std::chrono::milliseconds(20));
-}
 
 // gRPC 1.51, given such files, aborts the process (an empty one), or refuses everybody from then
 // on.
@@ -217,7 +163,7 @@ TEST_F(TlsReloadTest, FilesThatCannotBeUsedNeverReplaceThoseInUse) {
     const int before = lines_.Count(fault.said);  // two files are not replaced in one step
     fault.make();
     ASSERT_TRUE(lines_.Await(fault.said, before + 1));
-    if (fault.lasting) AwaitTimer(b, absl::Milliseconds(2'200));
+    if (fault.lasting) b.AwaitTimer(absl::Milliseconds(2'200));
     // A caller whose own files are not touched: it has its authority from before.
     TransportOptions calling = With("a");
     calling.log = nullptr;

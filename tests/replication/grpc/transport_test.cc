@@ -7,6 +7,7 @@
 #include "grpcpp/server_builder.h"
 #include "tests/faults/tcp_proxy.h"
 #include "tests/replication/grpc/support.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem::replication {
 namespace {
@@ -117,7 +118,7 @@ TEST(GrpcTransport, ATimerFiresNotBeforeItsTimeAndAnEarlierOneReplacesIt) {
   a.transport->SetTimer(now + absl::Hours(1));
   a.transport->SetTimer(at);
   a.transport->SetTimer(now + absl::Hours(2));
-  a.service.AwaitTimer();
+  a.service.AwaitTimers(1);
   EXPECT_GE(SystemClock().Monotonic(), at);
   EXPECT_EQ(a.service.timers(), 1);
 }
@@ -397,8 +398,6 @@ TEST(GrpcTransport, APortIsTakenOnce) {
 class GrpcTransportTls : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = ::testing::TempDir() + "tls-XXXXXX";
-    ASSERT_NE(mkdtemp(folder_.data()), nullptr);
     for (const char* ca : {"/one", "/two"}) {
       ASSERT_TRUE(InitCertificateAuthority(folder_ + ca).ok());
       for (const char* name : {"a", "b"}) {
@@ -415,7 +414,8 @@ class GrpcTransportTls : public ::testing::Test {
     return options;
   }
 
-  std::string folder_;
+  const testing::TempDir dir_;
+  const std::string folder_ = dir_.path();
 };
 
 TEST_F(GrpcTransportTls, BothEndsKnowEachOther) {
@@ -522,9 +522,7 @@ TEST(GrpcTransport, TheFirstCallAfterAnIdleSecondIsPrompt) {
   std::vector<double> ms;
   for (int i = 0; i < 3; ++i) {
     // A timer, not a sleep: nothing else happens on either end meanwhile.
-    const int before = a.service.timers();
-    a.transport->SetTimer(SystemClock().Monotonic() + absl::Milliseconds(1'200));
-    while (a.service.timers() == before) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    a.AwaitTimer(absl::Milliseconds(1'200));
     const absl::Duration begin = SystemClock().Monotonic();
     ASSERT_EQ(a.Append(b.address()).error, CallError::kNone);
     ms.push_back(absl::ToDoubleMilliseconds(SystemClock().Monotonic() - begin));

@@ -9,18 +9,6 @@
 
 namespace aimem::replication {
 
-bool Eventually(const std::function<bool()>& holds) {
-  const absl::Duration end = SystemClock().Monotonic() + absl::Seconds(60);
-  Mutex mutex;
-  CondVar never;
-  while (!holds()) {
-    if (SystemClock().Monotonic() > end) return false;
-    MutexLock lock(mutex);
-    never.WaitFor(mutex, absl::Milliseconds(2));
-  }
-  return true;
-}
-
 namespace {
 
 // A deadline that no test asked for must not pass on a machine that is busy with others.

@@ -9,12 +9,12 @@
 #include "aimem/backends/ephemeral.h"
 #include "replication/node/node.h"
 #include "support/network/threaded_network.h"
+#include "tests/support/eventually.h"
 #include "tests/support/gate.h"
 
 namespace aimem::replication {
 
-/// Wait until `holds`, at most a minute. False: it never did.
-bool Eventually(const std::function<bool()>& holds);
+using testing::Eventually;
 
 /// Members "A", "B", "C" …; they are started by the constructor.
 class Cluster {

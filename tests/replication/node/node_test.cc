@@ -28,6 +28,14 @@ using ::testing::SizeIs;
 
 absl::Duration Now() { return SystemClock().Monotonic(); }
 
+// "t0" and so on, through one member after the other.
+void WriteToAll(Cluster& cluster, int count) {
+  for (int i = 0; i < count; ++i) {
+    ASSERT_EQ(cluster.Write(static_cast<std::size_t>(i % 3), absl::StrCat("t", i)).outcome,
+              WriteOutcome::kCommitted);
+  }
+}
+
 bool Holds(Cluster& cluster, std::size_t member, const WriteResult& result) {
   const VersionVector vector = cluster.Vector(member);
   const auto found = vector.find(result.stream);
@@ -274,10 +282,7 @@ TEST(Node, WhatADeadAuthorHadSentToOneMemberReachesTheOther) {
 
 TEST(Node, AWipedMemberIsFilledFromTheLog) {
   Cluster cluster({.quorum = 2});
-  for (int i = 0; i < 200; ++i) {
-    ASSERT_EQ(cluster.Write(static_cast<std::size_t>(i % 3), absl::StrCat("t", i)).outcome,
-              WriteOutcome::kCommitted);
-  }
+  ASSERT_NO_FATAL_FAILURE(WriteToAll(cluster, 200));
   ASSERT_TRUE(Eventually([&] { return cluster.Equal(); }));
   cluster.Stop(2);
   cluster.Wipe(2);
@@ -289,10 +294,7 @@ TEST(Node, AWipedMemberIsFilledFromTheLog) {
 
 TEST(Node, AWipedMemberIsFilledWithStatesWhereTheLogWasCut) {
   Cluster cluster({.quorum = 2});
-  for (int i = 0; i < 200; ++i) {
-    ASSERT_EQ(cluster.Write(static_cast<std::size_t>(i % 3), absl::StrCat("t", i)).outcome,
-              WriteOutcome::kCommitted);
-  }
+  ASSERT_NO_FATAL_FAILURE(WriteToAll(cluster, 200));
   ASSERT_TRUE(Eventually([&] { return cluster.Equal(); }));
   cluster.Stop(2);
   cluster.Wipe(2);

@@ -1,4 +1,4 @@
-// Another backend as it is: a test overrides what is to differ.
+// Another backend as it is: whoever derives from it overrides what is to differ.
 #pragma once
 
 #include <memory>
