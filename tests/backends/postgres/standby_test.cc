@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -17,6 +16,9 @@
 #include "gtest/gtest.h"
 #include "support/postgres/postgres_server.h"
 #include "tests/backends/backend_contract.h"
+#include "tests/backends/postgres/writes.h"
+#include "tests/support/eventually.h"
+#include "tests/support/log_lines.h"
 
 namespace aimem {
 
@@ -26,37 +28,14 @@ GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(BackendContract);
 namespace {
 
 using ::testing::ElementsAre;
+using testing::Eventually;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-// Wait until `condition` holds; false after a minute.
-bool Eventually(const std::function<bool()>& condition) {
-  const absl::Time deadline = absl::Now() + absl::Minutes(1);
-  while (absl::Now() < deadline) {
-    if (condition()) return true;
-    absl::SleepFor(absl::Milliseconds(10));
-  }
-  return false;
-}
 
 std::string Ask(support::PostgresServer& server, const std::string& sql) {
   const auto answer = server.Execute("postgres", sql);
   EXPECT_TRUE(answer.ok()) << answer.status();
   return answer.ok() && !answer->empty() ? answer->front() : "";
-}
-
-// A memory "m<number>" and commit `number` of stream 7.
-WriteSet WriteNumber(std::uint64_t number) {
-  WriteSet set;
-  set.rows.push_back(MakeRow(absl::StrFormat("m%d", number), absl::StrFormat("s%d", number)));
-  set.log.push_back(MakeLogRow(7, number, number, "bytes"));
-  return set;
-}
-
-bool HasOperation(Backend& backend, std::uint64_t number) {
-  const auto read = ReadOnce(backend, {.operations = {MakeOperation(number)}});
-  EXPECT_TRUE(read.ok()) << read.status();
-  return read.ok() && !read->operations.empty();
 }
 
 constexpr char kSyncWaits[] =
@@ -245,25 +224,9 @@ TEST_F(PostgresStandbyTest, AFailoverToAStandbyThatLacksATailIsAnotherIdentity) 
   EXPECT_TRUE(PutAndCommit(*backend, WriteNumber(2)).ok());
 }
 
-class Lines : public LogSink {
- public:
-  void Log(LogLevel /*level*/, std::string_view message) override {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    text_.append(message).append("\n");
-  }
-  std::string text() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return text_;
-  }
-
- private:
-  std::mutex mutex_;
-  std::string text_;
-};
-
 // The places of the tail are not written a second time, and the log says what happened.
 TEST_F(PostgresStandbyTest, AStoreWhoseTailWasLostInAFailoverWritesAnotherStreamAndSaysSo) {
-  Lines lines;
+  testing::LogLines lines;
   auto store = OpenPostgresStore(Url(), kImpatient, {.environment = {.log = &lines}});
   ASSERT_TRUE(store.ok()) << store.status();
   const auto write = [&store](const std::string& title) {
