@@ -25,17 +25,6 @@ double CpuSeconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-/// The number after `label` in a file of /proc; 0 if it is not there.
-double NumberIn(const char* path, const std::string& label) {
-  std::ifstream file(path);
-  std::string word;
-  while (file >> word) {
-    double value = 0;
-    if (word == label && file >> value) return value;
-  }
-  return 0;
-}
-
 /// Threads that start together; the first exception of any comes out of Join.
 class Team {
  public:
@@ -71,6 +60,16 @@ class Team {
 };
 
 }  // namespace
+
+double NumberIn(const std::string& path, const std::string& label) {
+  std::ifstream file(path);
+  std::string word;
+  while (file >> word) {
+    double value = 0;
+    if (word == label && file >> value) return value;
+  }
+  return 0;
+}
 
 void Must(const absl::Status& status) {
   if (!status.ok()) throw Failure(status.ToString());

@@ -38,6 +38,9 @@ struct Run {
   [[nodiscard]] double rate() const { return static_cast<double>(calls) / (end_s - begin_s); }
 };
 
+/// The number after `label` in a file of /proc; 0 if it is not there.
+double NumberIn(const std::string& path, const std::string& label);
+
 /// Make `count` calls, numbered from 0, from so many threads at once, and time each.
 Run MeasureCalls(int threads, std::int64_t count, const std::function<void(std::int64_t)>& call);
 

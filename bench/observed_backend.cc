@@ -1,10 +1,10 @@
 #include "bench/observed_backend.h"
 
-#include <string>
 #include <utility>
 
 #include "absl/strings/str_format.h"
 #include "bench/measure.h"
+#include "support/backend/forwarding_backend.h"
 
 namespace aimem::bench {
 namespace {
@@ -19,22 +19,14 @@ class Timed {
   double begin_;
 };
 
-class ObservedWrite : public Transaction {
+class ObservedWrite : public testing::ForwardingTransaction {
  public:
   ObservedWrite(std::unique_ptr<Transaction> inner, Observations& seen)
-      : inner_(std::move(inner)), seen_(seen) {}
+      : ForwardingTransaction(std::move(inner)), seen_(seen) {}
 
   absl::StatusOr<ReadResult> Read(const ReadSet& set) override {
     const Timed timed(seen_.read_s);
     return inner_->Read(set);
-  }
-  absl::StatusOr<std::vector<EntityRow>> Scan(const ScanRequest& request) override {
-    return inner_->Scan(request);
-  }
-  absl::StatusOr<std::vector<LogRow>> ReadLog(std::uint64_t stream, std::uint64_t after,
-                                              std::size_t max_rows,
-                                              std::size_t max_bytes) override {
-    return inner_->ReadLog(stream, after, max_rows, max_bytes);
   }
   absl::Status Put(const WriteSet& set) override {
     const Timed timed(seen_.put_s);
@@ -50,37 +42,26 @@ class ObservedWrite : public Transaction {
   }
 
  private:
-  std::unique_ptr<Transaction> inner_;
   Observations& seen_;
 };
 
-class ObservedBackend : public Backend {
+class ObservedBackend : public testing::ForwardingBackend {
  public:
   ObservedBackend(std::unique_ptr<Backend> inner, std::shared_ptr<Observations> seen)
-      : inner_(std::move(inner)), seen_(std::move(seen)) {}
+      : ForwardingBackend(std::move(inner)), seen_(std::move(seen)) {}
 
-  absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override { return inner_->BeginRead(); }
   absl::StatusOr<std::unique_ptr<Transaction>> BeginWrite() override {
     const Timed timed(seen_->begin_s);
     absl::StatusOr<std::unique_ptr<Transaction>> begun = inner_->BeginWrite();
     if (!begun.ok()) return begun.status();
     return std::make_unique<ObservedWrite>(*std::move(begun), *seen_);
   }
-  absl::Status Recover() override { return inner_->Recover(); }
-  absl::Status Settle() override { return inner_->Settle(); }
-  absl::StatusOr<std::vector<std::string>> Verify() override { return inner_->Verify(); }
   absl::Status Maintain(bool idle) override {
     const Timed timed(seen_->maintain_s);
     return inner_->Maintain(idle);
   }
-  absl::Status CheckDurable() override { return inner_->CheckDurable(); }
-  absl::StatusOr<std::string> PhysicalIdentity() override { return inner_->PhysicalIdentity(); }
-  absl::StatusOr<std::int64_t> SizeBytes() override { return inner_->SizeBytes(); }
-  std::string Url() const override { return inner_->Url(); }
-  absl::Status Close() override { return inner_->Close(); }
 
  private:
-  std::unique_ptr<Backend> inner_;
   std::shared_ptr<Observations> seen_;
 };
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/str_format.h"
+#include "bench/measure.h"
 
 namespace aimem::bench {
 namespace {
@@ -25,16 +26,6 @@ double CpuSecondsOf(pid_t process) {
   double system = 0;
   rest >> user >> system;
   return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
-}
-
-double NumberIn(const std::string& path, const std::string& label) {
-  std::ifstream file(path);
-  std::string word;
-  while (file >> word) {
-    double value = 0;
-    if (word == label && file >> value) return value;
-  }
-  return 0;
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "aimem/memory.h"
 
 namespace aimem::wire {
@@ -77,5 +78,17 @@ class Members {
   const nlohmann::json& object_;
   absl::Status status_;
 };
+
+/// What `fill` makes of the members of the one object that `text` is: fill(Members&, Value&).
+template <typename Value, typename Fill>
+absl::StatusOr<Value> ReadObject(std::string_view text, Fill fill) {
+  nlohmann::json object;
+  if (absl::Status parsed = ParseJson(text, object); !parsed.ok()) return parsed;
+  Value value;
+  Members members(object);
+  fill(members, value);
+  if (!members.status().ok()) return members.status();
+  return value;
+}
 
 }  // namespace aimem::wire

@@ -120,78 +120,58 @@ absl::StatusOr<std::vector<CreateBody>> ReadBulk(std::string_view text) {
 }
 
 absl::StatusOr<PatchBody> ReadPatch(std::string_view text) {
-  json object;
-  AIMEM_RETURN_IF_ERROR(ParseJson(text, object));
-  PatchBody body;
-  Members members(object);
-  members.Maybe("title", body.patch.title);
-  members.Maybe("content", body.patch.content);
-  members.Maybe("tier", body.patch.tier);
-  members.Maybe("namespace", body.patch.namespace_);
-  members.Maybe("tags", body.patch.tags);
-  members.Maybe("priority", body.patch.priority);
-  members.Maybe("confidence", body.patch.confidence);
-  members.Maybe("expires_at", body.expires_at);
-  members.MaybeAny("metadata", body.patch.metadata);
-  AIMEM_RETURN_IF_ERROR(members.status());
-  return body;
+  return ReadObject<PatchBody>(text, [](Members& members, PatchBody& body) {
+    members.Maybe("title", body.patch.title);
+    members.Maybe("content", body.patch.content);
+    members.Maybe("tier", body.patch.tier);
+    members.Maybe("namespace", body.patch.namespace_);
+    members.Maybe("tags", body.patch.tags);
+    members.Maybe("priority", body.patch.priority);
+    members.Maybe("confidence", body.patch.confidence);
+    members.Maybe("expires_at", body.expires_at);
+    members.MaybeAny("metadata", body.patch.metadata);
+  });
 }
 
 absl::StatusOr<ForgetMemories> ReadForget(std::string_view text) {
-  json object;
-  AIMEM_RETURN_IF_ERROR(ParseJson(text, object));
-  ForgetMemories forget;
-  Members members(object);
-  members.Maybe("namespace", forget.namespace_);
-  members.Maybe("pattern", forget.pattern);
-  members.Maybe("tier", forget.tier);
-  AIMEM_RETURN_IF_ERROR(members.status());
-  return forget;
+  return ReadObject<ForgetMemories>(text, [](Members& members, ForgetMemories& forget) {
+    members.Maybe("namespace", forget.namespace_);
+    members.Maybe("pattern", forget.pattern);
+    members.Maybe("tier", forget.tier);
+  });
 }
 
 absl::StatusOr<ConsolidateBody> ReadConsolidate(std::string_view text) {
-  json object;
-  AIMEM_RETURN_IF_ERROR(ParseJson(text, object));
-  ConsolidateBody body;
-  Members members(object);
-  body.consolidate.ids = members.Texts("ids");
-  body.consolidate.title = members.Text("title");
-  body.consolidate.summary = members.Text("summary");
-  members.Or("namespace", body.consolidate.namespace_);
-  std::optional<Tier> tier;
-  members.Maybe("tier", tier);
-  body.consolidate.tier = tier.value_or(Tier::kLong);
-  std::optional<std::string> agent_id;
-  members.Maybe("agent_id", agent_id);
-  body.agent_id = agent_id.value_or("");
-  AIMEM_RETURN_IF_ERROR(members.status());
-  return body;
+  return ReadObject<ConsolidateBody>(text, [](Members& members, ConsolidateBody& body) {
+    body.consolidate.ids = members.Texts("ids");
+    body.consolidate.title = members.Text("title");
+    body.consolidate.summary = members.Text("summary");
+    members.Or("namespace", body.consolidate.namespace_);
+    std::optional<Tier> tier;
+    members.Maybe("tier", tier);
+    body.consolidate.tier = tier.value_or(Tier::kLong);
+    std::optional<std::string> agent_id;
+    members.Maybe("agent_id", agent_id);
+    body.agent_id = agent_id.value_or("");
+  });
 }
 
 absl::StatusOr<AddLink> ReadLink(std::string_view text) {
-  json object;
-  AIMEM_RETURN_IF_ERROR(ParseJson(text, object));
-  AddLink link;
-  Members members(object);
-  link.source_id = members.Text("source_id");
-  link.target_id = members.Text("target_id");
-  members.Or("relation", link.relation);
-  AIMEM_RETURN_IF_ERROR(members.status());
-  return link;
+  return ReadObject<AddLink>(text, [](Members& members, AddLink& link) {
+    link.source_id = members.Text("source_id");
+    link.target_id = members.Text("target_id");
+    members.Or("relation", link.relation);
+  });
 }
 
 absl::StatusOr<RegisterAgent> ReadRegistration(std::string_view text) {
-  json object;
-  AIMEM_RETURN_IF_ERROR(ParseJson(text, object));
-  RegisterAgent agent;
-  Members members(object);
-  agent.agent_id = members.Text("agent_id");
-  agent.agent_type = members.Text("agent_type");
-  std::optional<std::vector<std::string>> capabilities;
-  members.Maybe("capabilities", capabilities);
-  agent.capabilities = std::move(capabilities).value_or(std::vector<std::string>());
-  AIMEM_RETURN_IF_ERROR(members.status());
-  return agent;
+  return ReadObject<RegisterAgent>(text, [](Members& members, RegisterAgent& agent) {
+    agent.agent_id = members.Text("agent_id");
+    agent.agent_type = members.Text("agent_type");
+    std::optional<std::vector<std::string>> capabilities;
+    members.Maybe("capabilities", capabilities);
+    agent.capabilities = std::move(capabilities).value_or(std::vector<std::string>());
+  });
 }
 
 absl::Status SetExpiry(CreateBody& body) {
@@ -225,20 +205,16 @@ absl::Status SetAuthors(std::vector<CreateBody>& bodies, std::string& author) {
 // -- Asking ---------------------------------------------------------------------------------------
 
 absl::StatusOr<RecallBody> ReadRecall(std::string_view text) {
-  json object;
-  AIMEM_RETURN_IF_ERROR(ParseJson(text, object));
-  RecallBody body;
-  Members members(object);
-  body.context = members.Text("context");
-  members.Maybe("namespace", body.namespace_);
-  members.MaybeUnsigned("limit", body.limit);
-  members.Maybe("tags", body.tags);
-  members.Maybe("since", body.since);
-  members.Maybe("until", body.until);
-  members.Maybe("as_agent", body.as_agent);
-  members.MaybeUnsigned("budget_tokens", body.budget_tokens);
-  AIMEM_RETURN_IF_ERROR(members.status());
-  return body;
+  return ReadObject<RecallBody>(text, [](Members& members, RecallBody& body) {
+    body.context = members.Text("context");
+    members.Maybe("namespace", body.namespace_);
+    members.MaybeUnsigned("limit", body.limit);
+    members.Maybe("tags", body.tags);
+    members.Maybe("since", body.since);
+    members.Maybe("until", body.until);
+    members.Maybe("as_agent", body.as_agent);
+    members.MaybeUnsigned("budget_tokens", body.budget_tokens);
+  });
 }
 
 absl::StatusOr<SearchRequest> SearchOf(const RecallBody& recall) {

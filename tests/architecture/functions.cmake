@@ -4,7 +4,7 @@ set(exceptions
   # A table: a row for each field that the hash of a request knows.
   "tests/execute/request_test\\.cc:[0-9]+: [0-9]+ lines: std::vector<Golden> Memories\\(\\)")
 set(files)
-foreach(folder include lib backends replication services clients apps support testing tests demo bench examples)
+foreach(folder include lib backends replication services clients apps campaign support testing tests bench examples)
   file(GLOB_RECURSE found RELATIVE ${SOURCE_DIR} ${SOURCE_DIR}/${folder}/*.cc ${SOURCE_DIR}/${folder}/*.h)
   list(APPEND files ${found})
 endforeach()

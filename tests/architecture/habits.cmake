@@ -17,7 +17,7 @@ function(forbid pattern why)
 endfunction()
 
 set(product include lib backends replication services clients apps)
-set(everything ${product} support testing tests demo bench examples)
+set(everything ${product} campaign support testing tests bench examples)
 forbid("TO[D]O|FIX[M]E|[^X]X[X]X[^X]" "a leftover marker" ${everything})
 forbid("absl::(Mutex|Notification)[ (]|absl/synchronization" "TSan cannot see it: use lib/base/mutex.h"
        ${everything})

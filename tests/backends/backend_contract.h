@@ -20,6 +20,7 @@
 #include "absl/status/statusor.h"
 #include "aimem/backends/backend.h"
 #include "gtest/gtest.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem {
 
@@ -43,19 +44,6 @@ inline std::ostream& operator<<(std::ostream& out, const BackendUnderTest& backe
 inline std::string BackendName(const ::testing::TestParamInfo<BackendUnderTest>& info) {
   return info.param.name;
 }
-
-/// A folder that is gone at the end of the test.
-class ScratchFolder {
- public:
-  ScratchFolder();
-  ~ScratchFolder();
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 // Rows in short.
 EntityRow MakeRow(Kind kind, std::string key, std::string state,
@@ -95,7 +83,7 @@ class BackendContract : public ::testing::TestWithParam<BackendUnderTest> {
   void Reopen();
   [[nodiscard]] const std::string& dir() const { return folder_.path(); }
 
-  ScratchFolder folder_;
+  testing::TempDir folder_;
   std::unique_ptr<Backend> backend_;
 };
 

@@ -1,9 +1,6 @@
 #include "tests/backends/backend_contract.h"
 
-#include <stdlib.h>
-
 #include <algorithm>
-#include <filesystem>
 #include <iterator>
 
 #include "absl/strings/str_format.h"
@@ -11,16 +8,6 @@
 #include "lib/base/status.h"
 
 namespace aimem {
-
-ScratchFolder::ScratchFolder() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "aimem-XXXXXX").string();
-  if (mkdtemp(pattern.data()) != nullptr) path_ = pattern;
-}
-
-ScratchFolder::~ScratchFolder() {
-  std::error_code error;
-  if (!path_.empty()) std::filesystem::remove_all(path_, error);
-}
 
 EntityRow MakeRow(Kind kind, std::string key, std::string state, std::optional<Hash256> name) {
   EntityRow row;

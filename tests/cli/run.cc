@@ -159,12 +159,7 @@ Cli::Cli() {
   const char* program = std::getenv("AIMEM_PROGRAM");
   EXPECT_NE(program, nullptr) << "AIMEM_PROGRAM must name the program under test";
   program_ = program == nullptr ? "" : program;
-  std::string path = (std::filesystem::temp_directory_path() / "aimem-cli-XXXXXX").string();
-  EXPECT_NE(mkdtemp(path.data()), nullptr);
-  folder_ = path;
 }
-
-Cli::~Cli() { std::filesystem::remove_all(folder_); }
 
 Ran Cli::Run(const std::vector<std::string>& arguments, const Start& start) {
   Start with_identity = start;

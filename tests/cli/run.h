@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem::testing {
 
@@ -34,7 +35,6 @@ struct Start {
 class Cli : public ::testing::Test {
  protected:
   Cli();
-  ~Cli() override;
 
   Ran Run(const std::vector<std::string>& arguments, const Start& start = {});
   /// The same, which must succeed.
@@ -52,7 +52,8 @@ class Cli : public ::testing::Test {
 
  private:
   std::string program_;
-  std::filesystem::path folder_;
+  const testing::TempDir dir_;
+  const std::filesystem::path folder_ = dir_.path();
 };
 
 /// A run that is under way.

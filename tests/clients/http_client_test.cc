@@ -1,12 +1,8 @@
 #include "clients/http/http_client.h"
 
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <functional>
+#include <future>
 #include <string>
 #include <thread>
 #include <utility>
@@ -14,6 +10,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/loopback.h"
 
 namespace aimem::clients {
 namespace {
@@ -29,38 +26,26 @@ class TinyServer {
  public:
   // `answers[i][j]`: what connection i is told for its request j.
   explicit TinyServer(std::vector<std::vector<std::string>> answers)
-      : answers_(std::move(answers)), listener_(socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* const any = reinterpret_cast<sockaddr*>(&address);
-    EXPECT_EQ(bind(listener_, any, size), 0);
-    EXPECT_EQ(listen(listener_, 8), 0);
-    EXPECT_EQ(getsockname(listener_, any, &size), 0);
-    port_ = ntohs(address.sin_port);
-    thread_ = std::thread([this] { Run(); });
-  }
+      : answers_(std::move(answers)), thread_([this] { Run(); }) {}
   ~TinyServer() {
-    shutdown(listener_, SHUT_RDWR);
+    listener_.Shut();
     thread_.join();
-    close(listener_);
   }
 
-  [[nodiscard]] int port() const { return port_; }
+  [[nodiscard]] int port() const { return listener_.port(); }
   // Wait until the connections that were planned are over.
   const std::vector<std::string>& requests() {
-    while (!done_) poll(nullptr, 0, 1);
+    done_.wait();
     return requests_;
   }
 
  private:
   void Run() {
     for (const std::vector<std::string>& answers : answers_) {
-      const int fd = accept(listener_, nullptr, nullptr);
+      const int fd = listener_.Accept();
       if (fd < 0) break;
       for (const std::string& answer : answers) {
-        requests_.push_back(ReadRequest(fd));
+        testing::ReadRequest(fd, requests_.emplace_back());
         // In two parts, so that the client has to put them together.
         const std::size_t half = answer.size() / 2;
         EXPECT_EQ(write(fd, answer.data(), half), static_cast<ssize_t>(half));
@@ -69,31 +54,14 @@ class TinyServer {
       }
       close(fd);
     }
-    done_ = true;
-  }
-
-  static std::string ReadRequest(int fd) {
-    std::string text;
-    while (true) {
-      const std::size_t head = text.find("\r\n\r\n");
-      if (head != std::string::npos) {
-        const std::size_t length = text.find("Content-Length: ");
-        const std::size_t body =
-            length == std::string::npos ? 0 : std::stoul(text.substr(length + 16));
-        if (text.size() >= head + 4 + body) return text;
-      }
-      char buffer[4096];
-      const ssize_t count = read(fd, buffer, sizeof buffer);
-      if (count <= 0) return text;
-      text.append(buffer, static_cast<std::size_t>(count));
-    }
+    is_done_.set_value();
   }
 
   const std::vector<std::vector<std::string>> answers_;
-  const int listener_;
-  int port_ = 0;
+  const testing::LoopbackListener listener_;
   std::vector<std::string> requests_;
-  std::atomic<bool> done_{false};
+  std::promise<void> is_done_;
+  const std::future<void> done_ = is_done_.get_future();
   std::thread thread_;
 };
 
@@ -167,19 +135,10 @@ TEST(HttpClient, BrokenConnectionIsAbortedAndTheNextRequestConnectsAgain) {
 }
 
 TEST(HttpClient, SilentServerIsATimeout) {
-  const int listener = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* const any = reinterpret_cast<sockaddr*>(&address);
-  ASSERT_EQ(bind(listener, any, size), 0);
-  ASSERT_EQ(listen(listener, 1), 0);
-  ASSERT_EQ(getsockname(listener, any, &size), 0);
-  HttpClient client("127.0.0.1", ntohs(address.sin_port));
+  const testing::LoopbackListener listener;
+  HttpClient client("127.0.0.1", listener.port());
   EXPECT_EQ(client.Get("/", absl::Milliseconds(50)).status().code(),
             absl::StatusCode::kDeadlineExceeded);
-  close(listener);
 }
 
 TEST(HttpClient, RefusesWhatIsNoAnswer) {

@@ -14,7 +14,8 @@ namespace {
 using ::testing::HasSubstr;
 
 TEST(EmbedFederationExample, WhatOneMemberWasToldAnotherAnswersNowAndAfterARestart) {
-  const std::filesystem::path folder = MakeFolder();
+  const testing::TempDir dir;
+  const std::filesystem::path folder = dir.path();
   for (int run = 0; run < 2; ++run) {
     std::vector<std::string> arguments = {folder.string()};
     const auto ports = support::ReservePorts(3);
@@ -26,7 +27,6 @@ TEST(EmbedFederationExample, WhatOneMemberWasToldAnotherAnswersNowAndAfterAResta
     EXPECT_THAT(ran.out, HasSubstr("told the first member; 3 hold it"));
     EXPECT_THAT(ran.out, HasSubstr("asked the third member: Mia must not eat walnuts."));
   }
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

@@ -17,7 +17,8 @@ TEST(EmbedPostgresExample, MemberOverPostgresDeliversToTheMemberOverAFile) {
   auto server = support::PostgresServer::Start();
   ASSERT_TRUE(server.ok()) << server.status();
   ASSERT_EQ((*server)->CreateDatabase("example"), absl::OkStatus());
-  const std::filesystem::path folder = MakeFolder();
+  const testing::TempDir dir;
+  const std::filesystem::path folder = dir.path();
   const testing::Ran ran =
       testing::Child(std::getenv("AIMEM_EXAMPLE"),
                      {(*server)->Url("example"), (folder / "memories.db").string()}, {}, folder)
@@ -25,7 +26,6 @@ TEST(EmbedPostgresExample, MemberOverPostgresDeliversToTheMemberOverAFile) {
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_THAT(ran.out, HasSubstr("written to PostgreSQL: committed on 2 members"));
   EXPECT_THAT(ran.out, HasSubstr("read from the file: The oven runs twenty degrees hot."));
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <string>
 
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
 #include "aimem/environment.h"
 #include "aimem/open.h"
 #include "aimem/replication/replicated_store.h"
@@ -11,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "lib/base/mutex.h"
 #include "tests/federation/federation.h"
+#include "tests/support/log_lines.h"
 
 namespace aimem::federation {
 namespace {
@@ -26,23 +26,6 @@ class OffsetClock final : public Clock {
 
  private:
   std::atomic<std::int64_t> offset_ms_ = 0;
-};
-
-// Keeps lines.
-class Lines final : public LogSink {
- public:
-  void Log(LogLevel, std::string_view message) override {
-    MutexLock lock(mutex_);
-    text_.append(message).append("\n");
-  }
-  std::string text() {
-    MutexLock lock(mutex_);
-    return text_;
-  }
-
- private:
-  Mutex mutex_;
-  std::string text_ ABSL_GUARDED_BY(mutex_);
 };
 
 WriteBatch Put(const std::string& title, const std::string& content) {
@@ -181,11 +164,11 @@ class FederationClocks : public ::testing::Test {
       }
       open.reset();
     }
-    std::filesystem::remove_all(folder_);
   }
 
-  std::filesystem::path folder_ = MakeFolder();
-  Lines lines_;
+  const testing::TempDir dir_;
+  const std::filesystem::path folder_ = dir_.path();
+  testing::LogLines lines_;
 
  private:
   std::vector<support::ReservedPort> ports_ = *support::ReservePorts(3);

@@ -73,10 +73,10 @@ class FederationFalseAck : public ::testing::Test {
       EXPECT_EQ(store_->Close(), absl::OkStatus());
     }
     store_.reset();
-    std::filesystem::remove_all(folder_);
   }
 
-  std::filesystem::path folder_ = MakeFolder();
+  const testing::TempDir dir_;
+  const std::filesystem::path folder_ = dir_.path();
   std::unique_ptr<FakePeer> first_, second_;
   std::unique_ptr<ReplicatedStore> store_;
 };

@@ -19,8 +19,6 @@ namespace {
 
 using ::testing::IsEmpty;
 
-/// Between two looks at a condition.
-constexpr absl::Duration kLook = absl::Milliseconds(5);
 constexpr int kPageRows = 200;
 
 // {"0123456789abcdef": 7, …}, streams as 16 hexadecimal digits.
@@ -40,22 +38,6 @@ std::string Program() {
   const char* program = getenv("AIMEM_PROGRAM");
   if (program == nullptr) ADD_FAILURE() << "AIMEM_PROGRAM must name the aimem program";
   return program == nullptr ? "aimem" : program;
-}
-
-std::filesystem::path MakeFolder() {
-  std::string pattern =
-      (std::filesystem::path(::testing::TempDir()) / "aimem-federation-XXXXXX").string();
-  if (mkdtemp(pattern.data()) == nullptr) ADD_FAILURE() << "no folder " << pattern;
-  return pattern;
-}
-
-bool Eventually(absl::Duration timeout, const std::function<bool()>& condition) {
-  const absl::Time end = absl::Now() + timeout;
-  while (!condition()) {
-    if (absl::Now() > end) return false;
-    absl::SleepFor(kLook);
-  }
-  return true;
 }
 
 absl::Duration Stopwatch::Elapsed() const { return absl::Now() - begin_; }
@@ -102,7 +84,7 @@ nlohmann::json Memory(const std::string& title, const std::string& content) {
 // -- Processes ------------------------------------------------------------------------------------
 
 Federation::Federation(FederationOptions options)
-    : options_(std::move(options)), folder_(MakeFolder()) {
+    : options_(std::move(options)), folder_(dir_.path()) {
   const std::string certificates = (folder_ / "certificates").string();
   std::filesystem::create_directories(certificates);
   EXPECT_EQ(InitCertificateAuthority(certificates), absl::OkStatus());
@@ -125,8 +107,6 @@ Federation::~Federation() {
   }
   processes_.clear();
   links_.clear();
-  std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
 }
 
 void Federation::ChoosePorts() {

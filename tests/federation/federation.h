@@ -5,7 +5,6 @@
 
 #include <deque>
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -21,23 +20,19 @@
 #include "support/federation/server_process.h"
 #include "support/process/reserved_port.h"
 #include "tests/faults/tcp_proxy.h"
+#include "tests/support/eventually.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem::federation {
 
 /// The namespace that all these tests write into.
 inline constexpr char kNamespace[] = "federation";
 
-/// Far above what anything here takes: over it the test has failed.
-inline constexpr absl::Duration kPatience = absl::Seconds(60);
+using testing::Eventually;
+using testing::kPatience;
 
 /// Path of the `aimem` program under test.
 std::string Program();
-
-/// A folder of a test's own, which deletes it.
-std::filesystem::path MakeFolder();
-
-/// True if `condition` becomes true within `timeout`; it is asked again every few milliseconds.
-bool Eventually(absl::Duration timeout, const std::function<bool()>& condition);
 
 /// Time since it was made.
 class Stopwatch {
@@ -179,7 +174,8 @@ class Federation {
   [[nodiscard]] static std::string NameOf(int member) { return std::string(1, char('a' + member)); }
 
   FederationOptions options_;
-  std::filesystem::path folder_;
+  const testing::TempDir dir_;
+  const std::filesystem::path folder_;
   std::vector<support::ReservedPort> ports_;  // of HTTP, then of replication
   std::vector<std::optional<support::ServerProcess>> processes_;
   std::vector<std::unique_ptr<clients::HttpClient>> clients_;

@@ -142,8 +142,6 @@ TEST(FederationLife, StopEndsWithinTheGraceWhenAPeerNeverAnswers) {
 
 class FederationFlags : public ::testing::Test {
  protected:
-  ~FederationFlags() override { std::filesystem::remove_all(folder_); }
-
   void ExpectRefused(const std::vector<std::string>& flags,
                      const ::testing::Matcher<std::string>& message) {
     std::vector<std::string> arguments = {
@@ -157,7 +155,8 @@ class FederationFlags : public ::testing::Test {
   }
 
  private:
-  std::filesystem::path folder_ = MakeFolder();
+  const testing::TempDir dir_;
+  const std::filesystem::path folder_ = dir_.path();
 };
 
 TEST_F(FederationFlags, QuorumThatCannotBeIsRefusedWithItsNumbers) {

@@ -61,7 +61,6 @@ class FederationStranger : public ::testing::Test {
   ~FederationStranger() override {
     EXPECT_EQ(store_->Close(), absl::OkStatus());
     store_.reset();
-    std::filesystem::remove_all(folder_);
   }
 
   /// In the first peer's name, with our own stream at `seq`. Whoever can call can read what we
@@ -172,7 +171,8 @@ class FederationStranger : public ::testing::Test {
     EXPECT_THAT(check->problems, ::testing::IsEmpty());
   }
 
-  std::filesystem::path folder_ = MakeFolder();
+  const testing::TempDir dir_;
+  const std::filesystem::path folder_ = dir_.path();
   FakePeer first_{1, FakePeer::Honest}, second_{2, FakePeer::Honest};
   std::unique_ptr<ReplicatedStore> store_;
   std::uint64_t stream_ = 0, seq_ = 0;

@@ -1,8 +1,6 @@
 // Random requests: what a store answers and shows is what the oracle says.
-#include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -10,6 +8,7 @@
 #include "aimem/backends/ephemeral.h"
 #include "aimem/backends/sqlite.h"
 #include "tests/oracle/compare.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem::oracle {
 namespace {
@@ -31,18 +30,15 @@ TEST(Model, EphemeralStoreAnswersAsTheOracle) {
 }
 
 TEST(Model, SqliteStoreAnswersAsTheOracle) {
-  const std::filesystem::path folder =
-      std::filesystem::path(::testing::TempDir()) / ("aimem-model-" + std::to_string(getpid()));
-  std::filesystem::create_directories(folder);
+  const testing::TempDir dir;
   for (std::uint64_t seed = 1'000'001; seed <= 1'000'000 + Seeds() && !HasFailure(); ++seed) {
     CompareWithOracle(
         [&](const StoreOptions& options) {
-          return OpenSqliteStore(folder / (std::to_string(seed) + ".db"), {.sync_writes = false},
+          return OpenSqliteStore(dir.File(std::to_string(seed) + ".db"), {.sync_writes = false},
                                  options);
         },
         seed, kRequests);
   }
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

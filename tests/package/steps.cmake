@@ -1,6 +1,7 @@
 cmake_minimum_required(VERSION 3.25)
 # What the scripts of this folder share.
 include(${CMAKE_CURRENT_LIST_DIR}/../../cmake/AimemRooms.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/../support/links.cmake)
 set(HERE ${CMAKE_CURRENT_LIST_DIR})
 
 # run(COMMAND...): it must succeed; sets `output`.
@@ -83,6 +84,19 @@ function(unneeded out)
   set(${out} "${others}" PARENT_SCOPE)
 endfunction()
 
+# Each relative link of a page leads to something.
+function(look_at_links docs)
+  file(GLOB_RECURSE pages ${docs}/*.md)
+  check_links(${pages} OUT links)
+  if(links LESS 40)
+    message(FATAL_ERROR "only ${links} links in ${docs}: what has become of the others?")
+  endif()
+  file(STRINGS ${docs}/README.md lines REGEX "include/aimem/store\\.h\\)")
+  if(NOT lines)
+    message(FATAL_ERROR "README.md does not lead to the headers")
+  endif()
+endfunction()
+
 # Headers, licence, documents, a program that starts.
 function(look_at_install prefix)
   foreach(path include/aimem/version.h include/aimem/store.h share/doc/aimem/LICENSE
@@ -92,6 +106,7 @@ function(look_at_install prefix)
       message(FATAL_ERROR "${path} was not installed")
     endif()
   endforeach()
+  look_at_links(${prefix}/share/doc/aimem)
   # Elsewhere than where it was installed: nothing may depend on that.
   file(REMOVE_RECURSE ${prefix}-moved)
   file(RENAME ${prefix} ${prefix}-moved)

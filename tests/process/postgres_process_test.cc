@@ -1,6 +1,4 @@
-#include <unistd.h>
 
-#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -9,6 +7,7 @@
 #include "support/postgres/postgres_server.h"
 #include "tests/process/keyed.h"
 #include "tests/process/storm.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem::process {
 namespace {
@@ -26,27 +25,19 @@ class PostgresProcess : public ::testing::Test {
     server_ = nullptr;
   }
 
-  PostgresProcess()
-      : folder_(std::filesystem::path(::testing::TempDir()) /
-                absl::StrFormat("aimem_process_%d", getpid())) {
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-  }
-  ~PostgresProcess() override { std::filesystem::remove_all(folder_); }
-
   static std::string NewDatabase(const std::string& name) {
     const absl::Status status = server_->CreateDatabase(name);
     EXPECT_TRUE(status.ok()) << status;
     return server_->Url(name);
   }
 
-  std::filesystem::path folder_;
+  const testing::TempDir dir_;
   static inline support::PostgresServer* server_ = nullptr;
 };
 
 TEST_F(PostgresProcess, StormOfKilledWritersLosesDoublesAndReordersNothing) {
   RunStorm({.url = NewDatabase("storm"),
-            .folder = folder_,
+            .folder = dir_.path(),
             .duration = StormDuration(),
             .seed = StormSeed()});
 }

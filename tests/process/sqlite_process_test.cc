@@ -1,5 +1,4 @@
 #include <signal.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <memory>
@@ -18,6 +17,7 @@
 #include "tests/process/keyed.h"
 #include "tests/process/storm.h"
 #include "tests/process/worker.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem::process {
 namespace {
@@ -27,22 +27,16 @@ using ::testing::SizeIs;
 
 class SqliteProcess : public ::testing::Test {
  protected:
-  SqliteProcess()
-      : folder_(std::filesystem::path(::testing::TempDir()) /
-                absl::StrFormat("aimem_process_%d", getpid())) {
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-  }
-  ~SqliteProcess() override { std::filesystem::remove_all(folder_); }
+  [[nodiscard]] std::string File(const std::string& name) const { return dir_.File(name); }
 
-  [[nodiscard]] std::string File(const std::string& name) const { return folder_ / name; }
-
-  std::filesystem::path folder_;
+  const testing::TempDir dir_;
 };
 
 TEST_F(SqliteProcess, StormOfKilledWritersLosesDoublesAndReordersNothing) {
-  RunStorm(
-      {.url = File("m.db"), .folder = folder_, .duration = StormDuration(), .seed = StormSeed()});
+  RunStorm({.url = File("m.db"),
+            .folder = dir_.path(),
+            .duration = StormDuration(),
+            .seed = StormSeed()});
 }
 
 TEST_F(SqliteProcess, SameKeySentByTwoAtOnceHasOneEffectAndOneAnswer) {

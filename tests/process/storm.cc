@@ -15,8 +15,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "aimem/open.h"
-#include "demo/check.h"
-#include "demo/journal.h"
+#include "campaign/check.h"
+#include "campaign/journal.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "support/process/child_process.h"
@@ -68,7 +68,7 @@ class Storm {
   void SetUpStore() {
     const auto store = OpenStore(options_.url);
     ASSERT_TRUE(store.ok()) << store.status();
-    demo::Journal& setup = journals_.emplace_back();
+    campaign::Journal& setup = journals_.emplace_back();
     setup.name = "setup";
     for (int i = 0; i < kStormWriters; ++i) {
       SetUp(**store, kVersions, absl::StrFormat("writer %d", i), "version 0");
@@ -79,13 +79,13 @@ class Storm {
 
   void SetUp(Store& store, const std::string& namespace_, const std::string& title,
              const std::string& content) {
-    demo::Journal& setup = journals_.front();
+    campaign::Journal& setup = journals_.front();
     const auto number = static_cast<std::int64_t>(setup.intents.size());
     setup.intents.push_back({.number = number,
                              .namespace_ = namespace_,
                              .title = title,
-                             .content_hash = demo::HashContent(content),
-                             .at = demo::MonotonicMicroseconds()});
+                             .content_hash = campaign::HashContent(content),
+                             .at = campaign::MonotonicMicroseconds()});
     const WriteResult result = store.Write(PutBatch(namespace_, title, content));
     ASSERT_EQ(result.outcome, WriteOutcome::kCommitted) << result.status;
     setup.acks.push_back({.number = number,
@@ -93,7 +93,7 @@ class Storm {
                           .content_hash = setup.intents.back().content_hash,
                           .stream = result.stream,
                           .seq = result.seq,
-                          .at = demo::MonotonicMicroseconds()});
+                          .at = campaign::MonotonicMicroseconds()});
   }
 
   void StartReader(int i) {
@@ -172,9 +172,9 @@ class Storm {
   }
 
   void ReadBack(const std::string& path) {
-    absl::StatusOr<demo::Journal> journal = demo::ReadJournal(path);
+    absl::StatusOr<campaign::Journal> journal = campaign::ReadJournal(path);
     ASSERT_TRUE(journal.ok()) << journal.status();
-    for (const demo::Ack& ack : journal->acks) replayed_ += ack.replayed ? 1 : 0;
+    for (const campaign::Ack& ack : journal->acks) replayed_ += ack.replayed ? 1 : 0;
     journals_.push_back(*std::move(journal));
   }
 
@@ -182,13 +182,13 @@ class Storm {
     const auto opened = OpenStore(options_.url, {.create = false});
     ASSERT_TRUE(opened.ok()) << opened.status();
     Store& store = **opened;
-    std::vector<demo::StoredRow> rows;
+    std::vector<campaign::StoredRow> rows;
     for (const char* namespace_ : {kOwn, kVersions, kShared, kCounter}) {
       const auto memories = ReadAll(store, namespace_);
       ASSERT_TRUE(memories.ok()) << memories.status();
       for (const Memory& m : *memories) rows.push_back({m.namespace_, m.title, m.id, m.content});
     }
-    const demo::Findings found = demo::CheckStore(journals_, rows);
+    const campaign::Findings found = campaign::CheckStore(journals_, rows);
     EXPECT_TRUE(found.ok()) << PrintToString(found.problems);
     EXPECT_EQ(found.unacknowledged, 0) << "a writer left a write without an answer";
     CheckCounts(store);
@@ -206,10 +206,10 @@ class Storm {
   void CheckCounts(Store& store) {
     std::int64_t touches = 0;
     std::set<std::string> linked;
-    for (const demo::Journal& journal : journals_) {
-      for (const demo::Intent& intent : journal.intents) {
-        if (intent.verb == demo::Verb::kTouch) ++touches;
-        if (intent.verb != demo::Verb::kLink) continue;
+    for (const campaign::Journal& journal : journals_) {
+      for (const campaign::Intent& intent : journal.intents) {
+        if (intent.verb == campaign::Verb::kTouch) ++touches;
+        if (intent.verb != campaign::Verb::kLink) continue;
         if (intent.content_hash == "add") linked.insert(intent.title);
         if (intent.content_hash == "remove") linked.erase(intent.title);
       }
@@ -224,10 +224,10 @@ class Storm {
   }
 
   // Every place of the log up to its end belongs to exactly one write that was answered.
-  void CheckLog(Store& store, const demo::Findings& found) {
+  void CheckLog(Store& store, const campaign::Findings& found) {
     std::map<std::uint64_t, std::set<std::uint64_t>> places;
-    for (const demo::Journal& journal : journals_) {
-      for (const demo::Ack& ack : journal.acks) places[ack.stream].insert(ack.seq);
+    for (const campaign::Journal& journal : journals_) {
+      for (const campaign::Ack& ack : journal.acks) places[ack.stream].insert(ack.seq);
     }
     ASSERT_THAT(places, SizeIs(1)) << "one store, one history";
     const auto info = store.Info();
@@ -245,7 +245,7 @@ class Storm {
   std::mt19937_64 random_;
   std::vector<Writer> writers_;
   std::vector<support::ChildProcess> readers_;
-  std::vector<demo::Journal> journals_;  // the first is that of the set-up
+  std::vector<campaign::Journal> journals_;  // the first is that of the set-up
   int kills_ = 0;
   std::int64_t replayed_ = 0;
 };

@@ -16,7 +16,7 @@
 
 #include "absl/strings/str_format.h"
 #include "aimem/open.h"
-#include "demo/journal.h"
+#include "campaign/journal.h"
 #include "lib/base/status.h"
 #include "tests/process/storm.h"
 #include "tests/process/worker.h"
@@ -24,7 +24,7 @@
 namespace aimem::process {
 namespace {
 
-using demo::Verb;
+using campaign::Verb;
 
 constexpr std::size_t kBoardBytes = 4'096;
 constexpr std::string_view kVersion = "version ";
@@ -60,10 +60,10 @@ struct StormWrite {
 
 class StormWriter {
  public:
-  StormWriter(int writer, Store& store, demo::JournalWriter& out, Board& board)
+  StormWriter(int writer, Store& store, campaign::JournalWriter& out, Board& board)
       : writer_(writer), store_(store), out_(out), board_(board) {}
 
-  absl::Status Run(const demo::Journal& journal) {
+  absl::Status Run(const campaign::Journal& journal) {
     AIMEM_ASSIGN_OR_RETURN(const auto versions, IdsByTitle(store_, kVersions));
     AIMEM_ASSIGN_OR_RETURN(const auto counter, IdsByTitle(store_, kCounter));
     version_id_ = versions.at(VersionTitle(writer_));
@@ -71,7 +71,7 @@ class StormWriter {
     Learn(journal);
     auto next = static_cast<std::int64_t>(journal.intents.size());
     // One write is on its way at a time, so only the last can be without an answer.
-    if (!demo::Unacknowledged(journal).empty()) AIMEM_RETURN_IF_ERROR(Send(next - 1));
+    if (!campaign::Unacknowledged(journal).empty()) AIMEM_RETURN_IF_ERROR(Send(next - 1));
     for (; !ToldToStop(); ++next) {
       AIMEM_RETURN_IF_ERROR(Announce(next));
       Tick();
@@ -82,11 +82,11 @@ class StormWriter {
   }
 
  private:
-  void Learn(const demo::Journal& journal) {
-    std::map<std::int64_t, const demo::Intent*> intents;
-    for (const demo::Intent& intent : journal.intents) intents[intent.number] = &intent;
-    for (const demo::Ack& ack : journal.acks) {
-      const demo::Intent& intent = *intents.at(ack.number);
+  void Learn(const campaign::Journal& journal) {
+    std::map<std::int64_t, const campaign::Intent*> intents;
+    for (const campaign::Intent& intent : journal.intents) intents[intent.number] = &intent;
+    for (const campaign::Ack& ack : journal.acks) {
+      const campaign::Intent& intent = *intents.at(ack.number);
       if (intent.namespace_ == kOwn && intent.verb == Verb::kPut) ids_[intent.title] = ack.id;
     }
   }
@@ -97,7 +97,7 @@ class StormWriter {
 
   static StormWrite Put(const std::string& namespace_, const std::string& title,
                         const std::string& content) {
-    return {Verb::kPut, namespace_, title, demo::HashContent(content),
+    return {Verb::kPut, namespace_, title, campaign::HashContent(content),
             PutBatch(namespace_, title, content)};
   }
 
@@ -139,20 +139,20 @@ class StormWriter {
 
   absl::Status Announce(std::int64_t number) {
     const StormWrite write = Plan(number);
-    return out_.Append(demo::Intent{.number = number,
-                                    .verb = write.verb,
-                                    .namespace_ = write.namespace_,
-                                    .title = write.title,
-                                    .content_hash = write.hash,
-                                    .at = demo::MonotonicMicroseconds()});
+    return out_.Append(campaign::Intent{.number = number,
+                                        .verb = write.verb,
+                                        .namespace_ = write.namespace_,
+                                        .title = write.title,
+                                        .content_hash = write.hash,
+                                        .at = campaign::MonotonicMicroseconds()});
   }
 
   absl::Status Send(std::int64_t number) {
     StormWrite write = Plan(number);
-    const std::int64_t sent = demo::MonotonicMicroseconds();
+    const std::int64_t sent = campaign::MonotonicMicroseconds();
     const WriteResult result = store_.Write(
         std::move(write.batch), {.request_id = absl::StrFormat("storm/%d/%d", writer_, number)});
-    const std::int64_t answered = demo::MonotonicMicroseconds();
+    const std::int64_t answered = campaign::MonotonicMicroseconds();
     if (result.outcome != WriteOutcome::kCommitted) {
       return Annotate(result.status,
                       absl::StrFormat("write %d: %s", number, WriteOutcomeName(result.outcome)));
@@ -161,19 +161,19 @@ class StormWriter {
     if (write.namespace_ == kOwn && write.verb == Verb::kPut) {
       ids_[write.title] = result.items[0].id;
     }
-    return out_.Append(demo::Ack{.number = number,
-                                 .id = result.items[0].id,
-                                 .content_hash = write.hash,
-                                 .stream = result.stream,
-                                 .seq = result.seq,
-                                 .latency = answered - sent,
-                                 .replayed = result.replayed,
-                                 .at = answered});
+    return out_.Append(campaign::Ack{.number = number,
+                                     .id = result.items[0].id,
+                                     .content_hash = write.hash,
+                                     .stream = result.stream,
+                                     .seq = result.seq,
+                                     .latency = answered - sent,
+                                     .replayed = result.replayed,
+                                     .at = answered});
   }
 
   const int writer_;
   Store& store_;
-  demo::JournalWriter& out_;
+  campaign::JournalWriter& out_;
   Board& board_;
   std::string version_id_;
   std::string counter_id_;
@@ -316,8 +316,8 @@ absl::Status RunStormWriter(const std::vector<std::string>& arguments) {
   const std::string& path = arguments[3];
   AIMEM_ASSIGN_OR_RETURN(Board board, Board::Open(arguments[2]));
   // The page cache outlives a killed process: nothing needs to be forced to disk.
-  AIMEM_ASSIGN_OR_RETURN(demo::JournalWriter out, demo::JournalWriter::Open(path, false));
-  AIMEM_ASSIGN_OR_RETURN(const demo::Journal journal, demo::ReadJournal(path));
+  AIMEM_ASSIGN_OR_RETURN(campaign::JournalWriter out, campaign::JournalWriter::Open(path, false));
+  AIMEM_ASSIGN_OR_RETURN(const campaign::Journal journal, campaign::ReadJournal(path));
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenStore(arguments[0]));
   absl::Status status =
       StormWriter(std::atoi(arguments[1].c_str()), *store, out, board).Run(journal);

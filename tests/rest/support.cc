@@ -2,18 +2,7 @@
 
 #include <thread>
 
-#include "absl/time/clock.h"
-
 namespace aimem::testing {
-
-bool Eventually(const std::function<bool()>& condition) {
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (!condition()) {
-    if (absl::Now() > deadline) return false;
-    absl::SleepFor(absl::Milliseconds(2));
-  }
-  return true;
-}
 
 // -- FakeStore ------------------------------------------------------------------------------------
 
@@ -69,59 +58,36 @@ void FakeStore::WriteAsync(WriteBatch batch, const WriteOptions& options, WriteC
     }
     if (answer_ != nullptr) answer = std::make_unique<WriteResult>(*answer_);
   }
-  if (answer == nullptr) return inner_->WriteAsync(std::move(batch), options, std::move(done));
+  if (answer == nullptr) {
+    return StoreDecorator::WriteAsync(std::move(batch), options, std::move(done));
+  }
   std::move(done)(*std::move(answer));
-}
-
-void FakeStore::Apply(ChangePage page, ApplyCallback done) {
-  inner_->Apply(std::move(page), std::move(done));
 }
 
 std::vector<absl::StatusOr<Memory>> FakeStore::Get(std::span<const std::string> ids,
                                                    const ReadOptions& read_options) {
   if (fail_reads) return {ids.size(), absl::StatusOr<Memory>(fail_reads())};
-  return inner_->Get(ids, read_options);
-}
-
-absl::StatusOr<ListResult> FakeStore::List(const ListRequest& request) {
-  return inner_->List(request);
+  return StoreDecorator::Get(ids, read_options);
 }
 
 absl::StatusOr<SearchResult> FakeStore::Search(const SearchRequest& request) {
   if (see_search) see_search(request);
-  return inner_->Search(request);
+  return StoreDecorator::Search(request);
 }
 
 absl::StatusOr<OperationInfo> FakeStore::GetOperation(OperationId id, absl::Duration wait) {
   if (operation) return operation(id);
-  return inner_->GetOperation(id, wait);
-}
-
-absl::StatusOr<ChangePage> FakeStore::ReadChanges(const ChangeCursor& cursor,
-                                                  const ReadChangesLimit& limit,
-                                                  const ReadBounds& bounds) {
-  return inner_->ReadChanges(cursor, limit, bounds);
-}
-
-absl::StatusOr<DigestResult> FakeStore::Digest(std::span<const DigestRange> ranges,
-                                               const ReadBounds& bounds) {
-  return inner_->Digest(ranges, bounds);
+  return StoreDecorator::GetOperation(id, wait);
 }
 
 absl::StatusOr<StoreInfo> FakeStore::Info(const InfoOptions& info_options) {
   if (info_options.data && fail_info) {
     if (absl::Status failed = fail_info(); !failed.ok()) return failed;
   }
-  absl::StatusOr<StoreInfo> info = inner_->Info(info_options);
+  absl::StatusOr<StoreInfo> info = StoreDecorator::Info(info_options);
   if (info.ok() && change_info) change_info(*info);
   return info;
 }
-
-absl::StatusOr<CheckReport> FakeStore::Check(const CheckOptions& check_options) {
-  return inner_->Check(check_options);
-}
-
-absl::Status FakeStore::Close() { return inner_->Close(); }
 
 // -- HttpTest -------------------------------------------------------------------------------------
 

@@ -12,9 +12,11 @@
 #include "absl/time/time.h"
 #include "aimem/open.h"
 #include "aimem/services/http.h"
+#include "aimem/store_decorator.h"
 #include "clients/http/http_client.h"
 #include "gtest/gtest.h"
 #include "lib/base/mutex.h"
+#include "tests/support/eventually.h"
 #include "tests/support/raw_connection.h"
 
 namespace aimem::testing {
@@ -31,7 +33,7 @@ struct Answer {
 };
 
 /// Passes reads on to a store in memory; answers writes itself if it was told how.
-class FakeStore final : public Store {
+class FakeStore final : public StoreDecorator {
  public:
   FakeStore();
   ~FakeStore() override { EXPECT_TRUE(Close().ok()); }
@@ -55,24 +57,17 @@ class FakeStore final : public Store {
   std::function<void(const SearchRequest&)> see_search;
 
   void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) override;
-  using Store::Apply;
-  void Apply(ChangePage page, ApplyCallback done) override;
   using Store::Get;
   std::vector<absl::StatusOr<Memory>> Get(std::span<const std::string> ids,
                                           const ReadOptions& options) override;
-  absl::StatusOr<ListResult> List(const ListRequest& request) override;
   using Store::Search;
   absl::StatusOr<SearchResult> Search(const SearchRequest& request) override;
   absl::StatusOr<OperationInfo> GetOperation(OperationId id, absl::Duration wait) override;
-  absl::StatusOr<ChangePage> ReadChanges(const ChangeCursor& cursor, const ReadChangesLimit& limit,
-                                         const ReadBounds& bounds) override;
-  absl::StatusOr<DigestResult> Digest(std::span<const DigestRange> ranges,
-                                      const ReadBounds& bounds) override;
   absl::StatusOr<StoreInfo> Info(const InfoOptions& options) override;
-  absl::StatusOr<CheckReport> Check(const CheckOptions& options) override;
-  absl::Status Close() override;
 
  private:
+  Store& below() override { return *inner_; }
+
   std::unique_ptr<Store> inner_;
   Mutex mutex_;
   CondVar changed_;
@@ -113,8 +108,5 @@ class HttpTest : public ::testing::Test {
   std::unique_ptr<HttpServer> server_;
   std::unique_ptr<clients::HttpClient> client_;
 };
-
-/// True if `condition` becomes true within kPatience.
-bool Eventually(const std::function<bool()>& condition);
 
 }  // namespace aimem::testing

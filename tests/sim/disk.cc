@@ -8,6 +8,7 @@
 #include "lib/changes/meta.h"
 #include "lib/log/grammar.h"
 #include "lib/model/parts.h"
+#include "support/backend/forwarding_backend.h"
 
 namespace aimem::sim {
 namespace {
@@ -24,11 +25,13 @@ std::string WithoutDelete(const std::string& state) {
   return log::EncodeState(*parts);
 }
 
-class SimulatedTransaction final : public Transaction {
+class SimulatedTransaction final : public testing::ForwardingTransaction {
  public:
   SimulatedTransaction(std::unique_ptr<Transaction> inner, std::shared_ptr<EphemeralDisk> disk,
                        std::shared_ptr<DiskBehaviour> behaviour)
-      : inner_(std::move(inner)), disk_(std::move(disk)), behaviour_(std::move(behaviour)) {}
+      : ForwardingTransaction(std::move(inner)),
+        disk_(std::move(disk)),
+        behaviour_(std::move(behaviour)) {}
 
   absl::StatusOr<ReadResult> Read(const ReadSet& set) override {
     if (behaviour_->dead) return Gone();
@@ -111,19 +114,17 @@ class SimulatedTransaction final : public Transaction {
     return {CommitOutcome::kUnknown, Gone()};
   }
 
-  std::unique_ptr<Transaction> inner_;
   const std::shared_ptr<EphemeralDisk> disk_;
   const std::shared_ptr<DiskBehaviour> behaviour_;
-  bool writes_ = false;  ///< Something was put.
   std::vector<LogRow> log_;
 };
 
-class SimulatedBackend final : public Backend {
+class SimulatedBackend final : public testing::ForwardingBackend {
  public:
   SimulatedBackend(std::shared_ptr<EphemeralDisk> disk, std::shared_ptr<DiskBehaviour> behaviour)
-      : disk_(std::move(disk)),
+      : ForwardingBackend(OpenEphemeralBackend(disk)),
+        disk_(std::move(disk)),
         behaviour_(std::move(behaviour)),
-        inner_(OpenEphemeralBackend(disk_)),
         found_(behaviour_->undurable->any) {}
 
   absl::StatusOr<std::unique_ptr<Transaction>> BeginRead() override {
@@ -154,14 +155,6 @@ class SimulatedBackend final : public Backend {
     if (behaviour_->on_durable) behaviour_->on_durable(log, true);
     return absl::OkStatus();
   }
-  absl::StatusOr<std::vector<std::string>> Verify() override { return inner_->Verify(); }
-  absl::Status Damaged() const override { return inner_->Damaged(); }
-  absl::Status Maintain(bool idle) override { return inner_->Maintain(idle); }
-  absl::Status CheckDurable() override { return inner_->CheckDurable(); }
-  absl::StatusOr<std::string> PhysicalIdentity() override { return inner_->PhysicalIdentity(); }
-  absl::StatusOr<std::int64_t> SizeBytes() override { return inner_->SizeBytes(); }
-  std::string Url() const override { return inner_->Url(); }
-  absl::Status Close() override { return inner_->Close(); }
 
  private:
   absl::StatusOr<std::unique_ptr<Transaction>> Wrap(
@@ -173,7 +166,6 @@ class SimulatedBackend final : public Backend {
 
   const std::shared_ptr<EphemeralDisk> disk_;
   const std::shared_ptr<DiskBehaviour> behaviour_;
-  const std::unique_ptr<Backend> inner_;
   bool found_;  // what is not durable was there before this process
 };
 

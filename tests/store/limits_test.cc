@@ -18,8 +18,8 @@
 #include "lib/log/commit.h"
 #include "lib/log/grammar.h"
 #include "lib/model/view.h"
-#include "tests/local_store/manual_executor.h"
 #include "tests/log/random_states.h"
+#include "tests/store/manual_executor.h"
 
 namespace aimem {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "aimem/backends/backend.h"
-#include "tests/support/forwarding_backend.h"
+#include "support/backend/forwarding_backend.h"
 
 namespace aimem::testing {
 

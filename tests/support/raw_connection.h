@@ -3,12 +3,9 @@
 
 #include <string>
 
-#include "absl/time/time.h"
+#include "tests/support/eventually.h"
 
 namespace aimem::testing {
-
-/// Far above what anything here takes.
-inline constexpr absl::Duration kPatience = absl::Seconds(60);
 
 /// A connection that sends bytes as they are.
 class RawConnection {

@@ -1,17 +1,16 @@
 #include "support/federation/server_process.h"
 
 #include <signal.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem::support {
 namespace {
@@ -23,22 +22,6 @@ using ::testing::Not;
 // Programs written in shell stand for the server.
 class ServerProcessTest : public ::testing::Test {
  protected:
-  ServerProcessTest()
-      : folder_(std::filesystem::path(::testing::TempDir()) /
-                // A child of an earlier test's shell may outlive it for a moment.
-                ("aimem_server_process_" + std::to_string(getpid()) + "_" +
-                 ::testing::UnitTest::GetInstance()->current_test_info()->name())) {
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-  }
-  ~ServerProcessTest() override {
-    // The shell's last child may outlive it too, and make its file while the folder is emptied.
-    std::error_code error;
-    do {
-      std::filesystem::remove_all(folder_, error);
-    } while (error == std::errc::directory_not_empty);
-  }
-
   ServerOptions Program(const std::string& script) {
     const std::filesystem::path path = folder_ / "program";
     std::ofstream(path) << "#!/bin/sh\n" << script << "\n";
@@ -46,7 +29,8 @@ class ServerProcessTest : public ::testing::Test {
     return {.program = path, .store = "the store", .log = folder_ / "log"};
   }
 
-  std::filesystem::path folder_;
+  const testing::TempDir dir_;
+  const std::filesystem::path folder_ = dir_.path();
 };
 
 constexpr char kListening[] =
@@ -127,13 +111,13 @@ TEST_F(ServerProcessTest, KilledServerIsGone) {
 }
 
 TEST(TailOf, HasTheLastLines) {
-  const std::string path = ::testing::TempDir() + "aimem_tail_" + std::to_string(getpid());
+  const testing::TempDir dir;
+  const std::string path = dir.File("log");
   std::ofstream(path) << "one\ntwo\nthree\n";
   EXPECT_EQ(TailOf(path, 2), "two\nthree\n");
   EXPECT_EQ(TailOf(path, 9), "one\ntwo\nthree\n");
   EXPECT_EQ(TailOf(path, 9, 4), "two\nthree\n");
   EXPECT_EQ(TailOf(path + ".absent", 2), "");
-  std::filesystem::remove(path);
 }
 
 }  // namespace

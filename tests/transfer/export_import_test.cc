@@ -22,7 +22,7 @@ using testing::OpenEphemeral;
 using testing::OpenSqlite;
 using testing::Put;
 using ::testing::SizeIs;
-using testing::TempFolder;
+using testing::TempDir;
 using testing::WriteAll;
 
 std::string Export(Store& store, absl::Time now = absl::Now()) {
@@ -110,7 +110,7 @@ TEST(Export, FullDiskIsTold) {
 }
 
 TEST(ExportImport, RoundTripIsEqual) {
-  TempFolder folder;
+  TempDir folder;
   const Opened from = OpenSqlite(folder, "from.db");
   const Opened to = OpenEphemeral();
   testing::Fill(*from, 30);

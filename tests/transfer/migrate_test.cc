@@ -20,7 +20,7 @@ using testing::OpenSqlite;
 using testing::Put;
 using testing::Root;
 using ::testing::SizeIs;
-using testing::TempFolder;
+using testing::TempDir;
 using testing::WriteAll;
 
 struct Pair {
@@ -34,7 +34,7 @@ class MigratePairs : public ::testing::TestWithParam<Pair> {
   Opened Open(bool sqlite, const std::string& name) {
     return sqlite ? OpenSqlite(folder_, name) : OpenEphemeral();
   }
-  TempFolder folder_;
+  TempDir folder_;
 };
 
 TEST_P(MigratePairs, CopyIsEqualAndTheSecondRunChangesNothing) {

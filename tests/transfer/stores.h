@@ -1,7 +1,6 @@
 // Stores for the tests of transfers: open ones, filled ones, ones that misbehave on demand.
 #pragma once
 
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "lib/log/grammar.h"
 #include "lib/model/parts.h"
+#include "tests/support/temp_dir.h"
 
 namespace aimem::testing {
 
@@ -41,24 +41,7 @@ inline Opened OpenEphemeral() {
   return Opened(*std::move(store));
 }
 
-/// A folder of its own for the life of a test.
-class TempFolder {
- public:
-  TempFolder() {
-    std::string path = (std::filesystem::temp_directory_path() / "aimem-XXXXXX").string();
-    EXPECT_NE(mkdtemp(path.data()), nullptr);
-    path_ = path;
-  }
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  [[nodiscard]] std::string File(const std::string& name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
-
-inline Opened OpenSqlite(const TempFolder& folder, const std::string& name) {
+inline Opened OpenSqlite(const TempDir& folder, const std::string& name) {
   SqliteOptions options;
   options.sync_writes = false;
   auto store = OpenSqliteStore(folder.File(name), options);
