@@ -47,6 +47,9 @@ struct HttpOptions {
 absl::Status Validate(const HttpOptions& options);
 
 /// A running server. Thread-safe.
+///
+/// A request that only reads ends soon when its client hangs up, which is looked at every half
+/// second at least; a client that closes its sending side has hung up. Writes go on.
 class HttpServer {
  public:
   virtual ~HttpServer() = default;
@@ -56,8 +59,8 @@ class HttpServer {
   /// Until told otherwise /health answers 503 "starting".
   virtual void SetReady(bool ready) = 0;
 
-  /// Accept no more, let requests end within `grace`, close all connections, return when no
-  /// thread of the server uses the store any more. Idempotent.
+  /// Accept no more, let requests end within `grace`, stop what still reads then, close all
+  /// connections, return when no thread of the server uses the store any more. Idempotent.
   virtual void Shutdown(absl::Duration grace) = 0;
 };
 
