@@ -91,7 +91,9 @@ class Collector {
     ++collected_.corpus.memories;
     collected_.corpus.total_length += counter_.length();
     for (const std::uint32_t term : counter_.present()) ++collected_.memories_with_term[term];
-    for (const std::uint32_t term : counter_.named()) ++collected_.memories_said_by[term];
+    for (const std::uint32_t term : counter_.named()) {
+      if (counter_.count(term) == 0) ++collected_.memories_said_by[term];
+    }
     // What the asker must not see, lends nothing and is beside nothing.
     if (!filter_.Visible(view, parts)) return;
     const std::optional<std::size_t> turn = AddTurn(view, role);
@@ -220,13 +222,13 @@ absl::StatusOr<std::int64_t> KeepRarest(Transaction& transaction, text::Analyzer
   held.resize(kept);
   std::sort(held.begin(), held.end());
   std::vector<std::string> rarest;
-  std::vector<bool> is_name;
+  std::vector<WordKind> kinds;
   for (const std::size_t term : held) {
-    if (term < question.words) is_name.push_back(question.is_name[term]);
+    if (term < question.words) kinds.push_back(question.kinds[term]);
     rarest.push_back(std::move(question.terms[term]));
   }
-  question.words = is_name.size();
-  question.is_name = std::move(is_name);
+  question.words = kinds.size();
+  question.kinds = std::move(kinds);
   question.terms = std::move(rarest);
   return left_out;
 }

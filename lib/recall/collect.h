@@ -55,7 +55,7 @@ struct Candidate {
 struct Collected {
   Corpus corpus;
   std::vector<std::int64_t> memories_with_term;
-  std::vector<std::int64_t> memories_said_by;  // by term: their speakers are called so
+  std::vector<std::int64_t> memories_said_by;  // by term: who do not hold it, and have it as a name
   std::vector<Holder> holders;
   std::vector<TermCount> counts;  // those of each holder, one after the other
   std::vector<Candidate> candidates;

@@ -111,14 +111,15 @@ class DateReader {
     if (asked_at) today_ = absl::ToCivilDay(*asked_at, absl::UTCTimeZone());
   }
 
-  std::vector<NamedDate> Read() {
+  AskedTime Read() {
     for (std::size_t i = 0; i < words_.size();) {
       std::size_t taken = ReadNumeric(i);
       if (taken == 0) taken = ReadMonth(i);
       if (taken == 0 && today_) taken = ReadRelative(i);
-      i += std::max<std::size_t>(taken, 1);
+      for (const std::size_t end = i + taken; i < end; ++i) asked_.words.push_back(words_[i]);
+      if (taken == 0) ++i;
     }
-    return std::move(dates_);
+    return std::move(asked_);
   }
 
  private:
@@ -129,10 +130,10 @@ class DateReader {
     const std::optional<int> month = Number(At(words_, i + 1));
     const std::optional<int> day = DayOfMonthAt(words_, i + 2);
     if (month && *month >= 1 && *month <= 12 && day && At(words_, i + 1).size() == 2) {
-      dates_.push_back(Day(CivilDay(*year, *month, *day)));
+      asked_.dates.push_back(Day(CivilDay(*year, *month, *day)));
       return 3;
     }
-    dates_.push_back(Year(*year));
+    asked_.dates.push_back(Year(*year));
     return 1;
   }
 
@@ -152,8 +153,8 @@ class DateReader {
     }
     // Without a year: that of a leap year, so that every day of every month exists.
     const CivilMonth month(year.value_or(2000), name->month);
-    dates_.push_back(day ? Day(CivilDay(month) + (*day - 1)) : Month(month));
-    dates_.back().any_year = !year;
+    asked_.dates.push_back(day ? Day(CivilDay(month) + (*day - 1)) : Month(month));
+    asked_.dates.back().any_year = !year;
     return next - i;
   }
 
@@ -194,13 +195,13 @@ class DateReader {
   }
 
   std::size_t Take(std::size_t words, NamedDate date) {
-    dates_.push_back(date);
+    asked_.dates.push_back(date);
     return words;
   }
 
   Words words_;
   std::optional<CivilDay> today_;
-  std::vector<NamedDate> dates_;
+  AskedTime asked_;
 };
 
 bool AsksWhen(Words words) {
@@ -244,7 +245,9 @@ double Fit(const NamedDate& date, CivilDay day) {
 }  // namespace
 
 AskedTime ReadTime(Words words, std::optional<absl::Time> asked_at) {
-  return {.dates = DateReader(words, asked_at).Read(), .asks_when = AsksWhen(words)};
+  AskedTime asked = DateReader(words, asked_at).Read();
+  asked.asks_when = AsksWhen(words);
+  return asked;
 }
 
 double DateFit(std::span<const NamedDate> dates, absl::Time created_at) {

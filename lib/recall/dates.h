@@ -28,6 +28,7 @@ struct NamedDate {
 /// What a question says of time.
 struct AskedTime {
   std::vector<NamedDate> dates;
+  std::vector<std::string> words;  ///< Those that name the dates.
   bool asks_when = false;  ///< It begins with when, how long, what (or which) year, date, day …
 };
 

@@ -19,7 +19,7 @@ void ForEachTerm(text::Analyzer& analyzer, const model::MemoryView& view, const 
     return [&sink, field](std::string_view term) { sink(field, term); };
   };
   // NUL separates the tags, and words.
-  for (const std::string_view text : {view.title, role.said, view.tags}) {
+  for (const std::string_view text : {view.title, view.content, view.tags}) {
     analyzer.Analyze(text, into(Field::kWord));
     analyzer.AnalyzeIdentifiers(text, into(Field::kIdentifier));
   }

@@ -39,7 +39,7 @@ Features FeaturesOf(const model::MemoryView& view);
 enum class Field : std::uint8_t {
   kWord,        ///< A word of title, content or tags: the only ones that count in its length.
   kIdentifier,  ///< An identifier of these (text::Analyzer::AnalyzeIdentifiers).
-  kSpeaker,     ///< A word of its speaker's name, which is no word of it.
+  kSpeaker,     ///< A word of its speaker's name.
 };
 
 /// Call `sink` with every term by which the memory is found, repeats included. A term lives until

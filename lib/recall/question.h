@@ -7,6 +7,7 @@
 
 #include "aimem/requests.h"
 #include "lib/recall/dates.h"
+#include "lib/recall/relevance.h"
 #include "lib/text/analysis.h"
 
 namespace aimem::recall {
@@ -17,8 +18,7 @@ struct Question {
   std::vector<std::string> terms;
   /// How many of them are words. The others are identifiers: they score, and that is all.
   std::size_t words = 0;
-  /// Of each word, whether it is written as a name (text::Analyzer::Names).
-  std::vector<bool> is_name;
+  std::vector<WordKind> kinds;  ///< Of each word.
   /// Words of a long question that no memory holds, and that are not among `terms` any more.
   std::size_t absent_words = 0;
   AskedTime time;

@@ -8,11 +8,11 @@ namespace aimem::recall {
 namespace {
 
 Relevance RelevanceOf(const Collected& collected, const Question& question) {
-  std::vector<WordKnown> words;
+  std::vector<AskedWord> words;
   for (std::size_t word = 0; word < question.words; ++word) {
     words.push_back(
-        {.memories = collected.memories_with_term[word] + collected.memories_said_by[word],
-         .is_name = question.is_name[word]});
+        {.kind = question.kinds[word],
+         .memories = collected.memories_with_term[word] + collected.memories_said_by[word]});
   }
   return {collected.corpus.memories, words, question.absent_words};
 }
@@ -62,7 +62,7 @@ void Ranker::Lend(std::size_t lender, int distance, std::vector<TermEvidence>& e
   const double factor = LendingFactor(distance);
   const std::uint32_t length = collected_.holders[lender].length;
   for (const TermCount& has : collected_.CountsOf(lender)) {
-    // A name above a turn is that of its speaker and says nothing of the turns beside it.
+    // The name of an author says nothing of the turns beside.
     if (has.count == 0 && distance != 0) continue;
     TermEvidence& term = evidence[has.term];
     term.held = true;

@@ -7,16 +7,21 @@
 namespace aimem::recall {
 namespace {
 
-constexpr double kUnknownName = 3;
+constexpr double kUnknownName = 10;
+
+double Mass(const AskedWord& word, std::int64_t memories) {
+  if (word.kind == WordKind::kDate) return 0;
+  const bool unknown_name = word.kind == WordKind::kName && word.memories == 0;
+  return (unknown_name ? kUnknownName : 1) * Idf(memories, word.memories);
+}
 
 }  // namespace
 
-Relevance::Relevance(std::int64_t memories, std::span<const WordKnown> words, std::size_t absent)
+Relevance::Relevance(std::int64_t memories, std::span<const AskedWord> words, std::size_t absent)
     : total_(static_cast<double>(absent) * Idf(memories, 0)) {
   masses_.reserve(words.size());
-  for (const WordKnown& word : words) {
-    const double factor = word.memories == 0 && word.is_name ? kUnknownName : 1;
-    masses_.push_back(factor * Idf(memories, word.memories));
+  for (const AskedWord& word : words) {
+    masses_.push_back(Mass(word, memories));
     total_ += masses_.back();
   }
 }
@@ -26,7 +31,7 @@ double Relevance::Of(const std::vector<bool>& held) const {
   for (std::size_t word = 0; word < std::min(held.size(), masses_.size()); ++word) {
     if (held[word]) sum += masses_[word];
   }
-  return total_ > 0 ? std::min(1.0, sum / total_) : 0;
+  return total_ > 0 ? std::min(1.0, sum / total_) : 1;
 }
 
 }  // namespace aimem::recall

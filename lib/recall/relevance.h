@@ -3,7 +3,8 @@
 //   relevance(d) = Σ_t mass(t)*h(t,d) / Σ_t mass(t)   over the words of the question, identifiers
 //                                                     and stop words aside
 //   mass(t) = idf of t (score.h) among the memories that hold it or whose speaker is called so;
-//             three times that, if these are none and the question writes it as a name
+//             ten times that, if these are none and the question writes it as a name;
+//             0 of a word of a date, which is answered for by the day a memory was made on
 //   h(t,d)  = 1 if d, its speaker or, in talk, a turn beside it has t, else 0
 //
 // A word that no memory holds weighs most: a question about something else shares with the
@@ -18,19 +19,25 @@
 
 namespace aimem::recall {
 
+enum class WordKind : std::uint8_t {
+  kPlain,
+  kName,  ///< Written with a capital, within a sentence.
+  kDate,  ///< Of a date.
+};
+
 /// A word of a question among the memories that are asked.
-struct WordKnown {
+struct AskedWord {
+  WordKind kind = WordKind::kPlain;
   std::int64_t memories = 0;  ///< That hold it, or whose speaker is called so.
-  bool is_name = false;       ///< Written with a capital, within a sentence.
 };
 
 /// Immutable. Adds in the order of the words, so that all ways to compute it agree to the last bit.
 class Relevance {
  public:
   /// Beside `words` the question has `absent` others that no memory holds.
-  Relevance(std::int64_t memories, std::span<const WordKnown> words, std::size_t absent);
+  Relevance(std::int64_t memories, std::span<const AskedWord> words, std::size_t absent);
 
-  /// 0 to 1. `held`: of each word, whether it is held.
+  /// 0 to 1; 1 if no word has any mass. `held`: of each word, whether it is held.
   [[nodiscard]] double Of(const std::vector<bool>& held) const;
 
  private:

@@ -84,7 +84,7 @@ double Idf(std::int64_t memories, std::int64_t memories_with_term);
 double Proximity(std::size_t query_depth, std::size_t memory_depth);
 
 /// How many candidates the second pass looks at.
-inline constexpr std::size_t kSecondPass = 200;
+inline constexpr std::size_t kSecondPass = 400;
 
 /// What a turn lends of its weight: 1 to itself (`distance` 0), less the farther off it is. The
 /// turn that lends is `distance` turns after the one that borrows; a negative number is before.

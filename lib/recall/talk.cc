@@ -78,12 +78,10 @@ std::string_view LeadingName(std::string_view content) {
 }  // namespace
 
 TalkRole ReadTalk(const MemoryView& view, std::span<const Part> parts) {
-  TalkRole role{.stream = StreamOf(view, parts), .speaker = {}, .said = view.content};
-  const std::string_view name =
-      role.stream.empty() ? std::string_view() : LeadingName(view.content);
+  TalkRole role{.stream = StreamOf(view, parts), .speaker = {}};
+  const std::string_view name = LeadingName(view.content);
   if (!name.empty()) {
     role.speaker = std::string(name);
-    role.said.remove_prefix(name.size() + 1);
     return role;
   }
   const std::string_view author = MetaValue(view, parts, "author");

@@ -23,10 +23,10 @@ struct TalkRole {
   /// one session tag (`session-7`, `session:7` …), else metadata `session_id`, else one agent whose
   /// source is import, hook or mine-…
   std::string stream;
-  /// Who said it: the leading `Name:` of a turn, else metadata `author`. Empty: nobody says.
+  /// Who said it, in talk or not: the leading `Name:` of the content, else metadata `author`.
+  /// Empty: nobody says. A leading name is a word of the content all the same: what looks like a
+  /// name may be none, and turns do better to borrow it, too (docs/performance.md).
   std::string speaker;
-  /// The content; of a turn that begins with `Name:`, what comes after it.
-  std::string_view said;
 };
 TalkRole ReadTalk(const model::MemoryView& view, std::span<const model::Part> parts);
 

@@ -52,6 +52,13 @@ TEST(ReadTime, AbsoluteDates) {
               ElementsAre("2022-06-01..2022-06-30", "2022-07-03"));
 }
 
+TEST(ReadTime, TellsWhichWordsNameDates) {
+  EXPECT_THAT(Read("What broke on the 25th of May, 2023 or in July?").words,
+              ElementsAre("25th", "of", "may", "2023", "july"));
+  EXPECT_THAT(Read("what broke last week", At(2023, 3, 1)).words, ElementsAre("last", "week"));
+  EXPECT_THAT(Read("what may break last week").words, IsEmpty());
+}
+
 TEST(ReadTime, WordsThatAreNoDates) {
   EXPECT_THAT(Dates("when may we deploy to port 8080"), IsEmpty());
   EXPECT_THAT(Dates("the march of progress, a sad sun, dec and mar"), IsEmpty());

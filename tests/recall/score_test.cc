@@ -173,7 +173,7 @@ TEST(LendingFactor, FallsWithDistanceAndLendsForwardsRatherThanBack) {
 }
 
 TEST(Relevance, IsTheShareOfTheWordsByTheirIdf) {
-  const WordKnown words[] = {{.memories = 1}, {.memories = 10}, {.memories = 0}};
+  const AskedWord words[] = {{.memories = 1}, {.memories = 10}, {.memories = 0}};
   const Relevance relevance(10, words, 0);
   const double all = Idf(10, 1) + Idf(10, 10) + Idf(10, 0);
   EXPECT_NEAR(relevance.Of({true, false, false}), Idf(10, 1) / all, 1e-12);
@@ -182,14 +182,17 @@ TEST(Relevance, IsTheShareOfTheWordsByTheirIdf) {
   EXPECT_EQ(relevance.Of({true, true, true, true}), 1) << "what comes after is no word";
   EXPECT_EQ(relevance.Of({false, false, false}), 0);
   EXPECT_EQ(relevance.Of({}), 0);
-  EXPECT_EQ(Relevance(0, {}, 0).Of({}), 0);
+  const AskedWord date[] = {{.memories = 1}, {.kind = WordKind::kDate}};
+  EXPECT_EQ(Relevance(10, date, 0).Of({true, false}), 1) << "the day answers for it";
+  EXPECT_EQ(Relevance(10, std::span(date).last(1), 0).Of({false}), 1);
 }
 
 TEST(Relevance, WordsThatNobodyHoldsCountAgainstAllAndNamesMost) {
-  const WordKnown word[] = {{.memories = 1}};
+  const AskedWord word[] = {{.memories = 1}};
   EXPECT_NEAR(Relevance(10, word, 2).Of({true}), Idf(10, 1) / (Idf(10, 1) + 2 * Idf(10, 0)), 1e-12);
-  const WordKnown name[] = {{.memories = 1, .is_name = true}, {.memories = 0, .is_name = true}};
-  EXPECT_NEAR(Relevance(10, name, 0).Of({true, false}), Idf(10, 1) / (Idf(10, 1) + 3 * Idf(10, 0)),
+  const AskedWord name[] = {{.kind = WordKind::kName, .memories = 1},
+                            {.kind = WordKind::kName, .memories = 0}};
+  EXPECT_NEAR(Relevance(10, name, 0).Of({true, false}), Idf(10, 1) / (Idf(10, 1) + 10 * Idf(10, 0)),
               1e-12);
 }
 
