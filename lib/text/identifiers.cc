@@ -1,16 +1,40 @@
 #include "lib/text/identifiers.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
+#include <cstdint>
 
 namespace aimem::text {
 namespace {
 
-bool IsLower(char byte) { return byte >= 'a' && byte <= 'z'; }
-bool IsUpper(char byte) { return byte >= 'A' && byte <= 'Z'; }
-bool IsDigit(char byte) { return byte >= '0' && byte <= '9'; }
-bool IsWordByte(char byte) { return IsLower(byte) || IsUpper(byte) || IsDigit(byte); }
-bool IsJoiner(char byte) { return byte == '_' || byte == '.' || byte == '@' || byte == '-'; }
+enum class ByteClass : std::uint8_t { kOther, kLower, kUpper, kDigit, kJoiner };
+
+// Every byte of every text is looked at, so one look must do.
+constexpr std::array<ByteClass, 256> kByteClass = [] {
+  std::array<ByteClass, 256> classes{};
+  for (std::size_t byte = 'a'; byte <= 'z'; ++byte) classes[byte] = ByteClass::kLower;
+  for (std::size_t byte = 'A'; byte <= 'Z'; ++byte) classes[byte] = ByteClass::kUpper;
+  for (std::size_t byte = '0'; byte <= '9'; ++byte) classes[byte] = ByteClass::kDigit;
+  for (const char byte : {'_', '.', '@', '-'}) {
+    classes[static_cast<unsigned char>(byte)] = ByteClass::kJoiner;
+  }
+  return classes;
+}();
+
+ByteClass ClassOf(char byte) { return kByteClass[static_cast<unsigned char>(byte)]; }
+bool IsLower(char byte) { return ClassOf(byte) == ByteClass::kLower; }
+bool IsUpper(char byte) { return ClassOf(byte) == ByteClass::kUpper; }
+bool IsDigit(char byte) { return ClassOf(byte) == ByteClass::kDigit; }
+bool IsJoiner(char byte) { return ClassOf(byte) == ByteClass::kJoiner; }
+bool IsWordByte(char byte) {
+  return ClassOf(byte) != ByteClass::kOther && ClassOf(byte) != ByteClass::kJoiner;
+}
+
+std::size_t BeginOfWord(std::string_view text, std::size_t end) {
+  while (end > 0 && IsWordByte(text[end - 1])) --end;
+  return end;
+}
 
 std::size_t EndOfWord(std::string_view text, std::size_t begin) {
   while (begin < text.size() && IsWordByte(text[begin])) ++begin;
@@ -49,34 +73,33 @@ bool BeginsPart(std::string_view word, std::size_t i) {
 }  // namespace
 
 void ForEachIdentifier(std::string_view text, absl::FunctionRef<void(std::string_view)> sink) {
-  for (std::size_t begin = 0; begin < text.size(); ++begin) {
-    if (!IsWordByte(text[begin])) continue;
-    std::size_t end = EndOfWord(text, begin);
-    bool joined = false;
+  for (std::size_t i = 1; i < text.size(); ++i) {
+    if (!IsJoiner(text[i]) || !IsWordByte(text[i - 1])) continue;
+    std::size_t end = i;
     for (std::size_t next = NextJoined(text, end); next != end; next = NextJoined(text, end)) {
       end = EndOfWord(text, next);
-      joined = true;
     }
+    if (end == i) continue;
+    const std::size_t begin = BeginOfWord(text, i);
     const std::string_view run = text.substr(begin, end - begin);
-    if (joined && IsWhole(run)) sink(run);
-    begin = end;
+    if (IsWhole(run)) sink(run);
+    i = end;
   }
 }
 
 void ForEachCamelPart(std::string_view text, absl::FunctionRef<void(std::string_view)> sink) {
-  for (std::size_t begin = 0; begin < text.size(); ++begin) {
-    if (!IsWordByte(text[begin])) continue;
-    const std::size_t end = EndOfWord(text, begin);
-    const std::string_view word = text.substr(begin, end - begin);
+  for (std::size_t i = 1; i < text.size(); ++i) {
+    if (!IsUpper(text[i]) || !IsWordByte(text[i - 1])) continue;
+    const std::size_t begin = BeginOfWord(text, i);
+    const std::string_view word = text.substr(begin, EndOfWord(text, i) - begin);
     std::size_t part = 0;
-    for (std::size_t i = 1; i <= word.size(); ++i) {
-      if (i < word.size() && !BeginsPart(word, i)) continue;
-      if (i < word.size() || part > 0) {
-        if (i - part > 1) sink(word.substr(part, i - part));
-        part = i;
-      }
+    for (std::size_t at = 1; at <= word.size(); ++at) {
+      if (at < word.size() && !BeginsPart(word, at)) continue;
+      // A word that no part begins in is none itself.
+      if ((at < word.size() || part > 0) && at - part > 1) sink(word.substr(part, at - part));
+      part = at;
     }
-    begin = end;
+    i = begin + word.size();
   }
 }
 
