@@ -26,13 +26,14 @@ const std::vector<Entry>& Entries() {
                                              {"postgres", MeasurePostgres},
                                              {"migrate", MeasureMigrate},
                                              {"recall", MeasureRecall},
+                                             {"recall-ranking", MeasureRanking},
                                              {"federation", MeasureFederation},
                                              {"federation-slow", MeasureFederationSlow},
                                              {"federation-catchup", MeasureFederationCatchUp}};
   return entries;
 }
 
-/// "federation" names all of its parts.
+/// "federation" names all of its parts, and so does "recall".
 bool IsWanted(const std::string& name, const std::vector<std::string>& wanted) {
   return wanted.empty() || std::any_of(wanted.begin(), wanted.end(), [&](const std::string& word) {
            return name == word || name.starts_with(word + "-");
@@ -98,6 +99,9 @@ int ParseAndRun(int argc, char** argv) {
   app.add_option("--json", arguments.json, "Write the figures to this file too");
   app.add_option("--dir", arguments.settings.directory,
                  "Folder for data, on the disk to measure (default: TMPDIR, else /var/tmp)");
+  app.add_option("--data", arguments.settings.data,
+                 "Folder of conversations and questions for recall-ranking (bench/ranking.cc)")
+      ->check(CLI::ExistingDirectory);
   app.add_flag("--ordinary-priority", arguments.ordinary, "Do not ask for real-time priority");
   CLI11_PARSE(app, argc, argv);
   if (arguments.settings.directory.empty()) arguments.settings.directory = DefaultDirectory();

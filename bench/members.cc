@@ -21,14 +21,6 @@ constexpr absl::Duration kQuorumLimit = absl::Seconds(30);
 constexpr absl::Duration kPollEvery = absl::Milliseconds(5);
 constexpr char kTarget[] = "/api/v1/memories";
 
-/// The program that users run, built beside this one.
-std::string AimemProgram() {
-  const std::filesystem::path program =
-      std::filesystem::read_symlink("/proc/self/exe").parent_path() / "aimem";
-  if (!std::filesystem::exists(program)) throw Failure("no program '" + program.string() + "'");
-  return program.string();
-}
-
 std::string Local(int port) { return absl::StrFormat("127.0.0.1:%d", port); }
 
 std::string Body(const std::string& title, const std::string& content) {
@@ -38,6 +30,13 @@ std::string Body(const std::string& title, const std::string& content) {
 }
 
 }  // namespace
+
+std::string AimemProgram() {
+  const std::filesystem::path program =
+      std::filesystem::read_symlink("/proc/self/exe").parent_path() / "aimem";
+  if (!std::filesystem::exists(program)) throw Failure("no program '" + program.string() + "'");
+  return program.string();
+}
 
 const std::vector<std::string>& MemberNames() {
   static const std::vector<std::string> names = {"a", "b", "c"};

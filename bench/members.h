@@ -19,6 +19,9 @@
 
 namespace aimem::bench {
 
+/// The program that users run, built beside this one.
+std::string AimemProgram();
+
 /// Names of members, and of their certificates.
 const std::vector<std::string>& MemberNames();
 /// For a caller who is no member.

@@ -12,6 +12,8 @@ struct Settings {
   bool quick = false;
   /// Where data lies while it is measured; on the disk that is meant.
   std::string directory;
+  /// Conversations and questions about them; empty: there are none.
+  std::string data;
 
   /// A size of the full run, or that of the quick one.
   template <typename T>
@@ -32,6 +34,8 @@ Section MeasurePostgres(const Settings& settings);
 Section MeasureMigrate(const Settings& settings);
 /// Search by scan.
 Section MeasureRecall(const Settings& settings);
+/// What recall finds of settings.data.
+Section MeasureRanking(const Settings& settings);
 /// Three members of a federation beside three of etcd; one client; after idling.
 Section MeasureFederation(const Settings& settings);
 /// A federation with a member frozen, and with one far away.

@@ -131,6 +131,8 @@ struct RecallCommand {
   std::optional<std::int64_t> budget_tokens;
   std::string feature_tier = "keyword";
   std::string context_tokens;
+  double min_relevance = 0;
+  std::optional<std::string> now;
   bool explain = false;
 };
 

@@ -205,7 +205,9 @@ class Commands {
     auto [command, o] = Add<RecallCommand>(
         app_, "recall", "Find what helps with a question, best first", RunRecall,
         "  aimem recall \"when may we deploy?\"\n"
-        "  aimem recall \"tls settings\" -n org/web --budget-tokens 2000 --explain\n");
+        "  aimem recall \"tls settings\" -n org/web --budget-tokens 2000 --explain\n"
+        "  aimem recall \"what broke last week?\" --now 2026-05-08T12:00:00Z --min-relevance "
+        "0.5\n");
     Text(command, "context", o.context, "What the answer is needed for")->required();
     Text(command, "-n,--namespace", o.filter.namespace_, "This namespace and those above it");
     Integer(command, "--limit", o.limit, "At most so many [10]");
@@ -218,6 +220,10 @@ class Commands {
     Integer(command, "--budget-tokens", o.budget_tokens, "Longest sum, in tokens of 4 bytes");
     Text(command, "--context-tokens", o.context_tokens,
          "Recent words, a comma list; keyword mode says that it does not use them");
+    Number(command, "--min-relevance", o.min_relevance,
+           "Only what answers for this share of the question, 0.0 to 1.0 [0.0]");
+    Text(command, "--now", o.now,
+         "When the question is asked, an RFC 3339 time: what yesterday and last week mean");
     command.add_flag("--explain", o.explain, "Say what each score is made of");
   }
 

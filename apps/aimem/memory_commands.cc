@@ -129,11 +129,10 @@ void ShowHit(Context& context, const SearchHit& hit, bool explain) {
   }
   context.out << ")\n  " << FirstCharacters(memory.content, 200) << '\n';
   if (explain) {
-    context.out << "  because:";
+    context.out << absl::StrFormat("  because (relevance %.2f):\n", hit.relevance);
     for (const ScoreReason& reason : hit.reasons) {
-      context.out << absl::StrFormat(" %s=%.3f", reason.name, reason.value);
+      context.out << absl::StrFormat("  %8.3f  %s: %s\n", reason.value, reason.name, reason.why);
     }
-    context.out << '\n';
   }
   context.out << '\n';
 }
@@ -171,6 +170,27 @@ absl::StatusOr<Memory> MemoryOf(const absl::StatusOr<ItemResult>& written) {
   AIMEM_RETURN_IF_ERROR(PlainIfMissing(written.status()));
   if (written->memory) return *written->memory;
   return PlainIfMissing(absl::NotFoundError(absl::StrFormat("not found: %s", written->id)));
+}
+
+// In words, for people: why a search found nothing.
+std::string WhyNothing(const SearchResult& result, double min_relevance) {
+  switch (result.nothing.value_or(NothingFound::kNothingAsked)) {
+    case NothingFound::kNothingAsked:
+      return "nothing was asked for";
+    case NothingFound::kNoSuchWord:
+      return "no memory there has any of these words";
+    case NothingFound::kNotTogether:
+      return "memories have these words, and none has them all";
+    case NothingFound::kFilteredOut:
+      return "memories have these words, and the options leave them out";
+    case NothingFound::kNotRelevant:
+      return absl::StrFormat(
+          "what has some of these words is below --min-relevance %g: at most %.2f", min_relevance,
+          result.relevance_left_out.value_or(0));
+    case NothingFound::kOverBudget:
+      return "none fits the budget";
+  }
+  return "";
 }
 
 absl::Status CheckQuery(std::string_view name, std::string_view text) {
@@ -269,6 +289,7 @@ absl::Status RunSearch(Context& context, const SearchCommand& command) {
                 << '\n';
   } else if (count == 0) {
     context.err << "no results for: " << command.query << '\n';
+    context.err << "  " << WhyNothing(result, request.min_relevance) << '\n';
   } else {
     for (const Memory& memory : memories) context.out << Row(context, memory);
     context.out << absl::StrFormat("\n%d result(s)\n", count);
@@ -283,13 +304,17 @@ absl::Status RunRecall(Context& context, const RecallCommand& command) {
   request.limit = command.limit;
   request.budget_tokens = command.budget_tokens;
   request.explain = command.explain;
+  request.min_relevance = command.min_relevance;
+  if (command.now) {
+    AIMEM_ASSIGN_OR_RETURN(request.asked_at, TimeFlag("now", *command.now));
+  }
   NoteFallback(context, command);
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenForRecall(context, request.touch));
   AIMEM_ASSIGN_OR_RETURN(const SearchResult result, store->Search(request));
   const auto count = static_cast<std::int64_t>(result.hits.size());
   if (context.json) {
     std::vector<std::string> hits;
-    for (const SearchHit& hit : result.hits) hits.push_back(HitJson(hit, command.explain));
+    for (const SearchHit& hit : result.hits) hits.push_back(HitJson(request, hit));
     JsonObject object;
     object.Raw("memories", JsonArray(hits))
         .Int("count", count)
@@ -297,9 +322,11 @@ absl::Status RunRecall(Context& context, const RecallCommand& command) {
         .Int("tokens_used", result.tokens_used);
     if (command.budget_tokens) object.Int("budget_tokens", *command.budget_tokens);
     if (result.terms_left_out > 0) object.Int("terms_left_out", result.terms_left_out);
+    if (result.nothing) object.Text("nothing_found", NothingFoundName(*result.nothing));
     context.out << object.Build() << '\n';
   } else if (count == 0) {
     context.err << "no memories found for: " << command.context << '\n';
+    context.err << "  " << WhyNothing(result, request.min_relevance) << '\n';
   } else {
     for (const SearchHit& hit : result.hits) ShowHit(context, hit, command.explain);
     if (command.explain && result.terms_left_out > 0) {

@@ -30,6 +30,7 @@ using wire::JsonStrings;
 using wire::LinkArray;
 using wire::MemoryArray;
 using wire::NamespaceCountArray;
+using wire::NothingFoundName;
 using wire::ReadAgent;
 using wire::StatsJson;
 

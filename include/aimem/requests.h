@@ -125,6 +125,11 @@ struct SearchRequest {
   bool touch = false;
   /// Fill SearchHit::reasons.
   bool explain = false;
+  /// Leave out hits whose relevance is less: 0 to 1. Default 0: none.
+  double min_relevance = 0;
+  /// When the question is asked: what it says of time is then read from there (yesterday, last
+  /// week). Absent: only dates that name day, month or year are read.
+  std::optional<absl::Time> asked_at = {};
   ReadBounds bounds = {};
 };
 
@@ -132,12 +137,26 @@ struct SearchRequest {
 struct ScoreReason {
   std::string name = {};  ///< A query term, "length", "priority", "tier", "confidence", …
   double value = 0;
+  std::string why = {};  ///< In words, for people.
 };
 
 struct SearchHit {
   Memory memory = {};  ///< As it was before this search touched it.
   double score = 0;
+  /// How much of the question it answers for, 0 to 1: the share of the question's words, each by
+  /// how rare it is, that the memory holds or, in talk, that the turns beside it lend.
+  double relevance = 0;
   std::vector<ScoreReason> reasons = {};
+};
+
+/// Why a search found nothing, the first of these that holds.
+enum class NothingFound : std::uint8_t {
+  kNothingAsked,  ///< A limit of 0, or no word in the question.
+  kNoSuchWord,    ///< No memory of the namespace has any of the words.
+  kNotTogether,   ///< Match::kAll: no memory has them all.
+  kFilteredOut,   ///< Memories have them, and the filter leaves these out.
+  kNotRelevant,   ///< They are below min_relevance.
+  kOverBudget,    ///< None fits budget_tokens.
 };
 
 struct SearchResult {
@@ -146,6 +165,10 @@ struct SearchResult {
   /// Of Match::kAny: distinct words of the question that memories hold, and that count for nothing,
   /// because limits::kRecallTerms others are rarer.
   std::int64_t terms_left_out = 0;
+  /// Set if there are no hits.
+  std::optional<NothingFound> nothing = {};
+  /// Of what min_relevance left out, the greatest relevance.
+  std::optional<double> relevance_left_out = {};
 };
 
 /// What the log knows of a write.

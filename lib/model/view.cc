@@ -192,6 +192,9 @@ MemoryView ViewMemory(std::span<const Part> parts) {
   }
   ReadValues(fields, view);
   view.tier = MarkedTier(fields);
+  // Whoever makes a memory long writes its expiry with it; touches do not.
+  view.given_tier =
+      view.tier == Tier::kLong && expiry->written_with != Tier::kLong ? Tier::kMid : view.tier;
   view.expires_at = EndThatCounts(fields, *expiry, view.tier);
   view.phase = Phase::kLive;
   if (const std::optional<Judgement> judgement = ArchivedBy(fields, view)) {

@@ -20,6 +20,8 @@ enum class Phase : std::uint8_t { kGone, kPurged, kArchived, kLive };
 struct MemoryView {
   Phase phase = Phase::kGone;
   Tier tier = Tier::kShort;
+  /// The tier that somebody gave it: without the promotion that touches bring about.
+  Tier given_tier = Tier::kShort;
   std::string_view namespace_;
   std::string_view title;
   std::string_view content;

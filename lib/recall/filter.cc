@@ -74,7 +74,7 @@ bool MemoryFilter::Matches(const model::MemoryView& view,
          (!filter_.since || model::FromNanoseconds(view.created_at) >= *filter_.since) &&
          (!filter_.until || model::FromNanoseconds(view.created_at) <= *filter_.until) &&
          (!filter_.agent_id || view.agent_id == *filter_.agent_id) && HasTags(view.tags) &&
-         InScope(view, parts);
+         Visible(view, parts);
 }
 
 double MemoryFilter::Proximity(std::string_view namespace_) const {
@@ -87,7 +87,7 @@ bool MemoryFilter::HasTags(std::string_view encoded) const {
                      [&](const std::string& tag) { return HasTag(encoded, tag); });
 }
 
-bool MemoryFilter::InScope(const model::MemoryView& view,
+bool MemoryFilter::Visible(const model::MemoryView& view,
                            std::span<const model::Part> parts) const {
   return !filter_.as_agent ||
          model::ScopeVisible(ScopeOf(view, parts), view.namespace_, *filter_.as_agent);

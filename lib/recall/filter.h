@@ -28,6 +28,9 @@ class MemoryFilter {
 
   /// The namespaces that are asked, whatever the other conditions say.
   [[nodiscard]] bool InNamespace(std::string_view namespace_) const;
+  /// Whether who asks may see the memory at all.
+  [[nodiscard]] bool Visible(const model::MemoryView& view,
+                             std::span<const model::Part> parts) const;
   /// All conditions. Of a memory that is live, expired or not.
   [[nodiscard]] bool Matches(const model::MemoryView& view,
                              std::span<const model::Part> parts) const;
@@ -37,8 +40,6 @@ class MemoryFilter {
  private:
   MemoryFilter(Filter filter, bool with_ancestors, absl::Time now);
   [[nodiscard]] bool HasTags(std::string_view encoded) const;
-  [[nodiscard]] bool InScope(const model::MemoryView& view,
-                             std::span<const model::Part> parts) const;
 
   Filter filter_;
   bool with_ancestors_;

@@ -1,7 +1,10 @@
 #include "lib/recall/score.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdlib>
+#include <utility>
 
 namespace aimem::recall {
 namespace {
@@ -9,6 +12,12 @@ namespace {
 constexpr double kIdfExponent = 0.8;
 constexpr double kSaturation = 0.6;   // how soon a repeated term stops counting: k1
 constexpr double kLengthShare = 0.3;  // how much a long memory dilutes its terms: b
+constexpr std::array<double, kTurnsEitherWay + 1> kLending = {1,        0.75,       0.5625,
+                                                              0.421875, 0.31640625, 0.2373046875};
+constexpr double kLendingBackwards = 0.65;
+constexpr double kSpeakerWeight = 3;
+constexpr double kDateWeight = 5;
+constexpr double kTimeWordWeight = 0.7;
 constexpr double kLengthWeight = 0.5;
 constexpr double kPriorityWeight = 0.15;
 constexpr double kPriorityDefault = 5;
@@ -63,9 +72,15 @@ double Proximity(std::size_t query_depth, std::size_t memory_depth) {
   return 1 / (1 + kProximityPerLevel * static_cast<double>(query_depth - memory_depth));
 }
 
+double LendingFactor(int distance) {
+  const auto turns = static_cast<std::size_t>(std::abs(distance));
+  if (turns >= kLending.size()) return 0;
+  return distance > 0 ? kLendingBackwards * kLending[turns] : kLending[turns];
+}
+
 Scorer::Scorer(const Corpus& corpus, std::span<const std::int64_t> memories_with_term,
-               absl::Time now)
-    : average_length_(corpus.AverageLength()), now_(now) {
+               absl::Time now, AskedTime time)
+    : average_length_(corpus.AverageLength()), now_(now), time_(std::move(time)) {
   idf_weights_.reserve(memories_with_term.size());
   for (const std::int64_t with : memories_with_term) {
     idf_weights_.push_back(std::pow(Idf(corpus.memories, with), kIdfExponent));
@@ -81,32 +96,22 @@ double Scorer::TermWeight(std::size_t term, std::uint32_t count, std::uint32_t l
   return idf_weights_[term] * (tf * (1 + kSaturation) / (tf + damping));
 }
 
-double Scorer::Score(const Features& features, std::span<const std::uint32_t> counts,
-                     double proximity, Explanation* explanation) const {
-  if (explanation != nullptr) explanation->terms.assign(terms(), 0.0);
-  double sum = 0;
-  for (std::size_t term = 0; term < std::min(terms(), counts.size()); ++term) {
-    const double weight = TermWeight(term, counts[term], features.length);
-    if (explanation != nullptr) explanation->terms[term] = weight;
-    sum += weight;
-  }
-  return Finish(sum, features, proximity, explanation);
-}
-
-double Scorer::Combine(const Features& features, std::span<const double> term_scores,
-                       double proximity, Explanation* explanation) const {
-  if (explanation != nullptr) explanation->terms.assign(term_scores.begin(), term_scores.end());
+double Scorer::Score(const Features& features, std::span<const double> term_scores,
+                     bool speaker_named, double proximity, Explanation* explanation) const {
   double sum = 0;
   for (const double score : term_scores) sum += score;
-  return Finish(sum, features, proximity, explanation);
-}
-
-double Scorer::Finish(double term_sum, const Features& features, double proximity,
-                      Explanation* explanation) const {
+  const double speaker = speaker_named ? kSpeakerWeight : 0;
+  const double date = kDateWeight * DateFit(time_.dates, features.created_at);
+  const double when =
+      time_.asks_when ? kTimeWordWeight * std::min(features.time_words, kTimeWordsMax) : 0;
   const double length = kLengthWeight * std::log(1 + static_cast<double>(features.length));
   const Priors priors = ComputePriors(features, now_);
-  const double score = ((term_sum + length) + priors.Total()) * proximity;
+  const double score = (((((sum + speaker) + date) + when) + length) + priors.Total()) * proximity;
   if (explanation != nullptr) {
+    explanation->terms.assign(term_scores.begin(), term_scores.end());
+    explanation->speaker = speaker;
+    explanation->date = date;
+    explanation->when = when;
     explanation->length = length;
     explanation->priors = priors;
     explanation->proximity = proximity;

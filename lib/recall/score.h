@@ -2,17 +2,31 @@
 //
 //   idf(t) = ln(1 + (N - n + 1/2) / (n + 1/2))      N, n: memories of the namespace, and with t
 //   w(t,d) = idf(t)^0.8 * tf*1.6 / (tf + 0.6*(0.7 + 0.3*len/avg))
-//   S(d)   = ((Σ_t m(t,d) + 0.5*ln(1 + len)) + priors(d)) * proximity
-//   priors = (((priority + tier) + confidence) + recency) + use
+//   m(t,d) = max of w(t,d), f(j)*w(t, j turns before d), 0.65*f(j)*w(t, j turns after d),
+//            j = 1 … 5, f(j) = 0.75^j                              (talk.h: turns beside d)
+//   S(d)   = ((((((Σ_t m(t,d)) + speaker) + date) + when) + length) + priors) * proximity
+//   speaker = 3 if who says d is named in the question
+//   date    = 5 * DateFit (dates.h)
+//   when    = 0.7 * min(2, time words of d), if the question asks when
+//   length  = 0.5 * ln(1 + len)
+//   priors  = (((priority + tier) + confidence) + recency) + use
 //
-// m(t,d) is w(t,d) for a memory that stands alone; a caller that lets neighbours lend computes its
-// own m and passes it to Combine.
+// tf counts words and identifiers, len words only (features.h); n counts memories with tf > 0.
 //
-// Every way to compute a ranking must give the same doubles to the last bit, so the additions
+// **Two passes.** The first scores every candidate with w in the place of m. The best kSecondPass
+// of them are scored again with m, and the others stand behind these with what they have: since
+// m >= w, no score rises from one hit to the next. So the first ten are the same whatever the
+// limit.
+//
+// **To the last bit.** Every way to compute a ranking must give the same doubles, so the additions
 // have one order: the terms as the question has them, starting from 0 (a term without a hit adds
-// 0); then the length part; then the priors, summed by themselves in the order above; then the
-// product. No function here is inline: a second compilation of a formula may fuse a
-// multiplication with an addition where the first does not.
+// 0); then the parts in the order above, those that are nothing add 0; the priors are summed by
+// themselves in the order above; then the product. Nothing depends on what a memory's features and
+// terms and those of the turns beside it do not say. No function here is inline: a second
+// compilation of a formula may fuse a multiplication with an addition where the first does not.
+//
+// After BM25 (Robertson and Zaragoza, 2009), with idf damped and length told apart from tf; the
+// rest was found by measuring (docs/performance.md). Touches move a memory by `use` alone.
 //
 // All functions are pure; no input crashes, numbers out of range are clamped where a formula
 // would leave its domain.
@@ -25,7 +39,8 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "aimem/memory.h"
+#include "lib/recall/dates.h"
+#include "lib/recall/features.h"
 
 namespace aimem::recall {
 
@@ -36,17 +51,6 @@ struct Corpus {
   std::int64_t total_length = 0;  ///< Sum of all lengths, in terms.
 
   double AverageLength() const;
-};
-
-/// What the score knows of one memory apart from its terms.
-struct Features {
-  Tier tier = Tier::kMid;
-  /// As it was written: what recall itself added to the priority must not be in it.
-  std::int32_t priority = 5;
-  double confidence = 1.0;
-  absl::Time updated_at = absl::UnixEpoch();
-  std::int64_t access_count = 0;
-  std::uint32_t length = 0;  ///< Terms of title, content and tags, repeats included.
 };
 
 struct Priors {
@@ -64,7 +68,10 @@ Priors ComputePriors(const Features& features, absl::Time now);
 /// Why a memory scored as it did. `score` is the other members added as above.
 struct Explanation {
   std::vector<double> terms;  ///< One for each term of the question, in its order.
-  double length = 0;          ///< 0.5 * ln(1 + len)
+  double speaker = 0;
+  double date = 0;
+  double when = 0;
+  double length = 0;  ///< 0.5 * ln(1 + len)
   Priors priors;
   double proximity = 1;
   double score = 0;
@@ -76,36 +83,37 @@ double Idf(std::int64_t memories, std::int64_t memories_with_term);
 /// segments; 1 for both without a namespace.
 double Proximity(std::size_t query_depth, std::size_t memory_depth);
 
+/// How many candidates the second pass looks at.
+inline constexpr std::size_t kSecondPass = 400;
+
+/// What a turn lends of its weight: 1 to itself (`distance` 0), less the farther off it is. The
+/// turn that lends is `distance` turns after the one that borrows; a negative number is before.
+double LendingFactor(int distance);
+
 /// One question against one corpus. Immutable, so thread-safe.
 class Scorer {
  public:
   /// `memories_with_term`: n of each term of the question, in its order.
-  Scorer(const Corpus& corpus, std::span<const std::int64_t> memories_with_term, absl::Time now);
+  Scorer(const Corpus& corpus, std::span<const std::int64_t> memories_with_term, absl::Time now,
+         AskedTime time = {});
 
   std::size_t terms() const { return idf_weights_.size(); }
 
   /// w(t,d) of term number `term` (below terms()) that occurs `count` times in a memory of
-  /// `length` terms; 0 if `count` is 0.
+  /// `length` words; 0 if `count` is 0.
   double TermWeight(std::size_t term, std::uint32_t count, std::uint32_t length) const;
 
-  /// S of a memory that holds term number i `counts[i]` times. Who has no term at all is no
-  /// candidate: the caller leaves it out, for this would still return its priors. `counts` has
-  /// terms() elements; missing ones count as 0. `explanation`, if given, is overwritten.
-  double Score(const Features& features, std::span<const std::uint32_t> counts, double proximity,
-               Explanation* explanation = nullptr) const;
-
-  /// S from m(t,d) computed by the caller, one for each term of the question. Equal to Score, to
-  /// the last bit, if each is TermWeight.
-  double Combine(const Features& features, std::span<const double> term_scores, double proximity,
-                 Explanation* explanation = nullptr) const;
+  /// S of a memory whose m(t,d), or w(t,d), are `term_scores`: terms() of them. Who has nothing of
+  /// the question is no candidate: the caller leaves it out, for this would still return its
+  /// priors. `explanation`, if given, is overwritten.
+  double Score(const Features& features, std::span<const double> term_scores, bool speaker_named,
+               double proximity, Explanation* explanation = nullptr) const;
 
  private:
-  double Finish(double term_sum, const Features& features, double proximity,
-                Explanation* explanation) const;
-
   std::vector<double> idf_weights_;  // idf^0.8
   double average_length_;
   absl::Time now_;
+  AskedTime time_;
 };
 
 /// A scored memory, with what breaks ties.

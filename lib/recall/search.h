@@ -11,7 +11,7 @@ namespace aimem::recall {
 
 /// Ranks, cuts to the limit, then walks these from the best and skips what is over the budget.
 /// Does not touch: the store does, for the hits returned. kInvalidArgument names limit,
-/// budget_tokens or as_agent.
+/// budget_tokens, min_relevance, query or as_agent.
 absl::StatusOr<SearchResult> Search(Transaction& transaction, const SearchRequest& request,
                                     absl::Time now);
 

@@ -12,6 +12,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "lib/base/status.h"
 #include "lib/text/english.h"
+#include "lib/text/identifiers.h"
 #include "lib/text/unicode.h"
 
 namespace aimem::text {
@@ -123,6 +124,25 @@ void Analyzer::Analyze(std::string_view text, std::vector<std::string>& terms) {
   Analyze(text, [&](std::string_view term) { terms.emplace_back(term); });
 }
 
+void Analyzer::AnalyzeIdentifiers(std::string_view text, TermSink sink) {
+  const auto lower = [this](std::string_view raw) {
+    word_.assign(CutUtf8(raw, kTermBytesMax));
+    std::transform(word_.begin(), word_.end(), word_.begin(), AsciiLower);
+  };
+  ForEachIdentifier(text, [&](std::string_view whole) {
+    lower(whole);
+    sink(word_);
+  });
+  ForEachCamelPart(text, [&](std::string_view part) {
+    lower(part);
+    if (!(english_ && IsEnglishStopWord(word_))) sink(Term({.text = word_}));
+  });
+}
+
+bool Analyzer::IsTimeTerm(std::string_view term) const {
+  return IsDateNumber(term) || (english_ && IsEnglishTimeTerm(term));
+}
+
 std::vector<std::string> Analyzer::AnalyzeQuestion(std::string_view question, QuestionKind kind) {
   struct Distinct {
     std::vector<std::string> terms;
@@ -142,6 +162,20 @@ std::vector<std::string> Analyzer::AnalyzeQuestion(std::string_view question, Qu
   });
   const bool drop = kind == QuestionKind::kRecall && !telling.terms.empty();
   return std::move(drop ? telling.terms : all.terms);
+}
+
+std::vector<std::string> Analyzer::Names(std::string_view text) {
+  std::vector<std::string> names;
+  bool within = false;  // a word of the sentence came before
+  while (!text.empty()) {
+    const std::string_view raw = text.substr(0, text.find_first_of(" \t\r\n"));
+    text.remove_prefix(std::min(raw.size() + 1, text.size()));
+    if (raw.empty()) continue;
+    const std::size_t first = std::min(raw.find_first_not_of("\"'([{<"), raw.size());
+    if (within && BeginsWithCapital(raw.substr(first))) Analyze(raw, names);
+    within = std::string_view(".?!:").find(raw.back()) == std::string_view::npos;
+  }
+  return names;
 }
 
 std::vector<std::string> Analyzer::Words(std::string_view text) {

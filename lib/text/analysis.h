@@ -7,6 +7,12 @@
 // 3. English only: irregular form to base (went, go), zero … twelve to digits.
 // 4. The language's Snowball stemmer.
 //
+// Beside its words a text may have identifiers (identifiers.h): wholes, lower-case and not stemmed,
+// which no word can be taken for, and parts of camelCase, which go through steps 3 and 4. They are
+// found and scored like words and are no words: they count in no length, so a memory that is full
+// of them is no longer for it, nobody has to hold them, and the words of a text are the same with
+// them as without. A part of camelCase counts as a use of its word, since it is one.
+//
 // Terms are kept in the index and never in a log or on the wire: whoever changes what this code
 // returns for any text must raise kAnalysisVersion, and every store then rebuilds its index.
 #pragma once
@@ -25,7 +31,7 @@ struct sb_stemmer;
 
 namespace aimem::text {
 
-inline constexpr int kAnalysisVersion = 1;
+inline constexpr int kAnalysisVersion = 2;
 inline constexpr std::string_view kDefaultLanguage = "english";
 /// Longer words and terms are cut here, on a code point boundary.
 inline constexpr std::size_t kTermBytesMax = 64;
@@ -63,8 +69,17 @@ class Analyzer {
   /// Append the terms to `terms`.
   void Analyze(std::string_view text, std::vector<std::string>& terms);
 
+  /// The same for the identifiers of `text`, wholes first. Parts that are stop words are left out.
+  void AnalyzeIdentifiers(std::string_view text, TermSink sink);
+
+  /// Whether `term` tells when something was (yesterday, last, March, 3rd, 2023).
+  [[nodiscard]] bool IsTimeTerm(std::string_view term) const;
+
   /// The distinct terms of `question`, in order of first appearance. Empty if it has no word.
   std::vector<std::string> AnalyzeQuestion(std::string_view question, QuestionKind kind);
+
+  /// The terms of the words that `text` writes with a capital within a sentence, as names are.
+  std::vector<std::string> Names(std::string_view text);
 
   /// The words of `text` after step 2, in order, repeats included: what must agree when a word
   /// has to be there as it is written, as in the pattern of forget.

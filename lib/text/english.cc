@@ -167,9 +167,20 @@ constexpr std::string_view kStopWords[] = {
     "will",  "with",  "would", "you",   "your",
 };
 
+// Ordered. "may" is left out: it is a verb nearly always.
+constexpr std::string_view kTimeTerms[] = {
+    "ago",     "april",     "august",  "decemb",  "februari", "friday",    "januari",  "juli",
+    "june",    "last",      "march",   "monday",  "month",    "next",      "novemb",   "octob",
+    "recent",  "saturday",  "septemb", "sunday",  "thursday", "today",     "tomorrow", "tonight",
+    "tuesday", "wednesday", "week",    "weekend", "year",     "yesterday",
+};
+
 static_assert(std::is_sorted(std::begin(kForms), std::end(kForms),
                              [](const Form& a, const Form& b) { return a.form < b.form; }));
 static_assert(std::is_sorted(std::begin(kStopWords), std::end(kStopWords)));
+static_assert(std::is_sorted(std::begin(kTimeTerms), std::end(kTimeTerms)));
+
+bool IsDigit(char byte) { return byte >= '0' && byte <= '9'; }
 
 }  // namespace
 
@@ -182,6 +193,21 @@ std::string_view EnglishBase(std::string_view word) {
 
 bool IsEnglishStopWord(std::string_view word) {
   return std::binary_search(std::begin(kStopWords), std::end(kStopWords), word);
+}
+
+bool IsEnglishTimeTerm(std::string_view term) {
+  return std::binary_search(std::begin(kTimeTerms), std::end(kTimeTerms), term);
+}
+
+bool IsDateNumber(std::string_view term) {
+  if (term.size() < 3 || term.size() > 4 || !IsDigit(term.front())) return false;
+  if (term.size() == 4 && std::all_of(term.begin(), term.end(), IsDigit)) {
+    return term.starts_with("19") || term.starts_with("20");
+  }
+  const std::string_view suffix = term.substr(term.size() - 2);
+  const std::string_view number = term.substr(0, term.size() - 2);
+  return std::all_of(number.begin(), number.end(), IsDigit) &&
+         (suffix == "st" || suffix == "nd" || suffix == "rd" || suffix == "th");
 }
 
 }  // namespace aimem::text

@@ -13,4 +13,10 @@ std::string_view EnglishBase(std::string_view word);
 /// leave behind (`don't` is `don` and `t`).
 bool IsEnglishStopWord(std::string_view word);
 
+/// Terms (stemmed) of words that tell when: yesterday, ago, last, the names of days and months …
+bool IsEnglishTimeTerm(std::string_view term);
+
+/// A year from 1900 to 2099, or a day of a month as it is spoken: 1st, 22nd.
+bool IsDateNumber(std::string_view term);
+
 }  // namespace aimem::text

@@ -132,6 +132,17 @@ bool IsApostrophe(char32_t code_point) {
          code_point == U'\u2018' || code_point == U'\u201B';
 }
 
+bool BeginsWithCapital(std::string_view utf8) {
+  utf8proc_int32_t code_point = 0;
+  if (utf8.empty() ||
+      utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(utf8.data()),
+                       static_cast<utf8proc_ssize_t>(utf8.size()), &code_point) <= 0) {
+    return false;
+  }
+  const utf8proc_category_t category = utf8proc_category(code_point);
+  return category == UTF8PROC_CATEGORY_LU || category == UTF8PROC_CATEGORY_LT;
+}
+
 bool IsUnspaced(char32_t code_point) {
   if (code_point < std::begin(kUnspaced)->first) return false;
   const Range* range = std::upper_bound(

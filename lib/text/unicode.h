@@ -20,6 +20,7 @@ void Normalize(std::string_view utf8, bool keep_accents, std::vector<char32_t>& 
 bool IsWordCharacter(char32_t code_point);
 /// ' and the characters that are typed or printed for it inside words.
 bool IsApostrophe(char32_t code_point);
+bool BeginsWithCapital(std::string_view utf8);
 /// A letter of a script that is written without spaces between words.
 bool IsUnspaced(char32_t code_point);
 

@@ -5,6 +5,7 @@
 #include <streambuf>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "aimem/transfer.h"
 #include "lib/base/status.h"
@@ -141,6 +142,13 @@ void Api::RecallByQuery(Call call) {
   recall.since = query.Text("since");
   recall.until = query.Text("until");
   recall.as_agent = query.Text("as_agent");
+  recall.now = query.Text("now");
+  recall.explain = query.Text("explain") == "true";
+  if (const std::optional<std::string> floor = query.Text("min_relevance")) {
+    double value = 0;
+    if (!absl::SimpleAtod(*floor, &value)) query.Refuse("min_relevance: invalid number");
+    recall.min_relevance = value;
+  }
   if (!query.error().empty()) return std::move(call.respond)(TextAnswer(400, query.error()));
   // A GET changes nothing (RFC 9110, section 9.2.1), so it does not count as a use.
   Recall(std::move(call), recall, /*touch=*/false);

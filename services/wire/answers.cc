@@ -271,6 +271,7 @@ absl::StatusOr<SearchResult> ReadHits(std::string_view text) {
     AIMEM_ASSIGN_OR_RETURN(hit.memory, MemoryOf(one));
     Members scored(one);
     hit.score = scored.Number("score");
+    scored.Or("relevance", hit.relevance);
     AIMEM_RETURN_IF_ERROR(scored.status());
     result.hits.push_back(std::move(hit));
   }

@@ -72,6 +72,10 @@ class Body {
     if (value) object_.Text(key, aimem::TierName(*value));
     return *this;
   }
+  Body& Flag(const char* key, bool value) {
+    if (value) object_.Bool(key, value);
+    return *this;
+  }
   Body& Json(const char* key, const std::optional<std::string>& value) {
     if (value) object_.Raw(key, *value);
     return *this;
@@ -214,6 +218,9 @@ absl::StatusOr<RecallBody> ReadRecall(std::string_view text) {
     members.Maybe("until", body.until);
     members.Maybe("as_agent", body.as_agent);
     members.MaybeUnsigned("budget_tokens", body.budget_tokens);
+    members.Maybe("min_relevance", body.min_relevance);
+    members.Maybe("now", body.now);
+    members.Or("explain", body.explain);
   });
 }
 
@@ -225,6 +232,11 @@ absl::StatusOr<SearchRequest> SearchOf(const RecallBody& recall) {
   search.touch = false;  // until who asks says that it is a use
   search.limit = std::min(recall.limit.value_or(search.limit), kRecallMax);
   search.budget_tokens = recall.budget_tokens;
+  search.min_relevance = recall.min_relevance.value_or(0);
+  search.explain = recall.explain;
+  if (recall.now) {
+    AIMEM_ASSIGN_OR_RETURN(search.asked_at, TimeOf("now", *recall.now));
+  }
   search.filter.namespace_ = recall.namespace_;
   if (recall.tags && !recall.tags->empty()) search.filter.tags.push_back(*recall.tags);
   AIMEM_RETURN_IF_ERROR(SetTimes(recall.since, recall.until, search.filter));
@@ -306,6 +318,9 @@ std::string RecallBodyJson(const RecallBody& recall) {
       .Text("until", recall.until)
       .Text("as_agent", recall.as_agent)
       .Int("budget_tokens", recall.budget_tokens)
+      .Number("min_relevance", recall.min_relevance)
+      .Text("now", recall.now)
+      .Flag("explain", recall.explain)
       .Build();
 }
 

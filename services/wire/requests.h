@@ -59,6 +59,9 @@ struct RecallBody {
   std::string context;
   std::optional<std::string> namespace_, tags, since, until, as_agent;
   std::optional<std::int64_t> limit, budget_tokens;
+  std::optional<double> min_relevance;
+  std::optional<std::string> now;  ///< SearchRequest::asked_at, as it came.
+  bool explain = false;
 };
 
 absl::StatusOr<RecallBody> ReadRecall(std::string_view json);

@@ -98,19 +98,39 @@ std::string ArchivedJson(const ArchivedMemory& archived) {
       .Build();
 }
 
-std::string HitJson(const SearchHit& hit, bool explain) {
+std::string HitJson(const SearchRequest& request, const SearchHit& hit) {
   JsonObject object = MemoryObject(hit.memory);
   object.Number("score", recall::RoundScore(hit.score));
-  if (!explain) return object.Build();
-  return object
-      .Raw(
-          "reasons",
-          ArrayOf(
-              hit.reasons,
-              [](const ScoreReason& reason) {
-                return JsonObject().Text("name", reason.name).Number("value", reason.value).Build();
-              }))
-      .Build();
+  if (request.explain || request.min_relevance > 0) {
+    object.Number("relevance", recall::RoundScore(hit.relevance));
+  }
+  if (!request.explain) return object.Build();
+  object.Raw("reasons", ArrayOf(hit.reasons, [](const ScoreReason& reason) {
+               return JsonObject()
+                   .Text("name", reason.name)
+                   .Number("value", reason.value)
+                   .Text("why", reason.why)
+                   .Build();
+             }));
+  return object.Build();
+}
+
+std::string_view NothingFoundName(NothingFound nothing) {
+  switch (nothing) {
+    case NothingFound::kNothingAsked:
+      return "nothing_asked";
+    case NothingFound::kNoSuchWord:
+      return "no_such_word";
+    case NothingFound::kNotTogether:
+      return "not_together";
+    case NothingFound::kFilteredOut:
+      return "filtered_out";
+    case NothingFound::kNotRelevant:
+      return "not_relevant";
+    case NothingFound::kOverBudget:
+      return "over_budget";
+  }
+  return "nothing_asked";
 }
 
 std::string MemoriesJson(const std::vector<Memory>& memories) {
@@ -124,11 +144,17 @@ std::string RecallJson(const SearchRequest& request, const SearchResult& result)
   JsonObject object;
   object
       .Raw("memories",
-           ArrayOf(result.hits, [](const SearchHit& hit) { return HitJson(hit, false); }))
+           ArrayOf(result.hits, [&](const SearchHit& hit) { return HitJson(request, hit); }))
       .Int("count", static_cast<std::int64_t>(result.hits.size()))
       .Int("tokens_used", result.tokens_used);
   if (request.budget_tokens) object.Int("budget_tokens", *request.budget_tokens);
   if (result.terms_left_out > 0) object.Int("terms_left_out", result.terms_left_out);
+  if (result.nothing) {
+    object.Text("nothing_found", NothingFoundName(*result.nothing));
+    if (result.relevance_left_out) {
+      object.Number("relevance_left_out", recall::RoundScore(*result.relevance_left_out));
+    }
+  }
   return object.Build();
 }
 

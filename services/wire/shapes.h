@@ -28,13 +28,17 @@ std::string TierCountArray(const StoreCounts& counts);
 /// there are any.
 std::string StatsJson(const StoreInfo& info);
 std::string ArchivedJson(const ArchivedMemory& archived);
-/// A memory with its score and, if `explain`, the addends of it.
-std::string HitJson(const SearchHit& hit, bool explain);
+/// A memory with its score. If `request` asks to explain: also its relevance and the addends of
+/// the score; if it has a min_relevance: also its relevance.
+std::string HitJson(const SearchRequest& request, const SearchHit& hit);
+/// "no_such_word", "filtered_out", …
+std::string_view NothingFoundName(NothingFound nothing);
 
 /// {"memories":[…],"count"}
 std::string MemoriesJson(const std::vector<Memory>& memories);
 /// What a recall found: {"memories":[…],"count","tokens_used"}, then the budget that `request` has,
-/// and terms_left_out if there are any.
+/// terms_left_out if there are any and, of a recall that found nothing, `nothing_found`: why, and
+/// `relevance_left_out` if there is one.
 std::string RecallJson(const SearchRequest& request, const SearchResult& result);
 
 /// metadata.agent_id; empty if it has none.

@@ -11,8 +11,11 @@ namespace aimem::testing {
 namespace {
 
 using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
 
@@ -229,7 +232,11 @@ TEST_F(Cli, SearchWantsEveryWord) {
   EXPECT_FALSE(Json({"search", "deploy"})["results"][0].contains("score"));
   EXPECT_THAT(Succeed({"search", "deploy tuesday"}).out,
               HasSubstr("] deploy window (p=5, ns=ns, just now)\n\n1 result(s)\n"));
-  EXPECT_EQ(Succeed({"search", "absent"}).err, "no results for: absent\n");
+  EXPECT_EQ(Succeed({"search", "absent"}).err,
+            "no results for: absent\n  no memory there has any of these words\n");
+  EXPECT_EQ(Succeed({"search", "tuesday wednesday"}).err,
+            "no results for: tuesday wednesday\n"
+            "  memories have these words, and none has them all\n");
   EXPECT_THAT(Fail(1, {"search", "  "}), HasSubstr("query cannot be empty"));
   EXPECT_EQ(Json({"search", "list"})["count"], 0) << "a word that is a command, too";
 }
@@ -257,9 +264,99 @@ TEST_F(Cli, RecallRanksExplainsAndCountsTheUse) {
   EXPECT_THAT(text, HasSubstr("[mid/" + id.substr(0, 8) + "] deploy window ████████░░ score="));
   EXPECT_THAT(text, ContainsRegex("score=[0-9]+\\.[0-9][0-9] \\(ns=ns, 2x, just now conf=50%\\)\n"
                                   "  tuesday x+\n\n1 memory\\(ies\\) recalled \\[keyword\\]\n$"));
-  EXPECT_THAT(Succeed({"recall", "deploy", "--explain"}).out, HasSubstr("  because: deploy="));
-  EXPECT_EQ(Succeed({"recall", "absent"}).err, "no memories found for: absent\n");
+  EXPECT_THAT(Succeed({"recall", "deploy", "--explain"}).out,
+              AllOf(HasSubstr("  because (relevance 1.00):\n"),
+                    HasSubstr("  deploy: 1 time in it; 1 of 2 memories have it\n"),
+                    HasSubstr("  priority: priority 8; 5 adds nothing\n")));
+  EXPECT_EQ(hit["relevance"], 1);
+  EXPECT_EQ(hit["reasons"][0]["why"], "1 time in it; 1 of 2 memories have it");
+  EXPECT_FALSE(Json({"recall", "deploy"})["memories"][0].contains("relevance"));
+  EXPECT_EQ(Succeed({"recall", "absent"}).err,
+            "no memories found for: absent\n  no memory there has any of these words\n");
   EXPECT_THAT(Fail(1, {"recall", " "}), HasSubstr("context cannot be empty"));
+}
+
+TEST_F(Cli, RecallLeavesOutWhatIsNotRelevantAndSaysSo) {
+  const std::string both = Store("deploy window", "tuesday");
+  Store("deploy plan", "wednesday");
+  const auto recall = [&](const std::string& floor) {
+    return Json({"recall", "deploy on tuesday", "--min-relevance", floor});
+  };
+  EXPECT_EQ(recall("0")["count"], 2);
+  EXPECT_EQ(recall("0.9")["count"], 1);
+  EXPECT_EQ(recall("0.9")["memories"][0]["id"], both);
+  EXPECT_EQ(recall("0.9")["memories"][0]["relevance"], 1);
+  EXPECT_FALSE(recall("0.9").contains("nothing_found"));
+  const std::vector<std::string> unrelated = {"recall", "deploy the moon rocket", "--min-relevance",
+                                              "0.5"};
+  EXPECT_EQ(Json(unrelated)["count"], 0);
+  EXPECT_EQ(Json(unrelated)["nothing_found"], "not_relevant");
+  EXPECT_THAT(Succeed(unrelated).err,
+              ContainsRegex("what has some of these words is below --min-relevance 0.5: at most "
+                            "0\\.[0-9][0-9]\n$"));
+  EXPECT_THAT(Succeed({"recall", "deploy", "--tags", "other"}).err,
+              HasSubstr("  memories have these words, and the options leave them out\n"));
+  EXPECT_THAT(Succeed({"recall", "deploy", "--budget-tokens", "0"}).err,
+              HasSubstr("  none fits the budget\n"));
+  EXPECT_THAT(Fail(1, {"recall", "deploy", "--min-relevance", "2"}),
+              HasSubstr("min_relevance must be from 0 to 1 (got 2)"));
+}
+
+TEST_F(Cli, RecallReadsRelativeDatesFromTheTimeItIsGiven) {
+  Store("deploy window", "tuesday");
+  const auto explained = [&](const std::string& now) {
+    return Succeed({"recall", "what did we deploy last week", "--explain", "--now", now}).out;
+  };
+  EXPECT_THAT(explained("2001-01-01T00:00:00Z"), Not(HasSubstr(" date: ")));
+  const std::string soon = absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::Now() + absl::Hours(24 * 7),
+                                            absl::UTCTimeZone());
+  EXPECT_THAT(explained(soon), HasSubstr("   5.000  date: made on "));
+  EXPECT_THAT(Fail(1, {"recall", "deploy", "--now", "soon"}),
+              HasSubstr("now is not valid RFC3339: 'soon'"));
+}
+
+TEST_F(Cli, WordsOfAnyScriptAndIdentifiersAreFound) {
+  struct Case {
+    std::string content;
+    std::vector<std::string> first;  // questions whose first hit it is
+    std::vector<std::string> found;  // questions that others answer as well
+  };
+  const std::vector<Case> cases = {
+      {"我们在东京见面", {"东京", "见面", "我们在哪里"}, {}},
+      {"会議は月曜日です", {"会議", "月曜"}, {}},
+      {"พบกันวันจันทร์", {"วันจันทร์"}, {}},
+      {"discuss 日本語 with Müller", {"日本", "muller", "MÜLLER", "discussing"}, {}},
+      {"Straße nach Gießen", {"strasse", "STRASSE", "straße", "giessen"}, {}},
+      {"ＦＵＬＬ ｗｉｄｔｈ １２３", {"full width", "ｆｕｌｌ"}, {"123"}},
+      {"call foo_bar first", {"foo_bar", "FOO_BAR"}, {"foo bar", "bar"}},
+      {"edit utils.py please", {"utils.py", "Utils.PY"}, {"utils", "py"}},
+      {"release v1.2.3 shipped", {"v1.2.3", "V1.2.3"}, {"v1"}},
+      {"mail bob@example.com about it", {"bob@example.com"}, {"bob", "example.com"}},
+      {"ticket PROJ-123 is open", {"PROJ-123", "proj-123"}, {"proj 123", "PROJ"}},
+      {"use parseHttpHeader", {"parseHttpHeader", "parsehttpheader", "http"}, {"header"}}};
+  std::vector<std::string> ids;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    ids.push_back(Store("n" + std::to_string(i) + "z", cases[i].content));
+  }
+  // The same words, or characters, apart.
+  Store("decoy 1", "bar then foo, release v1 or v3.2, example of bob and com, ticket 123 of proj");
+  Store("decoy 2", "a function of a header, py and util, 京东, 日語本");
+  const auto found = [&](const std::string& question) {
+    std::vector<std::string> hits;
+    const json answer = Json({"recall", question});
+    for (const json& hit : answer["memories"]) hits.push_back(hit["id"]);
+    return hits;
+  };
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    for (const std::string& question : cases[i].first) {
+      const std::vector<std::string> hits = found(question);
+      ASSERT_THAT(hits, Not(IsEmpty())) << question;
+      EXPECT_EQ(hits[0], ids[i]) << question;
+    }
+    for (const std::string& question : cases[i].found) {
+      EXPECT_THAT(found(question), Contains(ids[i])) << question;
+    }
+  }
 }
 
 TEST_F(Cli, RecallSaysHowManyWordsItLeftOut) {

@@ -538,12 +538,12 @@ TEST_F(Find, ScoresAreTheFormulaToTheLastBit) {
               1e-12);
   const std::vector<std::int64_t> with_term = {2, 2};
   const Scorer scorer({.memories = 4, .total_length = 12}, with_term, kNow);
-  const std::vector<std::uint32_t> counts = {2, 2};
+  const std::vector<double> weights = {scorer.TermWeight(0, 2, 4), scorer.TermWeight(1, 2, 4)};
   EXPECT_EQ(
       result.hits[0].score,
       scorer.Score(
           {.tier = Tier::kMid, .priority = 8, .updated_at = kNow - absl::Hours(24), .length = 4},
-          counts, 1));
+          weights, false, 1));
   for (const SearchHit& hit : result.hits) {
     double sum = 0;
     for (const ScoreReason& reason : hit.reasons) sum += reason.value;

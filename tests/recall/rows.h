@@ -35,6 +35,7 @@ struct MemoryRow {
   std::vector<std::string> tags;
   int priority = 5;
   double confidence = 1.0;
+  std::string source = "api";
   std::string agent_id;
   absl::Time created_at = kNow - absl::Hours(48);
   absl::Time updated_at = kNow - absl::Hours(24);
@@ -65,7 +66,7 @@ inline void SetMemoryParts(const MemoryRow& row, model::PartsBuilder& parts) {
   set(part::kTags, model::EncodeTags(row.tags));
   set(part::kPriority, std::string(1, static_cast<char>(row.priority)));
   set(part::kConfidence, model::EncodeConfidence(row.confidence));
-  set(part::kSource, "api");
+  set(part::kSource, row.source);
   if (!row.agent_id.empty()) set(part::kAgentId, row.agent_id);
   set(part::kCreatedAt, model::EncodeTime(model::ToNanoseconds(row.created_at)));
   set(part::kUpdatedAt, model::EncodeTime(model::ToNanoseconds(row.updated_at)));

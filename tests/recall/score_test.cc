@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <limits>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "absl/time/time.h"
+#include "lib/recall/relevance.h"
 
 namespace aimem::recall {
 namespace {
@@ -26,6 +28,17 @@ Features Plain(std::uint32_t length = 20) {
           .updated_at = kNow,
           .access_count = 0,
           .length = length};
+}
+
+// S of a memory that stands alone.
+double ScoreOf(const Scorer& scorer, const Features& features,
+               std::span<const std::uint32_t> counts, double proximity,
+               Explanation* why = nullptr) {
+  std::vector<double> weights;
+  for (std::size_t term = 0; term < counts.size(); ++term) {
+    weights.push_back(scorer.TermWeight(term, counts[term], features.length));
+  }
+  return scorer.Score(features, weights, /*speaker_named=*/false, proximity, why);
 }
 
 TEST(Idf, MatchesHandComputedValues) {
@@ -118,18 +131,69 @@ TEST(Scorer, AddsTermsLengthAndPriorsThenMultiplies) {
   const Scorer scorer(kCorpus, with, kNow);
   const std::uint32_t counts[] = {1, 1};
   // 1.735827 + 0.085923 + 0.5*ln 21 + recency 0.5 = 3.844012
-  EXPECT_NEAR(scorer.Score(Plain(), counts, 1), 3.844012, 1e-5);
-  EXPECT_NEAR(scorer.Score(Plain(), counts, 0.625), 3.844012 * 0.625, 1e-5);
+  EXPECT_NEAR(ScoreOf(scorer, Plain(), counts, 1), 3.844012, 1e-5);
+  EXPECT_NEAR(ScoreOf(scorer, Plain(), counts, 0.625), 3.844012 * 0.625, 1e-5);
   const std::uint32_t none[] = {0, 0};
-  EXPECT_NEAR(scorer.Score(Plain(), none, 1), 2.022261, 1e-5);
+  EXPECT_NEAR(ScoreOf(scorer, Plain(), none, 1), 2.022261, 1e-5);
 }
 
-TEST(Scorer, TooFewCountsCountAsZero) {
-  const std::int64_t with[] = {1, 2};
-  const Scorer scorer(kCorpus, with, kNow);
-  const std::uint32_t all[] = {1, 0};
-  const std::uint32_t some[] = {1};
-  EXPECT_EQ(scorer.Score(Plain(), some, 1), scorer.Score(Plain(), all, 1));
+TEST(Scorer, WhoSaysItWhenItWasMadeAndWhatItTellsOfTimeCount) {
+  const std::int64_t with[] = {1};
+  const AskedTime time{
+      .dates = {{.first = absl::CivilDay(2023, 11, 14), .last = absl::CivilDay(2023, 11, 14)}},
+      .asks_when = true};
+  const Scorer scorer(kCorpus, with, kNow, time);
+  const double weights[] = {1.0};
+  Features features = Plain();
+  features.created_at = kNow - absl::Hours(24 * 100);
+  const double plain = scorer.Score(features, weights, false, 1);
+  EXPECT_NEAR(plain, 1 + 0.5 * std::log(21) + 0.5, 1e-12);
+  Explanation why;
+  EXPECT_NEAR(scorer.Score(features, weights, true, 1, &why), plain + 3, 1e-12);
+  EXPECT_EQ(why.speaker, 3);
+  EXPECT_EQ(why.date, 0);
+  EXPECT_EQ(why.when, 0);
+  features.created_at = kNow + absl::Hours(24 * 7);  // 2023-11-21: 1 - 7/14
+  EXPECT_NEAR(scorer.Score(features, weights, false, 1, &why), plain + 2.5, 1e-12);
+  EXPECT_EQ(why.date, 2.5);
+  features.time_words = 1;
+  EXPECT_NEAR(scorer.Score(features, weights, false, 1, &why), plain + 3.2, 1e-12);
+  features.time_words = 9;
+  EXPECT_NEAR(scorer.Score(features, weights, false, 1, &why), plain + 3.9, 1e-12);
+  EXPECT_DOUBLE_EQ(why.when, 1.4) << "two words say it";
+}
+
+TEST(LendingFactor, FallsWithDistanceAndLendsForwardsRatherThanBack) {
+  EXPECT_EQ(LendingFactor(0), 1);
+  EXPECT_EQ(LendingFactor(-1), 0.75);
+  EXPECT_EQ(LendingFactor(-5), 0.75 * 0.75 * 0.75 * 0.75 * 0.75);
+  EXPECT_EQ(LendingFactor(2), 0.65 * 0.5625);
+  EXPECT_EQ(LendingFactor(-6), 0);
+  EXPECT_EQ(LendingFactor(6), 0);
+}
+
+TEST(Relevance, IsTheShareOfTheWordsByTheirIdf) {
+  const AskedWord words[] = {{.memories = 1}, {.memories = 10}, {.memories = 0}};
+  const Relevance relevance(10, words, 0);
+  const double all = Idf(10, 1) + Idf(10, 10) + Idf(10, 0);
+  EXPECT_NEAR(relevance.Of({true, false, false}), Idf(10, 1) / all, 1e-12);
+  EXPECT_NEAR(relevance.Of({true, true, false}), (Idf(10, 1) + Idf(10, 10)) / all, 1e-12);
+  EXPECT_EQ(relevance.Of({true, true, true}), 1);
+  EXPECT_EQ(relevance.Of({true, true, true, true}), 1) << "what comes after is no word";
+  EXPECT_EQ(relevance.Of({false, false, false}), 0);
+  EXPECT_EQ(relevance.Of({}), 0);
+  const AskedWord date[] = {{.memories = 1}, {.kind = WordKind::kDate}};
+  EXPECT_EQ(Relevance(10, date, 0).Of({true, false}), 1) << "the day answers for it";
+  EXPECT_EQ(Relevance(10, std::span(date).last(1), 0).Of({false}), 1);
+}
+
+TEST(Relevance, WordsThatNobodyHoldsCountAgainstAllAndNamesMost) {
+  const AskedWord word[] = {{.memories = 1}};
+  EXPECT_NEAR(Relevance(10, word, 2).Of({true}), Idf(10, 1) / (Idf(10, 1) + 2 * Idf(10, 0)), 1e-12);
+  const AskedWord name[] = {{.kind = WordKind::kName, .memories = 1},
+                            {.kind = WordKind::kName, .memories = 0}};
+  EXPECT_NEAR(Relevance(10, name, 0).Of({true, false}), Idf(10, 1) / (Idf(10, 1) + 10 * Idf(10, 0)),
+              1e-12);
 }
 
 class ScorerProperties : public ::testing::Test {
@@ -162,10 +226,11 @@ TEST_F(ScorerProperties, ExplanationAddsUpToTheLastBit) {
     const Features features = RandomFeatures();
     const double proximity = Proximity(random_() % 8, random_() % 8);
     Explanation why;
-    const double score = scorer.Score(features, counts, proximity, &why);
+    const double score = ScoreOf(scorer, features, counts, proximity, &why);
 
     double sum = 0;
     for (const double term : why.terms) sum += term;
+    sum = ((sum + why.speaker) + why.date) + why.when;
     sum += why.length;
     sum +=
         (((why.priors.priority + why.priors.tier) + why.priors.confidence) + why.priors.recency) +
@@ -178,10 +243,7 @@ TEST_F(ScorerProperties, ExplanationAddsUpToTheLastBit) {
       EXPECT_EQ(why.terms[i], scorer.TermWeight(i, counts[i], features.length));
     }
 
-    Explanation combined;
-    EXPECT_EQ(scorer.Combine(features, why.terms, proximity, &combined), score);
-    EXPECT_EQ(combined.terms, why.terms);
-    EXPECT_EQ(scorer.Score(features, counts, proximity), score);  // explained or not
+    EXPECT_EQ(ScoreOf(scorer, features, counts, proximity), score);  // explained or not
   }
 }
 
@@ -193,26 +255,26 @@ TEST_F(ScorerProperties, BetterFeaturesNeverScoreLess) {
     const Features features = RandomFeatures();
     const std::uint32_t counts[] = {static_cast<std::uint32_t>(1 + random_() % 5),
                                     static_cast<std::uint32_t>(random_() % 5)};
-    const double score = scorer.Score(features, counts, 1);
+    const double score = ScoreOf(scorer, features, counts, 1);
 
     Features better = features;
     better.priority += 1;
-    EXPECT_GT(scorer.Score(better, counts, 1), score);
+    EXPECT_GT(ScoreOf(scorer, better, counts, 1), score);
     better = features;
     better.confidence += 0.1;
-    EXPECT_GT(scorer.Score(better, counts, 1), score);
+    EXPECT_GT(ScoreOf(scorer, better, counts, 1), score);
     better = features;
     better.access_count += 1;
-    EXPECT_GE(scorer.Score(better, counts, 1), score);
+    EXPECT_GE(ScoreOf(scorer, better, counts, 1), score);
     better = features;
     better.tier = Tier::kLong;
-    EXPECT_GE(scorer.Score(better, counts, 1), score);
+    EXPECT_GE(ScoreOf(scorer, better, counts, 1), score);
     better = features;
     better.updated_at += absl::Hours(1);
-    EXPECT_GE(scorer.Score(better, counts, 1), score);
+    EXPECT_GE(ScoreOf(scorer, better, counts, 1), score);
     const std::uint32_t more[] = {counts[0] + 1, counts[1]};
-    EXPECT_GT(scorer.Score(features, more, 1), score);
-    EXPECT_LT(scorer.Score(features, counts, 0.625), score);
+    EXPECT_GT(ScoreOf(scorer, features, more, 1), score);
+    EXPECT_LT(ScoreOf(scorer, features, counts, 0.625), score);
   }
 }
 

@@ -450,6 +450,38 @@ TEST_F(HttpRoutes, RecallRanksAndCountsItsTokens) {
   EXPECT_EQ(Post("/api/v1/recall", {{"context", "x"}, {"limit", -1}}).status, 422);
 }
 
+TEST_F(HttpRoutes, RecallExplainsAndLeavesOutWhatIsNotRelevant) {
+  Put("alpha", {{"content", "deploy windows are on tuesdays"}});
+  for (const bool by_query : {true, false}) {
+    const Answer explained = by_query ? Get("/api/v1/recall?context=deploy+soon&explain=true")
+                                      : Post("/api/v1/recall", {{"context", "deploy soon"},
+                                                                {"explain", true}});
+    ASSERT_EQ(explained.body["count"], 1) << explained.text;
+    const auto& hit = explained.body["memories"][0];
+    EXPECT_GT(hit["relevance"], 0);
+    EXPECT_LT(hit["relevance"], 0.5);
+    EXPECT_EQ(hit["reasons"][0]["name"], "deploy");
+    EXPECT_EQ(hit["reasons"][0]["why"], "1 time in it; 1 of 1 memories have it");
+    double sum = 0;
+    for (const auto& reason : hit["reasons"]) sum += reason["value"].get<double>();
+    EXPECT_NEAR(sum, hit["score"].get<double>(), 0.001);
+
+    const Answer nothing =
+        by_query ? Get("/api/v1/recall?context=deploy+soon&min_relevance=0.9")
+                 : Post("/api/v1/recall", {{"context", "deploy soon"}, {"min_relevance", 0.9}});
+    EXPECT_EQ(nothing.status, 200) << nothing.text;
+    EXPECT_EQ(nothing.body["count"], 0);
+    EXPECT_EQ(nothing.body["nothing_found"], "not_relevant");
+    EXPECT_EQ(nothing.body["relevance_left_out"], hit["relevance"]);
+  }
+  EXPECT_EQ(Get("/api/v1/recall?context=absent").body["nothing_found"], "no_such_word");
+  EXPECT_EQ(Get("/api/v1/recall?context=x&min_relevance=some").status, 400);
+  EXPECT_EQ(Get("/api/v1/recall?context=x&min_relevance=2").status, 400);
+  EXPECT_EQ(Get("/api/v1/recall?context=x&now=soon").Text("error"),
+            "now is not valid RFC3339: 'soon'");
+  EXPECT_EQ(Post("/api/v1/recall", {{"context", "x"}, {"explain", 1}}).status, 422);
+}
+
 TEST_F(HttpRoutes, QuestionsHaveTheirOwnLimits) {
   std::string content;
   std::string question;

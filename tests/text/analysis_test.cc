@@ -183,6 +183,15 @@ TEST(Words, AreNormalisedAndUnstemmed) {
   EXPECT_THAT(Make("french").Words("Écoles"), ElementsAre("ecoles"));
 }
 
+TEST(Names, AreWordsWithACapitalWithinASentence) {
+  const auto names = [](std::string_view text) { return Make().Names(text); };
+  EXPECT_THAT(names("What did Caroline's (Émile) say? Then Zoë went"),
+              ElementsAre("carolin", "emil", "zoe"));
+  EXPECT_THAT(names("Caroline: Hello. Ann"), IsEmpty());
+  EXPECT_THAT(names(""), IsEmpty());
+  EXPECT_THAT(names("a \xff \"B\""), ElementsAre("b"));
+}
+
 TEST(Analyzer, MovesWithItsLanguage) {
   Analyzer first = Make("german");
   Analyzer second = std::move(first);

@@ -84,7 +84,7 @@ TEST(ReadMemories, RefusesAnotherShape) {
 
 TEST(ReadHits, GivesBackWhatWasWritten) {
   SearchResult found;
-  found.hits.push_back({.memory = Whole(), .score = 1.25, .reasons = {}});
+  found.hits.push_back({.memory = Whole(), .score = 1.25, .relevance = 0.5, .reasons = {}});
   found.tokens_used = 12;
   found.terms_left_out = 3;
   SearchRequest request;
@@ -96,6 +96,9 @@ TEST(ReadHits, GivesBackWhatWasWritten) {
   EXPECT_EQ(read->hits[0].score, 1.25);
   EXPECT_EQ(read->tokens_used, 12);
   EXPECT_EQ(read->terms_left_out, 3);
+  EXPECT_EQ(read->hits[0].relevance, 0) << "nobody asked for it";
+  request.min_relevance = 0.25;
+  EXPECT_EQ(ReadHits(RecallJson(request, found))->hits[0].relevance, 0.5);
   EXPECT_EQ(CodeOf(ReadHits(MemoriesJson({Whole()}))), absl::StatusCode::kFailedPrecondition)
       << "a hit has a score";
 }

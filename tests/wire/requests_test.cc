@@ -77,7 +77,8 @@ TEST(SetAuthors, OneBatchHasOneAuthorOrNone) {
 TEST(SearchOf, IsTheSearchThatARecallIs) {
   const auto body =
       ReadRecall(R"({"context":"what","namespace":"a/b","tags":"x","limit":500,"budget_tokens":9,)"
-                 R"("since":"2020-01-01T00:00:00Z","as_agent":"a"})");
+                 R"("since":"2020-01-01T00:00:00Z","as_agent":"a","min_relevance":0.5,)"
+                 R"("now":"2020-01-02T00:00:00Z","explain":true})");
   ASSERT_TRUE(body.ok()) << body.status();
   const auto search = SearchOf(*body);
   ASSERT_TRUE(search.ok()) << search.status();
@@ -91,8 +92,16 @@ TEST(SearchOf, IsTheSearchThatARecallIs) {
   EXPECT_THAT(search->filter.tags, ElementsAre("x"));
   EXPECT_EQ(search->filter.since, absl::FromUnixSeconds(1'577'836'800));
   EXPECT_EQ(search->filter.as_agent, "a");
+  EXPECT_EQ(search->min_relevance, 0.5);
+  EXPECT_EQ(search->asked_at, absl::FromUnixSeconds(1'577'923'200));
+  EXPECT_TRUE(search->explain);
 
   EXPECT_EQ(SearchOf({.context = "what"})->limit, 10);
+  EXPECT_EQ(SearchOf({.context = "what"})->min_relevance, 0);
+  EXPECT_EQ(SearchOf({.context = "what"})->asked_at, std::nullopt);
+  EXPECT_FALSE(SearchOf({.context = "what"})->explain);
+  EXPECT_EQ(SearchOf({.context = "what", .now = "soon"}).status().message(),
+            "now is not valid RFC3339: 'soon'");
   EXPECT_EQ(SearchOf({.context = " \n"}).status().message(), "context is required");
   EXPECT_EQ(CodeOf(SearchOf({.context = "what", .until = "soon"})),
             absl::StatusCode::kInvalidArgument);
@@ -160,12 +169,18 @@ TEST(RecallBodyJson, IsReadBack) {
   body.as_agent = "a";
   body.limit = 3;
   body.budget_tokens = 0;
+  body.min_relevance = 0.25;
+  body.now = "2022-01-01T00:00:00Z";
+  body.explain = true;
   const auto read = ReadRecall(RecallBodyJson(body));
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(RecallBodyJson(*read), RecallBodyJson(body));
   EXPECT_EQ(read->context, "what");
   EXPECT_EQ(read->until, body.until);
   EXPECT_EQ(read->budget_tokens, 0);
+  EXPECT_EQ(read->min_relevance, 0.25);
+  EXPECT_EQ(read->now, body.now);
+  EXPECT_TRUE(read->explain);
 }
 
 }  // namespace

@@ -1,0 +1,46 @@
+#include "lib/recall/question.h"
+
+#include <algorithm>
+
+#include "absl/container/flat_hash_set.h"
+#include "lib/base/status.h"
+
+namespace aimem::recall {
+namespace {
+
+std::vector<WordKind> KindsOf(const Question& question, text::Analyzer& analyzer,
+                              std::string_view query) {
+  const std::vector<std::string> names = analyzer.Names(query);
+  std::vector<std::string> dates;
+  for (const std::string& word : question.time.words) analyzer.Analyze(word, dates);
+  const auto has = [](const std::vector<std::string>& terms, const std::string& term) {
+    return std::find(terms.begin(), terms.end(), term) != terms.end();
+  };
+  std::vector<WordKind> kinds;
+  for (std::size_t word = 0; word < question.words; ++word) {
+    const std::string& term = question.terms[word];
+    kinds.push_back(has(dates, term)   ? WordKind::kDate
+                    : has(names, term) ? WordKind::kName
+                                       : WordKind::kPlain);
+  }
+  return kinds;
+}
+
+}  // namespace
+
+Question ReadQuestion(text::Analyzer& analyzer, const SearchRequest& request) {
+  Question question;
+  question.terms = analyzer.AnalyzeQuestion(request.query, request.match == Match::kAll
+                                                               ? text::QuestionKind::kSearch
+                                                               : text::QuestionKind::kRecall);
+  question.words = question.terms.size();
+  question.time = ReadTime(analyzer.Words(request.query), request.asked_at);
+  question.kinds = KindsOf(question, analyzer, request.query);
+  absl::flat_hash_set<std::string> seen(question.terms.begin(), question.terms.end());
+  analyzer.AnalyzeIdentifiers(request.query, [&](std::string_view term) {
+    if (seen.emplace(term).second) question.terms.emplace_back(term);
+  });
+  return question;
+}
+
+}  // namespace aimem::recall
