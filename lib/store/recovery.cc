@@ -56,7 +56,10 @@ absl::Status Recovery::Recover() {
 void Recovery::Heal() {
   // Why it is fenced has been said; whoever writes meanwhile is told why it still is.
   bool written = false;
-  const absl::Status thrown = Contain([&] { written = TryToWrite().ok(); });
+  const absl::Status thrown =
+      Contain([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {  // called here, in the turn
+        written = TryToWrite().ok();
+      });
   health_.NoteTried(written);
   if (!thrown.ok()) base_.LogThrown("trying to write again", thrown);
 }
