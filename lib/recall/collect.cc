@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/base/status.h"
+#include "lib/recall/scan.h"
 
 namespace aimem::recall {
 namespace {

@@ -11,7 +11,6 @@ namespace {
 using absl::CivilDay;
 using absl::CivilMonth;
 using Words = std::span<const std::string>;
-using Kind = NamedDate::Kind;
 
 constexpr std::int64_t kDaysBefore = 3;
 constexpr std::int64_t kDaysAfter = 7;
@@ -98,10 +97,13 @@ std::optional<MonthName> MonthAt(Words words, std::size_t i) {
 NamedDate Day(CivilDay day) { return {.first = day, .last = day}; }
 NamedDate Days(CivilDay first, CivilDay last) { return {.first = first, .last = last}; }
 NamedDate Month(CivilMonth month) {
-  return {.kind = Kind::kMonth, .first = CivilDay(month), .last = CivilDay(month + 1) - 1};
+  return {
+      .kind = NamedDate::Kind::kMonth, .first = CivilDay(month), .last = CivilDay(month + 1) - 1};
 }
 NamedDate Year(std::int64_t year) {
-  return {.kind = Kind::kYear, .first = CivilDay(year, 1, 1), .last = CivilDay(year, 12, 31)};
+  return {.kind = NamedDate::Kind::kYear,
+          .first = CivilDay(year, 1, 1),
+          .last = CivilDay(year, 12, 31)};
 }
 
 // Reads dates from the words of a question, left to right.
@@ -219,7 +221,7 @@ bool AsksWhen(Words words) {
 NamedDate InYear(const NamedDate& date, std::int64_t year) {
   NamedDate moved = date;
   const CivilMonth month(year, date.first.month());
-  if (date.kind == Kind::kMonth) return Month(month);
+  if (date.kind == NamedDate::Kind::kMonth) return Month(month);
   moved.first = CivilDay(year, date.first.month(), date.first.day());
   moved.last = moved.first + (date.last - date.first);
   return moved;
@@ -230,13 +232,13 @@ double Fit(const NamedDate& date, CivilDay day) {
   const std::int64_t before = std::max<std::int64_t>(0, date.first - day);
   const std::int64_t after = std::max<std::int64_t>(0, day - date.last);
   switch (date.kind) {
-    case Kind::kDays:
+    case NamedDate::Kind::kDays:
       if (before > kDaysBefore || after > kDaysAfter) return 0;
       return 1 - static_cast<double>(before + after) / kDaysToNothing;
-    case Kind::kMonth:
+    case NamedDate::Kind::kMonth:
       if (inside) return 1;
       return after > 0 && after <= kMonthTail ? kMonthTailFit : 0;
-    case Kind::kYear:
+    case NamedDate::Kind::kYear:
       return inside ? kYearFit : 0;
   }
   return 0;

@@ -180,7 +180,7 @@ static_assert(std::is_sorted(std::begin(kForms), std::end(kForms),
 static_assert(std::is_sorted(std::begin(kStopWords), std::end(kStopWords)));
 static_assert(std::is_sorted(std::begin(kTimeTerms), std::end(kTimeTerms)));
 
-bool IsDigit(char byte) { return byte >= '0' && byte <= '9'; }
+bool IsDecimal(char byte) { return byte >= '0' && byte <= '9'; }
 
 }  // namespace
 
@@ -200,13 +200,13 @@ bool IsEnglishTimeTerm(std::string_view term) {
 }
 
 bool IsDateNumber(std::string_view term) {
-  if (term.size() < 3 || term.size() > 4 || !IsDigit(term.front())) return false;
-  if (term.size() == 4 && std::all_of(term.begin(), term.end(), IsDigit)) {
+  if (term.size() < 3 || term.size() > 4 || !IsDecimal(term.front())) return false;
+  if (term.size() == 4 && std::all_of(term.begin(), term.end(), IsDecimal)) {
     return term.starts_with("19") || term.starts_with("20");
   }
   const std::string_view suffix = term.substr(term.size() - 2);
   const std::string_view number = term.substr(0, term.size() - 2);
-  return std::all_of(number.begin(), number.end(), IsDigit) &&
+  return std::all_of(number.begin(), number.end(), IsDecimal) &&
          (suffix == "st" || suffix == "nd" || suffix == "rd" || suffix == "th");
 }
 

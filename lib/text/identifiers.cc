@@ -22,13 +22,13 @@ constexpr std::array<ByteClass, 256> kByteClass = [] {
   return classes;
 }();
 
-ByteClass ClassOf(char byte) { return kByteClass[static_cast<unsigned char>(byte)]; }
-bool IsLower(char byte) { return ClassOf(byte) == ByteClass::kLower; }
-bool IsUpper(char byte) { return ClassOf(byte) == ByteClass::kUpper; }
-bool IsDigit(char byte) { return ClassOf(byte) == ByteClass::kDigit; }
-bool IsJoiner(char byte) { return ClassOf(byte) == ByteClass::kJoiner; }
+ByteClass ByteClassOf(char byte) { return kByteClass[static_cast<unsigned char>(byte)]; }
+bool IsLower(char byte) { return ByteClassOf(byte) == ByteClass::kLower; }
+bool IsUpper(char byte) { return ByteClassOf(byte) == ByteClass::kUpper; }
+bool IsDigit(char byte) { return ByteClassOf(byte) == ByteClass::kDigit; }
+bool IsJoiner(char byte) { return ByteClassOf(byte) == ByteClass::kJoiner; }
 bool IsWordByte(char byte) {
-  return ClassOf(byte) != ByteClass::kOther && ClassOf(byte) != ByteClass::kJoiner;
+  return ByteClassOf(byte) != ByteClass::kOther && ByteClassOf(byte) != ByteClass::kJoiner;
 }
 
 std::size_t BeginOfWord(std::string_view text, std::size_t end) {
