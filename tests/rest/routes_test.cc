@@ -453,9 +453,9 @@ TEST_F(HttpRoutes, RecallRanksAndCountsItsTokens) {
 TEST_F(HttpRoutes, RecallExplainsAndLeavesOutWhatIsNotRelevant) {
   Put("alpha", {{"content", "deploy windows are on tuesdays"}});
   for (const bool by_query : {true, false}) {
-    const Answer explained = by_query ? Get("/api/v1/recall?context=deploy+soon&explain=true")
-                                      : Post("/api/v1/recall", {{"context", "deploy soon"},
-                                                                {"explain", true}});
+    const Answer explained =
+        by_query ? Get("/api/v1/recall?context=deploy+soon&explain=true")
+                 : Post("/api/v1/recall", {{"context", "deploy soon"}, {"explain", true}});
     ASSERT_EQ(explained.body["count"], 1) << explained.text;
     const auto& hit = explained.body["memories"][0];
     EXPECT_GT(hit["relevance"], 0);
