@@ -129,7 +129,7 @@ std::string Federation::Unequal() {
     }
   }
   for (Machine& machine : machines_) {
-    const auto digest = machine.node->Digest({});
+    const auto digest = machine.node->Digest({}, {});
     if (!digest.ok()) return absl::StrCat(machine.name, ": ", digest.status().message());
     if (!root) root = digest->sums[0].sum;
     if (*root != digest->sums[0].sum) {

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "aimem/backends/ephemeral.h"
 #include "aimem/backends/sqlite.h"
+#include "aimem/local_store.h"
 #include "aimem/store.h"
 #include "tests/support/hooked_backend.h"
 #include "tests/support/temp_dir.h"

@@ -8,6 +8,7 @@
 
 #include "aimem/backends/ephemeral.h"
 #include "aimem/backends/sqlite.h"
+#include "aimem/local_store.h"
 #include "aimem/store.h"
 #include "support/backend/forwarding_backend.h"
 #include "tests/support/eventually.h"

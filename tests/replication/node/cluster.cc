@@ -131,9 +131,9 @@ bool Cluster::Connected() {
 }
 
 bool Cluster::Equal() {
-  const auto first = node(0).Digest({});
+  const auto first = node(0).Digest({}, {});
   for (std::size_t i = 1; i < members_.size(); ++i) {
-    const auto other = node(i).Digest({});
+    const auto other = node(i).Digest({}, {});
     if (!first.ok() || !other.ok() || first->vector != other->vector ||
         first->sums[0].sum != other->sums[0].sum || node(i).Info({})->federation->learner) {
       return false;
