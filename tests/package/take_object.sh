@@ -5,15 +5,20 @@
 tree=$1
 strip=$2
 shift 2
-object= depfile= before=
+object= depfile= before= source=
 for argument in "$@"; do
   case $before in
     -o) object=$argument ;;
     -MF) depfile=$argument ;;
+    -c) source=$argument ;;
   esac
   before=$argument
 done
 taken=$tree/${object#"$strip"}
+# Of a unity build only what was made of the same files.
+case $object in
+  */Unity/*) cmp -s "$source" "${taken%.o}" || exec "$@" ;;
+esac
 if [ -n "$object" ] && [ -f "$taken" ]; then
   # It is taken again when it has been compiled again.
   if [ -n "$depfile" ]; then echo "$object: $taken" >"$depfile"; fi

@@ -15,6 +15,7 @@
 #include "aimem/local_store.h"
 #include "aimem/store.h"
 #include "tests/support/hooked_backend.h"
+#include "tests/support/eventually.h"
 #include "tests/support/temp_dir.h"
 
 namespace aimem {
@@ -85,7 +86,9 @@ class ReadBoundsTest : public ::testing::Test {
     Fill(*store_);
   }
   // Whoever had kept a snapshot would be waited for.
-  void TearDown() override { EXPECT_TRUE(store_->Close().ok()); }
+  void TearDown() override {
+    EXPECT_TRUE(testing::Eventually([&] { return store_->Close().ok(); }));
+  }
 
   MovedClock clock_;
   std::atomic<int> scans_ = 0;
