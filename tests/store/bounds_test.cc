@@ -14,8 +14,8 @@
 #include "aimem/backends/sqlite.h"
 #include "aimem/local_store.h"
 #include "aimem/store.h"
-#include "tests/support/hooked_backend.h"
 #include "tests/support/eventually.h"
+#include "tests/support/hooked_backend.h"
 #include "tests/support/temp_dir.h"
 
 namespace aimem {
