@@ -268,7 +268,7 @@ void EphemeralDisk::Restore(const std::shared_ptr<const Image>& image) {
   data.synced = ++data.version;
   Touched touched;
   if (!data.Write(all, data.version, touched).ok()) {
-    BrokenInvariant("what was on a disk can be put on it again").IgnoreError();
+    BrokenInvariant("what was on a disk can be put on it again", __FILE__, __LINE__).IgnoreError();
   }
   data.EndTransactions();
 }

@@ -17,17 +17,15 @@ bool ends = true;
 bool ends = false;
 #endif
 
-std::string_view FileOf(const std::source_location& where) {
-  const std::string_view path = where.file_name();
+std::string_view NameOf(std::string_view path) {
   return path.substr(path.rfind('/') + 1);  // npos + 1 is 0
 }
 
 }  // namespace
 
-absl::Status BrokenInvariant(std::string_view what, std::source_location where) {
-  const std::string text =
-      absl::StrFormat("a defect of aimem, please report it: not so, at %s:%d: %s", FileOf(where),
-                      where.line(), what);
+absl::Status BrokenInvariant(std::string_view what, std::string_view file, int line) {
+  const std::string text = absl::StrFormat(
+      "a defect of aimem, please report it: not so, at %s:%d: %s", NameOf(file), line, what);
   if (ends) {
     // Nobody else could say it: what it was found in may hold any lock.
     static_cast<void>(write(STDERR_FILENO, (text + "\n").c_str(), text.size() + 1) == 0);

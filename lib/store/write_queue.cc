@@ -70,7 +70,11 @@ void WriteQueue::Enqueue(Job job, Caller caller) {
     const std::size_t bytes = BytesOf(job);
     absl::Status admitted = caller == Caller::kFollowsUp ? absl::OkStatus() : Admit(bytes);
     // Where there is no memory to queue a job nothing of it is taken over.
-    if (admitted.ok()) admitted = Contain([&] { queue_.push_back(std::move(job)); });
+    if (admitted.ok()) {
+      admitted = Contain([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {  // called here, under the mutex
+        queue_.push_back(std::move(job));
+      });
+    }
     if (admitted.ok()) {
       Count(1, bytes);
       const bool leads = caller == Caller::kLeads && !busy_;
@@ -89,7 +93,7 @@ void WriteQueue::EnqueueLazy(WriteJob job, Caller caller) {
     const auto items = static_cast<std::int64_t>(job.batch.items.size());
     const bool first = lazy_.empty();
     if (admitted.ok()) {
-      admitted = Contain([&] {
+      admitted = Contain([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {  // called here, under the mutex
         for (const WriteItem& item : job.batch.items) {
           job.waiters.front().ids.push_back(std::get<TouchMemory>(item).id);
         }
