@@ -118,6 +118,19 @@ TEST_P(StoreConformance, FeedTellsLinksAndStandards) {
                                    "deleted standard of notes"));
 }
 
+TEST_P(StoreConformance, FeedTellsWhatComesBackWithAMemory) {
+  Do(ImportMemory{.memory = Row("a", "a", Now())});
+  Do(ImportMemory{.memory = Row("b", "b", Now())});
+  Do(AddLink{.source_id = "a", .target_id = "b"});
+  Do(SetStandard{.namespace_ = "notes", .memory_id = "b"});
+  Do(ForgetMemories{.pattern = "b"});
+  Follower follower(ChangeCursor::After(Vector(store())));
+  Do(RestoreMemory{"b"});
+  EXPECT_THAT(follower.Follow(store()),
+              ElementsAre("written memory b: imported content", "written link a related_to b",
+                          "written standard of notes: b"));
+}
+
 TEST_P(StoreConformance, FeedTellsAThingOnceAPageAndUsesApart) {
   Do(ImportMemory{.memory = Row("a", "a", Now())});
   Do(ImportMemory{.memory = Row("b", "b", Now())});

@@ -179,7 +179,7 @@ class Commands {
         "  aimem list --newest --limit 5\n");
     Text(command, "-n,--namespace", o.filter.namespace_, "Only this namespace");
     TierOption(command, o.filter.tier);
-    command.add_flag("--newest", o.newest, "The last ones stored first, whatever their priority");
+    command.add_flag("--newest", o.newest, "The last ones made first, whatever their priority");
     Integer(command, "--limit", o.limit, "At most so many [20]");
     Integer(command, "--offset", o.offset, "Skip so many [0]");
     Times(command, o.filter);

@@ -173,20 +173,21 @@ absl::StatusOr<Memory> MemoryOf(const absl::StatusOr<ItemResult>& written) {
 }
 
 // In words, for people: why a search found nothing.
-std::string WhyNothing(const SearchResult& result, double min_relevance) {
+std::string WhyNothing(const SearchRequest& request, const SearchResult& result) {
   switch (result.nothing.value_or(NothingFound::kNothingAsked)) {
     case NothingFound::kNothingAsked:
       return "nothing was asked for";
     case NothingFound::kNoSuchWord:
-      return "no memory there has any of these words";
+      return request.match == Match::kAll ? "one of these words is in no memory there"
+                                          : "no memory there has any of these words";
     case NothingFound::kNotTogether:
       return "memories have these words, and none has them all";
     case NothingFound::kFilteredOut:
       return "memories have these words, and the options leave them out";
     case NothingFound::kNotRelevant:
       return absl::StrFormat(
-          "what has some of these words is below --min-relevance %g: at most %.2f", min_relevance,
-          result.relevance_left_out.value_or(0));
+          "what has some of these words is below --min-relevance %g: at most %.2f",
+          request.min_relevance, result.relevance_left_out.value_or(0));
     case NothingFound::kOverBudget:
       return "none fits the budget";
   }
@@ -289,7 +290,7 @@ absl::Status RunSearch(Context& context, const SearchCommand& command) {
                 << '\n';
   } else if (count == 0) {
     context.err << "no results for: " << command.query << '\n';
-    context.err << "  " << WhyNothing(result, request.min_relevance) << '\n';
+    context.err << "  " << WhyNothing(request, result) << '\n';
   } else {
     for (const Memory& memory : memories) context.out << Row(context, memory);
     context.out << absl::StrFormat("\n%d result(s)\n", count);
@@ -326,7 +327,7 @@ absl::Status RunRecall(Context& context, const RecallCommand& command) {
     context.out << object.Build() << '\n';
   } else if (count == 0) {
     context.err << "no memories found for: " << command.context << '\n';
-    context.err << "  " << WhyNothing(result, request.min_relevance) << '\n';
+    context.err << "  " << WhyNothing(request, result) << '\n';
   } else {
     for (const SearchHit& hit : result.hits) ShowHit(context, hit, command.explain);
     if (command.explain && result.terms_left_out > 0) {

@@ -57,8 +57,9 @@ struct FeedChange {
 std::string_view FeedWhatName(FeedChange::What what);
 
 struct FeedPage {
-  /// Ordered by kind and id, each thing once. A memory that goes takes its links along: those are
-  /// not told. Empty: nothing, or nothing that is told.
+  /// Ordered by kind and id, each thing once. A memory that goes takes its links and the standards
+  /// that name it along: those are not told. One that is written brings them: they are told, again
+  /// if need be. Empty: nothing, or nothing that is told.
   std::vector<FeedChange> changes = {};
   /// Where the next page begins: to be kept when `changes` have been dealt with.
   ChangeCursor next = {};
@@ -69,6 +70,10 @@ struct FeedPage {
 /// Follows a store from a cursor on. If the log no longer reaches back to it (it was kept for
 /// longer than StoreOptions::log_retention), everything that is there is told once more, and
 /// everything that is gone as deleted. One thread at a time.
+///
+/// A cursor counts commits: where a store was put back to an earlier state, or a member gave up a
+/// history for another one (docs/operating.md), places in the log are taken anew, and what had
+/// them is followed by nobody. Begin with ChangeCursor::Everything() then.
 class ChangeFeed {
  public:
   /// From ChangeCursor::Everything(): first all that there is. `limit`: of what one page reads from

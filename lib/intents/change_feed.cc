@@ -77,7 +77,8 @@ class Teller {
   Teller(Store& store, const ReadBounds& bounds, std::vector<FeedChange>& changes)
       : store_(store), bounds_(bounds), changes_(changes) {}
 
-  absl::Status Tell(const Spoken& spoken) {
+  absl::Status Tell(Spoken spoken) {
+    AIMEM_RETURN_IF_ERROR(AddWhatStandsOnMemories(spoken));
     AIMEM_RETURN_IF_ERROR(TellMemories(spoken));
     AIMEM_RETURN_IF_ERROR(TellLinks(spoken));
     return TellStandards(spoken);
@@ -85,6 +86,26 @@ class Teller {
 
  private:
   using Found = std::map<std::string, Memory, std::less<>>;
+
+  // Links are shown while both ends are live, standards while their memory is: one that comes back
+  // brings them back, and only its own row says so.
+  absl::Status AddWhatStandsOnMemories(Spoken& spoken) {
+    std::set<std::string, std::less<>> written;
+    for (const auto& [key, only_used] : spoken) {
+      if (key.kind == Kind::kMemory && !only_used) written.insert(key.key);
+    }
+    if (written.empty()) return absl::OkStatus();
+    for (const std::string& id : written) {
+      AIMEM_ASSIGN_OR_RETURN(const auto links, LinksOf(id));
+      for (const auto& [key, link] : links) spoken.try_emplace({Kind::kLink, key}, false);
+    }
+    AIMEM_ASSIGN_OR_RETURN(const std::vector<NamespaceStandard> standards, Standards());
+    for (const NamespaceStandard& standard : standards) {
+      if (!written.contains(standard.memory_id)) continue;
+      spoken.try_emplace({Kind::kNamespaceStandard, standard.namespace_}, false);
+    }
+    return absl::OkStatus();
+  }
 
   // Those of `ids` that are there, into `found`; `ids` keeps the others, but for those that cannot
   // be read.
@@ -178,11 +199,9 @@ class Teller {
   absl::Status TellStandards(const Spoken& spoken) {
     const auto first = spoken.lower_bound(EntityKey{Kind::kNamespaceStandard, {}});
     if (first == spoken.end()) return absl::OkStatus();
-    AIMEM_ASSIGN_OR_RETURN(
-        ListResult list,
-        store_.List({.kind = ListKind::kStandards, .limit = kRowsMax, .bounds = bounds_}));
+    AIMEM_ASSIGN_OR_RETURN(std::vector<NamespaceStandard> list, Standards());
     std::map<std::string, NamespaceStandard, std::less<>> standards;
-    for (NamespaceStandard& standard : list.standards) {
+    for (NamespaceStandard& standard : list) {
       standards.emplace(standard.namespace_, std::move(standard));
     }
     for (auto one = first; one != spoken.end(); ++one) {
@@ -195,6 +214,13 @@ class Teller {
       changes_.push_back(std::move(change));
     }
     return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<NamespaceStandard>> Standards() {
+    AIMEM_ASSIGN_OR_RETURN(
+        ListResult list,
+        store_.List({.kind = ListKind::kStandards, .limit = kRowsMax, .bounds = bounds_}));
+    return std::move(list.standards);
   }
 
   Store& store_;
@@ -223,10 +249,10 @@ ChangeFeed::ChangeFeed(Store& store, ChangeCursor from, const ReadChangesLimit& 
 
 absl::StatusOr<FeedPage> ChangeFeed::Next(const ReadBounds& bounds) {
   AIMEM_ASSIGN_OR_RETURN(ChangePage read, store_.ReadChanges(cursor_, limit_, bounds));
-  AIMEM_ASSIGN_OR_RETURN(const Spoken spoken, SpokenOf(read));
+  AIMEM_ASSIGN_OR_RETURN(Spoken spoken, SpokenOf(read));
   FeedPage page;
   TellStates(read, page.changes);
-  AIMEM_RETURN_IF_ERROR(Teller(store_, bounds, page.changes).Tell(spoken));
+  AIMEM_RETURN_IF_ERROR(Teller(store_, bounds, page.changes).Tell(std::move(spoken)));
   page.end = read.end;
   page.next = std::move(read.next);
   cursor_ = page.next;

@@ -132,11 +132,9 @@ class DateReader {
     const std::optional<int> month = Number(At(words_, i + 1));
     const std::optional<int> day = DayOfMonthAt(words_, i + 2);
     if (month && *month >= 1 && *month <= 12 && day && At(words_, i + 1).size() == 2) {
-      asked_.dates.push_back(Day(CivilDay(*year, *month, *day)));
-      return 3;
+      return Take(3, Day(CivilDay(*year, *month, *day)));
     }
-    asked_.dates.push_back(Year(*year));
-    return 1;
+    return Take(1, Year(*year));
   }
 
   // [25th [of]] May [25th] [2023]: begins at the day or at the month.
@@ -155,9 +153,9 @@ class DateReader {
     }
     // Without a year: that of a leap year, so that every day of every month exists.
     const CivilMonth month(year.value_or(2000), name->month);
-    asked_.dates.push_back(day ? Day(CivilDay(month) + (*day - 1)) : Month(month));
-    asked_.dates.back().any_year = !year;
-    return next - i;
+    NamedDate date = day ? Day(CivilDay(month) + (*day - 1)) : Month(month);
+    date.any_year = !year;
+    return Take(next - i, date);
   }
 
   std::size_t ReadRelative(std::size_t i) {
@@ -196,8 +194,16 @@ class DateReader {
     return 0;
   }
 
-  std::size_t Take(std::size_t words, NamedDate date) {
-    asked_.dates.push_back(date);
+  // Each memory is held against each date.
+  std::size_t Take(std::size_t words, const NamedDate& date) {
+    const auto same = [&](const NamedDate& other) {
+      return other.kind == date.kind && other.first == date.first && other.last == date.last &&
+             other.any_year == date.any_year;
+    };
+    if (asked_.dates.size() < kNamedDates &&
+        std::none_of(asked_.dates.begin(), asked_.dates.end(), same)) {
+      asked_.dates.push_back(date);
+    }
     return words;
   }
 

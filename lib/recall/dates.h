@@ -25,6 +25,9 @@ struct NamedDate {
   bool any_year = false;  ///< No year was named: the nearest one is meant.
 };
 
+/// So many different dates of a question count, the first ones.
+inline constexpr std::size_t kNamedDates = 16;
+
 /// What a question says of time.
 struct AskedTime {
   std::vector<NamedDate> dates;

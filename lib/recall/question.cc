@@ -10,18 +10,18 @@ namespace {
 
 std::vector<WordKind> KindsOf(const Question& question, text::Analyzer& analyzer,
                               std::string_view query) {
-  const std::vector<std::string> names = analyzer.Names(query);
-  std::vector<std::string> dates;
-  for (const std::string& word : question.time.words) analyzer.Analyze(word, dates);
-  const auto has = [](const std::vector<std::string>& terms, const std::string& term) {
-    return std::find(terms.begin(), terms.end(), term) != terms.end();
-  };
+  const std::vector<std::string> listed = analyzer.Names(query);
+  const absl::flat_hash_set<std::string> names(listed.begin(), listed.end());
+  absl::flat_hash_set<std::string> dates;
+  for (const std::string& word : question.time.words) {
+    analyzer.Analyze(word, [&](std::string_view term) { dates.emplace(term); });
+  }
   std::vector<WordKind> kinds;
   for (std::size_t word = 0; word < question.words; ++word) {
     const std::string& term = question.terms[word];
-    kinds.push_back(has(dates, term)   ? WordKind::kDate
-                    : has(names, term) ? WordKind::kName
-                                       : WordKind::kPlain);
+    kinds.push_back(dates.contains(term)   ? WordKind::kDate
+                    : names.contains(term) ? WordKind::kName
+                                           : WordKind::kPlain);
   }
   return kinds;
 }

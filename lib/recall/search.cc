@@ -14,6 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "aimem/limits.h"
 #include "lib/base/status.h"
+#include "lib/model/validate.h"
 #include "lib/recall/collect.h"
 #include "lib/recall/filter.h"
 #include "lib/recall/question.h"
@@ -39,6 +40,7 @@ absl::Status CheckRequest(const SearchRequest& request) {
         "min_relevance", absl::StrCat(request.min_relevance),
         absl::StrFormat("min_relevance must be from 0 to 1 (got %g)", request.min_relevance));
   }
+  if (request.asked_at) AIMEM_RETURN_IF_ERROR(model::CheckTime(*request.asked_at, "asked_at"));
   if (request.query.size() > limits::kQuestionBytes) {
     return InvalidField(
         "query", std::to_string(request.query.size()),

@@ -5,6 +5,7 @@
 #include <optional>
 #include <tuple>
 
+#include "lib/base/hash.h"
 #include "lib/model/validate.h"
 
 namespace aimem::recall {
@@ -14,6 +15,7 @@ using model::MemoryView;
 using model::Part;
 
 constexpr std::size_t kSpeakerBytesMax = 40;
+constexpr std::size_t kStreamNameBytes = 64;  // longer ones are hashed
 constexpr std::ptrdiff_t kSpeakerWordsMax = 3;
 
 // The first of the tags, which NUL separates, that names a session.
@@ -44,6 +46,11 @@ bool IsTalkSource(std::string_view source) {
 
 std::string StreamOf(const MemoryView& view, std::span<const Part> parts) {
   const auto stream = [&](char kind, std::string_view name) {
+    // It is kept of every turn that a search looks at.
+    if (name.size() > kStreamNameBytes) {
+      const std::string hash(AsBytes(Sha256({name})));
+      return std::string(view.namespace_).append(1, '\0').append(1, kind).append(1, '\0') + hash;
+    }
     return std::string(view.namespace_).append(1, '\0').append(1, kind).append(name);
   };
   if (const std::string_view tag = SessionTag(view.tags); !tag.empty()) return stream('t', tag);

@@ -75,6 +75,7 @@ void LogKeeper::Plan() {
   }
   MutexLock lock(mutex_);
   next_plan_ = base_.clock.Monotonic() + (plan.ok() ? plan->look_again : kPlanAgain);
+  if (!plan.ok()) unmarked_ = true;
   if (unmarked_) queue_.Schedule(Task::kPlan, next_plan_);
   if (!plan.ok() || plan->set.meta.empty()) return;
   plan_ = *std::move(plan);

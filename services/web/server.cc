@@ -49,6 +49,8 @@ constexpr std::size_t kReadBytes = 64 << 10;
 // A connection that is being closed is read for so long, that its last answer is not torn away by
 // a reset.
 constexpr std::chrono::milliseconds kLinger{1'000};
+// How long whoever has closed its sending side is taken to wait for its answer.
+constexpr std::chrono::seconds kSentAllPatience(5);
 // Connections above the limit that are told so; beyond these they are just closed.
 constexpr std::size_t kRefusedMax = 64;
 
@@ -217,7 +219,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
     char byte = 0;
     error_code error;
     socket_.receive(asio::buffer(&byte, 1), asio::socket_base::message_peek, error);
-    if (error && error != asio::error::would_block && error != asio::error::try_again) StopWork();
+    if (!error || error == asio::error::would_block || error == asio::error::try_again) return;
+    // It has sent all it has to send, or is gone: that is one thing until something is sent to it.
+    const Instant now = std::chrono::steady_clock::now();
+    if (error == asio::error::eof && !sent_all_at_) sent_all_at_ = now;
+    if (error != asio::error::eof || now - *sent_all_at_ >= kSentAllPatience) StopWork();
   }
 
  private:
@@ -347,6 +353,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
       request.headers.emplace_back(ToStdView(field.name_string()), ToStdView(field.value()));
     }
     stop_ = std::stop_source();
+    sent_all_at_.reset();
     request.stop = stop_.get_token();
     dispatching_ = true;
     try {
@@ -436,6 +443,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool dispatching_ = false;
   std::optional<Response> early_answer_;     // given while the handler was being called
   std::stop_source stop_{std::nostopstate};  // of the request in work
+  std::optional<Instant> sent_all_at_;       // when that was seen of its client
 };
 
 // -- Start ----------------------------------------------------------------------------------------

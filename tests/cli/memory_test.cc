@@ -233,7 +233,7 @@ TEST_F(Cli, SearchWantsEveryWord) {
   EXPECT_THAT(Succeed({"search", "deploy tuesday"}).out,
               HasSubstr("] deploy window (p=5, ns=ns, just now)\n\n1 result(s)\n"));
   EXPECT_EQ(Succeed({"search", "absent"}).err,
-            "no results for: absent\n  no memory there has any of these words\n");
+            "no results for: absent\n  one of these words is in no memory there\n");
   EXPECT_EQ(Succeed({"search", "tuesday wednesday"}).err,
             "no results for: tuesday wednesday\n"
             "  memories have these words, and none has them all\n");

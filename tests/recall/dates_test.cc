@@ -52,6 +52,17 @@ TEST(ReadTime, AbsoluteDates) {
               ElementsAre("2022-06-01..2022-06-30", "2022-07-03"));
 }
 
+TEST(ReadTime, EachDateCountsOnceAndNotWithoutEnd) {
+  std::string same;
+  std::string different;
+  for (int i = 0; i < 2'000; ++i) {
+    same += " 1 may";
+    different += absl::StrFormat(" %d", 1900 + i % 150);
+  }
+  EXPECT_THAT(Dates(same), ElementsAre("2000-05-01*"));
+  EXPECT_EQ(Dates(different).size(), kNamedDates);
+}
+
 TEST(ReadTime, TellsWhichWordsNameDates) {
   EXPECT_THAT(Read("What broke on the 25th of May, 2023 or in July?").words,
               ElementsAre("25th", "of", "may", "2023", "july"));

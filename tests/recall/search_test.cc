@@ -314,6 +314,11 @@ TEST_F(SearchTest, TheFloorIsCheckedAndLeavesRoomForWhatIsAboveIt) {
   };
   EXPECT_TRUE(absl::IsInvalidArgument(refused(-0.1)));
   EXPECT_THAT(std::string(refused(1.5).message()), HasSubstr("min_relevance must be from 0 to 1"));
+  const absl::Status never =
+      recall::Search(*rows_.Read(), {.query = "tomorrow", .asked_at = absl::InfiniteFuture()}, kNow)
+          .status();
+  EXPECT_EQ(never.code(), absl::StatusCode::kInvalidArgument) << never;
+  EXPECT_THAT(std::string(never.message()), HasSubstr("asked_at"));
   EXPECT_FALSE(refused(1.0).message().size());
   // The least relevant rank first, by their priority: they do not take the places of the others.
   std::vector<MemoryRow> many;

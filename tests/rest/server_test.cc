@@ -339,6 +339,18 @@ TEST_F(HttpServing, SearchEndsWhenItsClientHangsUp) {
   EXPECT_TRUE(search.AwaitStopped());
 }
 
+TEST_F(HttpServing, WhoClosesItsSendingSideIsAnswered) {
+  // It is looked at every half second.
+  store.see_search = [](const SearchRequest& request) {
+    EXPECT_FALSE(
+        Eventually(absl::Seconds(1), [&] { return request.bounds.stop.stop_requested(); }));
+  };
+  RawConnection client(port());
+  client.Send("GET /api/v1/search?q=word HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  client.CloseSending();
+  EXPECT_EQ(StatusOf(client.ReadAll()), 200);
+}
+
 TEST_F(HttpServing, SearchEndsWithTheGraceOfAShutdown) {
   LongSearch search(store);
   RawConnection client(port());

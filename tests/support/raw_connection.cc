@@ -32,6 +32,8 @@ void RawConnection::Send(const std::string& bytes) {
   }
 }
 
+void RawConnection::CloseSending() { EXPECT_EQ(shutdown(socket_, SHUT_WR), 0); }
+
 std::string RawConnection::ReadUntil(const std::string& end, int count) {
   const auto complete = [&] {
     if (end.empty()) return false;

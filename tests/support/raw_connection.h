@@ -16,6 +16,8 @@ class RawConnection {
   RawConnection& operator=(const RawConnection&) = delete;
 
   void Send(const std::string& bytes);
+  /// Nothing more is sent; what comes is still read.
+  void CloseSending();
   /// What comes until it contains `end` (`count` times), or the server closes.
   std::string ReadUntil(const std::string& end, int count = 1);
   /// What comes until the server closes.

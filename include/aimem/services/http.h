@@ -48,8 +48,9 @@ absl::Status Validate(const HttpOptions& options);
 
 /// A running server. Thread-safe.
 ///
-/// A request that only reads ends soon when its client hangs up, which is looked at every half
-/// second at least; a client that closes its sending side has hung up. Writes go on.
+/// A request that only reads ends when its client hangs up, which is looked at every half second at
+/// least. One that closes its sending side may be waiting for its answer all the same: that ends
+/// five seconds later. Writes go on.
 class HttpServer {
  public:
   virtual ~HttpServer() = default;
