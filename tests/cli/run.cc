@@ -122,6 +122,10 @@ void Child::AwaitWatchFor(int signal) const {
 void Child::Signal(int signal) const {
   ASSERT_GT(pid_, 0) << "it was not started";
   kill(pid_, signal);
+  if (signal != SIGSTOP) return;
+  // On another core it may go on for a while.
+  siginfo_t stopped = {};
+  waitid(P_PID, static_cast<id_t>(pid_), &stopped, WSTOPPED | WEXITED | WNOWAIT);
 }
 
 std::string Child::ReadErrorLine(const std::string& part) {
