@@ -29,6 +29,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "lib/base/mutex.h"
 #include "lib/base/status.h"
@@ -80,7 +81,7 @@ std::string Serialized(const Response& response, const Headers& common, const Fo
   if (!response.content_type.empty()) text += "Content-Type: " + response.content_type + "\r\n";
   text += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
   for (const Headers* headers : {&common, &response.headers}) {
-    for (const auto& [name, value] : *headers) text += name + ": " + value + "\r\n";
+    for (const auto& [name, value] : *headers) absl::StrAppend(&text, name, ": ", value, "\r\n");
   }
   if (!form.keep_alive) text += "Connection: close\r\n";
   if (form.keep_alive && form.old) text += "Connection: keep-alive\r\n";
