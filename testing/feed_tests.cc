@@ -14,7 +14,6 @@ void LinkFeedTests() {}
 
 namespace {
 
-using conformance::Note;
 using conformance::Row;
 using conformance::Vector;
 using ::testing::ElementsAre;

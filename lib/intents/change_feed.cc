@@ -115,7 +115,7 @@ class Teller {
         store_.Get(ids, {.archived = archived, .bounds = bounds_});
     std::vector<std::string> others;
     for (std::size_t i = 0; i < ids.size(); ++i) {
-      const absl::Status status = memories[i].status();
+      absl::Status status = memories[i].status();
       // What is not there may be the beginning of other ids.
       if (status.ok() && memories[i]->id == ids[i]) {
         found.emplace(ids[i], *std::move(memories[i]));
