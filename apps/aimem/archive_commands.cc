@@ -38,11 +38,10 @@ absl::Status RunArchiveList(Context& context, const ArchiveListCommand& command)
   AIMEM_ASSIGN_OR_RETURN(const ListResult result, store->List(request));
   const auto count = static_cast<std::int64_t>(result.archived.size());
   if (context.json) {
-    std::vector<std::string> objects;
-    for (const ArchivedMemory& archived : result.archived) {
-      objects.push_back(ArchivedJson(archived));
-    }
-    context.out << JsonObject().Raw("archived", JsonArray(objects)).Int("count", count).Build()
+    context.out << JsonObject()
+                       .Raw("archived", JsonArrayOf(result.archived, ArchivedJson))
+                       .Int("count", count)
+                       .Build()
                 << '\n';
   } else if (count == 0) {
     context.err << "no archived memories\n";

@@ -112,16 +112,14 @@ absl::Status RunConflicts(Context& context) {
   AIMEM_ASSIGN_OR_RETURN(const ListResult result, ListAll(*store, ListKind::kConflicts));
   const auto count = static_cast<std::int64_t>(result.conflicts.size());
   if (context.json) {
-    std::vector<std::string> objects;
-    for (const NameConflict& conflict : result.conflicts) {
-      objects.push_back(JsonObject()
-                            .Text("namespace", conflict.namespace_)
-                            .Text("title", conflict.title)
-                            .Raw("ids", JsonStrings(conflict.ids))
-                            .Build());
-    }
-    context.out << JsonObject().Raw("conflicts", JsonArray(objects)).Int("count", count).Build()
-                << '\n';
+    const std::string conflicts = JsonArrayOf(result.conflicts, [](const NameConflict& conflict) {
+      return JsonObject()
+          .Text("namespace", conflict.namespace_)
+          .Text("title", conflict.title)
+          .Raw("ids", JsonStrings(conflict.ids))
+          .Build();
+    });
+    context.out << JsonObject().Raw("conflicts", conflicts).Int("count", count).Build() << '\n';
   } else if (count == 0) {
     context.err << "no conflicts\n";
   } else {
@@ -220,8 +218,6 @@ absl::Status RunOperation(Context& context, const OperationCommand& command) {
     ShowOperation(context, info);
     return absl::OkStatus();
   }
-  std::vector<std::string> results;
-  for (const ItemResult& item : info.items) results.push_back(ItemJson(item));
   context.out << JsonObject()
                      .Text("operation_id", info.operation.ToString())
                      .Text("outcome", WriteOutcomeName(info.outcome))
@@ -229,7 +225,7 @@ absl::Status RunOperation(Context& context, const OperationCommand& command) {
                      .Int("seq", static_cast<std::int64_t>(info.seq))
                      .Int("hlc", static_cast<std::int64_t>(info.hlc))
                      .Text("agent_id", info.agent_id)
-                     .Raw("results", JsonArray(results))
+                     .Raw("results", JsonArrayOf(info.items, ItemJson))
                      .Build()
               << '\n';
   return absl::OkStatus();

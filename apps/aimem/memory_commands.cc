@@ -314,10 +314,10 @@ absl::Status RunRecall(Context& context, const RecallCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(const SearchResult result, store->Search(request));
   const auto count = static_cast<std::int64_t>(result.hits.size());
   if (context.json) {
-    std::vector<std::string> hits;
-    for (const SearchHit& hit : result.hits) hits.push_back(HitJson(request, hit));
+    const std::string hits =
+        JsonArrayOf(result.hits, [&](const SearchHit& hit) { return HitJson(request, hit); });
     JsonObject object;
-    object.Raw("memories", JsonArray(hits))
+    object.Raw("memories", hits)
         .Int("count", count)
         .Text("mode", "keyword")
         .Int("tokens_used", result.tokens_used);

@@ -25,6 +25,7 @@ using wire::EffectName;
 using wire::HitJson;
 using wire::ItemJson;
 using wire::JsonArray;
+using wire::JsonArrayOf;
 using wire::JsonObject;
 using wire::JsonStrings;
 using wire::LinkArray;

@@ -101,12 +101,7 @@ class Exporter {
       AIMEM_ASSIGN_OR_RETURN(ListResult page, from_.List(request));
       for (const Link& link : page.links) {
         if (!exported_.contains(link.source_id) || !exported_.contains(link.target_id)) continue;
-        JsonObject object;
-        object.Text("source_id", link.source_id)
-            .Text("target_id", link.target_id)
-            .Text("relation", link.relation)
-            .Text("created_at", model::FormatTime(link.created_at));
-        out_ << (std::exchange(any, true) ? ",\n    " : "\n    ") << PrettyJson(object.Build(), 4);
+        out_ << (std::exchange(any, true) ? ",\n    " : "\n    ") << PrettyJson(LinkJson(link), 4);
       }
       AIMEM_RETURN_IF_ERROR(CheckOutput());
       request.page_token = std::move(page.next_page_token);

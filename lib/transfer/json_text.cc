@@ -52,12 +52,7 @@ std::string JsonArray(std::span<const std::string> values) {
 }
 
 std::string JsonStrings(std::span<const std::string> values) {
-  std::string text = "[";
-  for (const std::string& value : values) {
-    if (text.size() > 1) text += ',';
-    text += model::JsonString(value);
-  }
-  return text + "]";
+  return JsonArrayOf(values, model::JsonString);
 }
 
 JsonObject MemoryObject(const Memory& memory) {
@@ -80,6 +75,15 @@ JsonObject MemoryObject(const Memory& memory) {
   if (memory.expires_at) object.Text("expires_at", model::FormatTime(*memory.expires_at));
   object.Raw("metadata", memory.metadata.empty() ? "{}" : memory.metadata);
   return object;
+}
+
+std::string LinkJson(const Link& link) {
+  return JsonObject()
+      .Text("source_id", link.source_id)
+      .Text("target_id", link.target_id)
+      .Text("relation", link.relation)
+      .Text("created_at", model::FormatTime(link.created_at))
+      .Build();
 }
 
 namespace {

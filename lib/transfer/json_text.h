@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "aimem/memory.h"
 
@@ -28,11 +29,20 @@ class JsonObject {
 std::string JsonNumber(double value);
 /// An array of values that are JSON already.
 std::string JsonArray(std::span<const std::string> values);
+/// An array of what `encode` makes of each of `values`: JSON.
+template <typename Values, typename Encode>
+std::string JsonArrayOf(const Values& values, Encode encode) {
+  std::vector<std::string> texts;
+  texts.reserve(values.size());
+  for (const auto& value : values) texts.push_back(encode(value));
+  return JsonArray(texts);
+}
 /// An array of strings.
 std::string JsonStrings(std::span<const std::string> values);
 
 /// The members of a memory, in the order of the data model, for a caller that adds more.
 JsonObject MemoryObject(const Memory& memory);
+std::string LinkJson(const Link& link);
 
 /// `json` over several lines, two spaces a level; every line but the first starts `indent`
 /// spaces in. `json` must be well formed.

@@ -20,7 +20,7 @@
 namespace aimem::rest {
 namespace {
 
-using wire::JsonArray;
+using wire::JsonArrayOf;
 using wire::JsonObject;
 
 constexpr std::int64_t kRowsMax = 1'000'000;
@@ -231,10 +231,11 @@ void Api::Archive(Call call) {
   request.bounds = BoundsOf(call);
   const absl::StatusOr<ListResult> result = store_.List(request);
   if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
-  std::vector<std::string> rows;
-  for (const ArchivedMemory& row : result->archived) rows.push_back(wire::ArchivedJson(row));
-  std::move(call.respond)(JsonAnswer(
-      200, JsonObject().Raw("archived", JsonArray(rows)).Int("count", Count(rows)).Build()));
+  std::move(call.respond)(
+      JsonAnswer(200, JsonObject()
+                          .Raw("archived", JsonArrayOf(result->archived, wire::ArchivedJson))
+                          .Int("count", Count(result->archived))
+                          .Build()));
 }
 
 void Api::ArchiveStats(Call call) {
@@ -282,12 +283,11 @@ void Api::Agents(Call call) {
   request.bounds = BoundsOf(call);
   const absl::StatusOr<ListResult> result = store_.List(request);
   if (!result.ok()) return std::move(call.respond)(Problem(result.status()));
-  std::vector<std::string> agents;
-  for (const Memory& memory : result->memories) {
-    agents.push_back(wire::AgentJson(wire::ReadAgent(memory)));
-  }
+  const std::string agents = JsonArrayOf(result->memories, [](const Memory& memory) {
+    return wire::AgentJson(wire::ReadAgent(memory));
+  });
   std::move(call.respond)(JsonAnswer(
-      200, JsonObject().Int("count", Count(agents)).Raw("agents", JsonArray(agents)).Build()));
+      200, JsonObject().Int("count", Count(result->memories)).Raw("agents", agents).Build()));
 }
 
 }  // namespace aimem::rest

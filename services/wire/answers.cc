@@ -92,25 +92,23 @@ void ReadStream(Members& members, const char* key, std::uint64_t& target) {
 
 // The objects of an array that may be missing, each read by `read`, which returns a status.
 template <typename Read>
-void ForEach(Members& members, const json& object, const char* key, Read read) {
-  if (!object.is_object() || !object.contains(key)) return;
+void ForEach(Members& members, const char* key, Read read) {
+  if (!members.Has(key)) return;
   for (const json& one : members.Array(key)) {
-    const absl::Status status = read(one);
-    if (!status.ok()) members.Refuse(ToStd(status.message()));
+    members.Refuse(read(one));
   }
 }
 
-void ReadCounts(Members& members, const json& object, const char* key,
-                std::map<std::string, std::int64_t>& target) {
-  if (!object.is_object() || !object.contains(key)) return;
+void ReadCounts(Members& members, const char* key, std::map<std::string, std::int64_t>& target) {
+  if (!members.Has(key)) return;
   const json& counts = members.Object(key);
   Members values(counts);
   for (const auto& [name, unused] : counts.items()) target[name] = values.Integer(name.c_str());
-  if (!values.status().ok()) members.Refuse(ToStd(values.status().message()));
+  members.Refuse(values.status());
 }
 
-void ReadVector(Members& members, const json& object, const char* key, VersionVector& target) {
-  if (!object.is_object() || !object.contains(key) || object[key].is_null()) return;
+void ReadVector(Members& members, const char* key, VersionVector& target) {
+  if (!members.HasValue(key)) return;
   const json& vector = members.Object(key);
   Members positions(vector);
   for (const auto& [name, unused] : vector.items()) {
@@ -120,11 +118,10 @@ void ReadVector(Members& members, const json& object, const char* key, VersionVe
     }
     target[stream] = positions.Unsigned(name.c_str());
   }
-  if (!positions.status().ok()) members.Refuse(ToStd(positions.status().message()));
+  members.Refuse(positions.status());
 }
 
-absl::StatusOr<Memory> MemoryOf(const json& object) {
-  Memory memory;
+absl::Status ReadMemory(const json& object, Memory& memory) {
   Members members(object);
   memory.id = members.Text("id");
   memory.namespace_ = members.Text("namespace");
@@ -148,7 +145,7 @@ absl::StatusOr<Memory> MemoryOf(const json& object) {
   absl::StatusOr<std::string> metadata = model::CanonicalMetadata(memory.metadata);
   if (!metadata.ok()) return WrongShape(ToStd(metadata.status().message()));
   memory.metadata = *std::move(metadata);
-  return memory;
+  return absl::OkStatus();
 }
 
 absl::Status ReadPeer(const json& object, PeerInfo& peer) {
@@ -157,7 +154,7 @@ absl::Status ReadPeer(const json& object, PeerInfo& peer) {
   ReadId(members, "member", peer.member);
   ReadName(members, "state", kPeerStates, PeerStateName, peer.state);
   members.Or("voter", peer.voter);
-  ReadVector(members, object, "vector", peer.vector);
+  ReadVector(members, "vector", peer.vector);
   members.Or("commits_behind", peer.commits_behind);
   ReadSeconds(members, "oldest_unacked_seconds", peer.oldest_unacked);
   ReadSeconds(members, "last_reply_age_seconds", peer.last_reply_age);
@@ -167,9 +164,9 @@ absl::Status ReadPeer(const json& object, PeerInfo& peer) {
   members.Or("streams_apart", peer.streams_apart);
   members.OrNull("last_error", peer.last_error);
   members.Or("commits_sent", peer.commits_sent);
-  ReadCounts(members, object, "calls", peer.calls);
-  ReadCounts(members, object, "rejects", peer.rejects);
-  ReadCounts(members, object, "pending", peer.pending);
+  ReadCounts(members, "calls", peer.calls);
+  ReadCounts(members, "rejects", peer.rejects);
+  ReadCounts(members, "pending", peer.pending);
   return members.status();
 }
 
@@ -199,7 +196,7 @@ absl::Status ReadView(const json& object, FederationInfo& federation) {
   members.Or("replication", transport);
   federation.plaintext = transport == kPlaintext;
   members.Or("learner", federation.learner);
-  ForEach(members, object, "peers",
+  ForEach(members, "peers",
           [&](const json& one) { return ReadPeer(one, federation.peers.emplace_back()); });
   members.Or("waiting_writes", federation.waiting_writes);
   members.Or("stragglers_in_flight", federation.stragglers_in_flight);
@@ -231,7 +228,7 @@ absl::Status ReadItem(const json& object, ItemResult& item) {
 
 absl::Status ReadQuorum(const json& object, QuorumReport& quorum) {
   Members members(object);
-  ForEach(members, object, "peers", [&](const json& one) {
+  ForEach(members, "peers", [&](const json& one) {
     Members peer(one);
     quorum.peers.push_back({.id = peer.Text("id"), .reason = peer.Text("reason")});
     return peer.status();
@@ -249,53 +246,39 @@ absl::Status ReadQuorum(const json& object, QuorumReport& quorum) {
 }  // namespace
 
 absl::StatusOr<std::vector<Memory>> ReadMemories(std::string_view text) {
-  json object;
-  AIMEM_RETURN_IF_ERROR(ParseJson(text, object));
-  Members members(object);
-  std::vector<Memory> memories;
-  for (const json& one : members.Array("memories")) {
-    AIMEM_ASSIGN_OR_RETURN(Memory memory, MemoryOf(one));
-    memories.push_back(std::move(memory));
-  }
-  AIMEM_RETURN_IF_ERROR(members.status());
-  return memories;
+  return ReadObject<std::vector<Memory>>(text, [](Members& members, auto& memories) {
+    for (const json& one : members.Array("memories")) {
+      members.Refuse(ReadMemory(one, memories.emplace_back()));
+    }
+  });
 }
 
 absl::StatusOr<SearchResult> ReadHits(std::string_view text) {
-  json object;
-  AIMEM_RETURN_IF_ERROR(ParseJson(text, object));
-  Members members(object);
-  SearchResult result;
-  for (const json& one : members.Array("memories")) {
-    SearchHit hit;
-    AIMEM_ASSIGN_OR_RETURN(hit.memory, MemoryOf(one));
-    Members scored(one);
-    hit.score = scored.Number("score");
-    scored.Or("relevance", hit.relevance);
-    AIMEM_RETURN_IF_ERROR(scored.status());
-    result.hits.push_back(std::move(hit));
-  }
-  members.Or("tokens_used", result.tokens_used);
-  members.Or("terms_left_out", result.terms_left_out);
-  AIMEM_RETURN_IF_ERROR(members.status());
-  return result;
+  return ReadObject<SearchResult>(text, [](Members& members, SearchResult& result) {
+    for (const json& one : members.Array("memories")) {
+      SearchHit& hit = result.hits.emplace_back();
+      members.Refuse(ReadMemory(one, hit.memory));
+      Members scored(one);
+      hit.score = scored.Number("score");
+      scored.Or("relevance", hit.relevance);
+      members.Refuse(scored.status());
+    }
+    members.Or("tokens_used", result.tokens_used);
+    members.Or("terms_left_out", result.terms_left_out);
+  });
 }
 
 absl::StatusOr<WriteAnswer> ReadWrite(std::string_view text) {
-  json object;
-  AIMEM_RETURN_IF_ERROR(ParseJson(text, object));
-  Members members(object);
-  WriteAnswer answer;
-  members.Or("error", answer.error);
-  members.OrNull("id", answer.id);
-  Id128 operation;
-  ReadId(members, "operation_id", operation);
-  if (operation != Id128{}) answer.operation = operation;
-  if (object.is_object() && object.contains("outcome")) {
-    ReadName(members, "outcome", kOutcomes, OutcomeText, answer.outcome.emplace());
-  }
-  AIMEM_RETURN_IF_ERROR(members.status());
-  return answer;
+  return ReadObject<WriteAnswer>(text, [](Members& members, WriteAnswer& answer) {
+    members.Or("error", answer.error);
+    members.OrNull("id", answer.id);
+    Id128 operation;
+    ReadId(members, "operation_id", operation);
+    if (operation != Id128{}) answer.operation = operation;
+    if (members.Has("outcome")) {
+      ReadName(members, "outcome", kOutcomes, OutcomeText, answer.outcome.emplace());
+    }
+  });
 }
 
 absl::StatusOr<OperationInfo> ReadOperation(std::string_view text) {
@@ -311,7 +294,7 @@ absl::StatusOr<OperationInfo> ReadOperation(std::string_view text) {
   info.seq = members.Unsigned("seq");
   info.hlc = members.Unsigned("hlc");
   members.Or("agent_id", info.agent_id);
-  ForEach(members, object, "results",
+  ForEach(members, "results",
           [&](const json& one) { return ReadItem(one, info.items.emplace_back()); });
   AIMEM_RETURN_IF_ERROR(members.status());
   QuorumReport quorum;
@@ -327,7 +310,7 @@ absl::StatusOr<StoreInfo> ReadFederation(std::string_view text) {
   StoreInfo info;
   ReadId(members, "member", info.member);
   ReadStream(members, "stream", info.stream);
-  ReadVector(members, object, "vector", info.vector);
+  ReadVector(members, "vector", info.vector);
   members.OrNull("fenced", info.fenced);
   AIMEM_RETURN_IF_ERROR(members.status());
   if (!object.contains("federation")) return WrongShape("missing field `federation`");

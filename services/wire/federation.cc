@@ -1,10 +1,10 @@
 #include "services/wire/federation.h"
 
 #include <map>
-#include <vector>
 
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
+#include "lib/model/validate.h"
 #include "services/wire/shapes.h"
 
 namespace aimem::wire {
@@ -15,9 +15,7 @@ std::string IdOrNull(const Id128& id) {
 }
 
 std::string TextOrNull(const std::string& text) {
-  if (text.empty()) return "null";
-  const std::string texts = JsonStrings(std::vector<std::string>{text});
-  return texts.substr(1, texts.size() - 2);
+  return text.empty() ? "null" : model::JsonString(text);
 }
 
 std::string VectorJson(const VersionVector& vector) {
@@ -57,24 +55,15 @@ std::string PeerJson(const PeerInfo& peer) {
 }
 
 std::string QuorumSecondsJson(const FederationInfo& federation) {
-  std::vector<std::string> bounds;
-  std::vector<std::string> counts;
-  for (const double bound : federation.quorum_seconds_bounds) {
-    bounds.push_back(JsonNumber(bound));
-  }
-  for (const std::int64_t count : federation.quorum_seconds_counts) {
-    counts.push_back(std::to_string(count));
-  }
   return JsonObject()
-      .Raw("bounds", JsonArray(bounds))
-      .Raw("counts", JsonArray(counts))
+      .Raw("bounds", JsonArrayOf(federation.quorum_seconds_bounds, JsonNumber))
+      .Raw("counts", JsonArrayOf(federation.quorum_seconds_counts,
+                                 [](std::int64_t count) { return std::to_string(count); }))
       .Number("sum", federation.quorum_seconds_sum)
       .Build();
 }
 
 std::string ViewJson(const FederationInfo& federation) {
-  std::vector<std::string> peers;
-  for (const PeerInfo& peer : federation.peers) peers.push_back(PeerJson(peer));
   return JsonObject()
       .Text("member", federation.member.ToString())
       .Raw("address", TextOrNull(federation.address))
@@ -85,7 +74,7 @@ std::string ViewJson(const FederationInfo& federation) {
       .Bool("insecure", federation.insecure)
       .Text("replication", TransportOf(federation))
       .Bool("learner", federation.learner)
-      .Raw("peers", JsonArray(peers))
+      .Raw("peers", JsonArrayOf(federation.peers, PeerJson))
       .Int("waiting_writes", federation.waiting_writes)
       .Int("stragglers_in_flight", federation.stragglers_in_flight)
       .Int("window_commits", federation.window_commits)

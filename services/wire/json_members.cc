@@ -166,6 +166,10 @@ void Members::MaybeUnsigned(const char* key, std::optional<std::int64_t>& target
 
 // -- Values ---------------------------------------------------------------------------------------
 
+void Members::Refuse(const absl::Status& found) {
+  if (!found.ok()) Refuse(ToStd(found.message()));
+}
+
 void Members::Refuse(std::string_view why) {
   if (status_.ok()) status_ = WrongShape(why);
 }

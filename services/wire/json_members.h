@@ -59,7 +59,12 @@ class Members {
   void MaybeAny(const char* key, std::optional<std::string>& target);
   void MaybeUnsigned(const char* key, std::optional<std::int64_t>& target);
 
-  /// What the reader of a value found wrong with it.
+  [[nodiscard]] bool Has(const char* key) const { return Find(key) != nullptr; }
+  /// And it is not null.
+  [[nodiscard]] bool HasValue(const char* key) const { return FindValue(key) != nullptr; }
+
+  /// What the reader of a value found wrong with it; nothing if `found` is OK.
+  void Refuse(const absl::Status& found);
   void Refuse(std::string_view why);
   [[nodiscard]] const absl::Status& status() const { return status_; }
 

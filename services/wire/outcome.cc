@@ -1,8 +1,7 @@
 #include "services/wire/outcome.h"
 
-#include <vector>
-
 #include "lib/base/status.h"
+#include "lib/model/validate.h"
 #include "services/wire/federation.h"
 
 namespace aimem::wire {
@@ -10,13 +9,16 @@ namespace {
 
 // [{"id","reason"}…]; of no report: [].
 std::string PeersJson(const std::optional<QuorumReport>& quorum) {
-  std::vector<std::string> peers;
-  if (quorum) {
-    for (const QuorumReport::Peer& peer : quorum->peers) {
-      peers.push_back(JsonObject().Text("id", peer.id).Text("reason", peer.reason).Build());
-    }
-  }
-  return JsonArray(peers);
+  if (!quorum) return "[]";
+  return JsonArrayOf(quorum->peers, [](const QuorumReport::Peer& peer) {
+    return JsonObject().Text("id", peer.id).Text("reason", peer.reason).Build();
+  });
+}
+
+std::string DurableJson(const std::optional<QuorumReport>& quorum) {
+  if (!quorum) return "[]";
+  return JsonArrayOf(quorum->durable,
+                     [](const Id128& member) { return model::JsonString(member.ToString()); });
 }
 
 void AddNeeded(const WriteResult& result, JsonObject& body) {
@@ -100,12 +102,6 @@ std::string UnknownJson(const WriteResult& result) {
 }
 
 std::string OperationJson(const OperationInfo& info) {
-  std::vector<std::string> durable;
-  if (info.quorum) {
-    for (const Id128& member : info.quorum->durable) durable.push_back(member.ToString());
-  }
-  std::vector<std::string> results;
-  for (const ItemResult& item : info.items) results.push_back(ItemJson(item));
   return JsonObject()
       .Text("operation_id", info.operation.ToString())
       .Text("outcome", OutcomeText(info.outcome))
@@ -113,9 +109,9 @@ std::string OperationJson(const OperationInfo& info) {
       .Raw("seq", std::to_string(info.seq))
       .Raw("hlc", std::to_string(info.hlc))
       .Text("agent_id", info.agent_id)
-      .Raw("members_durable", JsonStrings(durable))
+      .Raw("members_durable", DurableJson(info.quorum))
       .Raw("peers", PeersJson(info.quorum))
-      .Raw("results", JsonArray(results))
+      .Raw("results", JsonArrayOf(info.items, ItemJson))
       .Build();
 }
 

@@ -19,33 +19,16 @@ std::string Member(const nlohmann::json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-template <typename Values, typename Encode>
-std::string ArrayOf(const Values& values, Encode encode) {
-  std::vector<std::string> objects;
-  objects.reserve(values.size());
-  for (const auto& value : values) objects.push_back(encode(value));
-  return JsonArray(objects);
-}
-
 }  // namespace
 
 std::string MemoryArray(const std::vector<Memory>& memories) {
-  return ArrayOf(memories, MemoryToJson);
+  return JsonArrayOf(memories, MemoryToJson);
 }
 
-std::string LinkJson(const Link& link) {
-  return JsonObject()
-      .Text("source_id", link.source_id)
-      .Text("target_id", link.target_id)
-      .Text("relation", link.relation)
-      .Text("created_at", model::FormatTime(link.created_at))
-      .Build();
-}
-
-std::string LinkArray(const std::vector<Link>& links) { return ArrayOf(links, LinkJson); }
+std::string LinkArray(const std::vector<Link>& links) { return JsonArrayOf(links, LinkJson); }
 
 std::string NamespaceCountArray(const std::vector<NamespaceCount>& counts) {
-  return ArrayOf(counts, [](const NamespaceCount& count) {
+  return JsonArrayOf(counts, [](const NamespaceCount& count) {
     return JsonObject().Text("namespace", count.namespace_).Int("count", count.count).Build();
   });
 }
@@ -105,7 +88,7 @@ std::string HitJson(const SearchRequest& request, const SearchHit& hit) {
     object.Number("relevance", recall::RoundScore(hit.relevance));
   }
   if (!request.explain) return object.Build();
-  object.Raw("reasons", ArrayOf(hit.reasons, [](const ScoreReason& reason) {
+  object.Raw("reasons", JsonArrayOf(hit.reasons, [](const ScoreReason& reason) {
                return JsonObject()
                    .Text("name", reason.name)
                    .Number("value", reason.value)
@@ -144,7 +127,7 @@ std::string RecallJson(const SearchRequest& request, const SearchResult& result)
   JsonObject object;
   object
       .Raw("memories",
-           ArrayOf(result.hits, [&](const SearchHit& hit) { return HitJson(request, hit); }))
+           JsonArrayOf(result.hits, [&](const SearchHit& hit) { return HitJson(request, hit); }))
       .Int("count", static_cast<std::int64_t>(result.hits.size()))
       .Int("tokens_used", result.tokens_used);
   if (request.budget_tokens) object.Int("budget_tokens", *request.budget_tokens);

@@ -14,13 +14,14 @@
 namespace aimem::wire {
 
 using transfer::JsonArray;
+using transfer::JsonArrayOf;
 using transfer::JsonNumber;
 using transfer::JsonObject;
 using transfer::JsonStrings;
+using transfer::LinkJson;
 using transfer::MemoryObject;
 
 std::string MemoryArray(const std::vector<Memory>& memories);
-std::string LinkJson(const Link& link);
 std::string LinkArray(const std::vector<Link>& links);
 std::string NamespaceCountArray(const std::vector<NamespaceCount>& counts);
 std::string TierCountArray(const StoreCounts& counts);

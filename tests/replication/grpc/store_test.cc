@@ -76,6 +76,35 @@ class ReplicatedStoreTest : public ::testing::Test {
     return federation;
   }
 
+  /// One that listens nowhere: a host lends it its server.
+  std::unique_ptr<ReplicatedStore> OpenGuest(absl::Duration grace = absl::Seconds(5)) {
+    ReplicationOptions lent;
+    lent.listen = "";
+    lent.shutdown_grace = grace;
+    return Open("guest", lent);
+  }
+  /// One whose only peer is at `port`.
+  std::unique_ptr<ReplicatedStore> OpenCaller(int port) {
+    ReplicationOptions options;
+    options.peers = {"127.0.0.1:" + std::to_string(port)};
+    options.quorum_timeout = absl::Seconds(60);
+    options.shutdown_grace = absl::Seconds(1);
+    return Open("caller", options);
+  }
+  struct Host {
+    int port = 0;
+    std::unique_ptr<grpc::Server> server;
+  };
+  static Host Lend(ReplicatedStore& guest) {
+    Host host;
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &host.port);
+    EXPECT_TRUE(guest.RegisterService(builder).ok());
+    host.server = builder.BuildAndStart();
+    EXPECT_NE(host.server, nullptr);
+    return host;
+  }
+
   static void Await(const char* what, const std::function<bool()>& holds) {
     EXPECT_TRUE(testing::Eventually(holds)) << "waited in vain: " << what;
   }
@@ -168,10 +197,7 @@ TEST_F(ReplicatedStoreTest, WithoutItsPeersAWriteIsPendingAndDeliveredLater) {
 }
 
 TEST_F(ReplicatedStoreTest, AHostLendsItsServer) {
-  ReplicationOptions lent;
-  lent.listen = "";
-  lent.shutdown_grace = absl::Seconds(5);
-  std::unique_ptr<ReplicatedStore> guest = Open("guest", lent);
+  const std::unique_ptr<ReplicatedStore> guest = OpenGuest();
   EXPECT_EQ(guest->port(), 0);
   EXPECT_TRUE(absl::IsFailedPrecondition(guest->Start()));
   int port = 0;
@@ -183,11 +209,7 @@ TEST_F(ReplicatedStoreTest, AHostLendsItsServer) {
   ASSERT_NE(server, nullptr);
   ASSERT_TRUE(guest->Start().ok());
 
-  ReplicationOptions options;
-  options.peers = {"127.0.0.1:" + std::to_string(port)};
-  options.quorum_timeout = absl::Seconds(60);
-  options.shutdown_grace = absl::Seconds(5);
-  const std::unique_ptr<ReplicatedStore> caller = Open("caller", options);
+  const std::unique_ptr<ReplicatedStore> caller = OpenCaller(port);
   EXPECT_EQ(Write(*caller, "to the guest").outcome, WriteOutcome::kCommitted);
   EXPECT_EQ(guest->List({})->memories.size(), 1U);
   server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(5));
@@ -196,22 +218,10 @@ TEST_F(ReplicatedStoreTest, AHostLendsItsServer) {
 }
 
 TEST_F(ReplicatedStoreTest, ClosingBeforeTheHostsServerIsShutDownEndsAndRefusesCalls) {
-  ReplicationOptions lent;
-  lent.listen = "";
-  lent.shutdown_grace = absl::Seconds(1);
-  std::unique_ptr<ReplicatedStore> guest = Open("guest", lent);
-  int port = 0;
-  grpc::ServerBuilder builder;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-  ASSERT_TRUE(guest->RegisterService(builder).ok());
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  ASSERT_NE(server, nullptr);
+  std::unique_ptr<ReplicatedStore> guest = OpenGuest(absl::Seconds(1));
+  const Host host = Lend(*guest);
   ASSERT_TRUE(guest->Start().ok());
-  ReplicationOptions options;
-  options.peers = {"127.0.0.1:" + std::to_string(port)};
-  options.quorum_timeout = absl::Seconds(60);
-  options.shutdown_grace = absl::Seconds(1);
-  const std::unique_ptr<ReplicatedStore> caller = Open("caller", options);
+  const std::unique_ptr<ReplicatedStore> caller = OpenCaller(host.port);
   ASSERT_EQ(Write(*caller, "first").outcome, WriteOutcome::kCommitted);
 
   // It used to wait for calls that only the end of the server brings.
@@ -222,15 +232,12 @@ TEST_F(ReplicatedStoreTest, ClosingBeforeTheHostsServerIsShutDownEndsAndRefusesC
   batch.items.emplace_back(MakeItem("second"));
   EXPECT_EQ(caller->Write(std::move(batch), soon).outcome, WriteOutcome::kPending);
   EXPECT_TRUE(caller->Close().ok());
-  server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(5));
+  host.server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(5));
   guest.reset();
 }
 
 TEST_F(ReplicatedStoreTest, AStoreThatGoesBeforeTheHostsServerLeavesItInPeace) {
-  ReplicationOptions lent;
-  lent.listen = "";
-  lent.shutdown_grace = absl::Milliseconds(50);
-  std::unique_ptr<ReplicatedStore> guest = Open("guest", lent);
+  std::unique_ptr<ReplicatedStore> guest = OpenGuest(absl::Milliseconds(50));
   grpc::ServerBuilder builder;
   ASSERT_TRUE(guest->RegisterService(builder).ok());
   // For ever, as is what it refers to.
@@ -241,9 +248,7 @@ TEST_F(ReplicatedStoreTest, AStoreThatGoesBeforeTheHostsServerLeavesItInPeace) {
 }
 
 TEST_F(ReplicatedStoreTest, StartingWithoutARunningServerIsRefusedAndMayBeRepeated) {
-  ReplicationOptions lent;
-  lent.listen = "";
-  const std::unique_ptr<ReplicatedStore> guest = Open("guest", lent);
+  const std::unique_ptr<ReplicatedStore> guest = OpenGuest();
   grpc::ServerBuilder builder;
   ASSERT_TRUE(guest->RegisterService(builder).ok());
   const absl::Status status = guest->Start();
@@ -258,14 +263,9 @@ TEST_F(ReplicatedStoreTest, StartingWithoutARunningServerIsRefusedAndMayBeRepeat
 }
 
 TEST_F(ReplicatedStoreTest, WhoIsClosedBeforeItBeganIsNotStarted) {
-  ReplicationOptions lent;
-  lent.listen = "";
-  std::unique_ptr<ReplicatedStore> guest = Open("guest", lent);
-  grpc::ServerBuilder builder;
-  ASSERT_TRUE(guest->RegisterService(builder).ok());
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  ASSERT_NE(server, nullptr);
-  server->Shutdown();
+  std::unique_ptr<ReplicatedStore> guest = OpenGuest();
+  const Host host = Lend(*guest);
+  host.server->Shutdown();
   EXPECT_TRUE(guest->Close().ok());
   const absl::Status status = guest->Start();
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
@@ -324,15 +324,14 @@ TEST_F(ReplicatedStoreTest, AMemberSaysThatItIsPlaintext) {
 }
 
 TEST_F(ReplicatedStoreTest, AStoreThatIsNeverStartedCloses) {
-  ReplicationOptions lent;
-  lent.listen = "";
-  const std::unique_ptr<ReplicatedStore> registered = Open("a", lent);
+  std::unique_ptr<ReplicatedStore> guest = OpenGuest();
   {
     grpc::ServerBuilder builder;
-    ASSERT_TRUE(registered->RegisterService(builder).ok());
+    ASSERT_TRUE(guest->RegisterService(builder).ok());
   }
-  EXPECT_TRUE(registered->Close().ok());
-  EXPECT_TRUE(Open("b", lent)->Close().ok());
+  EXPECT_TRUE(guest->Close().ok());
+  guest.reset();
+  EXPECT_TRUE(OpenGuest()->Close().ok());
 }
 
 // -- What is refused ------------------------------------------------------------------------------
