@@ -223,7 +223,8 @@ class Commands {
     Number(command, "--min-relevance", o.min_relevance,
            "Only what answers for this share of the question, 0.0 to 1.0 [0.0]");
     Text(command, "--now", o.now,
-         "When the question is asked, an RFC 3339 time: what yesterday and last week mean");
+         "When the question is asked, an RFC 3339 time: what yesterday and last week mean, in the "
+         "time zone of its offset");
     command.add_flag("--explain", o.explain, "Say what each score is made of");
   }
 

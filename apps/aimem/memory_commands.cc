@@ -18,6 +18,7 @@
 #include "lib/base/utf8.h"
 #include "lib/model/validate.h"
 #include "lib/transfer/json_text.h"
+#include "services/wire/requests.h"
 
 namespace aimem::cli {
 namespace {
@@ -306,9 +307,7 @@ absl::Status RunRecall(Context& context, const RecallCommand& command) {
   request.budget_tokens = command.budget_tokens;
   request.explain = command.explain;
   request.min_relevance = command.min_relevance;
-  if (command.now) {
-    AIMEM_ASSIGN_OR_RETURN(request.asked_at, TimeFlag("now", *command.now));
-  }
+  if (command.now) AIMEM_RETURN_IF_ERROR(wire::SetAskedAt(*command.now, request));
   NoteFallback(context, command);
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenForRecall(context, request.touch));
   AIMEM_ASSIGN_OR_RETURN(const SearchResult result, store->Search(request));

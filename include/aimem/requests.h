@@ -130,6 +130,8 @@ struct SearchRequest {
   /// When the question is asked: what it says of time is then read from there (yesterday, last
   /// week). Absent: only dates that name day, month or year are read.
   std::optional<absl::Time> asked_at = {};
+  /// Of who asks: what day it is there at `asked_at` is what such words count from. Default UTC.
+  absl::TimeZone time_zone = {};
   ReadBounds bounds = {};
 };
 

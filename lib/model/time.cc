@@ -131,6 +131,11 @@ std::string FormatTime(absl::Time time) {
 }
 
 std::optional<absl::Time> ParseTime(std::string_view text) {
+  const std::optional<ZonedTime> zoned = ParseZonedTime(text);
+  return zoned ? std::optional(zoned->time) : std::nullopt;
+}
+
+std::optional<ZonedTime> ParseZonedTime(std::string_view text) {
   Reader reader(text);
   const int year = reader.Number(4, 0, 9999);
   reader.OneOf("-");
@@ -155,7 +160,8 @@ std::optional<absl::Time> ParseTime(std::string_view text) {
   // A leap second ends a UTC day; Unix time counts it as the second after.
   if (second == 60 && (utc_minute.hour() != 23 || utc_minute.minute() != 59)) return std::nullopt;
   const absl::CivilSecond utc_second = absl::CivilSecond(utc_minute) + second;
-  return absl::FromCivil(utc_second, absl::UTCTimeZone()) + absl::Nanoseconds(nanoseconds);
+  return ZonedTime{
+      absl::FromCivil(utc_second, absl::UTCTimeZone()) + absl::Nanoseconds(nanoseconds), offset};
 }
 
 }  // namespace aimem::model

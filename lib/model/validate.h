@@ -68,6 +68,12 @@ std::string FormatTime(absl::Time time);
 /// Any RFC 3339 time, normalised to UTC; nullopt if it is not one. Out-of-range years parse:
 /// CheckTime refuses them.
 std::optional<absl::Time> ParseTime(std::string_view text);
+/// The same, and the offset that it was written with.
+struct ZonedTime {
+  absl::Time time;
+  int minutes_east = 0;
+};
+std::optional<ZonedTime> ParseZonedTime(std::string_view text);
 
 /// The ancestors of a namespace, nearest first, itself included: a/b/c, a/b, a.
 std::vector<std::string_view> Ancestors(std::string_view namespace_);

@@ -5,6 +5,9 @@
 #include <cstddef>
 #include <string_view>
 
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+
 namespace aimem::recall {
 namespace {
 
@@ -77,6 +80,30 @@ std::optional<int> DayOfMonthAt(Words words, std::size_t i) {
   return day && *day >= 1 && *day <= 31 ? day : std::nullopt;
 }
 
+// 07 or, where a time of day follows, 07t10.
+std::optional<int> DayOfDateAt(Words words, std::size_t i) {
+  const std::string_view word = At(words, i);
+  if (word.size() < 3 || word[2] != 't' || !AllDigits(word.substr(3)))
+    return DayOfMonthAt(words, i);
+  const std::optional<int> day = Number(word.substr(0, 2));
+  return day && *day >= 1 && *day <= 31 ? day : std::nullopt;
+}
+
+bool IsMonth(std::optional<int> number) { return number && *number >= 1 && *number <= 12; }
+
+// What `text` writes like 07.05.2023. Its words do not tell this from 07/05/2023.
+absl::flat_hash_set<std::string> DottedIn(std::string_view text) {
+  constexpr std::string_view kDotted = "0123456789.";
+  absl::flat_hash_set<std::string> found;
+  while (!text.empty()) {
+    std::string_view run = text.substr(0, text.find_first_not_of(kDotted));
+    text.remove_prefix(std::max<std::size_t>(run.size(), 1));
+    while (run.ends_with('.')) run.remove_suffix(1);  // of the sentence
+    if (std::count(run.begin(), run.end(), '.') == 2) found.emplace(run);
+  }
+  return found;
+}
+
 struct MonthName {
   int month = 0;
   bool sure = false;  // no other word is written so
@@ -109,13 +136,13 @@ NamedDate Year(std::int64_t year) {
 // Reads dates from the words of a question, left to right.
 class DateReader {
  public:
-  DateReader(Words words, std::optional<absl::Time> asked_at) : words_(words) {
-    if (asked_at) today_ = absl::ToCivilDay(*asked_at, absl::UTCTimeZone());
-  }
+  DateReader(std::string_view question, Words words, std::optional<CivilDay> today)
+      : words_(words), dotted_(DottedIn(question)), today_(today) {}
 
   AskedTime Read() {
     for (std::size_t i = 0; i < words_.size();) {
       std::size_t taken = ReadNumeric(i);
+      if (taken == 0) taken = ReadDotted(i);
       if (taken == 0) taken = ReadMonth(i);
       if (taken == 0 && today_) taken = ReadRelative(i);
       for (const std::size_t end = i + taken; i < end; ++i) asked_.words.push_back(words_[i]);
@@ -130,11 +157,22 @@ class DateReader {
     const std::optional<int> year = YearAt(words_, i);
     if (!year) return 0;
     const std::optional<int> month = Number(At(words_, i + 1));
-    const std::optional<int> day = DayOfMonthAt(words_, i + 2);
-    if (month && *month >= 1 && *month <= 12 && day && At(words_, i + 1).size() == 2) {
+    const std::optional<int> day = DayOfDateAt(words_, i + 2);
+    if (IsMonth(month) && day && At(words_, i + 1).size() == 2) {
       return Take(3, Day(CivilDay(*year, *month, *day)));
     }
     return Take(1, Year(*year));
+  }
+
+  // 07.05.2023: day, month and year.
+  std::size_t ReadDotted(std::size_t i) {
+    const std::optional<int> day = Number(At(words_, i));
+    const std::optional<int> month = Number(At(words_, i + 1));
+    const std::optional<int> year = YearAt(words_, i + 2);
+    if (!day || *day < 1 || *day > 31 || !IsMonth(month) || !year) return 0;
+    if (!dotted_.contains(absl::StrCat(words_[i], ".", words_[i + 1], ".", words_[i + 2])))
+      return 0;
+    return Take(3, Day(CivilDay(*year, *month, *day)));
   }
 
   // [25th [of]] May [25th] [2023]: begins at the day or at the month.
@@ -207,8 +245,9 @@ class DateReader {
     return words;
   }
 
-  Words words_;
-  std::optional<CivilDay> today_;
+  const Words words_;
+  const absl::flat_hash_set<std::string> dotted_;
+  const std::optional<CivilDay> today_;
   AskedTime asked_;
 };
 
@@ -252,8 +291,8 @@ double Fit(const NamedDate& date, CivilDay day) {
 
 }  // namespace
 
-AskedTime ReadTime(Words words, std::optional<absl::Time> asked_at) {
-  AskedTime asked = DateReader(words, asked_at).Read();
+AskedTime ReadTime(std::string_view question, Words words, std::optional<CivilDay> today) {
+  AskedTime asked = DateReader(question, words, today).Read();
   asked.asks_when = AsksWhen(words);
   return asked;
 }

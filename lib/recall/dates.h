@@ -1,14 +1,16 @@
 // Dates: what a question says of time, and how well the day a memory was made on fits it.
 //
-// Days are those of UTC. Absolute dates (25 May 2023, May 25th, 2023-05-25, in May, 2023) are
-// always read; relative ones (yesterday, last Friday, two weeks ago) only if it is known when the
-// question is asked.
+// Absolute dates (25 May 2023, May 25th, 2023-05-25, 2023-05-25T10:00:00Z, 25.05.2023, in May,
+// 2023) are always read; relative ones (yesterday, last Friday, two weeks ago) only if it is known
+// on which day the question is asked. Of 5/7/2023 only the year is read: some mean May, some July.
+// The day that a memory was made on is that of UTC.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/time/civil_time.h"
@@ -35,8 +37,10 @@ struct AskedTime {
   bool asks_when = false;  ///< It begins with when, how long, what (or which) year, date, day …
 };
 
-/// `words`: of the question, lower-case, as text::Analyzer::Words gives them.
-AskedTime ReadTime(std::span<const std::string> words, std::optional<absl::Time> asked_at);
+/// `words`: of `question`, lower-case, as text::Analyzer::Words gives them. `today`: the day that
+/// it is where the question is asked.
+AskedTime ReadTime(std::string_view question, std::span<const std::string> words,
+                   std::optional<absl::CivilDay> today);
 
 /// How well a memory made at `created_at` fits the best of `dates`, 0 to 1. People tell of a day
 /// on it or some days later, so the days after one count for longer than those before:

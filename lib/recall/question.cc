@@ -34,7 +34,9 @@ Question ReadQuestion(text::Analyzer& analyzer, const SearchRequest& request) {
                                                                ? text::QuestionKind::kSearch
                                                                : text::QuestionKind::kRecall);
   question.words = question.terms.size();
-  question.time = ReadTime(analyzer.Words(request.query), request.asked_at);
+  std::optional<absl::CivilDay> today;
+  if (request.asked_at) today = absl::ToCivilDay(*request.asked_at, request.time_zone);
+  question.time = ReadTime(request.query, analyzer.Words(request.query), today);
   question.kinds = KindsOf(question, analyzer, request.query);
   absl::flat_hash_set<std::string> seen(question.terms.begin(), question.terms.end());
   analyzer.AnalyzeIdentifiers(request.query, [&](std::string_view term) {

@@ -41,11 +41,13 @@ absl::StatusOr<CreateBody> CreateOf(const json& object) {
   return body;
 }
 
+absl::Status NoTime(std::string_view name, std::string_view text) {
+  return absl::InvalidArgumentError(absl::StrFormat("%s is not valid RFC3339: '%s'", name, text));
+}
+
 absl::StatusOr<absl::Time> TimeOf(std::string_view name, const std::string& text) {
   const std::optional<absl::Time> time = model::ParseTime(text);
-  if (!time) {
-    return absl::InvalidArgumentError(absl::StrFormat("%s is not valid RFC3339: '%s'", name, text));
-  }
+  if (!time) return NoTime(name, text);
   return *time;
 }
 
@@ -234,14 +236,20 @@ absl::StatusOr<SearchRequest> SearchOf(const RecallBody& recall) {
   search.budget_tokens = recall.budget_tokens;
   search.min_relevance = recall.min_relevance.value_or(0);
   search.explain = recall.explain;
-  if (recall.now) {
-    AIMEM_ASSIGN_OR_RETURN(search.asked_at, TimeOf("now", *recall.now));
-  }
+  if (recall.now) AIMEM_RETURN_IF_ERROR(SetAskedAt(*recall.now, search));
   search.filter.namespace_ = recall.namespace_;
   if (recall.tags && !recall.tags->empty()) search.filter.tags.push_back(*recall.tags);
   AIMEM_RETURN_IF_ERROR(SetTimes(recall.since, recall.until, search.filter));
   AIMEM_RETURN_IF_ERROR(SetAsAgent(recall.as_agent, search.filter));
   return search;
+}
+
+absl::Status SetAskedAt(std::string_view now, SearchRequest& search) {
+  const std::optional<model::ZonedTime> asked = model::ParseZonedTime(now);
+  if (!asked) return NoTime("now", now);
+  search.asked_at = asked->time;
+  search.time_zone = absl::FixedTimeZone(60 * asked->minutes_east);
+  return absl::OkStatus();
 }
 
 absl::Status SetTimes(const std::optional<std::string>& since,

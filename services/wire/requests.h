@@ -68,6 +68,8 @@ absl::StatusOr<RecallBody> ReadRecall(std::string_view json);
 /// The search that a recall is: any word, ancestors too, at most 50 hits, 10 if it does not say.
 absl::StatusOr<SearchRequest> SearchOf(const RecallBody& recall);
 
+/// When it is asked, and in which time zone: that of the offset that `now` is written with.
+absl::Status SetAskedAt(std::string_view now, SearchRequest& search);
 /// since and until as a filter takes them.
 absl::Status SetTimes(const std::optional<std::string>& since,
                       const std::optional<std::string>& until, Filter& filter);

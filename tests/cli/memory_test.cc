@@ -276,6 +276,28 @@ TEST_F(Cli, RecallRanksExplainsAndCountsTheUse) {
   EXPECT_THAT(Fail(1, {"recall", " "}), HasSubstr("context cannot be empty"));
 }
 
+TEST_F(Cli, YesterdayIsTheDayBeforeTheOneThatNowIsWrittenWith) {
+  Store("standup", "the build is red");
+  json document = json::parse(Succeed({"export"}).out);
+  document["memories"][0]["created_at"] = "2023-05-25T12:00:00Z";
+  Start start;
+  start.input = document.dump();
+  Json({"--db", "old.db", "import"}, start);
+  const auto fit = [&](const std::string& now) -> double {
+    const json recalled =
+        Json({"--db", "old.db", "recall", "standup yesterday", "--now", now, "--explain"});
+    for (const json& reason : recalled["memories"][0]["reasons"]) {
+      if (reason["name"] == "date") return reason["value"];
+    }
+    return 0;
+  };
+  const double on_the_day = fit("2023-05-26T01:00:00Z");
+  EXPECT_GT(on_the_day, 0);
+  EXPECT_EQ(fit("2023-05-26T01:00:00+09:00"), on_the_day);
+  EXPECT_EQ(fit("2023-05-26T23:00:00-09:00"), on_the_day);
+  EXPECT_LT(fit("2023-05-25T16:00:00Z"), on_the_day);
+}
+
 TEST_F(Cli, RecallLeavesOutWhatIsNotRelevantAndSaysSo) {
   const std::string both = Store("deploy window", "tuesday");
   Store("deploy plan", "wednesday");

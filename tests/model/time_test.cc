@@ -39,6 +39,13 @@ TEST(ParseTime, NormalisesOffsetsToUtc) {
   EXPECT_EQ(Nanoseconds("2026-04-19T10:30:00-00:00"), expected);
 }
 
+TEST(ParseTime, TellsTheOffset) {
+  EXPECT_EQ(ParseZonedTime("2026-04-19T10:30:00Z")->minutes_east, 0);
+  EXPECT_EQ(ParseZonedTime("2026-04-19T19:30:00+09:00")->minutes_east, 540);
+  EXPECT_EQ(ParseZonedTime("2026-04-18T23:00:00-11:30")->minutes_east, -690);
+  EXPECT_EQ(ParseZonedTime("2026-04-18T23:00:00-11:30")->time, *ParseTime("2026-04-19T10:30:00Z"));
+}
+
 TEST(ParseTime, TakesAnyNumberOfFractionDigits) {
   EXPECT_EQ(Nanoseconds("1970-01-01T00:00:00.5Z"), 500'000'000);
   EXPECT_EQ(Nanoseconds("1970-01-01T00:00:00.000000001Z"), 1);

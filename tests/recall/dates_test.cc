@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "lib/recall/question.h"
 #include "lib/text/analysis.h"
 
 namespace aimem::recall {
@@ -16,10 +17,10 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-AskedTime Read(std::string_view question, std::optional<absl::Time> asked_at = std::nullopt) {
+AskedTime Read(std::string_view question, std::optional<absl::CivilDay> today = std::nullopt) {
   auto analyzer = text::Analyzer::Create();
   EXPECT_TRUE(analyzer.ok()) << analyzer.status();
-  return ReadTime(analyzer->Words(question), asked_at);
+  return ReadTime(question, analyzer->Words(question), today);
 }
 
 absl::Time At(int year, int month, int day) {
@@ -27,10 +28,9 @@ absl::Time At(int year, int month, int day) {
 }
 
 // "first..last", with * where no year is named.
-std::vector<std::string> Dates(std::string_view question,
-                               std::optional<absl::Time> asked_at = std::nullopt) {
+std::vector<std::string> Texts(const std::vector<NamedDate>& dates) {
   std::vector<std::string> texts;
-  for (const NamedDate& date : Read(question, asked_at).dates) {
+  for (const NamedDate& date : dates) {
     std::string text = absl::FormatCivilTime(date.first);
     if (date.first != date.last) text += ".." + absl::FormatCivilTime(date.last);
     if (date.any_year) text += "*";
@@ -39,9 +39,16 @@ std::vector<std::string> Dates(std::string_view question,
   return texts;
 }
 
+std::vector<std::string> Dates(std::string_view question,
+                               std::optional<absl::CivilDay> today = std::nullopt) {
+  return Texts(Read(question, today).dates);
+}
+
 TEST(ReadTime, AbsoluteDates) {
   for (const std::string_view text :
-       {"on 25 May 2023", "May 25, 2023?", "the 25th of May 2023", "may 25th 2023", "2023-05-25"}) {
+       {"on 25 May 2023", "May 25, 2023?", "the 25th of May 2023", "may 25th 2023", "2023-05-25",
+        "25.05.2023", "was it on 25.5.2023?", "(25.05.2023).", "2023-05-25T10:00:00Z",
+        "since 2023-05-25t01:00+09:00", "2023-05-25 10:00"}) {
     EXPECT_THAT(Dates(text), ElementsAre("2023-05-25")) << text;
   }
   EXPECT_THAT(Dates("What happened on May 25th?"), ElementsAre("2000-05-25*"));
@@ -50,6 +57,15 @@ TEST(ReadTime, AbsoluteDates) {
   EXPECT_THAT(Dates("goals for 2023"), ElementsAre("2023-01-01..2023-12-31"));
   EXPECT_THAT(Dates("between June 2022 and 3 July 2022"),
               ElementsAre("2022-06-01..2022-06-30", "2022-07-03"));
+}
+
+TEST(ReadTime, WhatMayBeOneDayOrAnotherIsAYear) {
+  for (const std::string_view text : {"5/7/2023", "05-07-2023", "25.13.2023", "32.05.2023",
+                                      "1.25.05.2023", "25. 05. 2023", "2023-05-33T10:00:00Z"}) {
+    EXPECT_THAT(Dates(text), ElementsAre("2023-01-01..2023-12-31")) << text;
+  }
+  EXPECT_THAT(Dates("5/7/23 and 5.7.23"), IsEmpty());
+  EXPECT_THAT(Dates("25.05.2023 or 2/3/2024"), ElementsAre("2023-05-25", "2024-01-01..2024-12-31"));
 }
 
 TEST(ReadTime, EachDateCountsOnceAndNotWithoutEnd) {
@@ -66,7 +82,10 @@ TEST(ReadTime, EachDateCountsOnceAndNotWithoutEnd) {
 TEST(ReadTime, TellsWhichWordsNameDates) {
   EXPECT_THAT(Read("What broke on the 25th of May, 2023 or in July?").words,
               ElementsAre("25th", "of", "may", "2023", "july"));
-  EXPECT_THAT(Read("what broke last week", At(2023, 3, 1)).words, ElementsAre("last", "week"));
+  EXPECT_THAT(Read("what broke last week", absl::CivilDay(2023, 3, 1)).words,
+              ElementsAre("last", "week"));
+  EXPECT_THAT(Read("was it red on 25.05.2023").words, ElementsAre("25", "05", "2023"));
+  EXPECT_THAT(Read("2023-05-25T10:30:00Z").words, ElementsAre("2023", "05", "25t10"));
   EXPECT_THAT(Read("what may break last week").words, IsEmpty());
 }
 
@@ -79,7 +98,7 @@ TEST(ReadTime, WordsThatAreNoDates) {
 }
 
 TEST(ReadTime, RelativeDatesCountFromWhenTheQuestionIsAsked) {
-  const absl::Time wednesday = At(2023, 3, 1);
+  const absl::CivilDay wednesday(2023, 3, 1);
   EXPECT_THAT(Dates("today", wednesday), ElementsAre("2023-03-01"));
   EXPECT_THAT(Dates("what broke yesterday", wednesday), ElementsAre("2023-02-28"));
   EXPECT_THAT(Dates("last night", wednesday), ElementsAre("2023-02-28"));
@@ -94,6 +113,19 @@ TEST(ReadTime, RelativeDatesCountFromWhenTheQuestionIsAsked) {
   EXPECT_THAT(Dates("3 months ago", wednesday), ElementsAre("2022-12-01..2022-12-31"));
   EXPECT_THAT(Dates("last year", wednesday), ElementsAre("2022-01-01..2022-12-31"));
   EXPECT_THAT(Dates("some time ago, the last one", wednesday), IsEmpty());
+}
+
+TEST(ReadQuestion, RelativeDatesCountFromTheDayThatItIsWhereItIsAsked) {
+  auto analyzer = text::Analyzer::Create();
+  ASSERT_TRUE(analyzer.ok()) << analyzer.status();
+  SearchRequest request;
+  request.query = "what broke yesterday";
+  request.asked_at = absl::FromCivil(absl::CivilHour(2023, 5, 25, 16), absl::UTCTimeZone());
+  EXPECT_THAT(Texts(ReadQuestion(*analyzer, request).time.dates), ElementsAre("2023-05-24"));
+  request.time_zone = absl::FixedTimeZone(9 * 3600);
+  EXPECT_THAT(Texts(ReadQuestion(*analyzer, request).time.dates), ElementsAre("2023-05-25"));
+  request.time_zone = absl::FixedTimeZone(-17 * 3600);
+  EXPECT_THAT(Texts(ReadQuestion(*analyzer, request).time.dates), ElementsAre("2023-05-23"));
 }
 
 TEST(ReadTime, QuestionsThatAskWhen) {

@@ -102,6 +102,9 @@ TEST(SearchOf, IsTheSearchThatARecallIs) {
   EXPECT_FALSE(SearchOf({.context = "what"})->explain);
   EXPECT_EQ(SearchOf({.context = "what", .now = "soon"}).status().message(),
             "now is not valid RFC3339: 'soon'");
+  const auto east = SearchOf({.context = "what", .now = "2020-01-02T01:00:00+09:00"});
+  EXPECT_EQ(east->asked_at, absl::FromUnixSeconds(1'577'894'400));
+  EXPECT_EQ(absl::ToCivilHour(*east->asked_at, east->time_zone), absl::CivilHour(2020, 1, 2, 1));
   EXPECT_EQ(SearchOf({.context = " \n"}).status().message(), "context is required");
   EXPECT_EQ(CodeOf(SearchOf({.context = "what", .until = "soon"})),
             absl::StatusCode::kInvalidArgument);
