@@ -143,7 +143,7 @@ void Api::RecallByQuery(Call call) {
   recall.until = query.Text("until");
   recall.as_agent = query.Text("as_agent");
   recall.now = query.Text("now");
-  recall.explain = query.Text("explain") == "true";
+  recall.explain = query.Flag("explain").value_or(false);
   if (const std::optional<std::string> floor = query.Text("min_relevance")) {
     double value = 0;
     if (!absl::SimpleAtod(*floor, &value)) query.Refuse("min_relevance: invalid number");

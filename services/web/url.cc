@@ -73,6 +73,16 @@ std::optional<std::int64_t> Query::Integer(const std::string& key) {
   return value;
 }
 
+std::optional<bool> Query::Flag(const std::string& key) {
+  const std::optional<std::string> text = Text(key);
+  if (!text) return std::nullopt;
+  if (*text == "true") return true;
+  if (*text != "false") {
+    Refuse(absl::StrFormat("%s: provided string was not `true` or `false`", key));
+  }
+  return false;
+}
+
 std::optional<std::int64_t> Query::Unsigned(const std::string& key) {
   const std::optional<std::int64_t> value = Integer(key);
   if (value && *value < 0) {

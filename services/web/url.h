@@ -25,6 +25,8 @@ class Query {
   /// Not negative.
   std::optional<std::int64_t> Unsigned(const std::string& key);
   std::optional<std::int64_t> Integer(const std::string& key);
+  /// true or false.
+  std::optional<bool> Flag(const std::string& key);
 
   /// What the reader of a value found wrong with it.
   void Refuse(std::string_view why);

@@ -479,7 +479,21 @@ TEST_F(HttpRoutes, RecallExplainsAndLeavesOutWhatIsNotRelevant) {
   EXPECT_EQ(Get("/api/v1/recall?context=x&min_relevance=2").status, 400);
   EXPECT_EQ(Get("/api/v1/recall?context=x&now=soon").Text("error"),
             "now is not valid RFC3339: 'soon'");
-  EXPECT_EQ(Post("/api/v1/recall", {{"context", "x"}, {"explain", 1}}).status, 422);
+  for (const std::string value : {"yes", "1", "True", ""}) {
+    const Answer refused = Get("/api/v1/recall?context=x&explain=" + value);
+    EXPECT_EQ(refused.status, 400) << value;
+    EXPECT_EQ(refused.text,
+              "Failed to deserialize query string: explain: provided string was not `true` or "
+              "`false`");
+  }
+  EXPECT_FALSE(Get("/api/v1/recall?context=deploy&explain=false").body["memories"][0].contains(
+      "reasons"));
+  for (const nlohmann::json& value : {nlohmann::json(1), nlohmann::json("yes")}) {
+    const Answer refused = Post("/api/v1/recall", {{"context", "x"}, {"explain", value}});
+    EXPECT_EQ(refused.status, 422);
+    EXPECT_THAT(refused.text, HasSubstr("explain: invalid type"));
+    EXPECT_THAT(refused.text, HasSubstr("expected a boolean"));
+  }
 }
 
 TEST_F(HttpRoutes, QuestionsHaveTheirOwnLimits) {

@@ -26,6 +26,9 @@ TEST(Query, ReadsItsParameters) {
   EXPECT_EQ(query.Text("absent"), std::nullopt);
   EXPECT_EQ(query.Unsigned("a"), 1);
   EXPECT_EQ(query.Integer("n"), -3);
+  EXPECT_EQ(Query("f=true").Flag("f"), true);
+  EXPECT_EQ(Query("f=false").Flag("f"), false);
+  EXPECT_EQ(query.Flag("f"), std::nullopt);
   EXPECT_THAT(query.error(), IsEmpty());
 }
 
