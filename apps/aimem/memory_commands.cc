@@ -177,7 +177,7 @@ absl::StatusOr<Memory> MemoryOf(const absl::StatusOr<ItemResult>& written) {
 std::string WhyNothing(const SearchRequest& request, const SearchResult& result) {
   switch (result.nothing.value_or(NothingFound::kNothingAsked)) {
     case NothingFound::kNothingAsked:
-      return "nothing was asked for";
+      return request.limit == 0 ? "the limit is 0" : "nothing was asked for";
     case NothingFound::kNoSuchWord:
       return request.match == Match::kAll ? "one of these words is in no memory there"
                                           : "no memory there has any of these words";

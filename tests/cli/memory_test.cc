@@ -273,6 +273,10 @@ TEST_F(Cli, RecallRanksExplainsAndCountsTheUse) {
   EXPECT_FALSE(Json({"recall", "deploy"})["memories"][0].contains("relevance"));
   EXPECT_EQ(Succeed({"recall", "absent"}).err,
             "no memories found for: absent\n  no memory there has any of these words\n");
+  EXPECT_EQ(Succeed({"recall", "deploy", "--limit", "0"}).err,
+            "no memories found for: deploy\n  the limit is 0\n");
+  EXPECT_EQ(Succeed({"search", "deploy", "--limit", "0"}).err,
+            "no results for: deploy\n  the limit is 0\n");
   EXPECT_THAT(Fail(1, {"recall", " "}), HasSubstr("context cannot be empty"));
 }
 
