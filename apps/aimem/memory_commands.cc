@@ -166,11 +166,20 @@ void NoteFallback(Context& context, const RecallCommand& command) {
   }
 }
 
-// What was written, as it is stored. Of a request that is repeated it may be gone since.
-absl::StatusOr<Memory> MemoryOf(const absl::StatusOr<ItemResult>& written) {
-  AIMEM_RETURN_IF_ERROR(PlainIfMissing(written.status()));
-  if (written->memory) return *written->memory;
-  return PlainIfMissing(absl::NotFoundError(absl::StrFormat("not found: %s", written->id)));
+// Show the memory that was written as it is stored, with the `details` that people want of it. Of a
+// request that is repeated it may be gone since; that it was done is the answer all the same.
+template <typename Details>
+absl::Status ShowWritten(Context& context, std::string_view done,
+                         const absl::StatusOr<ItemResult>& written, Details details) {
+  if (!written.ok()) return PlainIfMissing(written.status());
+  const std::optional<Memory>& memory = written->memory;
+  if (context.json) {
+    context.out << (memory ? MemoryToJson(*memory) : JsonObject().Text("id", written->id).Build());
+  } else {
+    context.out << done << ": " << written->id << (memory ? details(*memory) : " (gone since)");
+  }
+  context.out << '\n';
+  return absl::OkStatus();
 }
 
 // In words, for people: why a search found nothing.
@@ -205,29 +214,19 @@ absl::Status CheckQuery(std::string_view name, std::string_view text) {
 absl::Status RunStore(Context& context, const StoreCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(PutMemory put, MakePut(command));
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kCreate));
-  // Shown as it is stored: an update keeps or raises what the memory had.
-  AIMEM_ASSIGN_OR_RETURN(const Memory memory,
-                         MemoryOf(ExecuteOne(context, *store, std::move(put), command.request_id)));
-  if (context.json) {
-    context.out << MemoryToJson(memory) << '\n';
-  } else {
-    context.out << absl::StrFormat("stored: %s [%s] (ns=%s)\n", memory.id, TierName(memory.tier),
-                                   memory.namespace_);
-  }
-  return absl::OkStatus();
+  return ShowWritten(
+      context, "stored", ExecuteOne(context, *store, std::move(put), command.request_id),
+      [](const Memory& memory) {
+        return absl::StrFormat(" [%s] (ns=%s)", TierName(memory.tier), memory.namespace_);
+      });
 }
 
 absl::Status RunUpdate(Context& context, const UpdateCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(PatchMemory patch, MakePatch(command));
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
-  AIMEM_ASSIGN_OR_RETURN(const Memory memory, MemoryOf(ExecuteOne(context, *store, std::move(patch),
-                                                                  command.request_id)));
-  if (context.json) {
-    context.out << MemoryToJson(memory) << '\n';
-  } else {
-    context.out << absl::StrFormat("updated: %s [%s]\n", memory.id, memory.title);
-  }
-  return absl::OkStatus();
+  return ShowWritten(context, "updated",
+                     ExecuteOne(context, *store, std::move(patch), command.request_id),
+                     [](const Memory& memory) { return absl::StrFormat(" [%s]", memory.title); });
 }
 
 absl::Status RunGet(Context& context, const GetCommand& command) {
@@ -354,31 +353,31 @@ absl::Status RunDelete(Context& context, const IdCommand& command) {
 
 absl::Status RunPromote(Context& context, const PromoteCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
+  // For its full id. If it is not there, the write says so, or was done before it was deleted.
   const absl::StatusOr<Memory> found = store->Get(command.id);
-  if (!found.ok()) return PlainIfMissing(found.status());
-  const Memory& source = *found;
+  const std::string source = found.ok() ? found->id : command.id;
   const absl::StatusOr<ItemResult> result = ExecuteOne(
       context, *store, PromoteMemory{command.id, command.to_namespace}, command.request_id);
   if (!result.ok()) return PlainIfMissing(result.status());
   if (command.to_namespace.empty()) {
     if (context.json) {
       context.out
-          << JsonObject().Bool("promoted", true).Text("id", source.id).Text("tier", "long").Build()
+          << JsonObject().Bool("promoted", true).Text("id", result->id).Text("tier", "long").Build()
           << '\n';
     } else {
-      context.out << "promoted to long-term: " << source.id << '\n';
+      context.out << "promoted to long-term: " << result->id << '\n';
     }
   } else if (context.json) {
     context.out << JsonObject()
                        .Bool("promoted", true)
                        .Text("mode", "vertical")
-                       .Text("source_id", source.id)
+                       .Text("source_id", source)
                        .Text("clone_id", result->id)
                        .Text("to_namespace", command.to_namespace)
                        .Build()
                 << '\n';
   } else {
-    context.out << absl::StrFormat("promoted (vertical): %s → %s (clone: %s)\n", Id8(source.id),
+    context.out << absl::StrFormat("promoted (vertical): %s → %s (clone: %s)\n", Id8(source),
                                    command.to_namespace, Id8(result->id));
   }
   return absl::OkStatus();

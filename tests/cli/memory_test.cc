@@ -146,6 +146,38 @@ TEST_F(Cli, RequestIdHasOneEffect) {
   EXPECT_EQ(Json({"get", id})["memory"]["content"], "changed");
 }
 
+TEST_F(Cli, ARepeatedRequestIsToldAsDoneAlsoIfItsMemoryIsGone) {
+  const std::string id = Store("title");
+  const std::vector<std::string> store = {"store", "-n", "ns", "-T", "title", "-c", "c"};
+  const std::vector<std::string> update = {"update", id, "-c", "changed"};
+  const std::vector<std::string> promote = {"promote", id};
+  const std::vector<std::string> copy = {"promote", id, "--to-namespace", "org"};
+  const auto repeated = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--request-id", arguments.front() + arguments.back()});
+    return arguments;
+  };
+  Succeed({"update", id, "-n", "org/team"});
+  for (const auto& request : {update, promote, copy}) Succeed(repeated(request));
+  const std::string clone = Json(repeated(copy)).value("clone_id", "");
+  Succeed({"update", id, "-n", "ns"});
+  Succeed(repeated(store));
+  Succeed({"delete", id});
+
+  EXPECT_EQ(Succeed(repeated(store)).out, "stored: " + id + " (gone since)\n");
+  EXPECT_EQ(Json(repeated(store)), json({{"id", id}}));
+  EXPECT_EQ(Succeed(repeated(update)).out, "updated: " + id + " (gone since)\n");
+  EXPECT_EQ(Json(repeated(update)), json({{"id", id}}));
+  EXPECT_EQ(Succeed(repeated(promote)).out, "promoted to long-term: " + id + "\n");
+  EXPECT_EQ(Json(repeated(copy)), json({{"promoted", true},
+                                        {"mode", "vertical"},
+                                        {"source_id", id},
+                                        {"clone_id", clone},
+                                        {"to_namespace", "org"}}));
+  for (const auto& request : {update, promote, copy}) {
+    EXPECT_EQ(Fail(1, request), "not found: " + id + "\n");
+  }
+}
+
 TEST_F(Cli, UpdateChangesWhatIsGiven) {
   const std::string id = Store("title", "content", {"--tags", "a,b", "--ttl-secs", "60"});
   const json updated = Json({"update", id.substr(0, 8), "-T", "new title", "-p", "9", "-n", "other",

@@ -486,8 +486,8 @@ TEST_F(HttpRoutes, RecallExplainsAndLeavesOutWhatIsNotRelevant) {
               "Failed to deserialize query string: explain: provided string was not `true` or "
               "`false`");
   }
-  EXPECT_FALSE(Get("/api/v1/recall?context=deploy&explain=false").body["memories"][0].contains(
-      "reasons"));
+  EXPECT_FALSE(
+      Get("/api/v1/recall?context=deploy&explain=false").body["memories"][0].contains("reasons"));
   for (const nlohmann::json& value : {nlohmann::json(1), nlohmann::json("yes")}) {
     const Answer refused = Post("/api/v1/recall", {{"context", "x"}, {"explain", value}});
     EXPECT_EQ(refused.status, 422);
