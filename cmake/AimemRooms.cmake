@@ -58,11 +58,12 @@ set(AIMEM_LIB_MAY_USE_model base)
 set(AIMEM_LIB_MAY_USE_merge base model)
 set(AIMEM_LIB_MAY_USE_log base model merge)
 set(AIMEM_LIB_MAY_USE_text base)
-set(AIMEM_LIB_MAY_USE_recall base model log text)
-set(AIMEM_LIB_MAY_USE_execute base model merge log text recall)
-set(AIMEM_LIB_MAY_USE_changes base model merge log text recall execute)
-set(AIMEM_LIB_MAY_USE_store base model merge log text recall execute changes)
-set(AIMEM_LIB_MAY_USE_transfer base model merge log text recall store)
+set(AIMEM_LIB_MAY_USE_index base model log text)
+set(AIMEM_LIB_MAY_USE_recall base model log text index)
+set(AIMEM_LIB_MAY_USE_execute base model merge log text index recall)
+set(AIMEM_LIB_MAY_USE_changes base model merge log text index recall execute)
+set(AIMEM_LIB_MAY_USE_store base model merge log text index recall execute changes)
+set(AIMEM_LIB_MAY_USE_transfer base model merge log text index recall store)
 set(AIMEM_LIB_MAY_USE_intents base model log)  # over the public Store alone
 
 # Every room has a line of AIMEM_MAY_USE.

@@ -4,16 +4,18 @@
 #include <utility>
 
 #include "lib/base/status.h"
+#include "lib/index/document.h"
 #include "lib/recall/scan.h"
 
 namespace aimem::recall {
 namespace {
 
+using index::Field;
+using index::kCountMax;
+using index::TalkRole;
 using model::MemoryView;
 using model::Part;
 using model::Phase;
-
-constexpr std::uint32_t kCountMax = (1u << 24) - 1;
 
 /// How often a memory holds each term of a question, and how long it is.
 class TermCounter {
@@ -28,10 +30,9 @@ class TermCounter {
     for (const std::uint32_t term : named_) spoken_[term] = false;
     present_.clear();
     named_.clear();
-    length_ = 0;
-    time_words_ = 0;
-    ForEachTerm(analyzer_, view, role, [this](Field field, std::string_view term) {
-      if (field == Field::kWord) CountWord(term);
+    text_ = Features();
+    index::ForEachTerm(analyzer_, view, role, [this](Field field, std::string_view term) {
+      if (field == Field::kWord) index::CountWord(analyzer_, term, text_);
       const auto found = numbers_.find(ToAbsl(term));
       if (found == numbers_.end()) return;
       const std::uint32_t number = found->second;
@@ -49,23 +50,17 @@ class TermCounter {
   [[nodiscard]] std::span<const std::uint32_t> named() const { return named_; }
   [[nodiscard]] std::uint32_t count(std::uint32_t term) const { return counts_[term]; }
   [[nodiscard]] bool has(std::uint32_t term) const { return counts_[term] > 0 || spoken_[term]; }
-  [[nodiscard]] std::uint32_t length() const { return length_; }
-  [[nodiscard]] std::uint8_t time_words() const { return time_words_; }
+  [[nodiscard]] std::uint32_t length() const { return text_.length; }
+  [[nodiscard]] std::uint8_t time_words() const { return text_.time_words; }
 
  private:
-  void CountWord(std::string_view term) {
-    ++length_;
-    if (time_words_ < kTimeWordsMax && analyzer_.IsTimeTerm(term)) ++time_words_;
-  }
-
   text::Analyzer& analyzer_;
   absl::flat_hash_map<std::string, std::uint32_t> numbers_;
   std::vector<std::uint32_t> counts_;   // by term
   std::vector<bool> spoken_;            // by term
   std::vector<std::uint32_t> present_;  // terms whose count is not 0
   std::vector<std::uint32_t> named_;    // terms that are spoken
-  std::uint32_t length_ = 0;
-  std::uint8_t time_words_ = 0;
+  Features text_;                       // what is counted in a text, alone
 };
 
 bool IsCounted(const MemoryView& view, const MemoryFilter& filter) {
@@ -86,7 +81,7 @@ class Collector {
 
   void Add(const std::string& id, const MemoryView& view, std::span<const Part> parts) {
     if (!IsCounted(view, filter_)) return;
-    const TalkRole role = ReadTalk(view, parts);
+    const TalkRole role = index::ReadTalk(view, parts);
     counter_.Count(view, role);
     ++collected_.corpus.memories;
     collected_.corpus.total_length += counter_.length();
@@ -145,7 +140,7 @@ class Collector {
 
   void AddCandidate(const std::string& id, const MemoryView& view, std::size_t holder,
                     std::optional<std::size_t> turn) {
-    Features features = FeaturesOf(view);
+    Features features = index::FeaturesOf(view);
     features.length = counter_.length();
     features.time_words = counter_.time_words();
     collected_.candidates.push_back({.id = id,
@@ -200,7 +195,7 @@ absl::StatusOr<std::int64_t> KeepRarest(Transaction& transaction, text::Analyzer
   AIMEM_RETURN_IF_ERROR(ForEachMemoryRow(
       transaction, [&](const std::string&, const MemoryView& view, std::span<const Part> parts) {
         if (!IsCounted(view, filter)) return;
-        counter.Count(view, ReadTalk(view, parts));
+        counter.Count(view, index::ReadTalk(view, parts));
         for (const std::uint32_t term : counter.present()) ++memories_with_term[term];
         for (const std::uint32_t term : counter.named()) {
           if (counter.count(term) == 0) ++memories_with_term[term];

@@ -16,11 +16,12 @@
 #include "aimem/backends/backend.h"
 #include "aimem/limits.h"
 #include "aimem/requests.h"
-#include "lib/recall/features.h"
+#include "lib/index/features.h"
+#include "lib/index/talk.h"
 #include "lib/recall/filter.h"
 #include "lib/recall/question.h"
 #include "lib/recall/score.h"
-#include "lib/recall/talk.h"
+#include "lib/recall/turns.h"
 #include "lib/text/analysis.h"
 
 namespace aimem::recall {

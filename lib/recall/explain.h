@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "aimem/requests.h"
-#include "lib/recall/features.h"
+#include "lib/index/features.h"
 #include "lib/recall/score.h"
 
 namespace aimem::recall {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "aimem/errors.h"
 #include "lib/base/status.h"
+#include "lib/index/document.h"
 #include "lib/model/validate.h"
 #include "lib/recall/score.h"
 
@@ -21,13 +22,6 @@ bool HasTag(std::string_view encoded, std::string_view tag) {
     encoded.remove_prefix(std::min(end + 1, encoded.size()));
   }
   return false;
-}
-
-// What is not a text is a scope that nobody knows; null is as good as absent.
-std::string ScopeOf(const model::MemoryView& view, std::span<const model::Part> parts) {
-  const model::Part* scope = model::Find(parts, model::MetaPart("scope"));
-  if (!scope || !model::MetaVisible(*scope, view) || scope->value == "null") return "private";
-  return model::JsonStringValue(scope->value).value_or(std::string());
 }
 
 }  // namespace
@@ -89,8 +83,8 @@ bool MemoryFilter::HasTags(std::string_view encoded) const {
 
 bool MemoryFilter::Visible(const model::MemoryView& view,
                            std::span<const model::Part> parts) const {
-  return !filter_.as_agent ||
-         model::ScopeVisible(ScopeOf(view, parts), view.namespace_, *filter_.as_agent);
+  return !filter_.as_agent || model::ScopeVisible(index::ScopeName(index::ReadScope(view, parts)),
+                                                  view.namespace_, *filter_.as_agent);
 }
 
 }  // namespace aimem::recall

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "lib/recall/turns.h"
+
 namespace aimem::recall {
 namespace {
 
@@ -127,9 +129,5 @@ bool RanksBefore(const Ranked& a, const Ranked& b) {
 }
 
 double RoundScore(double score) { return std::round(score * 1000) / 1000; }
-
-std::int64_t TokenCost(std::string_view title, std::string_view content) {
-  return static_cast<std::int64_t>((title.size() + content.size()) / 4);
-}
 
 }  // namespace aimem::recall

@@ -3,7 +3,7 @@
 //   idf(t) = ln(1 + (N - n + 1/2) / (n + 1/2))      N, n: memories of the namespace, and with t
 //   w(t,d) = idf(t)^0.8 * tf*1.6 / (tf + 0.6*(0.7 + 0.3*len/avg))
 //   m(t,d) = max of w(t,d), f(j)*w(t, j turns before d), 0.65*f(j)*w(t, j turns after d),
-//            j = 1 … 5, f(j) = 0.75^j                              (talk.h: turns beside d)
+//            j = 1 … 5, f(j) = 0.75^j                              (turns.h: turns beside d)
 //   S(d)   = ((((((Σ_t m(t,d)) + speaker) + date) + when) + length) + priors) * proximity
 //   speaker = 3 if who says d is named in the question
 //   date    = 5 * DateFit (dates.h)
@@ -39,10 +39,14 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "lib/index/features.h"
 #include "lib/recall/dates.h"
-#include "lib/recall/features.h"
 
 namespace aimem::recall {
+
+using index::Features;
+using index::kTimeWordsMax;
+using index::TokenCost;
 
 /// What is counted over the live memories of the namespaces that are asked (expired ones that
 /// are not yet collected too).
@@ -128,8 +132,5 @@ bool RanksBefore(const Ranked& a, const Ranked& b);
 
 /// The score as it is shown: 3 decimals, halves away from zero.
 double RoundScore(double score);
-
-/// What a memory costs of budget_tokens: a quarter of its bytes, rounded down.
-std::int64_t TokenCost(std::string_view title, std::string_view content);
 
 }  // namespace aimem::recall

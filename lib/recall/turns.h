@@ -1,4 +1,4 @@
-// Talk: memories that are turns of one conversation, who said them, and what stands beside each.
+// Turns: what stands beside a memory in the talk that it is part of (lib/index/talk.h).
 //
 // A turn often answers the one before it without a word of the question, so in talk, and only
 // there, neighbours lend each other their words (score.h). Facts that were stored by hand have no
@@ -7,28 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
-#include <string>
-#include <string_view>
 #include <vector>
 
-#include "lib/model/parts.h"
-#include "lib/model/view.h"
-
 namespace aimem::recall {
-
-/// How a memory takes part in talk.
-struct TalkRole {
-  /// The conversation, unique in the store; empty: it is no turn of one. Of one namespace, and of
-  /// one session tag (`session-7`, `session:7` …), else metadata `session_id`, else one agent whose
-  /// source is import, hook or mine-…
-  std::string stream;
-  /// Who said it, in talk or not: the leading `Name:` of the content, else metadata `author`.
-  /// Empty: nobody says. A leading name is a word of the content all the same: what looks like a
-  /// name may be none, and turns do better to borrow it, too (docs/performance.md).
-  std::string speaker;
-};
-TalkRole ReadTalk(const model::MemoryView& view, std::span<const model::Part> parts);
 
 /// Turns lend over at most so many others, and not over a pause that is longer.
 inline constexpr std::size_t kTurnsEitherWay = 5;

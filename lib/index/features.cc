@@ -1,6 +1,6 @@
-#include "lib/recall/features.h"
+#include "lib/index/features.h"
 
-namespace aimem::recall {
+namespace aimem::index {
 
 Features FeaturesOf(const model::MemoryView& view) {
   Features features;
@@ -11,6 +11,15 @@ Features FeaturesOf(const model::MemoryView& view) {
   features.updated_at = model::FromNanoseconds(view.updated_at);
   features.access_count = view.access_count;
   return features;
+}
+
+void CountWord(const text::Analyzer& analyzer, std::string_view term, Features& features) {
+  ++features.length;
+  if (features.time_words < kTimeWordsMax && analyzer.IsTimeTerm(term)) ++features.time_words;
+}
+
+std::int64_t TokenCost(std::string_view title, std::string_view content) {
+  return static_cast<std::int64_t>((title.size() + content.size()) / 4);
 }
 
 void ForEachTerm(text::Analyzer& analyzer, const model::MemoryView& view, const TalkRole& role,
@@ -26,4 +35,4 @@ void ForEachTerm(text::Analyzer& analyzer, const model::MemoryView& view, const 
   analyzer.Analyze(role.speaker, into(Field::kSpeaker));
 }
 
-}  // namespace aimem::recall
+}  // namespace aimem::index

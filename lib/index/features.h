@@ -10,12 +10,12 @@
 #include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "aimem/memory.h"
+#include "lib/index/talk.h"
 #include "lib/model/parts.h"
 #include "lib/model/view.h"
-#include "lib/recall/talk.h"
 #include "lib/text/analysis.h"
 
-namespace aimem::recall {
+namespace aimem::index {
 
 /// What the score knows of one memory apart from its terms.
 struct Features {
@@ -35,6 +35,12 @@ inline constexpr std::uint8_t kTimeWordsMax = 2;
 /// All but what is counted in its text.
 Features FeaturesOf(const model::MemoryView& view);
 
+/// Count one more word of its text (Field::kWord) whose term is `term`.
+void CountWord(const text::Analyzer& analyzer, std::string_view term, Features& features);
+
+/// What a memory costs of budget_tokens: a quarter of its bytes, rounded down.
+std::int64_t TokenCost(std::string_view title, std::string_view content);
+
 /// Where a term of a memory stands.
 enum class Field : std::uint8_t {
   kWord,        ///< A word of title, content or tags: the only ones that count in its length.
@@ -47,4 +53,4 @@ enum class Field : std::uint8_t {
 void ForEachTerm(text::Analyzer& analyzer, const model::MemoryView& view, const TalkRole& role,
                  absl::FunctionRef<void(Field, std::string_view)> sink);
 
-}  // namespace aimem::recall
+}  // namespace aimem::index

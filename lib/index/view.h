@@ -1,0 +1,69 @@
+// View: the index at one position of the store, as a search sees it. Immutable, so thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "aimem/types.h"
+#include "lib/index/segment.h"
+
+namespace aimem::index {
+
+/// What state of a store an index was made of. Two that are equal were made of the same rows.
+struct Position {
+  struct Head {
+    std::uint64_t seq = 0;
+    Hash256 hash{};  ///< Content hash of that commit.
+
+    friend bool operator==(const Head&, const Head&) = default;
+  };
+  std::map<std::uint64_t, Head> heads;  ///< By stream: the last commit of its log.
+  /// Changes with everything that changes rows and is no new commit of the log. Compared, never
+  /// parsed.
+  std::string rows_version;
+
+  friend bool operator==(const Position&, const Position&) = default;
+};
+
+/// Documents of a segment that are no more: changed since, or gone.
+struct Deleted {
+  std::vector<bool> documents;  ///< By ordinal.
+  Ordinal count = 0;
+  /// By place in Segment::namespaces(): how many of it, and their lengths.
+  struct OfNamespace {
+    std::int64_t documents = 0;
+    std::int64_t total_length = 0;
+  };
+  std::vector<OfNamespace> namespaces;
+};
+
+/// A segment within a view.
+struct Layer {
+  std::shared_ptr<const Segment> segment;
+  std::shared_ptr<const Deleted> deleted;  ///< Null: none.
+
+  [[nodiscard]] bool IsLive(Ordinal document) const {
+    return !deleted || !deleted->documents[document];
+  }
+  [[nodiscard]] Ordinal live() const { return segment->size() - (deleted ? deleted->count : 0); }
+  /// Live documents of one of the segment's namespaces, and the sum of their lengths.
+  [[nodiscard]] Deleted::OfNamespace LiveOf(std::size_t namespace_) const;
+  /// How many live documents of `range` have `term` of the segment.
+  [[nodiscard]] TermTotals TotalsOf(std::size_t term, OrdinalRange range) const;
+};
+
+struct View {
+  Position position;
+  /// Every live memory that can be read is a live document of exactly one of them.
+  std::vector<Layer> layers;
+
+  [[nodiscard]] std::int64_t documents() const;
+  [[nodiscard]] std::size_t ByteSize() const;
+};
+
+}  // namespace aimem::index
