@@ -10,6 +10,7 @@ namespace {
 constexpr std::int64_t kVocabulary = 50'000;
 constexpr std::int64_t kNamespaces = 1'000;
 constexpr double kZipf = 1.07;
+constexpr std::size_t kFrequent = 50;
 constexpr std::uint64_t kSeed = 0x61696d656d;
 constexpr std::uint64_t kQuerySeed = 0x7175657279;
 
@@ -105,6 +106,33 @@ std::string Corpus::Query(std::int64_t number, int count) const {
   for (int i = 0; i < count; ++i) {
     if (i > 0) text += ' ';
     text += vocabulary_[draw.From(word_shares_)];
+  }
+  return text;
+}
+
+std::string Corpus::MixedQuery(std::int64_t number) const {
+  Draw draw(kQuerySeed + static_cast<std::uint64_t>(number) * 0x9e3779b97f4a7c15);
+  std::string text;
+  std::size_t first = 0;
+  for (const std::size_t end : {kFrequent, 10 * kFrequent, 100 * kFrequent, 1'000 * kFrequent}) {
+    if (first > 0) text += ' ';
+    text += vocabulary_[first + draw.Next() % (end - first)];
+    first = end;
+  }
+  return text;
+}
+
+std::string Corpus::FrequentQuery(std::int64_t number) const {
+  Draw draw(kQuerySeed + static_cast<std::uint64_t>(number) * 0x9e3779b97f4a7c15);
+  std::vector<std::size_t> ranks;
+  while (ranks.size() < 4) {
+    const std::size_t rank = draw.Next() % kFrequent;
+    if (std::find(ranks.begin(), ranks.end(), rank) == ranks.end()) ranks.push_back(rank);
+  }
+  std::string text;
+  for (const std::size_t rank : ranks) {
+    if (!text.empty()) text += ' ';
+    text += vocabulary_[rank];
   }
   return text;
 }

@@ -25,6 +25,11 @@ class Corpus {
 
   /// `count` words for a search, drawn as those of the contents are.
   [[nodiscard]] std::string Query(std::int64_t number, int count) const;
+  /// Four words: one of the 50 most frequent, one of the next up to the 500th, the 5,000th and the
+  /// last.
+  [[nodiscard]] std::string MixedQuery(std::int64_t number) const;
+  /// Four different ones of the 50 most frequent.
+  [[nodiscard]] std::string FrequentQuery(std::int64_t number) const;
 
  private:
   int words_;

@@ -26,6 +26,7 @@ const std::vector<Entry>& Entries() {
                                              {"postgres", MeasurePostgres},
                                              {"migrate", MeasureMigrate},
                                              {"recall", MeasureRecall},
+                                             {"recall-index", MeasureRecallIndex},
                                              {"recall-ranking", MeasureRanking},
                                              {"federation", MeasureFederation},
                                              {"federation-slow", MeasureFederationSlow},

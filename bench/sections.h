@@ -34,6 +34,8 @@ Section MeasurePostgres(const Settings& settings);
 Section MeasureMigrate(const Settings& settings);
 /// Search by scan.
 Section MeasureRecall(const Settings& settings);
+/// Search over an index, beside the scan of the same rows.
+Section MeasureRecallIndex(const Settings& settings);
 /// What recall finds of settings.data.
 Section MeasureRanking(const Settings& settings);
 /// Three members of a federation beside three of etcd; one client; after idling.

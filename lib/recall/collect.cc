@@ -95,7 +95,7 @@ class Collector {
     if (counter_.present().empty() && counter_.named().empty()) return;
     const bool enough = HasEnough();
     const bool matches = enough && filter_.Matches(view, parts);
-    if (enough && !matches) ++collected_.filtered_out;
+    if (enough && !matches) collected_.filtered_out = true;
     if (!matches && !turn) return;
     const std::size_t holder = AddHolder();
     if (turn) collected_.holder_of_turn[*turn] = holder;
@@ -187,45 +187,22 @@ absl::StatusOr<Collected> Collect(Transaction& transaction, text::Analyzer& anal
   return collector.Take();
 }
 
-absl::StatusOr<std::int64_t> KeepRarest(Transaction& transaction, text::Analyzer& analyzer,
-                                        const MemoryFilter& filter, Question& question) {
-  if (question.terms.size() <= limits::kRecallTerms) return 0;
-  TermCounter counter(analyzer, question.terms);
-  std::vector<std::int64_t> memories_with_term(question.terms.size());
+absl::StatusOr<std::vector<std::int64_t>> CountMemories(Transaction& transaction,
+                                                        text::Analyzer& analyzer,
+                                                        const MemoryFilter& filter,
+                                                        std::span<const std::string> terms) {
+  TermCounter counter(analyzer, terms);
+  std::vector<std::int64_t> memories(terms.size());
   AIMEM_RETURN_IF_ERROR(ForEachMemoryRow(
       transaction, [&](const std::string&, const MemoryView& view, std::span<const Part> parts) {
         if (!IsCounted(view, filter)) return;
         counter.Count(view, index::ReadTalk(view, parts));
-        for (const std::uint32_t term : counter.present()) ++memories_with_term[term];
+        for (const std::uint32_t term : counter.present()) ++memories[term];
         for (const std::uint32_t term : counter.named()) {
-          if (counter.count(term) == 0) ++memories_with_term[term];
+          if (counter.count(term) == 0) ++memories[term];
         }
       }));
-  std::vector<std::size_t> held;
-  for (std::size_t i = 0; i < question.terms.size(); ++i) {
-    if (memories_with_term[i] > 0) {
-      held.push_back(i);
-    } else if (i < question.words) {
-      ++question.absent_words;
-    }
-  }
-  const std::size_t kept = std::min(held.size(), limits::kRecallTerms);
-  std::stable_sort(held.begin(), held.end(), [&](std::size_t a, std::size_t b) {
-    return memories_with_term[a] < memories_with_term[b];
-  });
-  const auto left_out = static_cast<std::int64_t>(held.size() - kept);
-  held.resize(kept);
-  std::sort(held.begin(), held.end());
-  std::vector<std::string> rarest;
-  std::vector<WordKind> kinds;
-  for (const std::size_t term : held) {
-    if (term < question.words) kinds.push_back(question.kinds[term]);
-    rarest.push_back(std::move(question.terms[term]));
-  }
-  question.words = kinds.size();
-  question.kinds = std::move(kinds);
-  question.terms = std::move(rarest);
-  return left_out;
+  return memories;
 }
 
 }  // namespace aimem::recall

@@ -1,6 +1,7 @@
 // Collect: one pass over the memories; of each that has something of the question, numbers only.
+// Or from an index, the same of those that can matter (best.h).
 //
-// So what is kept has a bound, whatever the question: 4 bytes for a term that a memory holds.
+// What is kept has a bound, whatever the question: 4 bytes for a term that a memory holds.
 #pragma once
 
 #include <cstddef>
@@ -52,7 +53,8 @@ struct Candidate {
   std::optional<std::size_t> turn;  // of Collected::turns
 };
 
-/// What one pass over the memories leaves.
+/// What one pass over the memories leaves: of their candidates at least those that can be among the
+/// hits, and what stands beside them.
 struct Collected {
   Corpus corpus;
   std::vector<std::int64_t> memories_with_term;
@@ -62,9 +64,12 @@ struct Collected {
   std::vector<Candidate> candidates;
   Turns turns;
   std::vector<std::optional<std::size_t>> holder_of_turn;
-  /// Memories that would be candidates, if the filter did not leave them out. Those that the asker
-  /// must not see are not counted.
-  std::int64_t filtered_out = 0;
+  /// How many of the candidates are looked at twice (score.h): so many of the best.
+  std::size_t second_pass = kSecondPass;
+  /// The filter left out memories that would be candidates, and that the asker may see.
+  bool filtered_out = false;
+  /// Of candidates that are not here since they are below min_relevance: the greatest relevance.
+  std::optional<double> relevance_left_out;
 
   [[nodiscard]] std::span<const TermCount> CountsOf(std::size_t holder) const;
 };
@@ -73,9 +78,11 @@ absl::StatusOr<Collected> Collect(Transaction& transaction, text::Analyzer& anal
                                   const Question& question, Match match,
                                   const MemoryFilter& filter);
 
-/// Of a question with more terms than a recall evaluates, keep the rarest that memories hold, in
-/// their order: how many others they hold. A pass over all memories, if there is any need.
-absl::StatusOr<std::int64_t> KeepRarest(Transaction& transaction, text::Analyzer& analyzer,
-                                        const MemoryFilter& filter, Question& question);
+/// By term: how many memories of the namespaces that are asked have it, as a use or by their
+/// speaker's name. A pass over all memories.
+absl::StatusOr<std::vector<std::int64_t>> CountMemories(Transaction& transaction,
+                                                        text::Analyzer& analyzer,
+                                                        const MemoryFilter& filter,
+                                                        std::span<const std::string> terms);
 
 }  // namespace aimem::recall

@@ -60,13 +60,39 @@ bool MemoryFilter::InNamespace(std::string_view namespace_) const {
          asked.starts_with(namespace_) && asked[namespace_.size()] == '/';
 }
 
+std::optional<std::vector<std::string>> MemoryFilter::Namespaces() const {
+  if (!filter_.namespace_) return std::nullopt;
+  const std::string& asked = *filter_.namespace_;
+  std::vector<std::string> names = {asked};
+  for (std::size_t end = 1; with_ancestors_ && end < asked.size(); ++end) {
+    if (asked[end] == '/') names.push_back(asked.substr(0, end));
+  }
+  return names;
+}
+
+bool MemoryFilter::Holds(const index::Facts& facts, std::int32_t priority,
+                         std::int64_t created_at) const {
+  const bool alive = facts.expires_at == index::kNever || facts.expires_at > now_;
+  return (filter_.expired || alive) && (!filter_.tier || facts.tier == *filter_.tier) &&
+         (!filter_.min_priority || priority >= *filter_.min_priority) &&
+         (!filter_.since || model::FromNanoseconds(created_at) >= *filter_.since) &&
+         (!filter_.until || model::FromNanoseconds(created_at) <= *filter_.until);
+}
+
+std::vector<std::string> MemoryFilter::Terms() const {
+  std::vector<std::string> terms;
+  for (const std::string& tag : filter_.tags) terms.push_back(index::TagTerm(tag));
+  if (filter_.agent_id) terms.push_back(index::AgentTerm(*filter_.agent_id));
+  std::sort(terms.begin(), terms.end());
+  terms.erase(std::unique(terms.begin(), terms.end()), terms.end());
+  return terms;
+}
+
 bool MemoryFilter::Matches(const model::MemoryView& view,
                            std::span<const model::Part> parts) const {
-  return InNamespace(view.namespace_) && (filter_.expired || view.AliveAt(now_)) &&
-         (!filter_.tier || view.tier == *filter_.tier) &&
-         (!filter_.min_priority || view.priority >= *filter_.min_priority) &&
-         (!filter_.since || model::FromNanoseconds(view.created_at) >= *filter_.since) &&
-         (!filter_.until || model::FromNanoseconds(view.created_at) <= *filter_.until) &&
+  const index::Facts facts{.tier = view.tier,
+                           .expires_at = view.expires_at.value_or(index::kNever)};
+  return InNamespace(view.namespace_) && Holds(facts, view.priority, view.created_at) &&
          (!filter_.agent_id || view.agent_id == *filter_.agent_id) && HasTags(view.tags) &&
          Visible(view, parts);
 }
@@ -83,8 +109,12 @@ bool MemoryFilter::HasTags(std::string_view encoded) const {
 
 bool MemoryFilter::Visible(const model::MemoryView& view,
                            std::span<const model::Part> parts) const {
-  return !filter_.as_agent || model::ScopeVisible(index::ScopeName(index::ReadScope(view, parts)),
-                                                  view.namespace_, *filter_.as_agent);
+  return !filter_.as_agent || Visible(index::ReadScope(view, parts), view.namespace_);
+}
+
+bool MemoryFilter::Visible(index::Scope scope, std::string_view namespace_) const {
+  return !filter_.as_agent ||
+         model::ScopeVisible(index::ScopeName(scope), namespace_, *filter_.as_agent);
 }
 
 }  // namespace aimem::recall

@@ -6,10 +6,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "aimem/requests.h"
+#include "lib/index/document.h"
 #include "lib/model/parts.h"
 #include "lib/model/view.h"
 
@@ -34,6 +36,19 @@ class MemoryFilter {
   /// All conditions. Of a memory that is live, expired or not.
   [[nodiscard]] bool Matches(const model::MemoryView& view,
                              std::span<const model::Part> parts) const;
+
+  // -- The same, asked of what an index knows. Matches is all of it together. ---------------------
+  /// Those for which InNamespace holds, each once; nullopt: all.
+  [[nodiscard]] std::optional<std::vector<std::string>> Namespaces() const;
+  /// Whether anything is asked for somebody: otherwise all is visible.
+  [[nodiscard]] bool has_asker() const { return filter_.as_agent.has_value(); }
+  [[nodiscard]] bool Visible(index::Scope scope, std::string_view namespace_) const;
+  /// The conditions on tier, priority, time and expiry.
+  [[nodiscard]] bool Holds(const index::Facts& facts, std::int32_t priority,
+                           std::int64_t created_at) const;
+  /// The conditions on tags and agent: terms (document.h) that a memory must all have, each once.
+  [[nodiscard]] std::vector<std::string> Terms() const;
+
   /// How much a memory of this namespace counts for one that was asked with its ancestors.
   [[nodiscard]] double Proximity(std::string_view namespace_) const;
 

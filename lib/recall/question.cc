@@ -1,8 +1,10 @@
 #include "lib/recall/question.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/container/flat_hash_set.h"
+#include "aimem/limits.h"
 #include "lib/base/status.h"
 
 namespace aimem::recall {
@@ -43,6 +45,33 @@ Question ReadQuestion(text::Analyzer& analyzer, const SearchRequest& request) {
     if (seen.emplace(term).second) question.terms.emplace_back(term);
   });
   return question;
+}
+
+std::int64_t KeepRarest(std::span<const std::int64_t> memories, Question& question) {
+  std::vector<std::size_t> held;
+  for (std::size_t i = 0; i < question.terms.size(); ++i) {
+    if (memories[i] > 0) {
+      held.push_back(i);
+    } else if (i < question.words) {
+      ++question.absent_words;
+    }
+  }
+  const std::size_t kept = std::min(held.size(), limits::kRecallTerms);
+  std::stable_sort(held.begin(), held.end(),
+                   [&](std::size_t a, std::size_t b) { return memories[a] < memories[b]; });
+  const auto left_out = static_cast<std::int64_t>(held.size() - kept);
+  held.resize(kept);
+  std::sort(held.begin(), held.end());
+  std::vector<std::string> rarest;
+  std::vector<WordKind> kinds;
+  for (const std::size_t term : held) {
+    if (term < question.words) kinds.push_back(question.kinds[term]);
+    rarest.push_back(std::move(question.terms[term]));
+  }
+  question.words = kinds.size();
+  question.kinds = std::move(kinds);
+  question.terms = std::move(rarest);
+  return left_out;
 }
 
 }  // namespace aimem::recall

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,5 +27,10 @@ struct Question {
 };
 
 Question ReadQuestion(text::Analyzer& analyzer, const SearchRequest& request);
+
+/// Of a question with more terms than a recall evaluates, keep the rarest that memories hold, in
+/// their order: how many others they hold. `memories`: by term, how many have it, as a use or by
+/// their speaker's name.
+std::int64_t KeepRarest(std::span<const std::int64_t> memories, Question& question);
 
 }  // namespace aimem::recall

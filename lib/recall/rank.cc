@@ -5,7 +5,10 @@
 #include "lib/recall/explain.h"
 
 namespace aimem::recall {
-namespace {
+
+Scorer ScorerOf(const Collected& collected, const Question& question, absl::Time now) {
+  return {collected.corpus, collected.memories_with_term, now, question.time};
+}
 
 Relevance RelevanceOf(const Collected& collected, const Question& question) {
   std::vector<AskedWord> words;
@@ -17,30 +20,30 @@ Relevance RelevanceOf(const Collected& collected, const Question& question) {
   return {collected.corpus.memories, words, question.absent_words};
 }
 
-}  // namespace
-
 Ranker::Ranker(const Collected& collected, const Question& question, absl::Time now)
     : collected_(collected),
       question_(question),
-      scorer_(collected.corpus, collected.memories_with_term, now, question.time),
+      scorer_(ScorerOf(collected, question, now)),
       relevance_(RelevanceOf(collected, question)) {}
 
 std::vector<Scored> Ranker::Rank(std::size_t wanted) const {
   std::vector<Scored> scored(collected_.candidates.size());
+  Scratch scratch;
   for (std::size_t i = 0; i < scored.size(); ++i) {
     scored[i].candidate = i;
-    Score(scored[i]);
+    Score(scored[i], scratch);
   }
   const auto before = [this](const Scored& a, const Scored& b) { return Before(a, b); };
   const auto at = [&](std::size_t place) {
     return scored.begin() + static_cast<std::ptrdiff_t>(std::min(place, scored.size()));
   };
-  std::partial_sort(scored.begin(), at(std::max(wanted, kSecondPass)), scored.end(), before);
-  for (auto one = scored.begin(); one != at(kSecondPass); ++one) {
+  const auto twice = at(collected_.second_pass);
+  std::partial_sort(scored.begin(), std::max(at(wanted), twice), scored.end(), before);
+  for (auto one = scored.begin(); one != twice; ++one) {
     one->with_turns = true;
-    Score(*one);
+    Score(*one, scratch);
   }
-  std::sort(scored.begin(), at(kSecondPass), before);
+  std::sort(scored.begin(), twice, before);
   scored.erase(at(wanted), scored.end());
   return scored;
 }
@@ -73,31 +76,30 @@ void Ranker::Lend(std::size_t lender, int distance, std::vector<TermEvidence>& e
   }
 }
 
-void Ranker::Score(Scored& scored, Explanation* explanation) const {
-  std::vector<TermEvidence> evidence;
-  Weigh(scored.candidate, scored.with_turns, evidence);
-  std::vector<double> weights;
-  std::vector<bool> held;
-  for (const TermEvidence& term : evidence) {
-    weights.push_back(term.weight);
-    held.push_back(term.held);
+void Ranker::Score(Scored& scored, Scratch& scratch, Explanation* explanation) const {
+  Weigh(scored.candidate, scored.with_turns, scratch.evidence);
+  scratch.weights.clear();
+  scratch.held.clear();
+  for (const TermEvidence& term : scratch.evidence) {
+    scratch.weights.push_back(term.weight);
+    scratch.held.push_back(term.held);
   }
-  scored.relevance = relevance_.Of(held);
+  scored.relevance = relevance_.Of(scratch.held);
   const Candidate& candidate = collected_.candidates[scored.candidate];
-  scored.score =
-      scorer_.Score(candidate.features, weights, collected_.holders[candidate.holder].speaker_named,
-                    candidate.proximity, explanation);
+  scored.score = scorer_.Score(candidate.features, scratch.weights,
+                               collected_.holders[candidate.holder].speaker_named,
+                               candidate.proximity, explanation);
 }
 
 std::vector<ScoreReason> Ranker::Explain(const Scored& scored) const {
   const Candidate& candidate = collected_.candidates[scored.candidate];
-  std::vector<TermEvidence> evidence;
-  Weigh(scored.candidate, scored.with_turns, evidence);
-  std::vector<std::uint32_t> counts(evidence.size());
-  for (const TermCount& has : collected_.CountsOf(candidate.holder)) counts[has.term] = has.count;
   Explanation explanation;
   Scored again = scored;
-  Score(again, &explanation);
+  Scratch scratch;
+  Score(again, scratch, &explanation);
+  const std::vector<TermEvidence>& evidence = scratch.evidence;
+  std::vector<std::uint32_t> counts(evidence.size());
+  for (const TermCount& has : collected_.CountsOf(candidate.holder)) counts[has.term] = has.count;
   std::vector<ScoreReason> reasons;
   for (std::size_t term = 0; term < evidence.size(); ++term) {
     reasons.push_back({question_.terms[term], explanation.terms[term],

@@ -27,6 +27,10 @@ struct Scored {
   bool with_turns = false;  ///< The turns beside it were looked at: the second pass.
 };
 
+/// From what is counted in `collected`: its corpus, and its memories by term.
+Scorer ScorerOf(const Collected& collected, const Question& question, absl::Time now);
+Relevance RelevanceOf(const Collected& collected, const Question& question);
+
 /// One question over one collection, both of which must outlive it. Immutable.
 class Ranker {
  public:
@@ -42,7 +46,13 @@ class Ranker {
   /// By term; overwrites `evidence`.
   void Weigh(std::size_t candidate, bool with_turns, std::vector<TermEvidence>& evidence) const;
   void Lend(std::size_t lender, int distance, std::vector<TermEvidence>& evidence) const;
-  void Score(Scored& scored, Explanation* explanation = nullptr) const;
+  /// What is used again for each candidate.
+  struct Scratch {
+    std::vector<TermEvidence> evidence;
+    std::vector<double> weights;
+    std::vector<bool> held;
+  };
+  void Score(Scored& scored, Scratch& scratch, Explanation* explanation = nullptr) const;
   [[nodiscard]] bool Before(const Scored& a, const Scored& b) const;
 
   const Collected& collected_;

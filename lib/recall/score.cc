@@ -23,6 +23,7 @@ constexpr double kTimeWordWeight = 0.7;
 constexpr double kLengthWeight = 0.5;
 constexpr double kPriorityWeight = 0.15;
 constexpr double kPriorityDefault = 5;
+constexpr double kPriorityMax = 10;
 constexpr double kTierLong = 0.3;
 constexpr double kTierMid = 0.1;
 constexpr double kConfidenceWeight = 0.5;
@@ -31,6 +32,11 @@ constexpr double kRecencyPerDay = 0.1;
 constexpr double kUseWeight = 0.3;
 constexpr double kUseMax = 1.0;
 constexpr double kProximityPerLevel = 0.3;
+// More than the additions of a score can lose: sums are below 10,000.
+constexpr double kRoundingMargin = 1e-6;
+// What is looked up.
+constexpr std::uint32_t kCountsKnown = 4;
+constexpr std::uint32_t kLengthsKnown = 256;
 
 double TierPrior(Tier tier) {
   switch (tier) {
@@ -42,6 +48,10 @@ double TierPrior(Tier tier) {
       break;
   }
   return 0;
+}
+
+double LengthPart(std::uint32_t length) {
+  return kLengthWeight * std::log(1 + static_cast<double>(length));
 }
 
 }  // namespace
@@ -89,37 +99,79 @@ Scorer::Scorer(const Corpus& corpus, std::span<const std::int64_t> memories_with
   }
 }
 
-double Scorer::TermWeight(std::size_t term, std::uint32_t count, std::uint32_t length) const {
-  if (count == 0) return 0;
+double Scorer::Saturation(std::uint32_t count, std::uint32_t length) const {
   const double tf = count;
   // Without an average (nothing counted yet) every memory is of average length.
   const double relative = average_length_ > 0 ? length / average_length_ : 1;
   const double damping = kSaturation * ((1 - kLengthShare) + kLengthShare * relative);
-  return idf_weights_[term] * (tf * (1 + kSaturation) / (tf + damping));
+  return tf * (1 + kSaturation) / (tf + damping);
+}
+
+double Scorer::TermWeight(std::size_t term, std::uint32_t count, std::uint32_t length) const {
+  return count == 0 ? 0 : idf_weights_[term] * Saturation(count, length);
+}
+
+void Scorer::Finish(const Features& features, Explanation& explanation, double sum) const {
+  explanation.date = kDateWeight * DateFit(time_.dates, features.created_at);
+  explanation.when =
+      time_.asks_when ? kTimeWordWeight * std::min(features.time_words, kTimeWordsMax) : 0;
+  explanation.length = LengthPart(features.length);
+  explanation.priors = ComputePriors(features, now_);
+  const double alone =
+      (((sum + explanation.speaker) + explanation.date) + explanation.when) + explanation.length;
+  explanation.score = (alone + explanation.priors.Total()) * explanation.proximity;
 }
 
 double Scorer::Score(const Features& features, std::span<const double> term_scores,
                      bool speaker_named, double proximity, Explanation* explanation) const {
   double sum = 0;
   for (const double score : term_scores) sum += score;
-  const double speaker = speaker_named ? kSpeakerWeight : 0;
-  const double date = kDateWeight * DateFit(time_.dates, features.created_at);
-  const double when =
-      time_.asks_when ? kTimeWordWeight * std::min(features.time_words, kTimeWordsMax) : 0;
-  const double length = kLengthWeight * std::log(1 + static_cast<double>(features.length));
-  const Priors priors = ComputePriors(features, now_);
-  const double score = (((((sum + speaker) + date) + when) + length) + priors.Total()) * proximity;
+  Explanation parts{.speaker = speaker_named ? kSpeakerWeight : 0, .proximity = proximity};
+  Finish(features, parts, sum);
+  const double score = parts.score;
   if (explanation != nullptr) {
-    explanation->terms.assign(term_scores.begin(), term_scores.end());
-    explanation->speaker = speaker;
-    explanation->date = date;
-    explanation->when = when;
-    explanation->length = length;
-    explanation->priors = priors;
-    explanation->proximity = proximity;
-    explanation->score = score;
+    parts.terms.assign(term_scores.begin(), term_scores.end());
+    *explanation = std::move(parts);
   }
   return score;
+}
+
+double Scorer::ScoreOfSum(const Features& features, double sum, bool speaker_named,
+                          double proximity) const {
+  Explanation parts{.speaker = speaker_named ? kSpeakerWeight : 0, .proximity = proximity};
+  Finish(features, parts, sum);
+  return parts.score;
+}
+
+double Scorer::Headroom(std::uint32_t length, bool speaker_named) const {
+  constexpr double kPriors =
+      kPriorityWeight * (kPriorityMax - kPriorityDefault) + kTierLong + kRecencyWeight + kUseMax;
+  return kPriors + LengthPart(length) + (speaker_named ? kSpeakerWeight : 0) +
+         (time_.dates.empty() ? 0 : kDateWeight) +
+         (time_.asks_when ? kTimeWordWeight * kTimeWordsMax : 0) + kRoundingMargin;
+}
+
+TermWeights::TermWeights(const Scorer& scorer)
+    : scorer_(scorer), saturations_(std::size_t{kCountsKnown} * kLengthsKnown) {
+  for (std::uint32_t count = 1; count < kCountsKnown; ++count) {
+    for (std::uint32_t length = 0; length < kLengthsKnown; ++length) {
+      saturations_[std::size_t{count} * kLengthsKnown + length] = scorer.Saturation(count, length);
+    }
+  }
+}
+
+void TermWeights::AddTo(std::span<double> sums, index::Ordinal first, std::size_t term,
+                        std::span<const index::Posting> postings,
+                        std::span<const std::uint32_t> lengths) const {
+  const double idf_weight = scorer_.idf_weights_[term];
+  for (const index::Posting& posting : postings) {
+    const std::uint32_t count = posting.count;
+    const std::uint32_t length = lengths[posting.document];
+    const double saturation = count < kCountsKnown && length < kLengthsKnown
+                                  ? saturations_[std::size_t{count} * kLengthsKnown + length]
+                                  : scorer_.Saturation(count, length);
+    sums[posting.document - first] += idf_weight * saturation;
+  }
 }
 
 bool RanksBefore(const Ranked& a, const Ranked& b) {

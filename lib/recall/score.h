@@ -22,8 +22,8 @@
 // have one order: the terms as the question has them, starting from 0 (a term without a hit adds
 // 0); then the parts in the order above, those that are nothing add 0; the priors are summed by
 // themselves in the order above; then the product. Nothing depends on what a memory's features and
-// terms and those of the turns beside it do not say. No function here is inline: a second
-// compilation of a formula may fuse a multiplication with an addition where the first does not.
+// terms and those of the turns beside it do not say. No function here is inline, and score.cc is
+// compiled with -ffp-contract=off: no multiplication is fused with an addition, wherever they are.
 //
 // After BM25 (Robertson and Zaragoza, 2009), with idf damped and length told apart from tf; the
 // rest was found by measuring (docs/performance.md). Touches move a memory by `use` alone.
@@ -40,6 +40,7 @@
 
 #include "absl/time/time.h"
 #include "lib/index/features.h"
+#include "lib/index/segment.h"
 #include "lib/recall/dates.h"
 
 namespace aimem::recall {
@@ -112,12 +113,41 @@ class Scorer {
   /// priors. `explanation`, if given, is overwritten.
   double Score(const Features& features, std::span<const double> term_scores, bool speaker_named,
                double proximity, Explanation* explanation = nullptr) const;
+  /// The same of a memory whose terms add up to `sum`, in the order of the question, from 0.
+  double ScoreOfSum(const Features& features, double sum, bool speaker_named,
+                    double proximity) const;
+
+  /// What else a memory of `length` words can have: S of one whose terms add up to `sum` is at most
+  /// (sum + Headroom) * proximity, and that is never negative.
+  double Headroom(std::uint32_t length, bool speaker_named) const;
 
  private:
+  friend class TermWeights;
+  /// What w(t,d) is times idf(t)^0.8.
+  double Saturation(std::uint32_t count, std::uint32_t length) const;
+  void Finish(const Features& features, Explanation& explanation, double sum) const;
+
   std::vector<double> idf_weights_;  // idf^0.8
   double average_length_;
   absl::Time now_;
   AskedTime time_;
+};
+
+/// w(t,d) for many memories: what a term and a question do not change is computed once. Of a
+/// Scorer, which must outlive it. Immutable, so thread-safe.
+class TermWeights {
+ public:
+  explicit TermWeights(const Scorer& scorer);
+
+  /// Add w(t,d) of each posting of term number `term` to `sums[document - first]`. `lengths`: by
+  /// document.
+  void AddTo(std::span<double> sums, index::Ordinal first, std::size_t term,
+             std::span<const index::Posting> postings,
+             std::span<const std::uint32_t> lengths) const;
+
+ private:
+  const Scorer& scorer_;
+  std::vector<double> saturations_;  // by count and length, the small ones
 };
 
 /// A scored memory, with what breaks ties.

@@ -1,6 +1,6 @@
-// Search: the question is read, memories are collected (collect.h) and ranked (rank.h), what is too
-// little relevant is left out, the rest is cut to the limit, then to the budget, and only that is
-// read again.
+// Search: the question is read, memories are collected (collect.h, best.h) and ranked (rank.h),
+// what is too little relevant is left out, the rest is cut to the limit, then to the budget, and
+// only that is read again.
 #include "lib/recall/search.h"
 
 #include <algorithm>
@@ -15,6 +15,8 @@
 #include "aimem/limits.h"
 #include "lib/base/status.h"
 #include "lib/model/validate.h"
+#include "lib/recall/asked.h"
+#include "lib/recall/best.h"
 #include "lib/recall/collect.h"
 #include "lib/recall/filter.h"
 #include "lib/recall/question.h"
@@ -69,6 +71,7 @@ absl::Status CheckWords(Question& question) {
 std::vector<Scored> Choose(const Collected& collected, const Ranker& ranker,
                            const SearchRequest& request, SearchResult& result) {
   const auto limit = static_cast<std::size_t>(request.limit);
+  result.relevance_left_out = collected.relevance_left_out;
   std::vector<Scored> chosen =
       ranker.Rank(request.min_relevance > 0 ? collected.candidates.size() : limit);
   std::erase_if(chosen, [&](const Scored& one) {
@@ -78,10 +81,11 @@ std::vector<Scored> Choose(const Collected& collected, const Ranker& ranker,
   });
   if (chosen.size() > limit) chosen.resize(limit);
   if (chosen.empty()) return chosen;
+  std::int64_t used = 0;
   std::erase_if(chosen, [&](const Scored& one) {
     const std::int64_t tokens = collected.candidates[one.candidate].tokens;
-    if (request.budget_tokens && tokens > *request.budget_tokens - result.tokens_used) return true;
-    result.tokens_used += tokens;
+    if (request.budget_tokens && tokens > *request.budget_tokens - used) return true;
+    used += tokens;
     return false;
   });
   if (chosen.empty()) result.nothing = NothingFound::kOverBudget;
@@ -90,8 +94,10 @@ std::vector<Scored> Choose(const Collected& collected, const Ranker& ranker,
 
 // Why there are no candidates, or none that is relevant.
 NothingFound WhyNothing(const Collected& collected, const Question& question, Match match) {
-  if (!collected.candidates.empty()) return NothingFound::kNotRelevant;
-  if (collected.filtered_out > 0) return NothingFound::kFilteredOut;
+  if (!collected.candidates.empty() || collected.relevance_left_out) {
+    return NothingFound::kNotRelevant;
+  }
+  if (collected.filtered_out) return NothingFound::kFilteredOut;
   if (match == Match::kAny) return NothingFound::kNoSuchWord;
   const std::span<const std::int64_t> with = collected.memories_with_term;
   const bool each =
@@ -106,11 +112,15 @@ absl::Status ReadHits(Transaction& transaction, const Collected& collected, cons
   ids.reserve(chosen.size());
   for (const Scored& one : chosen) ids.push_back(collected.candidates[one.candidate].id);
   result.hits.reserve(ids.size());
-  // In one snapshot every id is found again, so the n-th row is that of the n-th best.
+  // In one snapshot every id is found again. Who is not, for a row was damaged, is passed over.
+  std::size_t next = 0;
   return ForEachMemory(
       transaction, ids,
       [&](const std::string& id, std::span<const Part> parts, const MemoryView& view) {
-        const Scored& one = chosen[result.hits.size()];
+        while (next < ids.size() && ids[next] != id) ++next;
+        if (next == ids.size() || view.phase != model::Phase::kLive) return;
+        const Scored& one = chosen[next];
+        result.tokens_used += collected.candidates[one.candidate].tokens;
         result.hits.push_back(
             {.memory = model::ToMemory(id, parts, view),
              .score = one.score,
@@ -119,10 +129,24 @@ absl::Status ReadHits(Transaction& transaction, const Collected& collected, cons
       });
 }
 
+absl::Status RankAndRead(Transaction& transaction, const Collected& collected,
+                         const Question& question, const SearchRequest& request, absl::Time now,
+                         SearchResult& result) {
+  const Ranker ranker(collected, question, now);
+  const std::vector<Scored> chosen = Choose(collected, ranker, request, result);
+  if (chosen.empty() && !result.nothing) {
+    result.nothing = WhyNothing(collected, question, request.match);
+  }
+  AIMEM_RETURN_IF_ERROR(ReadHits(transaction, collected, ranker, chosen, request.explain, result));
+  // What was found has no row that can be read.
+  if (result.hits.empty() && !result.nothing) result.nothing = NothingFound::kNoSuchWord;
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<SearchResult> Search(Transaction& transaction, const SearchRequest& request,
-                                    absl::Time now) {
+                                    absl::Time now, const index::View* view) {
   AIMEM_RETURN_IF_ERROR(CheckRequest(request));
   AIMEM_ASSIGN_OR_RETURN(const MemoryFilter filter,
                          MemoryFilter::Create(request.filter, request.with_ancestors, now));
@@ -134,18 +158,27 @@ absl::StatusOr<SearchResult> Search(Transaction& transaction, const SearchReques
     result.nothing = NothingFound::kNothingAsked;
     return result;
   }
-  if (request.match == Match::kAny) {
-    AIMEM_ASSIGN_OR_RETURN(result.terms_left_out,
-                           KeepRarest(transaction, analyzer, filter, question));
+  const auto asked = view ? std::optional(AskedDocuments(*view, filter)) : std::nullopt;
+  if (request.match == Match::kAny && question.terms.size() > limits::kRecallTerms) {
+    std::vector<std::int64_t> memories;
+    if (asked) {
+      memories = CountIndexed(*asked, question.terms);
+    } else {
+      AIMEM_ASSIGN_OR_RETURN(memories,
+                             CountMemories(transaction, analyzer, filter, question.terms));
+    }
+    result.terms_left_out = KeepRarest(memories, question);
   }
-  AIMEM_ASSIGN_OR_RETURN(const Collected collected,
-                         Collect(transaction, analyzer, question, request.match, filter));
-  const Ranker ranker(collected, question, now);
-  const std::vector<Scored> chosen = Choose(collected, ranker, request, result);
-  if (chosen.empty() && !result.nothing) {
-    result.nothing = WhyNothing(collected, question, request.match);
+  Collected collected;
+  if (asked) {
+    const HitsWanted wanted{.hits = static_cast<std::size_t>(request.limit),
+                        .min_relevance = request.min_relevance};
+    collected = CollectBest(*view, *asked, question, request.match, filter, wanted, now);
+  } else {
+    AIMEM_ASSIGN_OR_RETURN(collected,
+                           Collect(transaction, analyzer, question, request.match, filter));
   }
-  AIMEM_RETURN_IF_ERROR(ReadHits(transaction, collected, ranker, chosen, request.explain, result));
+  AIMEM_RETURN_IF_ERROR(RankAndRead(transaction, collected, question, request, now, result));
   return result;
 }
 

@@ -6,6 +6,12 @@
 
 namespace aimem::recall {
 
+bool GoesOn(std::int64_t earlier_created_at, std::int64_t later_created_at) {
+  // Without a subtraction that could overflow.
+  return later_created_at < INT64_MIN + kPauseMax ||
+         earlier_created_at >= later_created_at - kPauseMax;
+}
+
 std::size_t Turns::Add(std::uint32_t stream, std::int64_t created_at) {
   turns_.push_back({stream, created_at});
   return turns_.size() - 1;
@@ -25,9 +31,7 @@ void Turns::Sort() {
 bool Turns::Follows(std::size_t earlier, std::size_t later) const {
   const Turn& a = turns_[order_[earlier]];
   const Turn& b = turns_[order_[later]];
-  // Compared without a subtraction that could overflow: a is not after b.
-  return a.stream == b.stream &&
-         (b.created_at < INT64_MIN + kPauseMax || a.created_at >= b.created_at - kPauseMax);
+  return a.stream == b.stream && GoesOn(a.created_at, b.created_at);
 }
 
 }  // namespace aimem::recall

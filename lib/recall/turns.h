@@ -15,6 +15,9 @@ namespace aimem::recall {
 inline constexpr std::size_t kTurnsEitherWay = 5;
 inline constexpr std::int64_t kPauseMax = std::int64_t{30} * 60 * 1'000'000'000;
 
+/// Whether a turn goes on the talk of one before it, which is not made after it.
+bool GoesOn(std::int64_t earlier_created_at, std::int64_t later_created_at);
+
 /// The turns of all streams, in the order they were said: by created_at, then id.
 class Turns {
  public:

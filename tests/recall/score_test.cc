@@ -247,6 +247,66 @@ TEST_F(ScorerProperties, ExplanationAddsUpToTheLastBit) {
   }
 }
 
+TEST_F(ScorerProperties, WeightsOfManyAreThoseOfEach) {
+  SCOPED_TRACE(kSeed);
+  const std::int64_t with[] = {3, 40};
+  for (const Corpus corpus : {Corpus{.memories = 100, .total_length = 5'321}, Corpus{}}) {
+    const Scorer scorer(corpus, with, kNow);
+    const TermWeights weights(scorer);
+    std::vector<std::uint32_t> lengths(2'000);
+    for (std::uint32_t& length : lengths) length = static_cast<std::uint32_t>(random_() % 600);
+    std::vector<double> sums(1'000, 0.0);
+    std::vector<double> expected = sums;
+    for (std::size_t term = 0; term < 2; ++term) {
+      std::vector<index::Posting> postings;
+      for (index::Ordinal document = 500; document < 1'500; ++document) {
+        if (random_() % 2 == 0) continue;
+        const auto count = static_cast<std::uint32_t>(random_() % 8);
+        postings.push_back({.document = document, .count = count & 7, .speaker = count == 0});
+        expected[document - 500] += scorer.TermWeight(term, count, lengths[document]);
+      }
+      weights.AddTo(sums, 500, term, postings, lengths);
+    }
+    EXPECT_EQ(sums, expected);
+  }
+}
+
+TEST_F(ScorerProperties, NoScoreIsAboveItsHeadroom) {
+  SCOPED_TRACE(kSeed);
+  const std::int64_t with[] = {3, 40, 1};
+  AskedTime time;
+  time.dates.push_back({.kind = NamedDate::Kind::kMonth,
+                        .first = absl::CivilDay(1970, 1, 1),
+                        .last = absl::CivilDay(1970, 1, 31)});
+  for (int round = 0; round < 4000; ++round) {
+    time.asks_when = random_() % 2 == 0;
+    const Scorer scorer({.memories = 100, .total_length = 5'000}, with, kNow,
+                        random_() % 2 == 0 ? time : AskedTime());
+    Features features = RandomFeatures();
+    if (random_() % 2 == 0) {  // the best there are
+      features = {.tier = Tier::kLong,
+                  .priority = 10,
+                  .updated_at = kNow + absl::Hours(1),
+                  .access_count = 1'000'000,
+                  .length = features.length};
+    }
+    features.time_words = static_cast<std::uint8_t>(random_() % 3);
+    const bool named = random_() % 2 == 0;
+    const double proximity = Proximity(random_() % 8, random_() % 8);
+    double sum = 0;
+    std::vector<double> weights;
+    for (std::size_t term = 0; term < 3; ++term) {
+      const auto count = static_cast<std::uint32_t>(random_() % 4);
+      weights.push_back(scorer.TermWeight(term, count, features.length));
+      sum += weights.back();
+    }
+    const double score = scorer.ScoreOfSum(features, sum, named, proximity);
+    EXPECT_EQ(score, scorer.Score(features, weights, named, proximity));
+    EXPECT_LE(score, (sum + scorer.Headroom(features.length, named)) * proximity);
+    EXPECT_GT(scorer.Headroom(features.length, named), 0);
+  }
+}
+
 TEST_F(ScorerProperties, BetterFeaturesNeverScoreLess) {
   SCOPED_TRACE(kSeed);
   const std::int64_t with[] = {3, 40};

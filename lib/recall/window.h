@@ -1,0 +1,124 @@
+// Window: the documents of a segment, some thousand at a time, with what they have of a question.
+//
+// The sums of a window stay in the nearest cache, whatever the order in which postings add to them.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "aimem/requests.h"
+#include "lib/index/segment.h"
+#include "lib/recall/question.h"
+#include "lib/recall/score.h"
+
+namespace aimem::recall {
+
+/// The postings of one term of a segment, taken piece by piece. Not to be moved: it hands out what
+/// it holds.
+class TermCursor {
+ public:
+  static constexpr index::Ordinal kEnd = 0xffffffff;
+
+  explicit TermCursor(index::PostingsReader postings) : reader_(std::move(postings)) {}
+  TermCursor(const TermCursor&) = delete;
+  TermCursor& operator=(const TermCursor&) = delete;
+
+  /// Of the next posting; kEnd: there is none.
+  [[nodiscard]] index::Ordinal Front();
+  /// Those before `document` are passed over.
+  void SkipTo(index::Ordinal document);
+  /// The next postings of documents before `end`; empty: that was all. They live until the next
+  /// call of any method.
+  std::span<const index::Posting> Take(index::Ordinal end);
+
+ private:
+  index::PostingsReader reader_;
+  std::span<const index::Posting> run_;
+};
+
+/// What a document has of a question.
+struct Found {
+  index::Ordinal document = 0;
+  double sum = 0;  ///< Of w(t,d), as Scorer::ScoreOfSum takes it.
+  bool speaker_named = false;
+  bool has_terms = true;    ///< Those of the filter, all.
+  std::uint64_t words = 0;  ///< Match::kAny: which of the words; a bit each.
+};
+
+/// A question over one segment, both of which must outlive it.
+class WindowReader {
+ public:
+  /// `terms`: that a document must have for the filter.
+  WindowReader(const index::Segment& segment, const Question& question, Match match,
+               const TermWeights& weights, std::span<const std::string> terms);
+
+  /// Call `visit(const Found&)` with each document of `range` that has a term of the question (of
+  /// Match::kAll, each word of it), ascending. Ranges come ascending.
+  template <typename Visit>
+  void ForEach(index::OrdinalRange range, const Visit& visit) {
+    for (index::Ordinal begin = Next(range); begin < range.end;) {
+      const index::Ordinal end = begin + std::min<index::Ordinal>(kSize, range.end - begin);
+      Fill({begin, end});
+      Sweep(begin, end - begin, visit);
+      begin = Next({end, range.end});
+    }
+  }
+
+ private:
+  static constexpr index::Ordinal kSize = 4'096;
+  static constexpr std::size_t kTogether = 8;  // flags that are looked at in one go
+  static constexpr std::uint8_t kTouched = 1;
+  static constexpr std::uint8_t kNamed = 2;
+  using Bits = std::array<std::uint64_t, kSize / 64>;
+
+  /// The first document of `range` that may have what is asked; its end: there is none.
+  index::Ordinal Next(index::OrdinalRange range);
+  void Fill(index::OrdinalRange window);
+  void FillTerm(std::size_t term, index::OrdinalRange window);
+  void FillFilter(index::OrdinalRange window);
+
+  template <typename Visit>
+  void Sweep(index::Ordinal begin, std::size_t size, const Visit& visit) {
+    for (std::size_t at = 0; at < size; at += kTogether) {
+      std::uint64_t any = 0;
+      std::memcpy(&any, &flags_[at], kTogether);
+      if (any == 0) continue;
+      for (std::size_t i = at; i < at + kTogether; ++i) {
+        const std::uint8_t flags = flags_[i];
+        if (flags == 0) continue;
+        const std::uint64_t words = words_[i];
+        Found found{.document = begin + static_cast<index::Ordinal>(i),
+                    .sum = sums_[i],
+                    .speaker_named = (flags & kNamed) != 0,
+                    .has_terms = filtered_.empty() || ((allowed_[i / 64] >> (i % 64)) & 1) != 0,
+                    .words = words};
+        flags_[i] = 0;
+        sums_[i] = 0;
+        words_[i] = 0;
+        if (match_ == Match::kAny || words == question_.words) visit(found);
+      }
+    }
+  }
+
+  const index::Segment& segment_;
+  const Question& question_;
+  const Match match_;
+  const TermWeights& weights_;
+  std::deque<TermCursor> terms_;     // by term of the question
+  std::deque<TermCursor> filtered_;  // by term of the filter
+  std::vector<double> sums_;         // by place in the window, as all below
+  std::vector<std::uint8_t> flags_;
+  std::vector<std::uint64_t> words_;  // which; of Match::kAll, how many
+  Bits allowed_{};
+};
+
+}  // namespace aimem::recall
