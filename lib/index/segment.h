@@ -11,8 +11,11 @@
 // A segment never learns that a document of it was changed or is gone: View does (view.h).
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -84,7 +87,9 @@ class PostingsReader {
 
  private:
   friend class Segment;
-  // (implementation: by whoever writes segment.cc)
+  explicit PostingsReader(std::span<const Posting> rest) : rest_(rest) {}
+
+  std::span<const Posting> rest_;
 };
 
 class Segment {
@@ -92,10 +97,10 @@ class Segment {
   /// Of documents with different ids, at most 2^32 - 1. The order of `documents` does not matter.
   static std::shared_ptr<const Segment> Build(std::vector<Document> documents);
 
-  /// A segment and which of its documents are no more (nullptr: all are).
+  /// A segment, and which of its documents are no more.
   struct Source {
     const Segment* segment = nullptr;
-    const std::vector<bool>* deleted = nullptr;  // of size(); nullptr: none
+    const std::vector<bool>* deleted = nullptr;  ///< By ordinal; nullptr: none.
   };
   /// The same segment as Build would make of all documents of `sources` that are not deleted. Ids
   /// differ. Needs no rows and analyses nothing.
@@ -112,7 +117,9 @@ class Segment {
   // -- Documents: `document` < size()
   // ---------------------------------------------------------------
   [[nodiscard]] std::string Id(Ordinal document) const;
-  /// Which of two comes first by the bytes of their ids, without making strings.
+  /// The bytes of Id(document) against those of other.Id(theirs), compared as unsigned.
+  [[nodiscard]] std::strong_ordering CompareIds(Ordinal document, const Segment& other,
+                                                Ordinal theirs) const;
   [[nodiscard]] std::optional<Ordinal> Find(std::string_view id) const;
   [[nodiscard]] Features FeaturesOf(Ordinal document) const;
   [[nodiscard]] Facts FactsOf(Ordinal document) const;
@@ -152,8 +159,17 @@ class Segment {
   [[nodiscard]] PostingsReader PostingsOf(std::size_t term) const;
 
  private:
-  // (implementation: by whoever writes segment.cc)
-  Segment();
+  Segment() = default;
+  void AddPlaces();
+  void AddTerms();
+
+  std::vector<Document> documents_;
+  std::vector<std::uint32_t> lengths_;
+  std::map<std::string, Ordinal, std::less<>> ids_;
+  std::vector<NamespacePart> namespaces_;
+  std::map<std::string, OrdinalRange, std::less<>> talks_;
+  std::vector<std::string> terms_;
+  std::vector<std::vector<Posting>> postings_;
 };
 
 }  // namespace aimem::index
