@@ -40,10 +40,8 @@ bool Talks::Before(const TurnRef& a, const TurnRef& b) const {
   if (a.talk != b.talk) return a.talk < b.talk;
   if (a.created_at != b.created_at) return a.created_at < b.created_at;
   if (a.at.layer == b.at.layer) return a.at.document < b.at.document;
-  const auto id = [this](DocumentRef at) {
-    return view_.layers[at.layer].segment->Id(at.document);
-  };
-  return id(a.at) < id(b.at);
+  const Segment& other = *view_.layers[b.at.layer].segment;
+  return view_.layers[a.at.layer].segment->CompareIds(a.at.document, other, b.at.document) < 0;
 }
 
 TurnRef Talks::RefOf(DocumentRef at, std::uint32_t talk) const {

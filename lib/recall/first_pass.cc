@@ -19,10 +19,8 @@ bool BestEntries::Before(const Entry& a, const Entry& b) const {
   if (a.features.updated_at != b.features.updated_at) {
     return a.features.updated_at > b.features.updated_at;
   }
-  const auto id = [this](const Entry& entry) {
-    return view_.layers[entry.at.layer].segment->Id(entry.at.document);
-  };
-  return a.at != b.at && id(a) < id(b);
+  const index::Segment& other = *view_.layers[b.at.layer].segment;
+  return view_.layers[a.at.layer].segment->CompareIds(a.at.document, other, b.at.document) < 0;
 }
 
 void BestEntries::Select() {
