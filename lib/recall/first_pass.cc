@@ -8,7 +8,7 @@
 namespace aimem::recall {
 namespace {
 
-constexpr std::uint32_t kHeadroomLengths = 256;
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 }  // namespace
 
@@ -61,10 +61,11 @@ FirstPass::FirstPass(const index::View& view, const AskedDocuments& asked, const
       rest_(view, !asked.may_talk() || wanted.min_relevance > 0
                       ? wanted.hits
                       : wanted.hits - std::min(wanted.hits, kSecondPass)) {
-  for (std::uint32_t length = 0; length < kHeadroomLengths; ++length) {
-    headroom_.push_back(scorer_.Headroom(length, false));
-    headroom_named_.push_back(scorer_.Headroom(length, true));
+  for (std::uint32_t length = 0; length + 1 < Reach::kLengths; ++length) {
+    reach_.headroom[length] = scorer_.Headroom(length, false);
   }
+  reach_.headroom.back() = kInfinity;  // longer ones have no bound here
+  reach_.least = -kInfinity;
 }
 
 FirstPass::Result FirstPass::Run() {
@@ -97,27 +98,27 @@ void FirstPass::RunLayer(std::size_t number) {
                     .layer = in_view,
                     .segment = *in_view.segment,
                     .lengths = in_view.segment->lengths()};
-  WindowReader windows(layer.segment, question_, match_, weights_, filter_terms_);
+  WindowReader windows(layer.segment, question_, match_, weights_, filter_terms_,
+                       wanted_.min_relevance > 0);
   for (const AskedRange& range : ranges) {
-    windows.ForEach(range.documents, [&](const Found& found) {
-      const double most =
-          found.sum + HeadroomOf(layer.lengths[found.document], found.speaker_named);
-      if (most * range.proximity < needed_) return;
-      Consider(layer, found, range.proximity);
-    });
+    reach_.proximity = range.proximity;
+    windows.ForEach(range.documents, reach_,
+                    [&](const Found& found) { Consider(layer, found, range.proximity); });
   }
 }
 
 void FirstPass::Consider(const Layer& layer, const Found& found, double proximity) {
+  const double most =
+      (found.sum + HeadroomOf(layer.lengths[found.document], found.speaker_named)) * proximity;
   const bool has_floor = wanted_.min_relevance > 0;
   const double relevance = has_floor ? RelevanceOf(found.words) : 1;
   if (has_floor) {
-    const double most =
-        proximity * (found.sum + HeadroomOf(layer.lengths[found.document], found.speaker_named));
     const bool relevant = relevance >= wanted_.min_relevance;
     const bool may_rank = twice_.may_take(most) || (relevant && rest_.may_take(most));
     const bool tells = !relevant && relevance > result_.relevance_left_out.value_or(-1);
     if (!may_rank && !tells) return;
+  } else if (most < reach_.least) {
+    return;
   }
   const index::Features features = layer.segment.FeaturesOf(found.document);
   if (!Admit(layer, found, features)) return;
@@ -149,7 +150,7 @@ void FirstPass::Offer(Entry entry) {
   twice_.Offer(std::move(entry), [this](Entry other) { OfferRest(std::move(other)); });
   // Who can rank nowhere, can tell nothing either: there are candidates.
   if (wanted_.min_relevance > 0) return;
-  needed_ = rest_.capacity() > 0 ? rest_.threshold() : twice_.threshold();
+  reach_.least = rest_.capacity() > 0 ? rest_.threshold() : twice_.threshold();
 }
 
 void FirstPass::OfferRest(Entry entry) {
@@ -165,8 +166,8 @@ void FirstPass::LeaveOut(double relevance) {
 }
 
 double FirstPass::HeadroomOf(std::uint32_t length, bool speaker_named) const {
-  if (length >= kHeadroomLengths) return scorer_.Headroom(length, speaker_named);
-  return (speaker_named ? headroom_named_ : headroom_)[length];
+  const bool known = !speaker_named && length + 1 < Reach::kLengths;
+  return known ? reach_.headroom[length] : scorer_.Headroom(length, speaker_named);
 }
 
 double FirstPass::RelevanceOf(std::uint64_t words) {

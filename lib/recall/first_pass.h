@@ -86,8 +86,8 @@ class FirstPass {
  public:
   /// `counted`: what is counted in it, see ScorerOf.
   FirstPass(const index::View& view, const AskedDocuments& asked, const Question& question,
-            Match match, const MemoryFilter& filter, const HitsWanted& wanted, const Collected& counted,
-            absl::Time now);
+            Match match, const MemoryFilter& filter, const HitsWanted& wanted,
+            const Collected& counted, absl::Time now);
 
   struct Result {
     std::vector<Entry> entries;   ///< Best first.
@@ -121,12 +121,10 @@ class FirstPass {
   const Scorer scorer_;
   const TermWeights weights_;
   const Relevance relevance_;
-  std::vector<double> headroom_;  // by length, of who is not named
-  std::vector<double> headroom_named_;
   absl::flat_hash_map<std::uint64_t, double> relevances_;  // by words
   BestEntries twice_;                                      // looked at again
   BestEntries rest_;
-  double needed_ = -std::numeric_limits<double>::infinity();  // without a floor: less is nothing
+  Reach reach_;  // without a floor: who reaches less is nothing
   Result result_;
 };
 

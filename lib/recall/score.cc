@@ -35,7 +35,7 @@ constexpr double kProximityPerLevel = 0.3;
 // More than the additions of a score can lose: sums are below 10,000.
 constexpr double kRoundingMargin = 1e-6;
 // What is looked up.
-constexpr std::uint32_t kCountsKnown = 4;
+constexpr std::uint32_t kCountsKnown = 8;
 constexpr std::uint32_t kLengthsKnown = 256;
 
 double TierPrior(Tier tier) {

@@ -1,6 +1,7 @@
 #include "lib/recall/window.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 namespace aimem::recall {
@@ -48,11 +49,13 @@ std::span<const Posting> TermCursor::Take(Ordinal end) {
 }
 
 WindowReader::WindowReader(const index::Segment& segment, const Question& question, Match match,
-                           const TermWeights& weights, std::span<const std::string> terms)
+                           const TermWeights& weights, std::span<const std::string> terms,
+                           bool tells_words)
     : segment_(segment),
       question_(question),
       match_(match),
       weights_(weights),
+      counts_words_(tells_words || match == Match::kAll),
       sums_(kSize),
       flags_(kSize),
       words_(kSize) {
@@ -90,8 +93,9 @@ void WindowReader::FillTerm(std::size_t term, OrdinalRange window) {
     for (const Posting& posting : postings) {
       const std::size_t at = posting.document - window.begin;
       flags_[at] |= posting.speaker != 0 ? kTouched | kNamed : kTouched;
-      words_[at] += word;
     }
+    if (!counts_words_) continue;
+    for (const Posting& posting : postings) words_[posting.document - window.begin] += word;
   }
 }
 
@@ -108,6 +112,48 @@ void WindowReader::FillFilter(OrdinalRange window) {
       }
     }
     for (std::size_t i = 0; i < allowed_.size(); ++i) allowed_[i] &= has[i];
+  }
+}
+
+void WindowReader::Select(Ordinal begin, std::size_t size, const Reach& reach) {
+  const std::span<const std::uint32_t> lengths = segment_.lengths().subspan(begin, size);
+  selected_.resize(kSize + 1);  // one place is written beyond those that are kept
+  std::size_t count = 0;
+  const bool each = match_ == Match::kAll;
+  for (std::size_t first = 0; first < size; first += kTogether) {
+    std::uint64_t any = 0;
+    std::memcpy(&any, &flags_[first], kTogether);
+    if (any == 0) continue;
+    const std::size_t last = std::min(first + kTogether, size);
+    // Without branches: who is touched and who reaches is as good as random.
+    for (std::size_t i = first; i < last; ++i) {
+      const double most =
+          (sums_[i] + reach.headroom[std::min(lengths[i], Reach::kLengths - 1)]) * reach.proximity;
+      const bool reaches = ((flags_[i] & kNamed) != 0) | (most >= reach.least);
+      const bool enough = !each | (words_[i] == question_.words);
+      selected_[count] = static_cast<std::uint16_t>(i);
+      count += static_cast<std::size_t>((flags_[i] != 0) & reaches & enough);
+    }
+  }
+  selected_.resize(count);
+}
+
+Found WindowReader::At(Ordinal begin, std::size_t place) const {
+  return {.document = begin + static_cast<Ordinal>(place),
+          .sum = sums_[place],
+          .speaker_named = (flags_[place] & kNamed) != 0,
+          .has_terms = filtered_.empty() || ((allowed_[place / 64] >> (place % 64)) & 1) != 0,
+          .words = words_[place]};
+}
+
+void WindowReader::Clear(std::size_t size) {
+  for (std::size_t first = 0; first < size; first += kTogether) {
+    std::uint64_t any = 0;
+    std::memcpy(&any, &flags_[first], kTogether);
+    if (any == 0) continue;
+    std::fill_n(&flags_[first], kTogether, std::uint8_t{0});
+    std::fill_n(&sums_[first], kTogether, 0.0);
+    if (counts_words_) std::fill_n(&words_[first], kTogether, std::uint64_t{0});
   }
 }
 

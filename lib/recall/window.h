@@ -7,7 +7,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <deque>
 #include <optional>
 #include <span>
@@ -54,28 +53,43 @@ struct Found {
   std::uint64_t words = 0;  ///< Match::kAny: which of the words; a bit each.
 };
 
+/// Which documents are worth a visit: those whose speaker is named in the question, and those with
+/// (sum + headroom of their length) * proximity >= least.
+struct Reach {
+  /// Lengths from here on have the headroom of this one.
+  static constexpr std::uint32_t kLengths = 256;
+  std::array<double, kLengths> headroom{};
+  double proximity = 1;
+  double least = 0;
+};
+
 /// A question over one segment, both of which must outlive it.
 class WindowReader {
  public:
-  /// `terms`: that a document must have for the filter.
+  /// `terms`: that a document must have for the filter. `tells_words`: whether Found::words is
+  /// wanted.
   WindowReader(const index::Segment& segment, const Question& question, Match match,
-               const TermWeights& weights, std::span<const std::string> terms);
+               const TermWeights& weights, std::span<const std::string> terms, bool tells_words);
 
   /// Call `visit(const Found&)` with each document of `range` that has a term of the question (of
-  /// Match::kAll, each word of it), ascending. Ranges come ascending.
+  /// Match::kAll, each word of it) and that `reach`, which `visit` may change, does not leave out
+  /// from the beginning of its window on. Ascending; ranges come ascending.
   template <typename Visit>
-  void ForEach(index::OrdinalRange range, const Visit& visit) {
+  void ForEach(index::OrdinalRange range, const Reach& reach, const Visit& visit) {
     for (index::Ordinal begin = Next(range); begin < range.end;) {
       const index::Ordinal end = begin + std::min<index::Ordinal>(kSize, range.end - begin);
       Fill({begin, end});
-      Sweep(begin, end - begin, visit);
+      Select(begin, end - begin, reach);
+      for (const std::uint16_t place : selected_) visit(At(begin, place));
+      Clear(end - begin);
       begin = Next({end, range.end});
     }
   }
 
  private:
   static constexpr index::Ordinal kSize = 4'096;
-  static constexpr std::size_t kTogether = 8;  // flags that are looked at in one go
+  static constexpr std::size_t kTogether = 8;  // places that are looked at in one go
+  static_assert(kSize % kTogether == 0 && kSize <= 0x10000);
   static constexpr std::uint8_t kTouched = 1;
   static constexpr std::uint8_t kNamed = 2;
   using Bits = std::array<std::uint64_t, kSize / 64>;
@@ -86,39 +100,23 @@ class WindowReader {
   void FillTerm(std::size_t term, index::OrdinalRange window);
   void FillFilter(index::OrdinalRange window);
 
-  template <typename Visit>
-  void Sweep(index::Ordinal begin, std::size_t size, const Visit& visit) {
-    for (std::size_t at = 0; at < size; at += kTogether) {
-      std::uint64_t any = 0;
-      std::memcpy(&any, &flags_[at], kTogether);
-      if (any == 0) continue;
-      for (std::size_t i = at; i < at + kTogether; ++i) {
-        const std::uint8_t flags = flags_[i];
-        if (flags == 0) continue;
-        const std::uint64_t words = words_[i];
-        Found found{.document = begin + static_cast<index::Ordinal>(i),
-                    .sum = sums_[i],
-                    .speaker_named = (flags & kNamed) != 0,
-                    .has_terms = filtered_.empty() || ((allowed_[i / 64] >> (i % 64)) & 1) != 0,
-                    .words = words};
-        flags_[i] = 0;
-        sums_[i] = 0;
-        words_[i] = 0;
-        if (match_ == Match::kAny || words == question_.words) visit(found);
-      }
-    }
-  }
+  /// Those that are worth a visit, into selected_.
+  void Select(index::Ordinal begin, std::size_t size, const Reach& reach);
+  [[nodiscard]] Found At(index::Ordinal begin, std::size_t place) const;
+  void Clear(std::size_t size);
 
   const index::Segment& segment_;
   const Question& question_;
   const Match match_;
   const TermWeights& weights_;
+  const bool counts_words_;
   std::deque<TermCursor> terms_;     // by term of the question
   std::deque<TermCursor> filtered_;  // by term of the filter
   std::vector<double> sums_;         // by place in the window, as all below
   std::vector<std::uint8_t> flags_;
   std::vector<std::uint64_t> words_;  // which; of Match::kAll, how many
   Bits allowed_{};
+  std::vector<std::uint16_t> selected_;
 };
 
 }  // namespace aimem::recall
