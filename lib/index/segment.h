@@ -5,8 +5,10 @@
 // turns beside a turn have the numbers beside its own. Those of no talk come first in a namespace.
 //
 // For each term there are postings: which documents have it, ascending. They are kept compressed,
-// in runs of kRun, each of which can be found without those before it. docs/formats/index.md has
-// the grammar.
+// in runs that can each be found without those before it (postings.h has the grammar).
+//
+// All is in flat arrays, so that a segment of a few documents costs a few allocations, and one of
+// millions is as large as what it says.
 //
 // A segment never learns that a document of it was changed or is gone: View does (view.h).
 #pragma once
@@ -14,8 +16,6 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,20 +24,12 @@
 #include <vector>
 
 #include "lib/index/document.h"
+#include "lib/index/ids.h"
+#include "lib/index/postings.h"
+#include "lib/index/rows.h"
+#include "lib/index/strings.h"
 
 namespace aimem::index {
-
-/// A document of one segment.
-using Ordinal = std::uint32_t;
-
-/// A range of documents: begin <= document < end.
-struct OrdinalRange {
-  Ordinal begin = 0;
-  Ordinal end = 0;
-
-  [[nodiscard]] bool empty() const { return begin >= end; }
-  friend bool operator==(const OrdinalRange&, const OrdinalRange&) = default;
-};
 
 /// The documents of one namespace.
 struct NamespacePart {
@@ -46,55 +38,10 @@ struct NamespacePart {
   std::int64_t total_length = 0;  ///< Sum of Features::length.
 };
 
-/// That a document has a term.
-struct Posting {
-  Ordinal document = 0;
-  std::uint32_t count : 31 = 0;   ///< Occurrence::count
-  std::uint32_t speaker : 1 = 0;  ///< Occurrence::speaker
-};
-static_assert(sizeof(Posting) == 8);
-
-/// How many documents have a term: as a use in their text; or by their speaker's name alone.
-struct TermTotals {
-  std::int64_t used = 0;
-  std::int64_t named_only = 0;
-
-  TermTotals& operator+=(const TermTotals& other) {
-    used += other.used;
-    named_only += other.named_only;
-    return *this;
-  }
-  friend bool operator==(const TermTotals&, const TermTotals&) = default;
-};
-
-class Segment;
-
-/// The postings of one term, from first to last, run by run. Valid while its segment lives; a copy
-/// goes on by itself. One thread at a time.
-class PostingsReader {
- public:
-  /// As many postings are decoded together, at most.
-  static constexpr std::size_t kRun = 128;
-
-  /// Of no term: at its end.
-  PostingsReader() = default;
-
-  /// The next postings with document >= the one asked for by SkipTo and not yet returned,
-  /// ascending; empty: that was all. They live until the next call.
-  std::span<const Posting> NextRun();
-  /// Go on with documents >= `document`. Runs that lie before are not decoded. Never goes back.
-  void SkipTo(Ordinal document);
-
- private:
-  friend class Segment;
-  explicit PostingsReader(std::span<const Posting> rest) : rest_(rest) {}
-
-  std::span<const Posting> rest_;
-};
-
 class Segment {
  public:
-  /// Of documents with different ids, at most 2^32 - 1. The order of `documents` does not matter.
+  /// Of documents with different ids, at most 2^32 - 1; their terms have at most 4 GiB, each taken
+  /// once. The order of `documents` does not matter.
   static std::shared_ptr<const Segment> Build(std::vector<Document> documents);
 
   /// A segment, and which of its documents are no more.
@@ -154,22 +101,25 @@ class Segment {
   [[nodiscard]] std::string_view Term(std::size_t term) const;
   /// Over all documents of the segment.
   [[nodiscard]] TermTotals TotalsOf(std::size_t term) const;
-  /// Over the documents of `range`. Decodes two runs where that is enough.
+  /// Over the documents of `range`. Decodes two runs, if no document has the term by a name alone;
+  /// else what postings there are in `range`.
   [[nodiscard]] TermTotals TotalsOf(std::size_t term, OrdinalRange range) const;
   [[nodiscard]] PostingsReader PostingsOf(std::size_t term) const;
 
  private:
+  class DocumentCursor;
+  class Maker;
   Segment() = default;
-  void AddPlaces();
-  void AddTerms();
 
-  std::vector<Document> documents_;
+  IdTable ids_;
+  DocumentRows rows_;
   std::vector<std::uint32_t> lengths_;
-  std::map<std::string, Ordinal, std::less<>> ids_;
   std::vector<NamespacePart> namespaces_;
-  std::map<std::string, OrdinalRange, std::less<>> talks_;
-  std::vector<std::string> terms_;
-  std::vector<std::vector<Posting>> postings_;
+  StringList talks_;
+  std::vector<OrdinalRange> turns_;           // of each of talks_, ascending
+  std::vector<std::uint32_t> talks_by_name_;  // numbers of them
+  StringList terms_;
+  PostingLists postings_;
 };
 
 }  // namespace aimem::index

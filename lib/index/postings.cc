@@ -1,0 +1,224 @@
+#include "lib/index/postings.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "lib/index/bytes.h"
+
+namespace aimem::index {
+namespace {
+
+constexpr std::size_t kRun = PostingsReader::kRun;
+constexpr std::size_t kRunPlaceSize = 2 * sizeof(std::uint32_t);
+
+bool IsUsual(const Posting& posting) { return posting.count == 1 && posting.speaker == 0; }
+
+bool ComesBefore(const Posting& posting, Ordinal document) { return posting.document < document; }
+
+std::uint32_t LoadU32(const std::uint8_t* at) {
+  std::uint32_t value = 0;
+  for (int byte = 0; byte < 4; ++byte) value |= std::uint32_t{at[byte]} << 8 * byte;
+  return value;
+}
+
+void StoreU32(std::uint32_t value, std::uint8_t* at) {
+  for (int byte = 0; byte < 4; ++byte) at[byte] = static_cast<std::uint8_t>(value >> 8 * byte);
+}
+
+void PutVarint(std::uint64_t value, std::vector<std::uint8_t>& out) {
+  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<std::uint8_t>(value | 0x80));
+  out.push_back(static_cast<std::uint8_t>(value));
+}
+
+std::uint64_t TakeVarint(const std::uint8_t*& at) {
+  std::uint64_t value = *at & 0x7f;
+  for (int shift = 7; (*at++ & 0x80) != 0; shift += 7) value |= std::uint64_t{*at & 0x7fu} << shift;
+  return value;
+}
+
+std::uint32_t GapBefore(const Posting* posting) {
+  return posting->document - posting[-1].document - 1;
+}
+
+void PutGaps(std::span<const Posting> run, std::vector<std::uint8_t>& out) {
+  std::uint32_t all = 0;
+  for (std::size_t i = 1; i < run.size(); ++i) all |= GapBefore(&run[i]);
+  const auto width = static_cast<int>(std::bit_width(all));
+  out.push_back(static_cast<std::uint8_t>(width));
+  std::uint64_t bits = 0;
+  int filled = 0;
+  for (std::size_t i = 1; i < run.size(); ++i) {
+    bits |= std::uint64_t{GapBefore(&run[i])} << filled;
+    for (filled += width; filled >= 8; filled -= 8, bits >>= 8) {
+      out.push_back(static_cast<std::uint8_t>(bits));
+    }
+  }
+  if (filled > 0) out.push_back(static_cast<std::uint8_t>(bits));
+}
+
+// Fills out[1, size) with usual postings; returns what comes after the gaps.
+const std::uint8_t* TakeGaps(const std::uint8_t* at, std::size_t size, Posting* out) {
+  const unsigned width = *at++;
+  const std::uint64_t mask = (std::uint64_t{1} << width) - 1;
+  Ordinal document = out->document;
+  std::size_t bit = 0;
+  for (std::size_t i = 1; i < size; ++i, bit += width) {
+    document += 1 + static_cast<Ordinal>(LoadNumber(at + bit / 8) >> bit % 8 & mask);
+    out[i] = {.document = document, .count = 1, .speaker = 0};
+  }
+  return at + (bit + 7) / 8;
+}
+
+// The run of `size` postings at `at` into `out`; returns what comes after it.
+const std::uint8_t* TakeRun(const std::uint8_t* at, std::size_t size, Posting* out) {
+  const std::uint64_t first = TakeVarint(at);
+  out[0] = {.document = static_cast<Ordinal>(first >> 1), .count = 1, .speaker = 0};
+  if (size > 1) at = TakeGaps(at, size, out);
+  if ((first & 1) == 0) return at;
+  for (int left = 1 + *at++; left > 0; --left) {
+    Posting& exception = out[*at++];
+    const std::uint64_t how = TakeVarint(at);
+    exception.count = static_cast<std::uint32_t>(how >> 1) & 0x7fffffff;
+    exception.speaker = how & 1;
+  }
+  return at;
+}
+
+std::size_t RunsOf(std::uint64_t postings) { return (postings + kRun - 1) / kRun; }
+
+const std::uint8_t* RunPlace(const std::uint8_t* run_places, std::size_t run) {
+  return run_places + (run - 1) * kRunPlaceSize;
+}
+
+// The last of [run, runs) that begins with `document` or before; `run` if none after it does.
+std::size_t LastRunUpTo(const std::uint8_t* run_places, std::size_t run, std::size_t runs,
+                        Ordinal document) {
+  while (run + 1 < runs) {
+    const std::size_t middle = run + (runs - run) / 2;
+    if (LoadU32(RunPlace(run_places, middle)) <= document) {
+      run = middle;
+    } else {
+      runs = middle;
+    }
+  }
+  return run;
+}
+
+}  // namespace
+
+PostingsReader::PostingsReader(const std::uint8_t* list, std::uint64_t postings)
+    : run_places_(list),
+      at_(list + (RunsOf(postings) - 1) * kRunPlaceSize),
+      postings_(postings),
+      runs_(RunsOf(postings)) {}
+
+std::size_t PostingsReader::SizeOf(std::size_t run) const {
+  return run + 1 < runs_ ? kRun : static_cast<std::size_t>(postings_ - run * kRun);
+}
+
+std::span<const Posting> PostingsReader::NextRun() {
+  while (run_ < runs_) {
+    const std::size_t size = SizeOf(run_++);
+    at_ = TakeRun(at_, size, decoded_.data());
+    const std::span<const Posting> run(decoded_.data(), size);
+    if (run.front().document >= from_) return run;
+    const auto first = std::lower_bound(run.begin(), run.end(), from_, ComesBefore);
+    if (first != run.end()) return {first, run.end()};
+  }
+  return {};
+}
+
+void PostingsReader::SkipTo(Ordinal document) {
+  if (document <= from_) return;
+  from_ = document;
+  const std::size_t run = LastRunUpTo(run_places_, run_, runs_, document);
+  if (run == run_) return;
+  run_ = run;
+  at_ = run_places_ + (runs_ - 1) * kRunPlaceSize +
+        LoadU32(RunPlace(run_places_, run) + sizeof(std::uint32_t));
+}
+
+void PostingLists::Add(std::span<const Posting> postings) {
+  List& list = lists_.emplace_back();
+  list.begin = bytes_.size();
+  const std::size_t runs = RunsOf(postings.size());
+  const std::size_t begin = bytes_.size() + (runs - 1) * kRunPlaceSize;
+  bytes_.resize(begin);
+  for (std::size_t run = 0; run < runs; ++run) {
+    const std::size_t first = run * kRun;
+    if (run > 0) {
+      std::uint8_t* const place = bytes_.data() + list.begin + (run - 1) * kRunPlaceSize;
+      StoreU32(postings[first].document, place);
+      StoreU32(static_cast<std::uint32_t>(bytes_.size() - begin), place + sizeof(std::uint32_t));
+    }
+    AddRun(postings.subspan(first, std::min(kRun, postings.size() - first)));
+  }
+  TermTotals totals;
+  for (const Posting& posting : postings) totals.Add(posting);
+  list.used = static_cast<std::uint32_t>(totals.used);
+  list.named_only = static_cast<std::uint32_t>(totals.named_only);
+}
+
+void PostingLists::AddRun(std::span<const Posting> run) {
+  const auto exceptions =
+      run.size() - static_cast<std::size_t>(std::count_if(run.begin(), run.end(), IsUsual));
+  PutVarint(std::uint64_t{run.front().document} << 1 | (exceptions > 0 ? 1 : 0), bytes_);
+  if (run.size() > 1) PutGaps(run, bytes_);
+  if (exceptions == 0) return;
+  bytes_.push_back(static_cast<std::uint8_t>(exceptions - 1));
+  for (std::size_t i = 0; i < run.size(); ++i) {
+    if (IsUsual(run[i])) continue;
+    bytes_.push_back(static_cast<std::uint8_t>(i));
+    PutVarint(std::uint64_t{run[i].count} << 1 | run[i].speaker, bytes_);
+  }
+}
+
+void PostingLists::Finish() {
+  bytes_.resize(bytes_.size() + kBytesAfter);
+  bytes_.shrink_to_fit();
+  lists_.shrink_to_fit();
+}
+
+TermTotals PostingLists::TotalsOf(std::size_t term) const {
+  return {.used = lists_[term].used, .named_only = lists_[term].named_only};
+}
+
+TermTotals PostingLists::TotalsOf(std::size_t term, OrdinalRange range) const {
+  TermTotals totals;
+  if (range.empty()) return totals;
+  if (lists_[term].named_only == 0) {
+    totals.used = CountBefore(term, range.end) - CountBefore(term, range.begin);
+    return totals;
+  }
+  PostingsReader reader = ReaderOf(term);
+  reader.SkipTo(range.begin);
+  for (auto run = reader.NextRun(); !run.empty(); run = reader.NextRun()) {
+    for (const Posting& posting : run) {
+      if (posting.document >= range.end) return totals;
+      totals.Add(posting);
+    }
+  }
+  return totals;
+}
+
+std::int64_t PostingLists::CountBefore(std::size_t term, Ordinal document) const {
+  if (document == 0) return 0;
+  PostingsReader reader = ReaderOf(term);
+  reader.SkipTo(document - 1);  // which the run that is next may have, and none before it
+  const std::size_t run_number = reader.run_;
+  const std::size_t size = reader.SizeOf(run_number);
+  TakeRun(reader.at_, size, reader.decoded_.data());
+  const auto first = reader.decoded_.begin();
+  const auto end =
+      std::lower_bound(first, first + static_cast<std::ptrdiff_t>(size), document, ComesBefore);
+  return static_cast<std::int64_t>(run_number * kRun) + (end - first);
+}
+
+PostingsReader PostingLists::ReaderOf(std::size_t term) const {
+  const List& list = lists_[term];
+  return {bytes_.data() + list.begin, std::uint64_t{list.used} + list.named_only};
+}
+
+std::size_t PostingLists::ByteSize() const { return bytes_.size() + lists_.size() * sizeof(List); }
+
+}  // namespace aimem::index
