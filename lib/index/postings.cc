@@ -1,6 +1,7 @@
 #include "lib/index/postings.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include "lib/index/bytes.h"
@@ -11,7 +12,14 @@ namespace {
 constexpr std::size_t kRun = PostingsReader::kRun;
 constexpr std::size_t kRunPlaceSize = 2 * sizeof(std::uint32_t);
 
-bool IsUsual(const Posting& posting) { return posting.count == 1 && posting.speaker == 0; }
+constexpr std::uint32_t kUsual = 1 << 1;
+
+std::uint32_t UseOf(const Posting& posting) { return posting.count << 1 | posting.speaker; }
+
+void SetUse(std::uint64_t use, Posting& posting) {
+  posting.count = static_cast<std::uint32_t>(use >> 1) & 0x7fffffff;
+  posting.speaker = use & 1;
+}
 
 bool ComesBefore(const Posting& posting, Ordinal document) { return posting.document < document; }
 
@@ -36,19 +44,15 @@ std::uint64_t TakeVarint(const std::uint8_t*& at) {
   return value;
 }
 
-std::uint32_t GapBefore(const Posting* posting) {
-  return posting->document - posting[-1].document - 1;
-}
-
-void PutGaps(std::span<const Posting> run, std::vector<std::uint8_t>& out) {
+void PutPacked(std::span<const std::uint32_t> numbers, std::vector<std::uint8_t>& out) {
   std::uint32_t all = 0;
-  for (std::size_t i = 1; i < run.size(); ++i) all |= GapBefore(&run[i]);
+  for (const std::uint32_t number : numbers) all |= number;
   const auto width = static_cast<int>(std::bit_width(all));
   out.push_back(static_cast<std::uint8_t>(width));
   std::uint64_t bits = 0;
   int filled = 0;
-  for (std::size_t i = 1; i < run.size(); ++i) {
-    bits |= std::uint64_t{GapBefore(&run[i])} << filled;
+  for (const std::uint32_t number : numbers) {
+    bits |= std::uint64_t{number} << filled;
     for (filled += width; filled >= 8; filled -= 8, bits >>= 8) {
       out.push_back(static_cast<std::uint8_t>(bits));
     }
@@ -56,30 +60,70 @@ void PutGaps(std::span<const Posting> run, std::vector<std::uint8_t>& out) {
   if (filled > 0) out.push_back(static_cast<std::uint8_t>(bits));
 }
 
-// Fills out[1, size) with usual postings; returns what comes after the gaps.
-const std::uint8_t* TakeGaps(const std::uint8_t* at, std::size_t size, Posting* out) {
+// Calls `use(i, number)` for i in [begin, end); returns what comes after the numbers.
+template <typename Use>
+const std::uint8_t* TakePacked(const std::uint8_t* at, std::size_t begin, std::size_t end,
+                               Use use) {
   const unsigned width = *at++;
   const std::uint64_t mask = (std::uint64_t{1} << width) - 1;
-  Ordinal document = out->document;
   std::size_t bit = 0;
-  for (std::size_t i = 1; i < size; ++i, bit += width) {
-    document += 1 + static_cast<Ordinal>(LoadNumber(at + bit / 8) >> bit % 8 & mask);
-    out[i] = {.document = document, .count = 1, .speaker = 0};
+  for (std::size_t i = begin; i < end; ++i, bit += width) {
+    use(i, LoadNumber(at + bit / 8) >> bit % 8 & mask);
   }
   return at + (bit + 7) / 8;
+}
+
+void PutUnusual(std::span<const std::uint32_t> uses, std::vector<std::uint8_t>& out) {
+  const std::size_t begin = out.size();
+  out.push_back(0);
+  for (std::size_t i = 0; i < uses.size(); ++i) {
+    if (uses[i] == kUsual) continue;
+    ++out[begin];
+    out.push_back(static_cast<std::uint8_t>(i));
+    PutVarint(uses[i], out);
+  }
+  const std::uint32_t most = *std::max_element(uses.begin(), uses.end());
+  const std::size_t packed_size = 2 + (uses.size() * std::bit_width(most) + 7) / 8;
+  if (packed_size >= out.size() - begin) return;
+  out.resize(begin);
+  out.push_back(0);
+  PutPacked(uses, out);
+}
+
+void PutRun(std::span<const Posting> run, std::vector<std::uint8_t>& out) {
+  std::array<std::uint32_t, kRun> numbers{};
+  std::array<std::uint32_t, kRun> uses{};
+  bool is_usual = true;
+  for (std::size_t i = 0; i < run.size(); ++i) {
+    if (i > 0) numbers[i - 1] = run[i].document - run[i - 1].document - 1;
+    uses[i] = UseOf(run[i]);
+    is_usual = is_usual && uses[i] == kUsual;
+  }
+  PutVarint(std::uint64_t{run.front().document} << 1 | (is_usual ? 0 : 1), out);
+  if (run.size() > 1) PutPacked({numbers.data(), run.size() - 1}, out);
+  if (!is_usual) PutUnusual({uses.data(), run.size()}, out);
 }
 
 // The run of `size` postings at `at` into `out`; returns what comes after it.
 const std::uint8_t* TakeRun(const std::uint8_t* at, std::size_t size, Posting* out) {
   const std::uint64_t first = TakeVarint(at);
-  out[0] = {.document = static_cast<Ordinal>(first >> 1), .count = 1, .speaker = 0};
-  if (size > 1) at = TakeGaps(at, size, out);
+  auto document = static_cast<Ordinal>(first >> 1);
+  out[0] = {.document = document, .count = 1, .speaker = 0};
+  if (size > 1) {
+    at = TakePacked(at, 1, size, [&](std::size_t i, std::uint64_t gap) {
+      document += 1 + static_cast<Ordinal>(gap);
+      out[i] = {.document = document, .count = 1, .speaker = 0};
+    });
+  }
   if ((first & 1) == 0) return at;
-  for (int left = 1 + *at++; left > 0; --left) {
-    Posting& exception = out[*at++];
-    const std::uint64_t how = TakeVarint(at);
-    exception.count = static_cast<std::uint32_t>(how >> 1) & 0x7fffffff;
-    exception.speaker = how & 1;
+  const int unusual = *at++;
+  if (unusual == 0) {
+    return TakePacked(at, 0, size,
+                      [out](std::size_t i, std::uint64_t use) { SetUse(use, out[i]); });
+  }
+  for (int i = 0; i < unusual; ++i) {
+    Posting& posting = out[*at++];
+    SetUse(TakeVarint(at), posting);
   }
   return at;
 }
@@ -151,26 +195,12 @@ void PostingLists::Add(std::span<const Posting> postings) {
       StoreU32(postings[first].document, place);
       StoreU32(static_cast<std::uint32_t>(bytes_.size() - begin), place + sizeof(std::uint32_t));
     }
-    AddRun(postings.subspan(first, std::min(kRun, postings.size() - first)));
+    PutRun(postings.subspan(first, std::min(kRun, postings.size() - first)), bytes_);
   }
   TermTotals totals;
   for (const Posting& posting : postings) totals.Add(posting);
   list.used = static_cast<std::uint32_t>(totals.used);
   list.named_only = static_cast<std::uint32_t>(totals.named_only);
-}
-
-void PostingLists::AddRun(std::span<const Posting> run) {
-  const auto exceptions =
-      run.size() - static_cast<std::size_t>(std::count_if(run.begin(), run.end(), IsUsual));
-  PutVarint(std::uint64_t{run.front().document} << 1 | (exceptions > 0 ? 1 : 0), bytes_);
-  if (run.size() > 1) PutGaps(run, bytes_);
-  if (exceptions == 0) return;
-  bytes_.push_back(static_cast<std::uint8_t>(exceptions - 1));
-  for (std::size_t i = 0; i < run.size(); ++i) {
-    if (IsUsual(run[i])) continue;
-    bytes_.push_back(static_cast<std::uint8_t>(i));
-    PutVarint(std::uint64_t{run[i].count} << 1 | run[i].speaker, bytes_);
-  }
 }
 
 void PostingLists::Finish() {

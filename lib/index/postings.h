@@ -3,13 +3,15 @@
 //   list       = run_places runs
 //   run_places = (first document u32, begin of the run after the first run's begin u32) of each run
 //                but the first
-//   run        = first [width gaps] [exceptions]      128 postings, the last run of a list fewer
-//   first      = varint (first document << 1 | has exceptions)
-//   width      = u8, 0 to 32: bits of a gap; not there if the run has one posting
-//   gaps       = of each posting but the first: its document less the one before, less 1; from the
-//                lowest bit of the lowest byte on
-//   exceptions = number of them, less 1, u8, and as many (number of the posting in the run u8,
-//                varint (count << 1 | speaker)): the postings that are not (count 1, no speaker)
+//   run        = first [gaps] [unusual]               128 postings, the last run of a list fewer
+//   first      = varint (first document << 1 | whether there are unusual ones)
+//   gaps       = packed, of each posting but the first: its document less the one before, less 1;
+//                not there if there are none
+//   unusual    = n u8, then n times (number of the posting in the run u8, varint use);
+//                or 0 u8, packed uses of all postings, where this is shorter
+//   use        = count << 1 | speaker: how a posting has the term; the usual one is (1, not so)
+//   packed     = width u8, 0 to 32, and numbers of so many bits, from the lowest bit of the lowest
+//                byte on
 //
 // Numbers are stored with their lowest byte first; a varint is base 128, low group first.
 #pragma once
@@ -106,7 +108,6 @@ class PostingLists {
     std::uint32_t used = 0;
     std::uint32_t named_only = 0;
   };
-  void AddRun(std::span<const Posting> run);
   /// How many documents before `document` have the term.
   [[nodiscard]] std::int64_t CountBefore(std::size_t term, Ordinal document) const;
 

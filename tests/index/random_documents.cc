@@ -109,6 +109,7 @@ std::vector<Occurrence> RandomDocuments::Terms() {
     Occurrence& has = terms[term];
     has.term = term;
     has.count = OneIn(4) ? static_cast<std::uint32_t>(Below(300)) : 1;
+    if (term.starts_with("pp")) has.count = static_cast<std::uint32_t>(1 + Below(4));
     if (OneIn(100)) has.count = kCountMax;
     has.speaker = has.count == 0 || OneIn(20);
   }
