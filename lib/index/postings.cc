@@ -16,9 +16,10 @@ constexpr std::uint32_t kUsual = 1 << 1;
 
 std::uint32_t UseOf(const Posting& posting) { return posting.count << 1 | posting.speaker; }
 
-void SetUse(std::uint64_t use, Posting& posting) {
-  posting.count = static_cast<std::uint32_t>(use >> 1) & 0x7fffffff;
-  posting.speaker = use & 1;
+Posting MakePosting(Ordinal document, std::uint64_t use) {
+  return {.document = document,
+          .count = static_cast<std::uint32_t>(use >> 1) & 0x7fffffff,
+          .speaker = static_cast<std::uint32_t>(use) & 1};
 }
 
 bool ComesBefore(const Posting& posting, Ordinal document) { return posting.document < document; }
@@ -108,22 +109,23 @@ void PutRun(std::span<const Posting> run, std::vector<std::uint8_t>& out) {
 const std::uint8_t* TakeRun(const std::uint8_t* at, std::size_t size, Posting* out) {
   const std::uint64_t first = TakeVarint(at);
   auto document = static_cast<Ordinal>(first >> 1);
-  out[0] = {.document = document, .count = 1, .speaker = 0};
+  out[0] = MakePosting(document, kUsual);
   if (size > 1) {
     at = TakePacked(at, 1, size, [&](std::size_t i, std::uint64_t gap) {
       document += 1 + static_cast<Ordinal>(gap);
-      out[i] = {.document = document, .count = 1, .speaker = 0};
+      out[i] = MakePosting(document, kUsual);
     });
   }
   if ((first & 1) == 0) return at;
   const int unusual = *at++;
   if (unusual == 0) {
-    return TakePacked(at, 0, size,
-                      [out](std::size_t i, std::uint64_t use) { SetUse(use, out[i]); });
+    return TakePacked(at, 0, size, [out](std::size_t i, std::uint64_t use) {
+      out[i] = MakePosting(out[i].document, use);
+    });
   }
   for (int i = 0; i < unusual; ++i) {
     Posting& posting = out[*at++];
-    SetUse(TakeVarint(at), posting);
+    posting = MakePosting(posting.document, TakeVarint(at));
   }
   return at;
 }
