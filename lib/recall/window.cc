@@ -19,6 +19,14 @@ std::span<const Posting>::iterator FirstNotBefore(std::span<const Posting> posti
       [](const Posting& posting, Ordinal other) { return posting.document < other; });
 }
 
+// Pair by pair, so that no step waits for the one before it.
+template <typename Value>
+Value GreatestOf(std::span<const Value, 8> values) {
+  const auto greater = [](Value a, Value b) { return a < b ? b : a; };
+  return greater(greater(greater(values[0], values[1]), greater(values[2], values[3])),
+                 greater(greater(values[4], values[5]), greater(values[6], values[7])));
+}
+
 index::PostingsReader PostingsOf(const index::Segment& segment, std::string_view term) {
   const std::optional<std::size_t> number = segment.FindTerm(term);
   return number ? segment.PostingsOf(*number) : index::PostingsReader();
@@ -115,16 +123,27 @@ void WindowReader::FillFilter(OrdinalRange window) {
   }
 }
 
+bool WindowReader::MayReach(std::size_t first, std::uint64_t flags, const Reach& reach,
+                            std::span<const std::uint32_t> lengths) const {
+  constexpr std::uint64_t kAnyNamed = 0x0101010101010101 * kNamed;
+  const double sum = GreatestOf(std::span<const double, kTogether>(&sums_[first], kTogether));
+  const std::uint32_t length =
+      GreatestOf(std::span<const std::uint32_t, kTogether>(&lengths[first], kTogether));
+  const double headroom = reach.headroom[std::min(length, Reach::kLengths - 1)];
+  return (flags & kAnyNamed) != 0 || (sum + headroom) * reach.proximity >= reach.least;
+}
+
 void WindowReader::Select(Ordinal begin, std::size_t size, const Reach& reach) {
   const std::span<const std::uint32_t> lengths = segment_.lengths().subspan(begin, size);
   selected_.resize(kSize + 1);  // one place is written beyond those that are kept
   std::size_t count = 0;
   const bool each = match_ == Match::kAll;
   for (std::size_t first = 0; first < size; first += kTogether) {
-    std::uint64_t any = 0;
-    std::memcpy(&any, &flags_[first], kTogether);
-    if (any == 0) continue;
+    std::uint64_t flags = 0;
+    std::memcpy(&flags, &flags_[first], kTogether);
+    if (flags == 0) continue;
     const std::size_t last = std::min(first + kTogether, size);
+    if (last == first + kTogether && !MayReach(first, flags, reach, lengths)) continue;
     // Without branches: who is touched and who reaches is as good as random.
     for (std::size_t i = first; i < last; ++i) {
       const double most =

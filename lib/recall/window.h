@@ -100,6 +100,9 @@ class WindowReader {
   void FillTerm(std::size_t term, index::OrdinalRange window);
   void FillFilter(index::OrdinalRange window);
 
+  /// Whether any of kTogether places, whose flags are given, can be worth a visit.
+  [[nodiscard]] bool MayReach(std::size_t first, std::uint64_t flags, const Reach& reach,
+                              std::span<const std::uint32_t> lengths) const;
   /// Those that are worth a visit, into selected_.
   void Select(index::Ordinal begin, std::size_t size, const Reach& reach);
   [[nodiscard]] Found At(index::Ordinal begin, std::size_t place) const;
