@@ -143,6 +143,7 @@ bool FirstPass::Admit(const Layer& layer, const Found& found, const index::Featu
     return true;
   }
   result_.filtered_out = true;
+  reach_.needs_terms = true;  // there is nothing more to tell of the others
   return false;
 }
 

@@ -71,7 +71,7 @@ WindowReader::WindowReader(const index::Segment& segment, const Question& questi
   for (const std::string& term : terms) filtered_.emplace_back(PostingsOf(segment, term));
 }
 
-Ordinal WindowReader::Next(OrdinalRange range) {
+Ordinal WindowReader::Next(OrdinalRange range, const Reach& reach) {
   // Any term will do, or each word is needed.
   const bool each = match_ == Match::kAll;
   Ordinal next = each ? range.begin : range.end;
@@ -80,12 +80,17 @@ Ordinal WindowReader::Next(OrdinalRange range) {
     terms_[i].SkipTo(range.begin);
     next = each ? std::max(next, terms_[i].Front()) : std::min(next, terms_[i].Front());
   }
+  for (TermCursor& cursor : filtered_) {
+    if (!reach.needs_terms || next >= range.end) break;
+    cursor.SkipTo(next);
+    next = std::max(next, cursor.Front());
+  }
   return std::min(next, range.end);
 }
 
 void WindowReader::Fill(OrdinalRange window) {
   for (std::size_t term = 0; term < terms_.size(); ++term) FillTerm(term, window);
-  if (!filtered_.empty()) FillFilter(window);
+  FillFilter(window);
 }
 
 void WindowReader::FillTerm(std::size_t term, OrdinalRange window) {
@@ -151,7 +156,8 @@ void WindowReader::Select(Ordinal begin, std::size_t size, const Reach& reach) {
       const bool reaches = ((flags_[i] & kNamed) != 0) | (most >= reach.least);
       const bool enough = !each | (words_[i] == question_.words);
       selected_[count] = static_cast<std::uint16_t>(i);
-      count += static_cast<std::size_t>((flags_[i] != 0) & reaches & enough);
+      count += static_cast<std::size_t>((flags_[i] != 0) & reaches & enough &
+                                        (!reach.needs_terms | HasTerms(i)));
     }
   }
   selected_.resize(count);
@@ -161,7 +167,7 @@ Found WindowReader::At(Ordinal begin, std::size_t place) const {
   return {.document = begin + static_cast<Ordinal>(place),
           .sum = sums_[place],
           .speaker_named = (flags_[place] & kNamed) != 0,
-          .has_terms = filtered_.empty() || ((allowed_[place / 64] >> (place % 64)) & 1) != 0,
+          .has_terms = HasTerms(place),
           .words = words_[place]};
 }
 

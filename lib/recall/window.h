@@ -61,6 +61,8 @@ struct Reach {
   std::array<double, kLengths> headroom{};
   double proximity = 1;
   double least = 0;
+  /// Whether those that lack a term of the filter are left out, too.
+  bool needs_terms = false;
 };
 
 /// A question over one segment, both of which must outlive it.
@@ -76,18 +78,21 @@ class WindowReader {
   /// from the beginning of its window on. Ascending; ranges come ascending.
   template <typename Visit>
   void ForEach(index::OrdinalRange range, const Reach& reach, const Visit& visit) {
-    for (index::Ordinal begin = Next(range); begin < range.end;) {
-      const index::Ordinal end = begin + std::min<index::Ordinal>(kSize, range.end - begin);
+    for (index::Ordinal begin = Next(range, reach); begin < range.end;) {
+      const index::Ordinal size = reach.needs_terms ? kFilteredSize : kSize;
+      const index::Ordinal end = begin + std::min(size, range.end - begin);
       Fill({begin, end});
       Select(begin, end - begin, reach);
       for (const std::uint16_t place : selected_) visit(At(begin, place));
       Clear(end - begin);
-      begin = Next({end, range.end});
+      begin = Next({end, range.end}, reach);
     }
   }
 
  private:
   static constexpr index::Ordinal kSize = 4'096;
+  static constexpr index::Ordinal kFilteredSize =
+      512;                                     // fewer stand beside one that is let through
   static constexpr std::size_t kTogether = 8;  // places that are looked at in one go
   static_assert(kSize % kTogether == 0 && kSize <= 0x10000);
   static constexpr std::uint8_t kTouched = 1;
@@ -95,7 +100,7 @@ class WindowReader {
   using Bits = std::array<std::uint64_t, kSize / 64>;
 
   /// The first document of `range` that may have what is asked; its end: there is none.
-  index::Ordinal Next(index::OrdinalRange range);
+  index::Ordinal Next(index::OrdinalRange range, const Reach& reach);
   void Fill(index::OrdinalRange window);
   void FillTerm(std::size_t term, index::OrdinalRange window);
   void FillFilter(index::OrdinalRange window);
@@ -105,6 +110,9 @@ class WindowReader {
                               std::span<const std::uint32_t> lengths) const;
   /// Those that are worth a visit, into selected_.
   void Select(index::Ordinal begin, std::size_t size, const Reach& reach);
+  [[nodiscard]] bool HasTerms(std::size_t place) const {
+    return ((allowed_[place / 64] >> (place % 64)) & 1) != 0;
+  }
   [[nodiscard]] Found At(index::Ordinal begin, std::size_t place) const;
   void Clear(std::size_t size);
 
@@ -118,7 +126,7 @@ class WindowReader {
   std::vector<double> sums_;         // by place in the window, as all below
   std::vector<std::uint8_t> flags_;
   std::vector<std::uint64_t> words_;  // which; of Match::kAll, how many
-  Bits allowed_{};
+  Bits allowed_{};                    // has all terms of the filter
   std::vector<std::uint16_t> selected_;
 };
 
