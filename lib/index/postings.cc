@@ -234,9 +234,8 @@ TermTotals PostingLists::TotalsOf(std::size_t term, OrdinalRange range) const {
 }
 
 std::int64_t PostingLists::CountBefore(std::size_t term, Ordinal document) const {
-  if (document == 0) return 0;
   PostingsReader reader = ReaderOf(term);
-  reader.SkipTo(document - 1);  // which the run that is next may have, and none before it
+  reader.SkipTo(document);  // so all that come before the next run count, and none after it
   const std::size_t run_number = reader.run_;
   const std::size_t size = reader.SizeOf(run_number);
   TakeRun(reader.at_, size, reader.decoded_.data());

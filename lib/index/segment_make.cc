@@ -192,7 +192,7 @@ class Segment::Maker {
     }
     ++namespaces.back().documents.end;
     namespaces.back().total_length += length;
-    if (talk_ != talk) {
+    if (!talk.empty() && talk_ != talk) {
       talk_ = talk;
       made_->talks_.Add(talk);
       made_->turns_.push_back({document, document});

@@ -5,6 +5,7 @@
 #include <array>
 #include <bit>
 #include <map>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "gtest/gtest.h"
@@ -210,6 +211,7 @@ TEST(PostingsReader, SkipsToWhateverComesNext) {
           const auto to = static_cast<Ordinal>(
               random.OneIn(2) ? list[next].document + random.Below(300) : random.Below(2'100));
           reader.SkipTo(to);
+          if (random.OneIn(4)) reader.SkipTo(to / 2);  // does not go back
           while (next < list.size() && list[next].document < to) ++next;
         }
         const PostingsReader copy = reader;
@@ -262,6 +264,22 @@ TEST(Segment, MergeIsBuildOfWhatIsLeft) {
     EXPECT_EQ(merged->ByteSize(), Segment::Build(left)->ByteSize());
     if (HasFailure()) return;
   }
+}
+
+std::size_t SizeOfTerm(std::size_t documents, std::uint32_t count) {
+  std::vector<Document> all(documents);
+  for (std::size_t i = 0; i < documents; ++i) {
+    all[i].id = absl::StrFormat("00000000-0000-4000-8000-%012x", i);
+    all[i].terms = {{.term = "t", .count = count}};
+  }
+  return Segment::Build(std::move(all))->ByteSize();
+}
+
+TEST(Segment, PostingsTakeLittleRoom) {
+  constexpr std::size_t kMany = 128'000;
+  const std::size_t once = SizeOfTerm(kMany, 1);
+  EXPECT_LE(once, kMany * 27);                            // ids, the places of ids, lengths
+  EXPECT_LE(SizeOfTerm(kMany, 5) - once, kMany * 6 / 8);  // four bits, less often a byte
 }
 
 }  // namespace
