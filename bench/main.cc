@@ -25,6 +25,7 @@ const std::vector<Entry>& Entries() {
                                              {"get", MeasureGet},
                                              {"postgres", MeasurePostgres},
                                              {"migrate", MeasureMigrate},
+                                             {"index", MeasureIndex},
                                              {"recall", MeasureRecall},
                                              {"recall-index", MeasureRecallIndex},
                                              {"recall-ranking", MeasureRanking},
