@@ -28,6 +28,10 @@ inline constexpr char kMetaLogMarks[] = "log_marks";  ///< How old the log is (r
 /// Random bytes, written anew by a transaction that has nothing to write and whose answers rest on
 /// what it saw: once that is durable, so is what it saw.
 inline constexpr char kMetaSettled[] = "settled";
+/// Random bytes, written anew by a transaction that changes rows of which no new commit of the log
+/// tells: a page of an install, a commit that is mended, one whose stream is cut behind it at once.
+/// Whoever keeps something that follows from the rows compares them.
+inline constexpr char kMetaRows[] = "rows";
 /// "head/" and 16 hexadecimal digits: the last commit of a stream whose commits are not all here,
 /// as it was adopted: seq, hlc, hash. Counts while the log has no later one.
 inline constexpr char kMetaHead[] = "head/";

@@ -173,12 +173,13 @@ void SetMeta(WriteSet& set, std::string_view key, std::string value) {
   set.meta.emplace_back(std::string(key), std::move(value));
 }
 
-void Settle(Random& random, WriteSet& set) {
-  // The same bytes again would be no change to some engines.
+std::string FreshBytes(Random& random) {
   std::array<std::uint8_t, 8> bytes{};
   random.Fill(bytes);
-  SetMeta(set, kMetaSettled, std::string(bytes.begin(), bytes.end()));
+  return {bytes.begin(), bytes.end()};
 }
+
+void Settle(Random& random, WriteSet& set) { SetMeta(set, kMetaSettled, FreshBytes(random)); }
 
 std::uint64_t FindStreamToForsake(const Streams& streams, const CheckedPage& page) {
   const auto known_further = [&](std::uint64_t stream, std::uint64_t seq, const Hash256& hash) {

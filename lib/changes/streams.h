@@ -70,6 +70,9 @@ absl::StatusOr<Streams> StreamsOf(const ReadResult& read, const VersionVector& u
 /// Write `value` under `key`, whatever `set` had for it.
 void SetMeta(WriteSet& set, std::string_view key, std::string value);
 
+/// A value that no other transaction writes: the same again would be no change to some engines.
+std::string FreshBytes(Random& random);
+
 /// Make sure that a transaction with `set` writes something.
 void Settle(Random& random, WriteSet& set);
 

@@ -12,14 +12,15 @@
 // less than the question; large ones in the background.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <deque>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "aimem/backends/backend.h"
@@ -29,29 +30,92 @@
 namespace aimem::index {
 
 struct FollowerOptions {
-  /// So many documents are read from the log for one question; beyond that an index is built anew.
+  /// So many documents are read from the log for one question; beyond that the background does it.
   std::size_t behind_max = 20'000;
   /// Segments of more documents in all are merged in the background alone.
-  Ordinal merged_in_place = 4'096;
-  /// How many segments of about the same size are merged into one.
+  std::size_t merged_in_place = 4'096;
+  /// How many segments of about the same size are merged into one. At least 2.
   std::size_t fan_in = 4;
 };
 
+/// Keeps the newest view and a few before it, for who began a little earlier. Thread-safe; its
+/// mutex is a leaf, held to take and to publish views and over no I/O. Nobody waits for others: two
+/// who ask at once may do the same work.
 class Follower {
  public:
-  /// A view of exactly what `transaction` shows; null: there is none yet, or none that reaches
-  /// there, and the rows are to be scanned (Wants() is then true, mostly). `rows_version`: of the
-  /// same snapshot, see Position; nullopt: rows are being replaced, so no index holds.
-  /// Errors of the transaction. Thread-safe; other callers are not waited for.
-  absl::StatusOr<std::shared_ptr<const View>> Cover(Transaction& transaction,
-                                                    const ReadResult& heads,
-                                                    const std::optional<std::string>& rows_version)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  explicit Follower(const FollowerOptions& options = {});
 
-  // (the rest: by whoever writes follower.cc: building anew from a transaction, merging in the
-  //  background, when either is wanted)
+  /// What came of Cover.
+  struct Covered {
+    /// Of exactly what the transaction shows; null: the rows are to be scanned.
+    std::shared_ptr<const View> view;
+    /// The snapshot is older than all views that are kept: one that begins now may be answered.
+    bool outrun = false;
+  };
+  /// A view of `transaction`, whose snapshot is at `position`, with no more than `behind_max` keys
+  /// read for it. No view, and not outrun: there is none yet, or none from which the log leads
+  /// there. Errors of the transaction.
+  absl::StatusOr<Covered> Cover(Transaction& transaction, const Position& position,
+                                std::size_t behind_max) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// The same, with as many keys as a question may read.
+  absl::StatusOr<Covered> Cover(Transaction& transaction, const Position& position)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
+    return Cover(transaction, position, options_.behind_max);
+  }
+
+  // -- In the background, by one thread at a time -------------------------------------------------
+  /// Make the index anew, of all rows of `transaction`, whose snapshot is at `position`. The views
+  /// that there were are used until it is done. Errors of the transaction: they then stay.
+  absl::Status Build(Transaction& transaction, const Position& position)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Large segments are to be merged.
+  [[nodiscard]] bool WantsMerge() const ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Do one of these merges. False: there was none.
+  bool Merge() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  /// The last view; null: none.
+  [[nodiscard]] std::shared_ptr<const View> newest() const ABSL_LOCKS_EXCLUDED(mutex_);
+  [[nodiscard]] const FollowerOptions& options() const { return options_; }
+
  private:
+  using Views = std::deque<std::shared_ptr<const View>>;
+
+  /// What a view is made from, and what was true when it was taken.
+  struct Base {
+    std::shared_ptr<const View> view;  // null: none from which the log could lead there
+    bool outrun = false;
+    std::uint64_t shape = 0;
+    std::set<const Segment*> merging;
+  };
+  Base FindBase(const Position& position) const ABSL_LOCKS_EXCLUDED(mutex_);
+  /// The view at `position`, made of `base`'s by what the keys of `changed` are now.
+  absl::StatusOr<std::shared_ptr<const View>> Advance(
+      const Base& base, Transaction& transaction, const Position& position,
+      const std::vector<std::string>& changed) const;
+  /// Unless there is a later one, or the segments were replaced meanwhile.
+  void Publish(const Base& base, std::shared_ptr<const View> view,
+               const std::vector<std::string>& changed) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// `view`, with other segments than those before it, as the only one. Returns these: what they
+  /// hold is to end when the mutex is free.
+  [[nodiscard]] Views Replace(std::shared_ptr<const View> view)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] std::vector<std::size_t> PickLargeMerge() const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// Put `merged` in the place of the segments that it was made of.
+  void PublishMerged(Layer merged) ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndMerge() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const FollowerOptions options_;
+
   mutable Mutex mutex_;
+  Views views_ ABSL_GUARDED_BY(mutex_);  // the newest is the last
+  /// Changes when the background begins or ends to replace segments: views that were made over
+  /// those of before are good for who made them, and are not published.
+  std::uint64_t shape_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The segments that are being merged, which nobody else merges, and which keys were published as
+  // changed since that began.
+  std::set<const Segment*> merging_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> changed_meanwhile_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace aimem::index

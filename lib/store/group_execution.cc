@@ -11,6 +11,7 @@
 #include "lib/base/hash.h"
 #include "lib/base/status.h"
 #include "lib/changes/meta.h"
+#include "lib/changes/position.h"
 #include "lib/changes/streams.h"
 #include "lib/execute/execute.h"
 #include "lib/execute/request.h"
@@ -77,7 +78,11 @@ absl::Status GroupExecution::Prepare(std::span<const Job> jobs) {
   return log_.prepared ? absl::OkStatus() : streams_.Prepare(result, rows_, log_);
 }
 
-void GroupExecution::Finish() { log_.set.rows = rows_.TakeChanged(); }
+void GroupExecution::Finish() {
+  log_.set.rows = rows_.TakeChanged();
+  // States of an install come without commits, and a commit that is mended had its place before.
+  if (log_.installed || !log_.set.log_tails.empty()) changes::NoteRows(base_.random, log_.set);
+}
 
 // -- Writes ---------------------------------------------------------------------------------------
 

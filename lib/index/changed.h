@@ -1,0 +1,42 @@
+// Changed: what the log and the rows say of the memories that an index does not know yet.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "aimem/backends/backend.h"
+#include "lib/index/view.h"
+
+namespace aimem::index {
+
+/// Where one position is, seen from another.
+enum class Order : std::uint8_t {
+  kSame,
+  kBefore,  ///< It may have led to the other: no stream has more, and none something else.
+  kAfter,   ///< The other may have led to it.
+  kApart,   ///< Neither.
+};
+Order OrderOf(const Position& position, const Position& other);
+
+/// The memories that the commits between `from` and `to` (kBefore it) name, each once, ascending.
+/// nullopt: the log has not all of these commits, or one that cannot be read, or they do not follow
+/// `from`, or there are more than `max` commits or keys.
+absl::StatusOr<std::optional<std::vector<std::string>>> ReadChanged(Transaction& transaction,
+                                                                    const Position& from,
+                                                                    const Position& to,
+                                                                    std::size_t max);
+
+/// Call `sink` with a document of each of the memories `ids` that is live and whose row decodes.
+absl::Status ReadDocuments(Transaction& transaction, std::span<const std::string> ids,
+                           absl::FunctionRef<void(Document)> sink);
+/// The same, of all memories that there are.
+absl::Status ScanDocuments(Transaction& transaction, absl::FunctionRef<void(Document)> sink);
+
+}  // namespace aimem::index
