@@ -217,6 +217,14 @@ struct StoreCounts {
   std::vector<NamespaceCount> namespaces = {};
 };
 
+/// The index that this process keeps over the memories of a store, in memory.
+struct IndexInfo {
+  std::int64_t documents = 0;       ///< Memories in it.
+  std::int64_t segments = 0;        ///< Parts that each question looks into.
+  std::int64_t bytes = 0;           ///< What it takes.
+  std::int64_t commits_behind = 0;  ///< Of the log, which the next question reads first.
+};
+
 struct StoreInfo {
   std::string url = {};      ///< Passwords masked.
   Id128 member = {};         ///< The store's identity, made with it.
@@ -234,6 +242,9 @@ struct StoreInfo {
   /// on. It reports an empty vector until it has all.
   std::optional<ChangeCursor> installing = {};
   std::optional<StoreCounts> counts = {};
+  /// Of a store that is open in this process; absent: there is none, and a search reads all rows. It
+  /// is made when a second one is asked.
+  std::optional<IndexInfo> index = {};
   /// Set by a member of a federation.
   std::optional<FederationInfo> federation = {};
 };

@@ -13,6 +13,7 @@
 #include "lib/store/foundation.h"
 #include "lib/store/group_writer.h"
 #include "lib/store/health.h"
+#include "lib/store/indexer.h"
 #include "lib/store/intake.h"
 #include "lib/store/job.h"
 #include "lib/store/log_keeper.h"
@@ -50,7 +51,8 @@ struct LocalStore::Nouns {
         keeper(base, queue, health, readers, recovery, selections),
         writer(base, queue, health, recovery, watcher, streams, outcomes, keeper),
         intake(base, queue, readers, selections),
-        questions(base, queue, health, readers, unreadable),
+        indexer(base, readers),
+        questions(base, queue, health, readers, unreadable, indexer),
         touches(base, queue, intake) {}
 
   const Foundation base;
@@ -66,6 +68,7 @@ struct LocalStore::Nouns {
   LogKeeper keeper;
   GroupWriter writer;
   Intake intake;
+  Indexer indexer;
   Questions questions;
   Touches touches;
   std::thread thread;  // the writer's; not with an executor
@@ -234,10 +237,12 @@ absl::Status LocalStore::CloseWithin(absl::Duration grace) {
   AIMEM_RETURN_IF_ERROR(nouns_->base.CheckProcess());
   AIMEM_RETURN_IF_ERROR(nouns_->base.CheckMayWait());
   const absl::Duration until = nouns_->base.clock.Monotonic() + grace;
+  nouns_->indexer.Close();
   nouns_->readers.Close();
   nouns_->queue.Close();
   if (nouns_->base.by_executor()) {
     nouns_->selections.Finish();
+    nouns_->indexer.Finish();
     nouns_->intake.Finish();
     nouns_->queue.RunPosted();
   }
@@ -258,6 +263,7 @@ absl::Status LocalStore::StillInUse(absl::Duration grace) const {
 
 absl::Status LocalStore::Release() {
   nouns_->selections.Finish();
+  nouns_->indexer.Finish();
   nouns_->intake.Finish();
   if (nouns_->thread.joinable()) nouns_->thread.join();
   {

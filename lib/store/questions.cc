@@ -14,6 +14,13 @@
 #include "lib/store/operations.h"
 
 namespace aimem::store {
+namespace {
+
+/// In so many snapshots a question is asked, if others have led the index beyond each; in the last
+/// one it reads the rows.
+constexpr int kSnapshotsMax = 4;
+
+}  // namespace
 
 // -- Find -----------------------------------------------------------------------------------------
 
@@ -38,9 +45,21 @@ absl::StatusOr<ListResult> Questions::List(const ListRequest& request) {
 }
 
 absl::StatusOr<SearchResult> Questions::Search(const SearchRequest& request) {
-  return readers_.Answer(Begin(request.bounds), [&](Transaction& transaction) {
-    return recall::Search(transaction, request, base_.Now());
-  });
+  const Bounds bounds = Begin(request.bounds);
+  for (int attempt = 1;; ++attempt) {
+    const bool last = attempt == kSnapshotsMax;
+    bool outrun = false;
+    absl::StatusOr<SearchResult> result =
+        readers_.Answer(bounds, [&](Transaction& transaction) -> absl::StatusOr<SearchResult> {
+          AIMEM_ASSIGN_OR_RETURN(const index::Follower::Covered covered,
+                                 indexer_.Cover(transaction));
+          outrun = covered.outrun;
+          if (outrun && !last) return SearchResult();
+          if (outrun) indexer_.GiveUp();
+          return recall::Search(transaction, request, base_.Now(), covered.view.get());
+        });
+    if (!result.ok() || !outrun || last) return result;
+  }
 }
 
 absl::StatusOr<OperationInfo> Questions::GetOperation(OperationId operation) {
@@ -114,6 +133,7 @@ absl::StatusOr<StoreInfo> Questions::ReadInfo(Transaction& transaction,
   info.stream = streams.stream;
   info.vector = streams.Vector();
   info.installing = streams.installing;
+  info.index = indexer_.Info(result);
   if (options.counts) {
     AIMEM_ASSIGN_OR_RETURN(info.counts, recall::Count(transaction, base_.Now()));
   }

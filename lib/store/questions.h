@@ -13,6 +13,7 @@
 #include "lib/store/bounds.h"
 #include "lib/store/foundation.h"
 #include "lib/store/health.h"
+#include "lib/store/indexer.h"
 #include "lib/store/readers.h"
 #include "lib/store/unreadable.h"
 #include "lib/store/write_queue.h"
@@ -24,8 +25,13 @@ namespace aimem::store {
 class Questions {
  public:
   Questions(const Foundation& base, WriteQueue& queue, Health& health, Readers& readers,
-            Unreadable& unreadable)
-      : base_(base), queue_(queue), health_(health), readers_(readers), unreadable_(unreadable) {}
+            Unreadable& unreadable, Indexer& indexer)
+      : base_(base),
+        queue_(queue),
+        health_(health),
+        readers_(readers),
+        unreadable_(unreadable),
+        indexer_(indexer) {}
 
   std::vector<absl::StatusOr<Memory>> Get(std::span<const std::string> ids,
                                           const ReadOptions& options);
@@ -49,6 +55,7 @@ class Questions {
   Health& health_;
   Readers& readers_;
   Unreadable& unreadable_;
+  Indexer& indexer_;
 };
 
 }  // namespace aimem::store

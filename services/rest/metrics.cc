@@ -139,6 +139,14 @@ void AddPeers(Page& page, const FederationInfo& federation) {
             &PeerInfo::pending);
 }
 
+void AddIndex(Page& page, const IndexInfo& index) {
+  page.Gauge("aimem_index_documents", "Memories in the index", double(index.documents));
+  page.Gauge("aimem_index_segments", "Parts that each search looks into", double(index.segments));
+  page.Gauge("aimem_index_bytes", "What the index takes in memory", double(index.bytes));
+  page.Gauge("aimem_index_commits_behind", "Commits that the next search reads first",
+             double(index.commits_behind));
+}
+
 void AddFederation(Page& page, const FederationInfo& federation) {
   page.Gauge("aimem_federation_needed", "W: members that must hold a write", federation.needed);
   page.Gauge("aimem_federation_voters", "N: members that count", federation.voters);
@@ -254,6 +262,7 @@ std::string Metrics::Page(const StoreInfo& info) const {
              double(info.queued_items));
   page.Gauge("aimem_store_queued_bytes", "Their bytes", double(info.queued_bytes));
   page.Gauge("aimem_store_fenced", "1 if the store takes no writes", info.fenced.empty() ? 0 : 1);
+  if (info.index) AddIndex(page, *info.index);
   if (info.federation) AddFederation(page, *info.federation);
   return page.Text();
 }

@@ -219,6 +219,16 @@ TEST_F(HttpRoutes, MetricsCountWhatHappened) {
   }));
 }
 
+TEST_F(HttpRoutes, MetricsTellOfTheIndexOnceThereIsOne) {
+  Put("one");
+  EXPECT_THAT(Get("/metrics").text, Not(HasSubstr("aimem_index_")));
+  EXPECT_TRUE(Eventually([&] {
+    Post("/api/v1/recall", {{"context", "one"}});
+    return Get("/metrics").text.find("aimem_index_documents 1\n") != std::string::npos;
+  }));
+  EXPECT_THAT(Get("/metrics").text, HasSubstr("aimem_index_segments 1\n"));
+}
+
 TEST_F(HttpRoutes, OperationShowsWhatBecameOfAWrite) {
   const Answer stored = Post("/api/v1/memories", {{"title", "t"}, {"content", "c"}});
   const Answer answer = Get("/api/v1/operations/" + stored.Text("operation_id"));
