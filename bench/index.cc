@@ -16,7 +16,6 @@ namespace {
 
 using index::Document;
 using index::Ordinal;
-using index::OrdinalRange;
 using index::Posting;
 using index::Segment;
 
@@ -80,7 +79,7 @@ Made Make(const Corpus& corpus, std::int64_t size) {
   for (std::int64_t part = 0; part < kParts; ++part) {
     std::vector<Document> documents;
     for (std::int64_t i = part; i < size; i += kParts) documents.push_back(MakeDocument(corpus, i));
-    made.build_s += Seconds([&] { segments.push_back(Segment::Build(std::move(documents))); });
+    made.build_s += Seconds([&] { segments.push_back(Segment::Build(documents)); });
   }
   while (segments.size() > 1) {
     std::vector<std::shared_ptr<const Segment>> merged;
@@ -146,8 +145,8 @@ double OneDocument(const Corpus& corpus, std::int64_t count) {
   std::vector<std::vector<Document>> documents;
   for (std::int64_t i = 0; i < count; ++i) documents.push_back({MakeDocument(corpus, i)});
   const double seconds = Seconds([&] {
-    for (std::vector<Document>& one : documents) {
-      if (Segment::Build(std::move(one))->size() != 1) throw Failure("a document is lost");
+    for (const std::vector<Document>& one : documents) {
+      if (Segment::Build(one)->size() != 1) throw Failure("a document is lost");
     }
   });
   return seconds * 1e6 / static_cast<double>(count);

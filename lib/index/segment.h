@@ -42,7 +42,7 @@ class Segment {
  public:
   /// Of documents with different ids, at most 2^32 - 1; their terms have at most 4 GiB, each taken
   /// once. The order of `documents` does not matter.
-  static std::shared_ptr<const Segment> Build(std::vector<Document> documents);
+  static std::shared_ptr<const Segment> Build(const std::vector<Document>& documents);
 
   /// A segment, and which of its documents are no more.
   struct Source {

@@ -227,8 +227,9 @@ class Segment::Maker {
   std::string talk_;  // of the document before
 };
 
-std::shared_ptr<const Segment> Segment::Build(std::vector<Document> documents) {
+std::shared_ptr<const Segment> Segment::Build(const std::vector<Document>& documents) {
   std::vector<const Document*> in_order;
+  in_order.reserve(documents.size());
   DocumentRows::Layout layout;
   for (const Document& document : documents) {
     in_order.push_back(&document);

@@ -29,7 +29,7 @@ std::size_t RandomDocuments::Below(std::size_t bound) {
 
 std::string RandomDocuments::Id() {
   const std::size_t number = ++made_;
-  const std::string uuid =
+  std::string uuid =
       absl::StrFormat("%08x-%04x-4%03x-8%03x-%012x", random_() & 0xffffffff, random_() & 0xffff,
                       random_() & 0xfff, random_() & 0xfff, number);
   switch (Below(12)) {
@@ -114,6 +114,7 @@ std::vector<Occurrence> RandomDocuments::Terms() {
     has.speaker = has.count == 0 || OneIn(20);
   }
   std::vector<Occurrence> sorted;
+  sorted.reserve(terms.size());
   for (auto& [term, has] : terms) sorted.push_back(std::move(has));
   return sorted;
 }

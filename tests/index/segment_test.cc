@@ -272,7 +272,7 @@ std::size_t SizeOfTerm(std::size_t documents, std::uint32_t count) {
     all[i].id = absl::StrFormat("00000000-0000-4000-8000-%012x", i);
     all[i].terms = {{.term = "t", .count = count}};
   }
-  return Segment::Build(std::move(all))->ByteSize();
+  return Segment::Build(all)->ByteSize();
 }
 
 TEST(Segment, PostingsTakeLittleRoom) {
