@@ -165,7 +165,7 @@ struct LayerPlan {
 
 index::Layer MakeLayer(LayerPlan plan) {
   index::Layer layer;
-  layer.segment = index::Segment::Build(std::move(plan.documents));
+  layer.segment = index::Segment::Build(plan.documents);
   if (plan.deleted.empty()) return layer;
   const index::Segment& segment = *layer.segment;
   auto deleted = std::make_shared<index::Deleted>();
