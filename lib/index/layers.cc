@@ -18,15 +18,7 @@ constexpr std::size_t kDeletedShare = 5;  // more than one of so many
 std::shared_ptr<const Deleted> WithDeleted(const Layer& layer, std::span<const Ordinal> documents) {
   auto deleted =
       layer.deleted ? std::make_shared<Deleted>(*layer.deleted) : std::make_shared<Deleted>();
-  deleted->documents.resize(layer.segment->size());
-  deleted->namespaces.resize(layer.segment->namespaces().size());
-  for (const Ordinal document : documents) {
-    deleted->documents[document] = true;
-    ++deleted->count;
-    Deleted::OfNamespace& part = deleted->namespaces[layer.segment->NamespaceOf(document)];
-    ++part.documents;
-    part.total_length += layer.segment->lengths()[document];
-  }
+  deleted->Add(*layer.segment, documents);
   return deleted;
 }
 

@@ -54,6 +54,11 @@ struct TermTotals {
     named_only += other.named_only;
     return *this;
   }
+  TermTotals& operator-=(const TermTotals& other) {
+    used -= other.used;
+    named_only -= other.named_only;
+    return *this;
+  }
   /// Count `posting`, too.
   void Add(const Posting& posting) { ++(posting.count > 0 ? used : named_only); }
   friend bool operator==(const TermTotals&, const TermTotals&) = default;

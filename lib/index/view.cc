@@ -1,6 +1,52 @@
 #include "lib/index/view.h"
 
+#include <algorithm>
+#include <span>
+
 namespace aimem::index {
+namespace {
+
+// Of the documents `ascending` of `range`: how many have the term.
+TermTotals TotalsOfListed(PostingsReader reader, std::span<const Ordinal> ascending,
+                          OrdinalRange range) {
+  TermTotals totals;
+  std::span<const Posting> run;
+  const auto first = std::lower_bound(ascending.begin(), ascending.end(), range.begin);
+  for (auto document = first; document != ascending.end() && *document < range.end; ++document) {
+    if (run.empty() || run.back().document < *document) {
+      reader.SkipTo(*document);
+      run = reader.NextRun();
+      if (run.empty()) break;
+    }
+    const auto posting =
+        std::lower_bound(run.begin(), run.end(), *document,
+                         [](const Posting& one, Ordinal wanted) { return one.document < wanted; });
+    if (posting->document == *document) totals.Add(*posting);
+  }
+  return totals;
+}
+
+}  // namespace
+
+void Deleted::Add(const Segment& segment, std::span<const Ordinal> more) {
+  documents.resize(segment.size());
+  namespaces.resize(segment.namespaces().size());
+  for (const Ordinal document : more) {
+    documents[document] = true;
+    OfNamespace& part = namespaces[segment.NamespaceOf(document)];
+    ++part.documents;
+    part.total_length += segment.lengths()[document];
+  }
+  count += static_cast<Ordinal>(more.size());
+  if (count > kListed) {
+    listed.clear();
+    return;
+  }
+  const auto before = static_cast<std::ptrdiff_t>(listed.size());
+  listed.insert(listed.end(), more.begin(), more.end());
+  std::sort(listed.begin() + before, listed.end());
+  std::inplace_merge(listed.begin(), listed.begin() + before, listed.end());
+}
 
 Deleted::OfNamespace Layer::LiveOf(std::size_t namespace_) const {
   const NamespacePart& part = segment->namespaces()[namespace_];
@@ -15,7 +61,11 @@ Deleted::OfNamespace Layer::LiveOf(std::size_t namespace_) const {
 }
 
 TermTotals Layer::TotalsOf(std::size_t term, OrdinalRange range) const {
-  if (!deleted || deleted->count == 0) return segment->TotalsOf(term, range);
+  if (!deleted || deleted->listed.size() == deleted->count) {
+    TermTotals totals = segment->TotalsOf(term, range);
+    if (deleted) totals -= TotalsOfListed(segment->PostingsOf(term), deleted->listed, range);
+    return totals;
+  }
   TermTotals totals;
   PostingsReader reader = segment->PostingsOf(term);
   reader.SkipTo(range.begin);
@@ -23,7 +73,7 @@ TermTotals Layer::TotalsOf(std::size_t term, OrdinalRange range) const {
     for (const Posting& posting : run) {
       if (posting.document >= range.end) return totals;
       if (!IsLive(posting.document)) continue;
-      ++(posting.count > 0 ? totals.used : totals.named_only);
+      totals.Add(posting);
     }
   }
   return totals;
@@ -40,7 +90,7 @@ std::size_t View::ByteSize() const {
   for (const Layer& layer : layers) {
     bytes += layer.segment->ByteSize();
     if (!layer.deleted) continue;
-    bytes += layer.deleted->documents.size() / 8 +
+    bytes += layer.deleted->documents.size() / 8 + deleted->listed.size() * sizeof(Ordinal) +
              layer.deleted->namespaces.size() * sizeof(Deleted::OfNamespace);
   }
   return bytes;

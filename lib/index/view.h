@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,14 +33,21 @@ struct Position {
 
 /// Documents of a segment that are no more: changed since, or gone.
 struct Deleted {
+  /// So many are listed, too: then they can be told one by one.
+  static constexpr std::size_t kListed = 4'096;
+
   std::vector<bool> documents;  ///< By ordinal.
   Ordinal count = 0;
+  std::vector<Ordinal> listed;  ///< All, ascending; empty if there are more than kListed.
   /// By place in Segment::namespaces(): how many of it, and their lengths.
   struct OfNamespace {
     std::int64_t documents = 0;
     std::int64_t total_length = 0;
   };
   std::vector<OfNamespace> namespaces;
+
+  /// `more` of `segment`, each once, are no more; they were not among those before.
+  void Add(const Segment& segment, std::span<const Ordinal> more);
 };
 
 /// A segment within a view.
@@ -53,7 +61,8 @@ struct Layer {
   [[nodiscard]] Ordinal live() const { return segment->size() - (deleted ? deleted->count : 0); }
   /// Live documents of one of the segment's namespaces, and the sum of their lengths.
   [[nodiscard]] Deleted::OfNamespace LiveOf(std::size_t namespace_) const;
-  /// How many live documents of `range` have `term` of the segment.
+  /// How many live documents of `range` have `term` of the segment. Reads the postings of the
+  /// deleted ones if these are listed, else all.
   [[nodiscard]] TermTotals TotalsOf(std::size_t term, OrdinalRange range) const;
 };
 

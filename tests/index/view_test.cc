@@ -2,6 +2,7 @@
 #include "lib/index/view.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -15,28 +16,35 @@ namespace {
 Layer MakeLayer(RandomDocuments& random, std::vector<Document> documents, std::size_t odds,
                 std::vector<bool>& live) {
   Layer layer = {.segment = Segment::Build(documents), .deleted = nullptr};
-  Deleted deleted;
-  deleted.documents.resize(documents.size());
-  deleted.namespaces.resize(layer.segment->namespaces().size());
+  std::vector<Ordinal> gone;
   live.assign(documents.size(), true);
   for (Ordinal i = 0; i < documents.size(); ++i) {
     if (!random.OneIn(odds)) continue;
     live[i] = false;
-    deleted.documents[i] = true;
-    ++deleted.count;
-    Deleted::OfNamespace& part = deleted.namespaces[layer.segment->NamespaceOf(i)];
-    ++part.documents;
-    part.total_length += documents[i].features.length;
+    gone.push_back(i);
   }
+  // In two steps and not in order, as changes come.
+  Deleted deleted;
+  std::reverse(gone.begin(), gone.end());
+  const std::span all(gone);
+  deleted.Add(*layer.segment, all.first(gone.size() / 3));
+  deleted.Add(*layer.segment, all.subspan(gone.size() / 3));
   layer.deleted = std::make_shared<const Deleted>(std::move(deleted));
   return layer;
 }
 
 TEST(Layer, CountsWhatIsLive) {
-  for (const std::size_t odds : {1, 2, 10, 400, 1'000'000}) {
-    SCOPED_TRACE(absl::StrFormat("one deleted in %d", odds));
+  struct Case {
+    std::size_t odds;
+    std::size_t documents = 1'500;
+    int ranges = 2'000;
+  };
+  // Of the last one more are deleted than are listed.
+  for (const auto& [odds, size, ranges] : {Case{1}, Case{2}, Case{10}, Case{400}, Case{1'000'000},
+                                           Case{2, 3 * Deleted::kListed, 100}}) {
+    SCOPED_TRACE(absl::StrFormat("one deleted in %d of %d", odds, size));
     RandomDocuments random(odds);
-    const std::vector<Document> documents = InOrder(random.Make(1'500));
+    const std::vector<Document> documents = InOrder(random.Make(size));
     std::vector<bool> live;
     const Layer layer = MakeLayer(random, documents, odds, live);
     const Segment& segment = *layer.segment;
@@ -52,10 +60,10 @@ TEST(Layer, CountsWhatIsLive) {
       EXPECT_EQ(layer.LiveOf(part).documents, expected.documents);
       EXPECT_EQ(layer.LiveOf(part).total_length, expected.total_length);
     }
-    for (int i = 0; i < 2'000; ++i) {
+    for (int i = 0; i < ranges; ++i) {
       const std::size_t term = random.Below(segment.terms());
-      const OrdinalRange range = {static_cast<Ordinal>(random.Below(1'501)),
-                                  static_cast<Ordinal>(random.Below(1'501))};
+      const OrdinalRange range = {static_cast<Ordinal>(random.Below(size + 1)),
+                                  static_cast<Ordinal>(random.Below(size + 1))};
       TermTotals expected;
       for (Ordinal document = range.begin; document < range.end; ++document) {
         if (!live[document]) continue;

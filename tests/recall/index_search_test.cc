@@ -169,16 +169,9 @@ index::Layer MakeLayer(LayerPlan plan) {
   if (plan.deleted.empty()) return layer;
   const index::Segment& segment = *layer.segment;
   auto deleted = std::make_shared<index::Deleted>();
-  deleted->documents.resize(segment.size());
-  deleted->namespaces.resize(segment.namespaces().size());
-  for (const std::string& id : plan.deleted) {
-    const index::Ordinal document = *segment.Find(id);
-    deleted->documents[document] = true;
-    ++deleted->count;
-    index::Deleted::OfNamespace& of = deleted->namespaces[segment.NamespaceOf(document)];
-    ++of.documents;
-    of.total_length += segment.lengths()[document];
-  }
+  std::vector<index::Ordinal> gone;
+  for (const std::string& id : plan.deleted) gone.push_back(*segment.Find(id));
+  deleted->Add(segment, gone);
   layer.deleted = std::move(deleted);
   return layer;
 }
