@@ -37,7 +37,7 @@ index::View MakeView(Backend& backend) {
         return absl::OkStatus();
       }));
   index::View view;
-  view.layers.push_back({.segment = index::Segment::Build(std::move(documents)), .deleted = {}});
+  view.layers.push_back({.segment = index::Segment::Build(documents), .deleted = {}});
   return view;
 }
 

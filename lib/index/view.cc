@@ -90,8 +90,9 @@ std::size_t View::ByteSize() const {
   for (const Layer& layer : layers) {
     bytes += layer.segment->ByteSize();
     if (!layer.deleted) continue;
-    bytes += layer.deleted->documents.size() / 8 + deleted->listed.size() * sizeof(Ordinal) +
-             layer.deleted->namespaces.size() * sizeof(Deleted::OfNamespace);
+    const Deleted& deleted = *layer.deleted;
+    bytes += deleted.documents.size() / 8 + deleted.listed.size() * sizeof(Ordinal) +
+             deleted.namespaces.size() * sizeof(Deleted::OfNamespace);
   }
   return bytes;
 }

@@ -155,9 +155,10 @@ void WindowReader::Select(Ordinal begin, std::size_t size, const Reach& reach) {
           (sums_[i] + reach.headroom[std::min(lengths[i], Reach::kLengths - 1)]) * reach.proximity;
       const bool reaches = ((flags_[i] & kNamed) != 0) | (most >= reach.least);
       const bool enough = !each | (words_[i] == question_.words);
+      const bool has_terms = HasTerms(i);
+      const bool allowed = !reach.needs_terms | has_terms;
       selected_[count] = static_cast<std::uint16_t>(i);
-      count += static_cast<std::size_t>((flags_[i] != 0) & reaches & enough &
-                                        (!reach.needs_terms | HasTerms(i)));
+      count += static_cast<std::size_t>((flags_[i] != 0) & reaches & enough & allowed);
     }
   }
   selected_.resize(count);
