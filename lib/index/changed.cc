@@ -14,7 +14,7 @@ namespace aimem::index {
 namespace {
 
 constexpr std::size_t kCommitsTogether = 1'000;
-constexpr std::size_t kBytesTogether = 4u << 20;
+constexpr std::size_t kBytesTogether = 1u << 20;
 constexpr std::size_t kRowsAtOnce = 256;
 
 using Keys = absl::flat_hash_set<std::string>;
@@ -22,8 +22,9 @@ using Keys = absl::flat_hash_set<std::string>;
 // Collects the keys of the commits of one stream. False: they do not lead from `from` to `to`.
 class StreamReader {
  public:
-  StreamReader(const Position::Head& from, const Position::Head& to, Keys& keys, std::size_t max)
-      : at_(from), to_(to), keys_(keys), max_(max) {}
+  // `reach`: what may still be read, less what was.
+  StreamReader(const Position::Head& from, const Position::Head& to, Keys& keys, LogReach& reach)
+      : at_(from), to_(to), keys_(keys), reach_(reach) {}
 
   absl::StatusOr<bool> Read(Transaction& transaction, std::uint64_t stream) {
     while (at_.seq < to_.seq) {
@@ -34,6 +35,8 @@ class StreamReader {
                               kBytesTogether));
       if (rows.empty()) return false;
       for (const LogRow& row : rows) {
+        if (row.bytes.size() > reach_.bytes) return false;
+        reach_.bytes -= row.bytes.size();
         if (row.seq != at_.seq + 1 || !Follow(stream, row)) return false;
       }
     }
@@ -53,13 +56,13 @@ class StreamReader {
     for (const log::Change& change : commit->changes) {
       if (change.key.kind == Kind::kMemory) keys_.insert(change.key.key);
     }
-    return keys_.size() <= max_;
+    return keys_.size() <= reach_.changes;
   }
 
   Position::Head at_;
   const Position::Head to_;
   Keys& keys_;
-  const std::size_t max_;
+  LogReach& reach_;
 };
 
 Position::Head HeadOf(const Position& position, std::uint64_t stream) {
@@ -112,13 +115,14 @@ Order OrderOf(const Position& position, const Position& other) {
 absl::StatusOr<std::optional<std::vector<std::string>>> ReadChanged(Transaction& transaction,
                                                                     const Position& from,
                                                                     const Position& to,
-                                                                    std::size_t max) {
+                                                                    const LogReach& reach) {
   std::uint64_t commits = 0;
   for (const auto& [stream, head] : to.heads) commits += head.seq - HeadOf(from, stream).seq;
-  if (commits > max) return std::nullopt;
+  if (commits > reach.changes) return std::nullopt;
+  LogReach left = reach;
   Keys keys;
   for (const auto& [stream, head] : to.heads) {
-    StreamReader reader(HeadOf(from, stream), head, keys, max);
+    StreamReader reader(HeadOf(from, stream), head, keys, left);
     AIMEM_ASSIGN_OR_RETURN(const bool reached, reader.Read(transaction, stream));
     if (!reached) return std::nullopt;
   }

@@ -25,13 +25,19 @@ enum class Order : std::uint8_t {
 };
 Order OrderOf(const Position& position, const Position& other);
 
+/// How much of the log may be read.
+struct LogReach {
+  std::size_t changes = 0;  ///< Commits, and keys that these name.
+  std::size_t bytes = 0;    ///< Of commits; passed by one page at most.
+};
+
 /// The memories that the commits between `from` and `to` (kBefore it) name, each once, ascending.
 /// nullopt: the log has not all of these commits, or one that cannot be read, or they do not follow
-/// `from`, or there are more than `max` commits or keys.
+/// `from`, or there are more of them than `reach`.
 absl::StatusOr<std::optional<std::vector<std::string>>> ReadChanged(Transaction& transaction,
                                                                     const Position& from,
                                                                     const Position& to,
-                                                                    std::size_t max);
+                                                                    const LogReach& reach);
 
 /// Call `sink` with a document of each of the memories `ids` that is live and whose row decodes.
 absl::Status ReadDocuments(Transaction& transaction, std::span<const std::string> ids,

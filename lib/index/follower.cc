@@ -32,13 +32,33 @@ std::shared_ptr<const View> Follower::newest() const {
 // -- Following ------------------------------------------------------------------------------------
 
 absl::StatusOr<Follower::Covered> Follower::Cover(Transaction& transaction,
-                                                  const Position& position,
-                                                  std::size_t behind_max) {
+                                                  const Position& position) {
+  constexpr std::size_t kShare = 8;  // a change costs some times what a row of a scan does
   const Base base = FindBase(position);
   if (!base.view) return Covered{.outrun = base.outrun};
+  const std::size_t share = static_cast<std::size_t>(base.view->documents()) / kShare;
+  LogReach reach = options_.reach;
+  reach.changes = std::min(reach.changes, std::max(share, options_.reach_min));
+  return Lead(base, transaction, position, reach);
+}
+
+absl::StatusOr<Follower::Covered> Follower::CatchUp(Transaction& transaction,
+                                                    const Position& position) {
+  constexpr std::size_t kBytesADocument = 4'096;  // of the log, against a row to read
+  const Base base = FindBase(position);
+  if (!base.view) return Covered{.outrun = base.outrun};
+  const std::size_t documents =
+      std::max(static_cast<std::size_t>(base.view->documents()), options_.reach_min);
+  return Lead(
+      base, transaction, position,
+      {.changes = documents, .bytes = std::max(documents * kBytesADocument, options_.reach.bytes)});
+}
+
+absl::StatusOr<Follower::Covered> Follower::Lead(const Base& base, Transaction& transaction,
+                                                 const Position& position, const LogReach& reach) {
   if (base.view->position == position) return Covered{.view = base.view};
   AIMEM_ASSIGN_OR_RETURN(const std::optional<std::vector<std::string>> changed,
-                         ReadChanged(transaction, base.view->position, position, behind_max));
+                         ReadChanged(transaction, base.view->position, position, reach));
   if (!changed) return Covered();
   AIMEM_ASSIGN_OR_RETURN(std::shared_ptr<const View> view,
                          Advance(base, transaction, position, *changed));
@@ -97,10 +117,10 @@ void Follower::Publish(const Base& base, std::shared_ptr<const View> view,
 }
 
 Follower::Views Follower::Replace(std::shared_ptr<const View> view) {
+  Views one;
+  one.push_back(std::move(view));
   ++shape_;
-  Views before = std::exchange(views_, {});
-  views_.push_back(std::move(view));
-  return before;
+  return std::exchange(views_, std::move(one));
 }
 
 // -- In the background ----------------------------------------------------------------------------
@@ -134,6 +154,7 @@ bool Follower::WantsMerge() const {
 bool Follower::Merge() {
   std::vector<Layer> sources;
   Views before;
+  const absl::Cleanup end = [this] { EndMerge(); };
   {
     const MutexLock lock(mutex_);
     for (const std::size_t place : PickLargeMerge()) {
@@ -144,7 +165,6 @@ bool Follower::Merge() {
     // From here on views are made over those that are being merged, and leave them alone.
     before = Replace(views_.back());
   }
-  const absl::Cleanup end = [this] { EndMerge(); };
   PublishMerged(MergeLayers(sources));
   return true;
 }

@@ -8,8 +8,8 @@
 // without commits) the index is built anew, beside the questions, which scan the rows meanwhile.
 //
 // **Shape.** Segments are merged as in any log-structured index, so that there are few of them and
-// what was deleted does not stay: small ones by who brings the view up to date, since that costs
-// less than the question; large ones in the background.
+// what was deleted does not stay: small ones by who brings the view up to date; large ones in the
+// background.
 #pragma once
 
 #include <cstddef>
@@ -25,13 +25,17 @@
 #include "absl/status/statusor.h"
 #include "aimem/backends/backend.h"
 #include "lib/base/mutex.h"
+#include "lib/index/changed.h"
 #include "lib/index/view.h"
 
 namespace aimem::index {
 
 struct FollowerOptions {
-  /// So many documents are read from the log for one question; beyond that the background does it.
-  std::size_t behind_max = 20'000;
+  /// For one question so much is read from the log, and no more changes than an eighth of the
+  /// documents that there are: then it is less than a scan. Beyond that the background does it.
+  LogReach reach = {.changes = 20'000, .bytes = 8u << 20};
+  /// So many changes are read whatever there is.
+  std::size_t reach_min = 64;
   /// Segments of more documents in all are merged in the background alone.
   std::size_t merged_in_place = 4'096;
   /// How many segments of about the same size are merged into one. At least 2.
@@ -52,18 +56,16 @@ class Follower {
     /// The snapshot is older than all views that are kept: one that begins now may be answered.
     bool outrun = false;
   };
-  /// A view of `transaction`, whose snapshot is at `position`, with no more than `behind_max` keys
-  /// read for it. No view, and not outrun: there is none yet, or none from which the log leads
-  /// there. Errors of the transaction.
-  absl::StatusOr<Covered> Cover(Transaction& transaction, const Position& position,
-                                std::size_t behind_max) ABSL_LOCKS_EXCLUDED(mutex_);
-  /// The same, with as many keys as a question may read.
+  /// A view of `transaction`, whose snapshot is at `position`, for a question. No view, and not
+  /// outrun: there is none yet, or none from which the log leads there, or too far. Errors of the
+  /// transaction.
   absl::StatusOr<Covered> Cover(Transaction& transaction, const Position& position)
-      ABSL_LOCKS_EXCLUDED(mutex_) {
-    return Cover(transaction, position, options_.behind_max);
-  }
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   // -- In the background, by one thread at a time -------------------------------------------------
+  /// As Cover, while that is less than to read all rows.
+  absl::StatusOr<Covered> CatchUp(Transaction& transaction, const Position& position)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   /// Make the index anew, of all rows of `transaction`, whose snapshot is at `position`. The views
   /// that there were are used until it is done. Errors of the transaction: they then stay.
   absl::Status Build(Transaction& transaction, const Position& position)
@@ -87,6 +89,8 @@ class Follower {
     std::uint64_t shape = 0;
     std::set<const Segment*> merging;
   };
+  absl::StatusOr<Covered> Lead(const Base& base, Transaction& transaction, const Position& position,
+                               const LogReach& reach) ABSL_LOCKS_EXCLUDED(mutex_);
   Base FindBase(const Position& position) const ABSL_LOCKS_EXCLUDED(mutex_);
   /// The view at `position`, made of `base`'s by what the keys of `changed` are now.
   absl::StatusOr<std::shared_ptr<const View>> Advance(

@@ -1,6 +1,5 @@
 #include "lib/store/indexer.h"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -16,6 +15,10 @@ namespace {
 /// Of snapshots, each later than the one before: who is outrun in all of them is not at all, the
 /// data was put back.
 constexpr int kRenewals = 3;
+/// After an index was made, none is for so many times as long as that took: where the log leads on
+/// from none, again and again, questions scan, and one core is not busy with indexes that nobody
+/// uses.
+constexpr double kPause = 4;
 
 absl::StatusOr<std::optional<index::Position>> ReadPosition(Transaction& transaction) {
   AIMEM_ASSIGN_OR_RETURN(const ReadResult read, transaction.Read({.heads = true, .meta = true}));
@@ -49,10 +52,12 @@ absl::StatusOr<index::Follower::Covered> Indexer::Cover(Transaction& transaction
     covered = follower_.Cover(transaction, **position);
     if (covered.ok() && !covered->view && !covered->outrun) Want(/*renewed=*/true);
   }
-  if (!covered.ok() && !EndsTheTransaction(covered.status())) {
+  if (!covered.ok()) {
+    // Who had no time to follow, is not to leave it to the next, who has none either.
+    Want(/*renewed=*/true);
+    if (EndsTheTransaction(covered.status())) return covered;
     // The rows may be sound where the log is not.
     Note(covered.status());
-    Want(/*renewed=*/true);
     return index::Follower::Covered();
   }
   if (follower_.WantsMerge()) Want(/*renewed=*/false);
@@ -95,6 +100,17 @@ void Indexer::Want(bool renewed) {
 }
 
 void Indexer::Work() {
+  // Close waits for whoever has a permit, whichever thread of an executor it is.
+  const absl::StatusOr<Readers::Permit> permit = readers_.Admit(Readers::Reader::kStore);
+  if (permit.ok()) {
+    WorkWhileOpen();
+    return;
+  }
+  const MutexLock lock(mutex_);
+  posted_ = false;
+}
+
+void Indexer::WorkWhileOpen() {
   for (;;) {
     const bool merge = follower_.WantsMerge();
     bool renew = false;
@@ -130,17 +146,24 @@ absl::Status Indexer::Renew() {
     AIMEM_ASSIGN_OR_RETURN(const std::optional<index::Position> position,
                            ReadPosition(transaction));
     if (!position) return absl::OkStatus();
-    // To read all of it again costs no more than to read as much from the log.
-    const std::shared_ptr<const index::View> newest = follower_.newest();
-    const auto documents = static_cast<std::size_t>(newest ? newest->documents() : 0);
-    const absl::StatusOr<index::Follower::Covered> covered = follower_.Cover(
-        transaction, *position, std::max(documents, follower_.options().behind_max));
+    const absl::StatusOr<index::Follower::Covered> covered =
+        follower_.CatchUp(transaction, *position);
     if (EndsTheTransaction(covered.status())) return covered.status();
     if (covered.ok() && covered->view) return absl::OkStatus();
     if (covered.ok() && covered->outrun && attempt < kRenewals) continue;
-    AIMEM_RETURN_IF_ERROR(follower_.Build(transaction, *position));
+    AIMEM_RETURN_IF_ERROR(Build(transaction, *position));
   }
   return absl::OkStatus();
+}
+
+absl::Status Indexer::Build(Transaction& transaction, const index::Position& position) {
+  const absl::Duration begin = base_.clock.Monotonic();
+  if (begin < next_build_) return built_;
+  const absl::Status thrown = Contain([&] { built_ = follower_.Build(transaction, position); });
+  if (!thrown.ok()) built_ = thrown;
+  const absl::Duration end = base_.clock.Monotonic();
+  next_build_ = end + kPause * (end - begin);
+  return built_;
 }
 
 void Indexer::Note(const absl::Status& failure) {

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "aimem/backends/backend.h"
 #include "aimem/requests.h"
 #include "lib/base/background.h"
@@ -52,8 +53,12 @@ class Indexer {
   /// date.
   void Want(bool renewed) ABSL_LOCKS_EXCLUDED(mutex_);
   void Work() ABSL_LOCKS_EXCLUDED(mutex_);
+  void WorkWhileOpen() ABSL_LOCKS_EXCLUDED(mutex_);
   /// Lead the index to where the store is now, by the log if that is possible.
   absl::Status Renew();
+  /// Make it anew of what `transaction` shows, unless that was done a short time ago: then what
+  /// came of it.
+  absl::Status Build(Transaction& transaction, const index::Position& position);
   void Note(const absl::Status& failure) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const Foundation& base_;
@@ -68,6 +73,10 @@ class Indexer {
   bool renew_ ABSL_GUARDED_BY(mutex_) = false;   // more than merges is wanted of it
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   std::string failure_ ABSL_GUARDED_BY(mutex_);  // what was said last
+  // Of the background: what came of the last build, and that none begins before this time of the
+  // monotonic clock.
+  absl::Status built_;
+  absl::Duration next_build_;
 };
 
 }  // namespace aimem::store

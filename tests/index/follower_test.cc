@@ -31,7 +31,7 @@ namespace {
 using testing::OnePut;
 using testing::TempDir;
 
-constexpr FollowerOptions kTiny = {.behind_max = 1'000, .merged_in_place = 4, .fan_in = 2};
+constexpr FollowerOptions kTiny = {.reach_min = 1'000, .merged_in_place = 4, .fan_in = 2};
 
 // Data that stores are opened over, and that a test reads beside them.
 class Data {
@@ -276,17 +276,40 @@ TEST_P(FollowerTest, ACommitThatThisBuildCannotReadDoesNotLeadOn) {
   }
 }
 
-TEST_P(FollowerTest, MoreThanAQuestionMayReadIsLeftToTheBackground) {
+TEST_P(FollowerTest, MoreThanAScanWouldReadIsLeftToTheBackground) {
   const auto store = data_.Open();
-  Follower follower({.behind_max = 5});
-  Build(follower, data_);
   WriteBatch batch;
-  for (int i = 0; i < 6; ++i) batch.items.push_back(OnePut(absl::StrCat("title ", i)).items[0]);
+  for (int i = 0; i < 160; ++i) batch.items.push_back(OnePut(absl::StrCat("title ", i)).items[0]);
   ASSERT_TRUE(store->Write(batch).status.ok());
+  Follower follower({.reach_min = 5});
+  Build(follower, data_);
+  const auto change = [&](std::size_t memories) {
+    WriteBatch changes;
+    for (std::size_t i = 0; i < memories; ++i) {
+      changes.items.push_back(OnePut(absl::StrCat("title ", i), "new").items[0]);
+    }
+    ASSERT_TRUE(store->Write(changes).status.ok());
+  };
+  change(20);  // an eighth
+  EXPECT_TRUE(Follows(follower, *data_.Read()));
+  change(21);
   const auto transaction = data_.Read();
   EXPECT_FALSE(Follows(follower, *transaction));
-  EXPECT_TRUE(follower.Cover(*transaction, *PositionOf(*transaction), 6)->view);
+  EXPECT_TRUE(follower.CatchUp(*transaction, *PositionOf(*transaction))->view);
   EXPECT_TRUE(Follows(follower, *transaction));
+}
+
+TEST_P(FollowerTest, LongCommitsAreLeftToTheBackground) {
+  const auto store = data_.Open();
+  Write(*store, OnePut("first"));
+  Follower follower({.reach = {.changes = 100, .bytes = 30'000}});
+  Build(follower, data_);
+  for (const int commits : {2, 4}) {
+    for (int i = 0; i < commits; ++i) {
+      Write(*store, OnePut("second", std::string(10'000, 'x') + absl::StrCat(" ", i)));
+    }
+    EXPECT_EQ(Follows(follower, *data_.Read()), commits == 2);
+  }
 }
 
 // -- Rows that change without commits -------------------------------------------------------------
