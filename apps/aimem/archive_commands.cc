@@ -44,7 +44,8 @@ absl::Status RunArchiveList(Context& context, const ArchiveListCommand& command)
                        .Build()
                 << '\n';
   } else if (count == 0) {
-    context.err << "no archived memories\n";
+    context.err << (request.limit == 0 ? "none listed: the limit is 0\n"
+                                       : "no archived memories\n");
   } else {
     for (const ArchivedMemory& archived : result.archived) {
       context.out << absl::StrFormat("[%s] %s (archived: %s)\n", Id8(archived.memory.id),

@@ -17,6 +17,7 @@
 #include "lib/base/status.h"
 #include "lib/base/utf8.h"
 #include "lib/model/validate.h"
+#include "lib/recall/score.h"
 #include "lib/transfer/json_text.h"
 #include "services/wire/requests.h"
 
@@ -265,7 +266,7 @@ absl::Status RunList(Context& context, const ListCommand& command) {
         << JsonObject().Int("count", count).Raw("memories", MemoryArray(result.memories)).Build()
         << '\n';
   } else if (count == 0) {
-    context.err << "no memories stored\n";
+    context.err << (request.limit == 0 ? "none listed: the limit is 0\n" : "no memories stored\n");
   } else {
     for (const Memory& memory : result.memories) context.out << Row(context, memory);
     context.out << absl::StrFormat("\n%d memory(ies)\n", count);
@@ -322,6 +323,9 @@ absl::Status RunRecall(Context& context, const RecallCommand& command) {
     if (command.budget_tokens) object.Int("budget_tokens", *command.budget_tokens);
     if (result.terms_left_out > 0) object.Int("terms_left_out", result.terms_left_out);
     if (result.nothing) object.Text("nothing_found", NothingFoundName(*result.nothing));
+    if (result.nothing && result.relevance_left_out) {
+      object.Number("relevance_left_out", recall::RoundScore(*result.relevance_left_out));
+    }
     context.out << object.Build() << '\n';
   } else if (count == 0) {
     context.err << "no memories found for: " << command.context << '\n';

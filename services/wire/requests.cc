@@ -247,6 +247,7 @@ absl::StatusOr<SearchRequest> SearchOf(const RecallBody& recall) {
 absl::Status SetAskedAt(std::string_view now, SearchRequest& search) {
   const std::optional<model::ZonedTime> asked = model::ParseZonedTime(now);
   if (!asked) return NoTime("now", now);
+  AIMEM_RETURN_IF_ERROR(model::CheckTime(asked->time, "now"));
   search.asked_at = asked->time;
   search.time_zone = absl::FixedTimeZone(60 * asked->minutes_east);
   return absl::OkStatus();

@@ -309,6 +309,11 @@ TEST_F(Cli, RecallRanksExplainsAndCountsTheUse) {
             "no memories found for: deploy\n  the limit is 0\n");
   EXPECT_EQ(Succeed({"search", "deploy", "--limit", "0"}).err,
             "no results for: deploy\n  the limit is 0\n");
+  EXPECT_EQ(Succeed({"list", "--limit", "0"}).err, "none listed: the limit is 0\n");
+  EXPECT_EQ(Succeed({"archive", "list", "--limit", "0"}).err, "none listed: the limit is 0\n");
+  const json nothing = Json({"recall", "deploy absent", "--min-relevance", "0.9"});
+  EXPECT_EQ(nothing["nothing_found"], "not_relevant");
+  EXPECT_GT(nothing["relevance_left_out"], 0);
   EXPECT_THAT(Fail(1, {"recall", " "}), HasSubstr("context cannot be empty"));
 }
 

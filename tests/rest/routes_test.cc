@@ -487,6 +487,9 @@ TEST_F(HttpRoutes, RecallExplainsAndLeavesOutWhatIsNotRelevant) {
   EXPECT_EQ(Get("/api/v1/recall?context=absent").body["nothing_found"], "no_such_word");
   EXPECT_EQ(Get("/api/v1/recall?context=x&min_relevance=some").status, 400);
   EXPECT_EQ(Get("/api/v1/recall?context=x&min_relevance=2").status, 400);
+  const Answer late = Get("/api/v1/recall?context=x&now=2262-01-01T00:00:00Z");
+  EXPECT_EQ(late.status, 400);
+  EXPECT_THAT(late.text, HasSubstr("now must be in the years 1678 to 2261"));
   EXPECT_EQ(Get("/api/v1/recall?context=x&now=soon").Text("error"),
             "now is not valid RFC3339: 'soon'");
   for (const std::string value : {"yes", "1", "True", ""}) {
