@@ -1,5 +1,6 @@
 #include "lib/recall/beside.h"
 
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -63,18 +64,13 @@ Ordinal Talks::PlaceOf(const TurnRef& turn, std::uint32_t layer, OrdinalRange tu
 }
 
 void Talks::Walk(TurnRef turn, bool forwards, TurnsByLayer left,
-                 absl::FunctionRef<void(const TurnRef&)> visit) const {
+                 absl::FunctionRef<void(const TurnRef&)> visit) {
   for (std::size_t i = 0; i < kTurnsEitherWay; ++i) {
     std::optional<TurnRef> next;
     for (std::uint32_t layer = 0; layer < left.size(); ++layer) {
-      TurnRef nearest{.talk = turn.talk};
-      if (!Nearest(layer, forwards, left[layer], nearest)) continue;
-      if (!next || (forwards ? Before(nearest, *next) : Before(*next, nearest))) next = nearest;
+      LookIn(layer, forwards, turn, left[layer], next);
     }
     if (!next) return;
-    const bool goes_on = forwards ? GoesOn(turn.created_at, next->created_at)
-                                  : GoesOn(next->created_at, turn.created_at);
-    if (!goes_on) return;
     visit(*next);
     turn = *next;
     OrdinalRange& of_layer = left[turn.at.layer];
@@ -86,21 +82,41 @@ void Talks::Walk(TurnRef turn, bool forwards, TurnsByLayer left,
   }
 }
 
-bool Talks::Nearest(std::uint32_t layer, bool forwards, OrdinalRange& left,
-                    TurnRef& nearest) const {
+void Talks::LookIn(std::uint32_t layer, bool forwards, const TurnRef& turn, OrdinalRange& left,
+                   std::optional<TurnRef>& next) {
   while (!left.empty()) {
-    const DocumentRef at{layer, forwards ? left.begin : left.end - 1};
-    if (Shown(at)) {
-      nearest = RefOf(at, nearest.talk);
-      return true;
+    const TurnRef at = RefOf({layer, forwards ? left.begin : left.end - 1}, turn.talk);
+    // Shown or hidden: what comes after it in this layer is no nearer.
+    const bool goes_on =
+        forwards ? GoesOn(turn.created_at, at.created_at) : GoesOn(at.created_at, turn.created_at);
+    if (!goes_on) return;
+    if (next && (forwards ? Before(*next, at) : Before(at, *next))) return;
+    if (Shown(at.at)) {
+      next = at;
+      return;
     }
+    const OrdinalRange hidden = Hide(at.at);
     if (forwards) {
-      ++left.begin;
+      left.begin = hidden.end;
     } else {
-      --left.end;
+      left.end = hidden.begin;
     }
   }
-  return false;
+}
+
+OrdinalRange Talks::Hide(DocumentRef at) {
+  const auto after = hidden_.upper_bound(at);
+  auto run = after == hidden_.begin() ? hidden_.end() : std::prev(after);
+  if (run == hidden_.end() || run->first.layer != at.layer || run->second < at.document) {
+    run = hidden_.emplace_hint(after, at, at.document);
+  }
+  if (run->second > at.document) return {run->first.document, run->second};
+  ++run->second;
+  if (after != hidden_.end() && after->first == DocumentRef{at.layer, run->second}) {
+    run->second = after->second;
+    hidden_.erase(after);
+  }
+  return {run->first.document, run->second};
 }
 
 bool Talks::Shown(DocumentRef at) const {

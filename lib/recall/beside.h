@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,17 +43,23 @@ class Talks {
   [[nodiscard]] index::Ordinal PlaceOf(const TurnRef& turn, std::uint32_t layer,
                                        index::OrdinalRange turns) const;
   void Walk(TurnRef turn, bool forwards, TurnsByLayer left,
-            absl::FunctionRef<void(const TurnRef&)> visit) const;
-  /// Of a layer, the nearest turn of what is left in this direction that may be shown; what comes
-  /// before it is taken away. False: there is none.
-  bool Nearest(std::uint32_t layer, bool forwards, index::OrdinalRange& left,
-               TurnRef& nearest) const;
+            absl::FunctionRef<void(const TurnRef&)> visit);
+  /// Of what is `left` of a layer in this direction, the nearest turn that may be shown, if it goes
+  /// on from `turn` and is nearer than `next`: then `next` is that one. Hidden ones that come
+  /// before it are taken away from `left`.
+  void LookIn(std::uint32_t layer, bool forwards, const TurnRef& turn, index::OrdinalRange& left,
+              std::optional<TurnRef>& next);
   [[nodiscard]] bool Shown(DocumentRef at) const;
+  /// `at` may not be shown. Returns all documents beside it, and itself, of which this is known.
+  index::OrdinalRange Hide(DocumentRef at);
 
   const index::View& view_;
   const MemoryFilter& filter_;
   absl::flat_hash_map<std::string, std::uint32_t> numbers_;  // by stream
   std::vector<TurnsByLayer> talks_;
+  // Documents that may not be shown: runs that do not touch, by their first one, with their ends.
+  // So a long run is walked over once, not once for each turn near it.
+  std::map<DocumentRef, index::Ordinal> hidden_;
 };
 
 }  // namespace aimem::recall

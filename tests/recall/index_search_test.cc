@@ -296,6 +296,7 @@ class IndexSearchTest : public ::testing::Test {
     int left_out = 0;  // for their relevance
     int terms_left_out = 0;
     int many = 0;  // more hits than are looked at twice
+    int lent = 0;  // hits that a neighbour lends to
   };
 
   // Makes a world of the seed, and asks it.
@@ -314,16 +315,24 @@ class IndexSearchTest : public ::testing::Test {
     for (int i = 0; i < questions && !HasFailure(); ++i) {
       const SearchRequest request = RandomRequest(chance, kind);
       SCOPED_TRACE(absl::StrFormat("question %d: %s", i, Describe(request)));
-      const auto scanned = recall::Search(*transaction, request, kNow);
-      const auto indexed = recall::Search(*transaction, request, kNow, &view);
-      ASSERT_EQ(indexed.status(), scanned.status());
-      ASSERT_TRUE(scanned.ok()) << scanned.status();
-      ExpectSame(*indexed, *scanned);
-      ++seen_.questions;
-      ++seen_.nothing[scanned->nothing];
-      seen_.left_out += scanned->relevance_left_out ? 1 : 0;
-      seen_.terms_left_out += scanned->terms_left_out > 0 ? 1 : 0;
-      seen_.many += scanned->hits.size() > 400 ? 1 : 0;
+      Compare(*transaction, view, request);
+    }
+  }
+
+  void Compare(Transaction& transaction, const index::View& view, const SearchRequest& request) {
+    const auto scanned = recall::Search(transaction, request, kNow);
+    const auto indexed = recall::Search(transaction, request, kNow, &view);
+    ASSERT_EQ(indexed.status(), scanned.status());
+    ASSERT_TRUE(scanned.ok()) << scanned.status();
+    ExpectSame(*indexed, *scanned);
+    ++seen_.questions;
+    ++seen_.nothing[scanned->nothing];
+    seen_.left_out += scanned->relevance_left_out ? 1 : 0;
+    seen_.terms_left_out += scanned->terms_left_out > 0 ? 1 : 0;
+    seen_.many += scanned->hits.size() > 400 ? 1 : 0;
+    const auto lent = [](const ScoreReason& reason) { return reason.why.starts_with("said "); };
+    for (const SearchHit& hit : scanned->hits) {
+      seen_.lent += std::any_of(hit.reasons.begin(), hit.reasons.end(), lent) ? 1 : 0;
     }
   }
 
@@ -367,6 +376,53 @@ TEST_F(IndexSearchTest, AnswersLongQuestionsAsTheScanDoes) {
     Ask(seed, {.memories = 150, .talks = chance.In(2), .rare_words = 200, .namespaces = 3}, 20);
   }
   EXPECT_GT(seen_.terms_left_out, 30);
+}
+
+// Of a talk in three layers, one in some turns may be seen; many of these were changed, and what
+// they were is deleted. Pauses are between turns that may be seen, whatever lies within. Few turns
+// are candidates, so that it counts what each of them finds beside itself.
+TEST_F(IndexSearchTest, AnswersAsTheScanDoesWhereMostTurnsAreHidden) {
+  for (std::uint64_t seed = 3'000; seed < 3'030 && !HasFailure(); ++seed) {
+    SCOPED_TRACE(absl::StrFormat("seed %d", seed));
+    Chance chance(seed);
+    const auto word = [&] { return RareWord(chance.Below(20)); };
+    const std::size_t shown_in = chance.Of<std::size_t>({2, 5, 30});
+    std::vector<MemoryRow> memories;
+    std::vector<LayerPlan> plans(3);
+    absl::Time said_at = kNow - absl::Hours(24 * 100);
+    for (int i = 0; i < 500; ++i) {
+      const bool shown = chance.In(shown_in);
+      said_at +=
+          chance.Of<absl::Duration>({absl::ZeroDuration(), absl::Seconds(5), absl::Minutes(1),
+                                     absl::Minutes(chance.In(10) ? 31 : 5)});
+      memories.push_back({.id = absl::StrFormat("%s%d", chance.Of(kWords), i),
+                          .namespace_ = "team",
+                          .content = word() + " " + word(),
+                          .tags = {"session-1"},
+                          .priority = chance.In(4) ? 9 : 5,
+                          .created_at = said_at,
+                          .metadata = {{"scope", shown ? R"("collective")" : R"("private")"}}});
+      const MemoryRow& memory = memories.back();
+      LayerPlan& home = plans[chance.Below(2)];
+      home.documents.push_back(*DocumentOf(memory));
+      if (!shown || chance.In(2)) continue;
+      home.deleted.insert(memory.id);
+      plans[2].documents.push_back(*DocumentOf(memory));
+    }
+    index::View view;
+    for (LayerPlan& plan : plans) view.layers.push_back(MakeLayer(std::move(plan)));
+    Rows rows;
+    rows.Put(memories);
+    const auto transaction = rows.Read();
+    for (int i = 0; i < 20 && !HasFailure(); ++i) {
+      SearchRequest request{.query = word() + " " + word(), .limit = 50, .explain = true};
+      request.filter.as_agent = chance.Of<std::string>({"other", "other", "team"});
+      request.filter.min_priority = chance.Of<std::int64_t>({1, 9, 9});
+      SCOPED_TRACE(absl::StrFormat("question %d: %s", i, Describe(request)));
+      Compare(*transaction, view, request);
+    }
+  }
+  EXPECT_GT(seen_.lent, 500);
 }
 
 // A row of which the index knows more than can be read: what is returned is never another memory's.
