@@ -10,7 +10,7 @@ namespace aimem::index {
 namespace {
 
 constexpr std::size_t kRun = PostingsReader::kRun;
-constexpr std::size_t kRunPlaceSize = 2 * sizeof(std::uint32_t);
+constexpr std::size_t kRunPlaceSize = sizeof(std::uint32_t) + sizeof(std::uint64_t);
 
 constexpr std::uint32_t kUsual = 1 << 1;
 
@@ -181,7 +181,7 @@ void PostingsReader::SkipTo(Ordinal document) {
   if (run == run_) return;
   run_ = run;
   at_ = run_places_ + (runs_ - 1) * kRunPlaceSize +
-        LoadU32(RunPlace(run_places_, run) + sizeof(std::uint32_t));
+        LoadNumber(RunPlace(run_places_, run) + sizeof(std::uint32_t));
 }
 
 void PostingLists::Add(std::span<const Posting> postings) {
@@ -195,7 +195,7 @@ void PostingLists::Add(std::span<const Posting> postings) {
     if (run > 0) {
       std::uint8_t* const place = bytes_.data() + list.begin + (run - 1) * kRunPlaceSize;
       StoreU32(postings[first].document, place);
-      StoreU32(static_cast<std::uint32_t>(bytes_.size() - begin), place + sizeof(std::uint32_t));
+      StoreNumber(bytes_.size() - begin, place + sizeof(std::uint32_t));
     }
     PutRun(postings.subspan(first, std::min(kRun, postings.size() - first)), bytes_);
   }

@@ -1,7 +1,7 @@
 // PostingLists: which documents of a segment have each of its terms, in one array of bytes.
 //
 //   list       = run_places runs
-//   run_places = (first document u32, begin of the run after the first run's begin u32) of each run
+//   run_places = (first document u32, begin of the run after the first run's begin u64) of each run
 //                but the first
 //   run        = first [gaps] [unusual]               128 postings, the last run of a list fewer
 //   first      = varint (first document << 1 | whether there are unusual ones)

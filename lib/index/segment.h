@@ -40,8 +40,8 @@ struct NamespacePart {
 
 class Segment {
  public:
-  /// Of documents with different ids, at most 2^32 - 1; their terms have at most 4 GiB, each taken
-  /// once. The order of `documents` does not matter.
+  /// Of documents with different ids, at most 2^32 - 1, which have at most so many different terms.
+  /// The order of `documents` does not matter.
   static std::shared_ptr<const Segment> Build(const std::vector<Document>& documents);
 
   /// A segment, and which of its documents are no more.
@@ -49,8 +49,8 @@ class Segment {
     const Segment* segment = nullptr;
     const std::vector<bool>* deleted = nullptr;  ///< By ordinal; nullptr: none.
   };
-  /// The same segment as Build would make of all documents of `sources` that are not deleted. Ids
-  /// differ. Needs no rows and analyses nothing.
+  /// The same segment as Build would make of all documents of `sources` that are not deleted, at
+  /// most 2^32 - 1 of any number of terms. Ids differ. Needs no rows and analyses nothing.
   static std::shared_ptr<const Segment> Merge(std::span<const Source> sources);
 
   Segment(const Segment&) = delete;

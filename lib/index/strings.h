@@ -9,12 +9,11 @@
 
 namespace aimem::index {
 
-/// At most 4 GiB of them.
 class StringList {
  public:
   void Add(std::string_view text) {
     text_ += text;
-    ends_.push_back(static_cast<std::uint32_t>(text_.size()));
+    ends_.push_back(text_.size());
   }
   /// No more are added.
   void Finish() {
@@ -24,16 +23,16 @@ class StringList {
 
   [[nodiscard]] std::size_t size() const { return ends_.size(); }
   [[nodiscard]] std::string_view operator[](std::size_t number) const {
-    const std::size_t begin = number == 0 ? 0 : ends_[number - 1];
+    const std::uint64_t begin = number == 0 ? 0 : ends_[number - 1];
     return std::string_view(text_).substr(begin, ends_[number] - begin);
   }
   [[nodiscard]] std::size_t ByteSize() const {
-    return text_.size() + ends_.size() * sizeof(std::uint32_t);
+    return text_.size() + ends_.size() * sizeof(std::uint64_t);
   }
 
  private:
   std::string text_;
-  std::vector<std::uint32_t> ends_;
+  std::vector<std::uint64_t> ends_;
 };
 
 }  // namespace aimem::index
