@@ -49,6 +49,8 @@ std::int64_t Segment::TokensOf(Ordinal document) const { return rows_.TokensOf(d
 
 std::span<const std::uint32_t> Segment::lengths() const { return lengths_; }
 
+std::int64_t Segment::total_length() const { return total_length_; }
+
 std::span<const NamespacePart> Segment::namespaces() const { return namespaces_; }
 
 std::size_t Segment::NamespaceOf(Ordinal document) const {
@@ -62,6 +64,8 @@ std::optional<Segment::Talk> Segment::TalkOf(Ordinal document) const {
   if (talk >= turns_.size() || document >= turns_[talk].end) return std::nullopt;
   return Talk{.stream = talks_[talk], .turns = turns_[talk]};
 }
+
+bool Segment::has_turns() const { return !turns_.empty(); }
 
 OrdinalRange Segment::TurnsOf(std::string_view stream) const {
   const auto found = std::lower_bound(

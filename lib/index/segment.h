@@ -73,6 +73,8 @@ class Segment {
   [[nodiscard]] std::int64_t TokensOf(Ordinal document) const;
   /// Features::length, of all documents.
   [[nodiscard]] std::span<const std::uint32_t> lengths() const;
+  /// Their sum.
+  [[nodiscard]] std::int64_t total_length() const;
 
   // -- Order
   // ----------------------------------------------------------------------------------------
@@ -87,6 +89,8 @@ class Segment {
     OrdinalRange turns;
   };
   [[nodiscard]] std::optional<Talk> TalkOf(Ordinal document) const;
+  /// Whether any document is a turn.
+  [[nodiscard]] bool has_turns() const;
   /// The turns of a conversation; empty: none here.
   [[nodiscard]] OrdinalRange TurnsOf(std::string_view stream) const;
   /// When `document` was made, in nanoseconds: of a turn, its place.
@@ -114,6 +118,7 @@ class Segment {
   IdTable ids_;
   DocumentRows rows_;
   std::vector<std::uint32_t> lengths_;
+  std::int64_t total_length_ = 0;
   std::vector<NamespacePart> namespaces_;
   StringList talks_;
   std::vector<OrdinalRange> turns_;           // of each of talks_, ascending

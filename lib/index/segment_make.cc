@@ -200,6 +200,7 @@ class Segment::Maker {
     if (!talk.empty()) ++made_->turns_.back().end;
     made_->rows_.Add(numbers);
     made_->lengths_.push_back(length);
+    made_->total_length_ += length;
   }
   IdTable& ids() { return made_->ids_; }
 

@@ -33,9 +33,10 @@ void Deleted::Add(const Segment& segment, std::span<const Ordinal> more) {
   namespaces.resize(segment.namespaces().size());
   for (const Ordinal document : more) {
     documents[document] = true;
-    OfNamespace& part = namespaces[segment.NamespaceOf(document)];
+    DocumentTotals& part = namespaces[segment.NamespaceOf(document)];
     ++part.documents;
     part.total_length += segment.lengths()[document];
+    total_length += segment.lengths()[document];
   }
   count += static_cast<Ordinal>(more.size());
   if (count > kListed) {
@@ -48,9 +49,14 @@ void Deleted::Add(const Segment& segment, std::span<const Ordinal> more) {
   std::inplace_merge(listed.begin(), listed.begin() + before, listed.end());
 }
 
-Deleted::OfNamespace Layer::LiveOf(std::size_t namespace_) const {
+DocumentTotals Layer::Live() const {
+  return {.documents = live(),
+          .total_length = segment->total_length() - (deleted ? deleted->total_length : 0)};
+}
+
+DocumentTotals Layer::LiveOf(std::size_t namespace_) const {
   const NamespacePart& part = segment->namespaces()[namespace_];
-  Deleted::OfNamespace live = {
+  DocumentTotals live = {
       .documents = static_cast<std::int64_t>(part.documents.end - part.documents.begin),
       .total_length = part.total_length};
   if (deleted) {
@@ -92,7 +98,7 @@ std::size_t View::ByteSize() const {
     if (!layer.deleted) continue;
     const Deleted& deleted = *layer.deleted;
     bytes += deleted.documents.size() / 8 + deleted.listed.size() * sizeof(Ordinal) +
-             deleted.namespaces.size() * sizeof(Deleted::OfNamespace);
+             deleted.namespaces.size() * sizeof(DocumentTotals);
   }
   return bytes;
 }

@@ -31,6 +31,14 @@ struct Position {
   friend bool operator==(const Position&, const Position&) = default;
 };
 
+/// How many documents, and the sum of their lengths.
+struct DocumentTotals {
+  std::int64_t documents = 0;
+  std::int64_t total_length = 0;
+
+  friend bool operator==(const DocumentTotals&, const DocumentTotals&) = default;
+};
+
 /// Documents of a segment that are no more: changed since, or gone.
 struct Deleted {
   /// So many are listed, too: then they can be told one by one.
@@ -38,13 +46,9 @@ struct Deleted {
 
   std::vector<bool> documents;  ///< By ordinal.
   Ordinal count = 0;
+  std::int64_t total_length = 0;
   std::vector<Ordinal> listed;  ///< All, ascending; empty if there are more than kListed.
-  /// By place in Segment::namespaces(): how many of it, and their lengths.
-  struct OfNamespace {
-    std::int64_t documents = 0;
-    std::int64_t total_length = 0;
-  };
-  std::vector<OfNamespace> namespaces;
+  std::vector<DocumentTotals> namespaces;  ///< By place in Segment::namespaces().
 
   /// `more` of `segment`, each once, are no more; they were not among those before.
   void Add(const Segment& segment, std::span<const Ordinal> more);
@@ -59,8 +63,10 @@ struct Layer {
     return !deleted || !deleted->documents[document];
   }
   [[nodiscard]] Ordinal live() const { return segment->size() - (deleted ? deleted->count : 0); }
-  /// Live documents of one of the segment's namespaces, and the sum of their lengths.
-  [[nodiscard]] Deleted::OfNamespace LiveOf(std::size_t namespace_) const;
+  /// Of all live documents.
+  [[nodiscard]] DocumentTotals Live() const;
+  /// Of the live documents of one of the segment's namespaces.
+  [[nodiscard]] DocumentTotals LiveOf(std::size_t namespace_) const;
   /// How many live documents of `range` have `term` of the segment. Reads the postings of the
   /// deleted ones if these are listed, else all.
   [[nodiscard]] TermTotals TotalsOf(std::size_t term, OrdinalRange range) const;

@@ -18,7 +18,8 @@ AskedDocuments::AskedDocuments(const index::View& view, const MemoryFilter& filt
     const Layer& layer = view.layers[i];
     const std::span<const NamespacePart> parts = layer.segment->namespaces();
     if (!asked) {
-      for (std::size_t part = 0; part < parts.size(); ++part) AddPart(layer, part);
+      Add(layer.Live());
+      may_talk_ = may_talk_ || layer.segment->has_turns();
       ranges_[i].push_back({.documents = {0, layer.segment->size()}});
       continue;
     }
@@ -33,10 +34,13 @@ AskedDocuments::AskedDocuments(const index::View& view, const MemoryFilter& filt
   }
 }
 
-void AskedDocuments::AddPart(const Layer& layer, std::size_t part) {
-  const index::Deleted::OfNamespace live = layer.LiveOf(part);
+void AskedDocuments::Add(const index::DocumentTotals& live) {
   corpus_.memories += live.documents;
   corpus_.total_length += live.total_length;
+}
+
+void AskedDocuments::AddPart(const Layer& layer, std::size_t part) {
+  Add(layer.LiveOf(part));
   // Those of no talk come first.
   const OrdinalRange documents = layer.segment->namespaces()[part].documents;
   may_talk_ = may_talk_ || layer.segment->TalkOf(documents.end - 1).has_value();

@@ -43,6 +43,7 @@ class AskedDocuments {
   [[nodiscard]] bool may_talk() const { return may_talk_; }
 
  private:
+  void Add(const index::DocumentTotals& live);
   void AddPart(const index::Layer& layer, std::size_t part);
 
   const index::View& view_;

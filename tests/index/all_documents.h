@@ -112,7 +112,7 @@ inline AllDocuments DocumentsOfView(const View& view) {
       if (layer.IsLive(i)) live.push_back(std::move(documents[i]));
     }
     for (std::size_t i = 0; i < layer.segment->namespaces().size(); ++i) {
-      const Deleted::OfNamespace of = layer.LiveOf(i);
+      const DocumentTotals of = layer.LiveOf(i);
       auto& [count, length] = totals[layer.segment->namespaces()[i].name];
       count += of.documents;
       length += of.total_length;

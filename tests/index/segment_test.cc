@@ -99,12 +99,16 @@ void ExpectPlaces(const Segment& segment, const std::vector<Document>& in_order)
   }
   ASSERT_EQ(segment.namespaces().size(), namespaces.size());
   auto expected = namespaces.begin();
+  std::int64_t total_length = 0;
   for (const NamespacePart& part : segment.namespaces()) {
     EXPECT_EQ(part.name, expected->second.name);
     EXPECT_EQ(part.documents, expected->second.documents);
     EXPECT_EQ(part.total_length, expected->second.total_length);
+    total_length += expected->second.total_length;
     ++expected;
   }
+  EXPECT_EQ(segment.total_length(), total_length);
+  EXPECT_EQ(segment.has_turns(), !talks.empty());
   for (const auto& [stream, turns] : talks) EXPECT_EQ(segment.TurnsOf(stream), turns) << stream;
   for (const std::string absent : {"", "0", "0 of 99", "zz"}) {
     EXPECT_TRUE(segment.TurnsOf(absent).empty()) << absent;

@@ -48,8 +48,9 @@ TEST(Layer, CountsWhatIsLive) {
     std::vector<bool> live;
     const Layer layer = MakeLayer(random, documents, odds, live);
     const Segment& segment = *layer.segment;
+    DocumentTotals all;
     for (std::size_t part = 0; part < segment.namespaces().size(); ++part) {
-      Deleted::OfNamespace expected;
+      DocumentTotals expected;
       const OrdinalRange range = segment.namespaces()[part].documents;
       for (Ordinal i = range.begin; i < range.end; ++i) {
         ASSERT_EQ(layer.IsLive(i), live[i]);
@@ -57,9 +58,11 @@ TEST(Layer, CountsWhatIsLive) {
         ++expected.documents;
         expected.total_length += documents[i].features.length;
       }
-      EXPECT_EQ(layer.LiveOf(part).documents, expected.documents);
-      EXPECT_EQ(layer.LiveOf(part).total_length, expected.total_length);
+      EXPECT_EQ(layer.LiveOf(part), expected);
+      all.documents += expected.documents;
+      all.total_length += expected.total_length;
     }
+    EXPECT_EQ(layer.Live(), all);
     for (int i = 0; i < ranges; ++i) {
       const std::size_t term = random.Below(segment.terms());
       const OrdinalRange range = {static_cast<Ordinal>(random.Below(size + 1)),
