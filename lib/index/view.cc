@@ -49,7 +49,7 @@ void Deleted::Add(const Segment& segment, std::span<const Ordinal> more) {
   std::inplace_merge(listed.begin(), listed.begin() + before, listed.end());
 }
 
-DocumentTotals Layer::Live() const {
+DocumentTotals Layer::LiveTotals() const {
   return {.documents = live(),
           .total_length = segment->total_length() - (deleted ? deleted->total_length : 0)};
 }

@@ -64,7 +64,7 @@ struct Layer {
   }
   [[nodiscard]] Ordinal live() const { return segment->size() - (deleted ? deleted->count : 0); }
   /// Of all live documents.
-  [[nodiscard]] DocumentTotals Live() const;
+  [[nodiscard]] DocumentTotals LiveTotals() const;
   /// Of the live documents of one of the segment's namespaces.
   [[nodiscard]] DocumentTotals LiveOf(std::size_t namespace_) const;
   /// How many live documents of `range` have `term` of the segment. Reads the postings of the

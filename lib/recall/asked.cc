@@ -18,7 +18,7 @@ AskedDocuments::AskedDocuments(const index::View& view, const MemoryFilter& filt
     const Layer& layer = view.layers[i];
     const std::span<const NamespacePart> parts = layer.segment->namespaces();
     if (!asked) {
-      Add(layer.Live());
+      Add(layer.LiveTotals());
       may_talk_ = may_talk_ || layer.segment->has_turns();
       ranges_[i].push_back({.documents = {0, layer.segment->size()}});
       continue;

@@ -62,7 +62,7 @@ TEST(Layer, CountsWhatIsLive) {
       all.documents += expected.documents;
       all.total_length += expected.total_length;
     }
-    EXPECT_EQ(layer.Live(), all);
+    EXPECT_EQ(layer.LiveTotals(), all);
     for (int i = 0; i < ranges; ++i) {
       const std::size_t term = random.Below(segment.terms());
       const OrdinalRange range = {static_cast<Ordinal>(random.Below(size + 1)),
