@@ -242,8 +242,8 @@ struct StoreInfo {
   /// on. It reports an empty vector until it has all.
   std::optional<ChangeCursor> installing = {};
   std::optional<StoreCounts> counts = {};
-  /// Of a store that is open in this process; absent: there is none, and a search reads all rows. It
-  /// is made when a second one is asked.
+  /// Of a store that is open in this process; absent: there is none, and a search reads all rows.
+  /// It is made when a second one is asked.
   std::optional<IndexInfo> index = {};
   /// Set by a member of a federation.
   std::optional<FederationInfo> federation = {};

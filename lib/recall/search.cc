@@ -172,7 +172,7 @@ absl::StatusOr<SearchResult> Search(Transaction& transaction, const SearchReques
   Collected collected;
   if (asked) {
     const HitsWanted wanted{.hits = static_cast<std::size_t>(request.limit),
-                        .min_relevance = request.min_relevance};
+                            .min_relevance = request.min_relevance};
     collected = CollectBest(*view, *asked, question, request.match, filter, wanted, now);
   } else {
     AIMEM_ASSIGN_OR_RETURN(collected,
