@@ -32,7 +32,7 @@ class IndexCollector {
     }
     AddHolders();
     AddTurns();
-    for (Entry& entry : entries) AddCandidate(std::move(entry));
+    for (Entry& entry : entries) AddCandidate(entry);
     return std::move(collected_);
   }
 
@@ -117,7 +117,7 @@ class IndexCollector {
     const auto turn = turn_of_.find(Key(entry.at));
     collected_.candidates.push_back(
         {.id = segment.Id(entry.at.document),
-         .features = std::move(entry.features),
+         .features = entry.features,
          .proximity = entry.proximity,
          .tokens = segment.TokensOf(entry.at.document),
          .holder = *holder,

@@ -70,7 +70,7 @@ FirstPass::FirstPass(const index::View& view, const AskedDocuments& asked, const
 
 FirstPass::Result FirstPass::Run() {
   for (std::size_t layer = 0; layer < view_.layers.size(); ++layer) RunLayer(layer);
-  std::vector<Entry> twice = twice_.Take([this](Entry entry) { OfferRest(std::move(entry)); });
+  std::vector<Entry> twice = twice_.Take([this](Entry entry) { OfferRest(entry); });
   // Who does not talk stands where it stood, so that of these no more are wanted than of the rest.
   std::size_t silent = 0;
   for (Entry& entry : twice) {
@@ -81,11 +81,11 @@ FirstPass::Result FirstPass::Run() {
       }
       if (++silent > wanted_.hits) continue;
     }
-    result_.entries.push_back(std::move(entry));
+    result_.entries.push_back(entry);
   }
   result_.second_pass = result_.entries.size();
   for (Entry& entry : rest_.Take([](const Entry&) {})) {
-    result_.entries.push_back(std::move(entry));
+    result_.entries.push_back(entry);
   }
   return std::move(result_);
 }
@@ -148,7 +148,7 @@ bool FirstPass::Admit(const Layer& layer, const Found& found, const index::Featu
 }
 
 void FirstPass::Offer(Entry entry) {
-  twice_.Offer(std::move(entry), [this](Entry other) { OfferRest(std::move(other)); });
+  twice_.Offer(entry, [this](Entry other) { OfferRest(other); });
   // Who can rank nowhere, can tell nothing either: there are candidates.
   if (wanted_.min_relevance > 0) return;
   reach_.least = rest_.capacity() > 0 ? rest_.threshold() : twice_.threshold();
@@ -159,7 +159,7 @@ void FirstPass::OfferRest(Entry entry) {
     LeaveOut(entry.relevance);
     return;
   }
-  rest_.Offer(std::move(entry), [](const Entry&) {});
+  rest_.Offer(entry, [](const Entry&) {});
 }
 
 void FirstPass::LeaveOut(double relevance) {

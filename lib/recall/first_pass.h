@@ -47,10 +47,10 @@ class BestEntries {
   template <typename Displace>
   void Offer(Entry entry, const Displace& displace) {
     if (capacity_ == 0 || entry.score < threshold_) {
-      displace(std::move(entry));
+      displace(entry);
       return;
     }
-    entries_.push_back(std::move(entry));
+    entries_.push_back(entry);
     if (entries_.size() >= 2 * capacity_) Cut(displace);
   }
 
@@ -66,7 +66,7 @@ class BestEntries {
   template <typename Displace>
   void Cut(const Displace& displace) {
     Select();
-    for (std::size_t i = capacity_; i < entries_.size(); ++i) displace(std::move(entries_[i]));
+    for (std::size_t i = capacity_; i < entries_.size(); ++i) displace(entries_[i]);
     entries_.resize(capacity_);
     threshold_ = entries_.back().score;
   }

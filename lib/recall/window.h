@@ -27,7 +27,7 @@ class TermCursor {
  public:
   static constexpr index::Ordinal kEnd = 0xffffffff;
 
-  explicit TermCursor(index::PostingsReader postings) : reader_(std::move(postings)) {}
+  explicit TermCursor(const index::PostingsReader& postings) : reader_(postings) {}
   TermCursor(const TermCursor&) = delete;
   TermCursor& operator=(const TermCursor&) = delete;
 
