@@ -3,9 +3,10 @@
 //   entity(kind, key, name?, state)          unique (kind, key); index on name where not null
 //   log(stream, seq, operation, bytes)       unique (stream, seq); unique (operation, stream)
 //   meta(key, value)                         unique (key)
+//   block(segment, part, bytes)              unique (segment, part)
 //
 // One write transaction at a time, over all processes that share the data; readers never wait
-// for it and see a snapshot. That, durability and these three tables are the whole contract. A
+// for it and see a snapshot. That, durability and these four tables are the whole contract. A
 // store over a backend of your own passes the conformance suite of include/aimem/testing/.
 #pragma once
 
@@ -40,6 +41,21 @@ struct LogRow {
   std::uint64_t seq = 0;
   OperationId operation = {};
   std::string bytes = {};
+};
+
+/// A piece of what a store keeps beside its rows, and can make again of them: a part of an index.
+/// `bytes` is opaque here, and at most kBlockBytes.
+struct BlockRow {
+  std::uint64_t segment = 0;
+  std::uint32_t part = 0;
+  std::string bytes = {};
+};
+inline constexpr std::size_t kBlockBytes = 64u << 10;
+
+/// How many blocks a segment has.
+struct BlockCount {
+  std::uint64_t segment = 0;
+  std::uint64_t blocks = 0;
 };
 
 /// So much of a commit's bytes tells what it is: a backend may cut ReadResult::heads there.
@@ -83,6 +99,9 @@ struct WriteSet {
   /// Drop the rows of `first` with seq > `second`, before `log` is inserted: a history that is
   /// given up for another one.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> log_tails = {};
+  /// Drop the blocks of `first` with part >= `second`, before `blocks` are inserted.
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> block_cuts = {};
+  std::vector<BlockRow> blocks = {};  ///< Insert; (segment, part) must be new.
 };
 
 /// What became of a COMMIT.
@@ -114,7 +133,17 @@ class Transaction {
                                                       std::size_t max_rows,
                                                       std::size_t max_bytes) = 0;
 
-  /// Write. Only in a write transaction, once. kAlreadyExists if a (stream, seq) is taken.
+  /// Blocks of `segment` with part >= `first`, ascending, up to `max_bytes` of bytes (exceeded by
+  /// one block at most).
+  virtual absl::StatusOr<std::vector<BlockRow>> ReadBlocks(std::uint64_t segment,
+                                                           std::uint32_t first,
+                                                           std::size_t max_bytes) = 0;
+
+  /// All segments of which there are blocks, ascending. Reads no bytes of blocks.
+  virtual absl::StatusOr<std::vector<BlockCount>> CountBlocks() = 0;
+
+  /// Write. Only in a write transaction, once. kAlreadyExists if a (stream, seq) or a
+  /// (segment, part) is taken.
   virtual absl::Status Put(const WriteSet& set) = 0;
 
   /// Commit; the transaction is then over whatever the outcome. Where nothing was put this is the
@@ -173,6 +202,10 @@ class Backend {
   /// that spares the disk. Asked before a member of a federation, or anybody beside it, writes into
   /// its data: others count what is said to be there.
   virtual absl::Status CheckDurable() = 0;
+
+  /// Whether the data is there for other processes, now or later: where not, nobody keeps there what
+  /// follows from its rows. Default true.
+  virtual bool OutlivesProcess() const { return true; }
 
   /// What this data lies on: changes when file or database were copied elsewhere (device and
   /// inode; system identifier and timeline). Compared, never parsed. Cheap: asked in every write
