@@ -10,6 +10,7 @@
 namespace aimem {
 namespace {
 
+using ephemeral::BlockPosition;
 using ephemeral::Cell;
 using ephemeral::LogPosition;
 using ephemeral::Touched;
@@ -19,6 +20,9 @@ std::int64_t SizeOf(const EntityRow& row) {
                                    (row.name ? row.name->size() : 0));
 }
 std::int64_t SizeOf(const LogRow& row) { return static_cast<std::int64_t>(row.bytes.size()) + 32; }
+std::int64_t SizeOf(const BlockRow& row) {
+  return static_cast<std::int64_t>(row.bytes.size()) + 12;
+}
 std::int64_t SizeOf(const std::string& value) { return static_cast<std::int64_t>(value.size()); }
 
 template <typename T>
@@ -79,6 +83,13 @@ void EphemeralDisk::Data::SetLog(const LogPosition& position, std::shared_ptr<co
   touched.log.push_back(position);
 }
 
+void EphemeralDisk::Data::SetBlock(const BlockPosition& position,
+                                   std::shared_ptr<const BlockRow> row, std::uint64_t pending,
+                                   Touched& touched) {
+  bytes += Append(blocks[position], pending, std::move(row));
+  touched.blocks.push_back(position);
+}
+
 bool EphemeralDisk::Data::HasOperation(const OperationId& operation, std::uint64_t stream,
                                        std::uint64_t pending) const {
   for (auto it = operations.lower_bound({operation, LogPosition{stream, 0}});
@@ -110,6 +121,25 @@ absl::Status EphemeralDisk::Data::CheckLog(const std::vector<LogRow>& added,
   return absl::OkStatus();
 }
 
+absl::Status EphemeralDisk::Data::WriteBlocks(const WriteSet& set, std::uint64_t pending,
+                                              Touched& touched) {
+  for (const auto& [segment, first] : set.block_cuts) {
+    const auto end = blocks.upper_bound({segment, std::numeric_limits<std::uint32_t>::max()});
+    for (auto it = blocks.lower_bound({segment, first}); it != end; ++it) {
+      if (it->second.At(pending)) SetBlock(it->first, nullptr, pending, touched);
+    }
+  }
+  for (const BlockRow& row : set.blocks) {
+    const auto found = blocks.find({row.segment, row.part});
+    if (found != blocks.end() && found->second.At(pending)) {
+      return absl::AlreadyExistsError(
+          absl::StrFormat("part %d of segment %016x is there already", row.part, row.segment));
+    }
+    SetBlock({row.segment, row.part}, std::make_shared<const BlockRow>(row), pending, touched);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status EphemeralDisk::Data::Write(const WriteSet& set, std::uint64_t pending,
                                         Touched& touched) {
   for (const auto& [stream, last] : set.log_tails) {
@@ -118,7 +148,9 @@ absl::Status EphemeralDisk::Data::Write(const WriteSet& set, std::uint64_t pendi
       if (it->second.At(pending)) SetLog(it->first, nullptr, pending, touched);
     }
   }
-  if (absl::Status status = CheckLog(set.log, pending); !status.ok()) {
+  absl::Status status = CheckLog(set.log, pending);
+  if (status.ok()) status = WriteBlocks(set, pending, touched);
+  if (!status.ok()) {
     Undo(touched, pending - 1);
     touched = {};
     return status;
@@ -176,10 +208,19 @@ void EphemeralDisk::Data::TrimMeta(const std::string& key, std::uint64_t floor,
   if (found->second.versions.empty()) meta.erase(found);
 }
 
+void EphemeralDisk::Data::TrimBlock(const BlockPosition& position, std::uint64_t floor,
+                                    std::uint64_t ceiling) {
+  const auto found = blocks.find(position);
+  if (found == blocks.end()) return;
+  for (const auto& row : ::aimem::Trim(found->second, floor, ceiling)) bytes -= SizeOf(row);
+  if (found->second.versions.empty()) blocks.erase(found);
+}
+
 void EphemeralDisk::Data::Trim(const Touched& touched, std::uint64_t floor, std::uint64_t ceiling) {
   for (const EntityKey& key : touched.rows) TrimRow(key, floor, ceiling);
   for (const LogPosition& position : touched.log) TrimLog(position, floor, ceiling);
   for (const std::string& key : touched.meta) TrimMeta(key, floor, ceiling);
+  for (const BlockPosition& position : touched.blocks) TrimBlock(position, floor, ceiling);
 }
 
 void EphemeralDisk::Data::Undo(const Touched& touched, std::uint64_t kept) {
@@ -228,6 +269,9 @@ void EphemeralDisk::Crash() {
   for (const auto& [key, cell] : data.meta) {
     if (cell.versions.back().version > kept) all.meta.push_back(key);
   }
+  for (const auto& [position, cell] : data.blocks) {
+    if (cell.versions.back().version > kept) all.blocks.push_back(position);
+  }
   data.Undo(all, kept);
   while (!data.history.empty() && data.history.back().first > kept) data.history.pop_back();
   data.version = kept;
@@ -248,6 +292,9 @@ std::shared_ptr<const EphemeralDisk::Image> EphemeralDisk::Snapshot() const {
   for (const auto& [key, cell] : data.meta) {
     if (const auto value = cell.At(data.synced)) image->meta.emplace(key, *value);
   }
+  for (const auto& [position, cell] : data.blocks) {
+    if (auto row = cell.At(data.synced)) image->blocks.push_back(std::move(row));
+  }
   return image;
 }
 
@@ -261,6 +308,7 @@ void EphemeralDisk::Restore(const std::shared_ptr<const Image>& image) {
   data.rows.clear();
   data.log.clear();
   data.meta.clear();
+  data.blocks.clear();
   data.names.clear();
   data.operations.clear();
   data.history.clear();
@@ -269,6 +317,9 @@ void EphemeralDisk::Restore(const std::shared_ptr<const Image>& image) {
   Touched touched;
   if (!data.Write(all, data.version, touched).ok()) {
     BrokenInvariant("what was on a disk can be put on it again", __FILE__, __LINE__).IgnoreError();
+  }
+  for (const auto& row : image->blocks) {
+    data.SetBlock({row->segment, row->part}, row, data.version, touched);
   }
   data.EndTransactions();
 }

@@ -1,4 +1,4 @@
-// Data: the three tables of an ephemeral disk, every cell with the versions that somebody needs.
+// Data: the four tables of an ephemeral disk, every cell with the versions that somebody needs.
 //
 // A commit makes a version. A reader sees, of each cell, the newest version not above its own; so
 // readers never wait for the writer, and nothing is copied but what was written. Versions that
@@ -39,7 +39,8 @@ struct Cell {
   }
 };
 
-using LogPosition = std::pair<std::uint64_t, std::uint64_t>;  // stream, seq
+using LogPosition = std::pair<std::uint64_t, std::uint64_t>;    // stream, seq
+using BlockPosition = std::pair<std::uint64_t, std::uint32_t>;  // segment, part
 template <typename Key, typename T>
 using Table = std::map<Key, Cell<T>>;
 
@@ -48,6 +49,7 @@ struct Touched {
   std::vector<EntityKey> rows;
   std::vector<LogPosition> log;
   std::vector<std::string> meta;
+  std::vector<BlockPosition> blocks;
 };
 
 }  // namespace aimem::ephemeral
@@ -58,6 +60,7 @@ struct EphemeralDisk::Image {
   std::vector<EntityRow> rows;
   std::vector<LogRow> log;
   std::map<std::string, std::string> meta;
+  std::vector<std::shared_ptr<const BlockRow>> blocks;  // shared with the disk
 };
 
 struct EphemeralDisk::Data {
@@ -81,6 +84,7 @@ struct EphemeralDisk::Data {
   ephemeral::Table<EntityKey, EntityRow> rows ABSL_GUARDED_BY(mutex);
   ephemeral::Table<ephemeral::LogPosition, LogRow> log ABSL_GUARDED_BY(mutex);
   ephemeral::Table<std::string, std::string> meta ABSL_GUARDED_BY(mutex);
+  ephemeral::Table<ephemeral::BlockPosition, BlockRow> blocks ABSL_GUARDED_BY(mutex);
   // Indexes hold what any kept version has; a reader checks against the version it sees.
   std::set<std::pair<Hash256, EntityKey>> names ABSL_GUARDED_BY(mutex);
   std::set<std::pair<OperationId, ephemeral::LogPosition>> operations ABSL_GUARDED_BY(mutex);
@@ -90,6 +94,9 @@ struct EphemeralDisk::Data {
 
   /// Write `set` as `pending`, which is not committed. kAlreadyExists: nothing was written.
   absl::Status Write(const WriteSet& set, std::uint64_t pending, ephemeral::Touched& touched)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  void SetBlock(const ephemeral::BlockPosition& position, std::shared_ptr<const BlockRow> row,
+                std::uint64_t pending, ephemeral::Touched& touched)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   /// Take back all versions of the touched cells that are above `kept`.
   void Undo(const ephemeral::Touched& touched, std::uint64_t kept)
@@ -104,6 +111,10 @@ struct EphemeralDisk::Data {
                                   std::uint64_t pending) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   [[nodiscard]] absl::Status CheckLog(const std::vector<LogRow>& added, std::uint64_t pending) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  /// kAlreadyExists: some of it was written.
+  [[nodiscard]] absl::Status WriteBlocks(const WriteSet& set, std::uint64_t pending,
+                                         ephemeral::Touched& touched)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   void SetRow(const EntityRow& row, std::uint64_t pending, ephemeral::Touched& touched)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   void SetLog(const ephemeral::LogPosition& position, std::shared_ptr<const LogRow> row,
@@ -116,6 +127,8 @@ struct EphemeralDisk::Data {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   void TrimMeta(const std::string& key, std::uint64_t floor, std::uint64_t ceiling)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  void TrimBlock(const ephemeral::BlockPosition& position, std::uint64_t floor,
+                 std::uint64_t ceiling) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   void Trim(const ephemeral::Touched& touched, std::uint64_t floor, std::uint64_t ceiling)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 };

@@ -40,6 +40,9 @@ class EphemeralTransaction final : public Transaction {
   absl::StatusOr<std::vector<EntityRow>> Scan(const ScanRequest& request) override;
   absl::StatusOr<std::vector<LogRow>> ReadLog(std::uint64_t stream, std::uint64_t after,
                                               std::size_t max_rows, std::size_t max_bytes) override;
+  absl::StatusOr<std::vector<BlockRow>> ReadBlocks(std::uint64_t segment, std::uint32_t first,
+                                                   std::size_t max_bytes) override;
+  absl::StatusOr<std::vector<BlockCount>> CountBlocks() override;
   absl::Status Put(const WriteSet& set) override;
   CommitResult Commit() override;
 
@@ -192,6 +195,37 @@ absl::StatusOr<std::vector<LogRow>> EphemeralTransaction::ReadLog(std::uint64_t 
   return rows;
 }
 
+absl::StatusOr<std::vector<BlockRow>> EphemeralTransaction::ReadBlocks(std::uint64_t segment,
+                                                                       std::uint32_t first,
+                                                                       std::size_t max_bytes) {
+  std::vector<BlockRow> rows;
+  std::size_t bytes = 0;
+  MutexLock lock(data_->mutex);
+  AIMEM_RETURN_IF_ERROR(Usable());
+  for (auto it = data_->blocks.lower_bound({segment, first});
+       it != data_->blocks.end() && it->first.first == segment && bytes < max_bytes; ++it) {
+    if (const auto row = it->second.At(version_)) {
+      bytes += row->bytes.size();
+      rows.push_back(*row);
+    }
+  }
+  return rows;
+}
+
+absl::StatusOr<std::vector<BlockCount>> EphemeralTransaction::CountBlocks() {
+  std::vector<BlockCount> counts;
+  MutexLock lock(data_->mutex);
+  AIMEM_RETURN_IF_ERROR(Usable());
+  for (const auto& [position, cell] : data_->blocks) {
+    if (!cell.At(version_)) continue;
+    if (counts.empty() || counts.back().segment != position.first) {
+      counts.push_back({.segment = position.first});
+    }
+    ++counts.back().blocks;
+  }
+  return counts;
+}
+
 absl::Status EphemeralTransaction::Put(const WriteSet& set) {
   MutexLock lock(data_->mutex);
   AIMEM_RETURN_IF_ERROR(Usable());
@@ -303,6 +337,7 @@ class EphemeralBackend final : public Backend {
         "rows in memory do not survive their process: a member of a federation needs a file "
         "(sqlite:///path) or a PostgreSQL database (postgres://...)");
   }
+  bool OutlivesProcess() const override { return false; }
   // A disk cannot be copied, so there is nothing to tell apart.
   absl::StatusOr<std::string> PhysicalIdentity() override { return std::string("ephemeral"); }
   absl::StatusOr<std::int64_t> SizeBytes() override {

@@ -32,7 +32,13 @@ constexpr char kTableSql[] = "SELECT '@.log'::regclass::oid::bigint";
 
 constexpr char kSizeSql[] =
     "SELECT (pg_total_relation_size('@.entity') + pg_total_relation_size('@.log')"
-    " + pg_total_relation_size('@.meta'))::bigint";
+    " + pg_total_relation_size('@.meta')"
+    " + coalesce(pg_total_relation_size(to_regclass('@.block')), 0))::bigint";
+
+// What "@hasblocks" answered in `column` of the one row.
+bool TellsOfBlocks(const Rows& rows, int column) {
+  return rows.size() == 1 && rows.Int(0, column).value_or(0) == 1;
+}
 
 class PostgresBackend : public Backend {
  public:
@@ -116,7 +122,8 @@ absl::StatusOr<std::unique_ptr<PostgresTransaction>> PostgresBackend::BeginReadi
   const std::array opening = {Call::Prepared(kBeginRead), Call::Prepared(kSnapshot)};
   Answer answer;
   AIMEM_ASSIGN_OR_RETURN(Lease lease, readers_.Begin(opening, answer));
-  return std::make_unique<PostgresTransaction>(std::move(lease), SessionRole::kReader);
+  return std::make_unique<PostgresTransaction>(std::move(lease), SessionRole::kReader,
+                                               TellsOfBlocks(answer.rows.back(), 0));
 }
 
 absl::StatusOr<std::unique_ptr<PostgresTransaction>> PostgresBackend::BeginWriting() {
@@ -132,7 +139,8 @@ absl::StatusOr<std::unique_ptr<PostgresTransaction>> PostgresBackend::BeginWriti
                         settings_.schema, absl::FormatDuration(settings_.lock_timeout)));
   }
   AIMEM_RETURN_IF_ERROR(lease.status());
-  auto transaction = std::make_unique<PostgresTransaction>(*std::move(lease), SessionRole::kWriter);
+  auto transaction = std::make_unique<PostgresTransaction>(*std::move(lease), SessionRole::kWriter,
+                                                           TellsOfBlocks(answer.rows.back(), 2));
   AIMEM_RETURN_IF_ERROR(CheckLock(answer.rows.back()));
   AIMEM_RETURN_IF_ERROR(NoteIdentity(*transaction, answer.rows.back()));
   return transaction;

@@ -38,6 +38,7 @@ absl::Status Check(const WriteSet& set) {
           "meta key '%s' cannot be stored in PostgreSQL: it is reserved or has a NUL", key));
     }
   }
+  for (const BlockRow& row : set.blocks) bytes += row.bytes.size();
   if (bytes > kWriteBytesMax) {
     return absl::InvalidArgumentError(
         absl::StrFormat("a write of %d bytes is over the limit of %d of a PostgreSQL transaction: "
@@ -126,6 +127,30 @@ Call CutsCall(const char* statement,
   return Call::Prepared(statement, {std::move(streams).Take(), std::move(bounds).Take()});
 }
 
+Call BlockCutsCall(const std::vector<std::pair<std::uint64_t, std::uint32_t>>& cuts) {
+  ArrayWriter segments = ArrayWriter::OfInt64();
+  ArrayWriter bounds = ArrayWriter::OfInt64();
+  for (const auto& [segment, first] : cuts) {
+    segments.AddInt64(StoredStream(segment));
+    bounds.AddInt64(first);
+  }
+  return {nullptr, {std::move(segments).Take(), std::move(bounds).Take()}, kCutBlocksSql};
+}
+
+Call BlocksCall(const std::vector<BlockRow>& rows) {
+  ArrayWriter segments = ArrayWriter::OfInt64();
+  ArrayWriter parts = ArrayWriter::OfInt64();
+  ArrayWriter bytes = ArrayWriter::OfBytes();
+  for (const BlockRow& row : rows) {
+    segments.AddInt64(StoredStream(row.segment));
+    parts.AddInt64(row.part);
+    bytes.AddBytes(row.bytes);
+  }
+  return {nullptr,
+          {std::move(segments).Take(), std::move(parts).Take(), std::move(bytes).Take()},
+          kPutBlocksSql};
+}
+
 // The least key above all that begin with `prefix`; nullopt if there is none.
 std::optional<std::string> EndOfPrefix(std::string prefix) {
   while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) prefix.pop_back();
@@ -178,6 +203,13 @@ absl::StatusOr<std::vector<Call>> CallsOf(const WriteSet& set, const std::set<En
   if (!set.log.empty()) calls.push_back(LogCall(set.log));
   if (!set.meta.empty()) calls.push_back(MetaCall(set.meta));
   if (!set.log_cuts.empty()) calls.push_back(CutsCall(kCutLog, set.log_cuts));
+  return calls;
+}
+
+std::vector<Call> BlockCallsOf(const WriteSet& set) {
+  std::vector<Call> calls;
+  if (!set.block_cuts.empty()) calls.push_back(BlockCutsCall(set.block_cuts));
+  if (!set.blocks.empty()) calls.push_back(BlocksCall(set.blocks));
   return calls;
 }
 

@@ -20,7 +20,7 @@ namespace aimem::postgres {
 /// Greatest number of a commit that a bigint holds.
 inline constexpr std::uint64_t kSeqMax = std::numeric_limits<std::int64_t>::max();
 
-/// A stream as it is stored.
+/// A stream, or a segment, as it is stored.
 inline std::int64_t StoredStream(std::uint64_t stream) { return static_cast<std::int64_t>(stream); }
 
 /// The calls that answer `set`, in the order keys, names, operations, heads, meta; those of empty
@@ -31,6 +31,9 @@ std::set<Kind> KindsOf(const ReadSet& set);
 /// The calls that write `set`; `absent` are keys that no row has. kInvalidArgument if a value
 /// cannot be stored.
 absl::StatusOr<std::vector<Call>> CallsOf(const WriteSet& set, const std::set<EntityKey>& absent);
+
+/// What `set` says of blocks, with SQL whose schema is still to be filled in.
+std::vector<Call> BlockCallsOf(const WriteSet& set);
 
 /// The half-open range [low, high) of (kind, key) that `request` asks for.
 struct ScanRange {

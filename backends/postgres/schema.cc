@@ -152,7 +152,9 @@ void CreateTables(pqxx::transaction_base& transaction, const std::string& schema
           .empty()) {
     transaction.exec0("CREATE SCHEMA " + schema);
   }
-  transaction.exec(absl::StrReplaceAll(kCreateTables, {{"@", schema}}));
+  for (const char* sql : {kCreateTables, kCreateBlocksSql, kStoreBlocksSql}) {
+    transaction.exec(absl::StrReplaceAll(sql, {{"@", schema}}));
+  }
   transaction.exec_params0(
       "INSERT INTO " + schema + ".meta (key, value) VALUES ($1, pg_catalog.decode($2, 'escape'))",
       kLockKey, absl::StrFormat("%d", kSchemaVersion));

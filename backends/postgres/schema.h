@@ -5,9 +5,11 @@
 //   log(stream bigint, seq bigint, operation bytea, bytes bytea)     primary key (stream, seq);
 //                                                    unique (operation, stream)
 //   meta(key text, value bytea)                      primary key (key)
+//   block(segment bigint, part bigint, bytes bytea)  primary key (segment, part)
 //
-// A stream is a u64, stored as the int64 of the same bits. meta['postgres.schema'] holds the
-// version of these tables in decimal; its row is the write lock.
+// A stream or a segment is a u64, stored as the int64 of the same bits. A store without `block` is
+// as whole as one with it: databases were made so. Who writes the first block makes the table.
+// meta['postgres.schema'] holds the version of these tables in decimal; its row is the write lock.
 #pragma once
 
 #include <string>

@@ -58,11 +58,6 @@ std::string SettingsSql(const SessionSettings& settings, SessionRole role) {
   return sql;
 }
 
-std::string WithSchema(const char* sql, const std::string& schema) {
-  return absl::StrReplaceAll(
-      sql, {{"@lock", kLockKey}, {"@head", absl::StrFormat("%d", kLogHeadBytes)}, {"@", schema}});
-}
-
 std::string Field(const PGresult* result, int field) {
   const char* value = PQresultErrorField(result, field);
   return value == nullptr ? "" : value;
@@ -145,7 +140,7 @@ absl::Status Session::SetUp() {
     AIMEM_RETURN_IF_ERROR(SendOne(Call::Sql(sql)));
   }
   for (const PreparedStatement& statement : kPrepared) {
-    const std::string sql = WithSchema(statement.sql, settings_.schema);
+    const std::string sql = WithSchema(statement.sql);
     if (PQsendPrepare(connection, statement.name, sql.c_str(), 0, nullptr) != 1) {
       return Lost("preparing statements");
     }
@@ -155,6 +150,16 @@ absl::Status Session::SetUp() {
   Answer answer;
   ReceiveSync(answer);
   return answer.status;
+}
+
+std::string Session::WithSchema(const char* sql) const {
+  const std::string has_blocks = absl::StrFormat(
+      "coalesce(has_table_privilege(to_regclass('%s.block'), 'SELECT'), false)::int",
+      settings_.schema);
+  return absl::StrReplaceAll(sql, {{"@lock", kLockKey},
+                                   {"@head", absl::StrFormat("%d", kLogHeadBytes)},
+                                   {"@hasblocks", has_blocks},
+                                   {"@", settings_.schema}});
 }
 
 Answer Session::Run(std::span<const Call> calls) {

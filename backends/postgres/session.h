@@ -80,6 +80,9 @@ class Session {
   /// Send `call` without waiting for its answer, which the next Run() drops.
   void RunAndForget(const Call& call);
 
+  /// `sql` of this room (statements.h) as it is sent.
+  [[nodiscard]] std::string WithSchema(const char* sql) const;
+
   /// True if the connection is gone, or leads to a server that takes no writes (any more).
   [[nodiscard]] bool lost() const { return lost_; }
 

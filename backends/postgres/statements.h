@@ -1,5 +1,8 @@
-// The SQL of this room: every statement that runs more than once a session, prepared by name.
-// "@" stands for the schema, "@lock" for kLockKey, "@head" for kLogHeadBytes.
+// The SQL of this room: every statement that runs more than once a session, prepared by name, but
+// for those on the table of blocks, which need not be there.
+// "@" stands for the schema, "@lock" for kLockKey, "@head" for kLogHeadBytes, "@hasblocks" for 1 if
+// there is a table of blocks and it may be read: who may not read it goes without, as if there were
+// none.
 //
 // Every question is answered by a range or point of an index, so the plans are fixed by session
 // settings (session.cc) rather than left to statistics that a young table does not have.
@@ -27,6 +30,7 @@ inline constexpr char kPutLog[] = "put_log";
 inline constexpr char kPutMeta[] = "put_meta";
 inline constexpr char kCutLog[] = "cut_log";
 inline constexpr char kCutLogTails[] = "cut_log_tails";
+inline constexpr char kHasBlocks[] = "has_blocks";
 
 /// The row of `meta` that this room keeps for itself: its value is the version of the tables, and
 /// who holds it FOR UPDATE holds the write lock. Not part of what a ReadSet answers.
@@ -47,6 +51,32 @@ inline constexpr char kRoleSettingsSql[] =
     " 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'lock_timeout',"
     " 'transaction_timeout')";
 
+// -- Blocks ---------------------------------------------------------------------------------------
+
+/// Two statements, each sent by itself. Compressing what is packed already would cost time only.
+inline constexpr char kCreateBlocksSql[] =
+    "CREATE TABLE IF NOT EXISTS @.block (segment bigint NOT NULL, part bigint NOT NULL,"
+    " bytes bytea NOT NULL, PRIMARY KEY (segment, part))";
+inline constexpr char kStoreBlocksSql[] =
+    "ALTER TABLE @.block ALTER COLUMN bytes SET STORAGE EXTERNAL";
+/// The bytes of those that are counted only are not fetched.
+inline constexpr char kReadBlocksSql[] =
+    "SELECT part, bytes FROM ("
+    " SELECT *, sum(octet_length(bytes)) OVER (ORDER BY part"
+    " ROWS UNBOUNDED PRECEDING) - octet_length(bytes) AS before FROM ("
+    " SELECT part, bytes FROM @.block"
+    " WHERE segment = $1::bigint AND part >= $2::bigint ORDER BY part LIMIT $3::bigint) page) "
+    "counted"
+    " WHERE before < $4::bigint ORDER BY part";
+inline constexpr char kCountBlocksSql[] =
+    "SELECT segment, count(*) FROM @.block GROUP BY segment ORDER BY segment";
+inline constexpr char kCutBlocksSql[] =
+    "DELETE FROM @.block b USING unnest($1::bigint[], $2::bigint[]) AS cut(segment, first)"
+    " WHERE b.segment = cut.segment AND b.part >= cut.first";
+inline constexpr char kPutBlocksSql[] =
+    "INSERT INTO @.block (segment, part, bytes)"
+    " SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])";
+
 struct PreparedStatement {
   const char* name;
   const char* sql;
@@ -55,12 +85,13 @@ struct PreparedStatement {
 inline constexpr PreparedStatement kPrepared[] = {
     {kBeginRead, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"},
     // The snapshot is that of the first statement, not of BEGIN.
-    {kSnapshot, "SELECT 1"},
+    {kSnapshot, "SELECT @hasblocks"},
     // READ COMMITTED: what is read after the lock came is what its last holder left.
     {kBeginWrite, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"},
     // The oid is part of PhysicalIdentity(): a dump that is restored meanwhile makes other tables.
     {kLock,
-     "SELECT value, '@.log'::regclass::oid::bigint FROM @.meta WHERE key = '@lock' FOR UPDATE"},
+     "SELECT value, '@.log'::regclass::oid::bigint, @hasblocks FROM @.meta WHERE key = '@lock'"
+     " FOR UPDATE"},
     // Changes nothing, and is waited for like any change.
     {kTouch, "UPDATE @.meta SET value = value WHERE key = '@lock'"},
     {kCommit, "COMMIT"},
@@ -123,6 +154,7 @@ inline constexpr PreparedStatement kPrepared[] = {
     {kCutLogTails,
      "DELETE FROM @.log l USING unnest($1::bigint[], $2::bigint[]) AS cut(stream, above)"
      " WHERE l.stream = cut.stream AND l.seq > cut.above"},
+    {kHasBlocks, "SELECT @hasblocks"},
 };
 
 }  // namespace aimem::postgres

@@ -16,7 +16,7 @@ namespace {
 // not count through the whole table.
 constexpr std::size_t kPageRows = 2'000;
 
-// The server is silent while it drops rows of the log, a million of them in some ten seconds.
+// The server is silent while it drops rows, of the log a million of them in some ten seconds.
 constexpr absl::Duration kCutPatience = absl::Minutes(2);
 
 std::int64_t Clamped(std::size_t value) {
@@ -93,9 +93,13 @@ void PostgresTransaction::End(bool roll_back) {
   session_.reset();
 }
 
-absl::StatusOr<std::vector<Rows>> PostgresTransaction::Query(std::vector<Call> calls) {
+absl::Status PostgresTransaction::CheckOpen() const {
   if (!session_.has_value()) return absl::FailedPreconditionError("the transaction is over");
-  if (!failed_.ok()) return failed_;
+  return failed_;
+}
+
+absl::StatusOr<std::vector<Rows>> PostgresTransaction::Query(std::vector<Call> calls) {
+  AIMEM_RETURN_IF_ERROR(CheckOpen());
   const std::size_t first = unsent_.size();
   std::vector<Call> all = std::exchange(unsent_, {});
   for (Call& call : calls) all.push_back(std::move(call));
@@ -180,8 +184,76 @@ absl::StatusOr<std::vector<LogRow>> PostgresTransaction::ReadLog(std::uint64_t s
   return log;
 }
 
+absl::StatusOr<bool> PostgresTransaction::HasBlocks() {
+  AIMEM_RETURN_IF_ERROR(CheckOpen());
+  if (has_blocks_ || role_ == SessionRole::kReader) return has_blocks_;
+  AIMEM_ASSIGN_OR_RETURN(const Rows has, QueryOne(Call::Prepared(kHasBlocks)));
+  AIMEM_ASSIGN_OR_RETURN(const std::int64_t there, has.Int(0, 0));
+  has_blocks_ = there != 0;
+  return has_blocks_;
+}
+
+absl::StatusOr<std::vector<BlockRow>> PostgresTransaction::ReadBlocks(std::uint64_t segment,
+                                                                      std::uint32_t first,
+                                                                      std::size_t max_bytes) {
+  std::vector<BlockRow> blocks;
+  AIMEM_ASSIGN_OR_RETURN(const bool has, HasBlocks());
+  std::size_t bytes = 0;
+  std::int64_t next = first;
+  while (has && bytes < max_bytes) {
+    const std::size_t before = blocks.size();
+    Call call = {nullptr,
+                 {Int64Parameter(StoredStream(segment)), Int64Parameter(next),
+                  Int64Parameter(Clamped(kPageRows)), Int64Parameter(Clamped(max_bytes - bytes))},
+                 session().WithSchema(kReadBlocksSql)};
+    AIMEM_ASSIGN_OR_RETURN(const Rows rows, QueryOne(std::move(call)));
+    for (int row = 0; row < rows.size(); ++row) {
+      AIMEM_ASSIGN_OR_RETURN(const std::int64_t part, rows.Int(row, 0));
+      blocks.push_back(
+          {segment, static_cast<std::uint32_t>(part), std::string(rows.Bytes(row, 1))});
+      bytes += blocks.back().bytes.size();
+      next = part + 1;
+    }
+    if (blocks.size() - before < kPageRows) break;
+  }
+  return blocks;
+}
+
+absl::StatusOr<std::vector<BlockCount>> PostgresTransaction::CountBlocks() {
+  std::vector<BlockCount> counts;
+  AIMEM_ASSIGN_OR_RETURN(const bool has, HasBlocks());
+  if (!has) return counts;
+  AIMEM_ASSIGN_OR_RETURN(const Rows rows,
+                         QueryOne(Call::Sql(session().WithSchema(kCountBlocksSql))));
+  for (int row = 0; row < rows.size(); ++row) {
+    AIMEM_ASSIGN_OR_RETURN(const std::int64_t segment, rows.Int(row, 0));
+    AIMEM_ASSIGN_OR_RETURN(const std::int64_t blocks, rows.Int(row, 1));
+    counts.push_back({static_cast<std::uint64_t>(segment), static_cast<std::uint64_t>(blocks)});
+  }
+  // bigint orders segments above 2^63 first.
+  std::ranges::sort(counts, {}, &BlockCount::segment);
+  return counts;
+}
+
+absl::Status PostgresTransaction::PutBlocks(const WriteSet& set) {
+  std::vector<Call> calls = BlockCallsOf(set);
+  if (calls.empty()) return absl::OkStatus();
+  AIMEM_ASSIGN_OR_RETURN(const bool has, HasBlocks());
+  if (!has && set.blocks.empty()) return absl::OkStatus();
+  if (!has) {
+    calls.insert(calls.begin(), {Call::Sql(kCreateBlocksSql), Call::Sql(kStoreBlocksSql)});
+    has_blocks_ = true;
+  }
+  for (Call& call : calls) {
+    call.sql = session().WithSchema(call.sql.c_str());
+    unsent_.push_back(std::move(call));
+  }
+  return absl::OkStatus();
+}
+
 // Under the write lock, a commit above the last one of its stream cannot be taken.
 bool PostgresTransaction::IsSurelyNew(const WriteSet& set) const {
+  if (!set.blocks.empty()) return false;
   if (set.log.empty()) return true;
   if (!heads_.has_value()) return false;
   std::map<std::uint64_t, std::uint64_t> heads = *heads_;
@@ -207,8 +279,11 @@ absl::Status PostgresTransaction::Put(const WriteSet& set) {
   if (!failed_.ok()) return failed_;
   AIMEM_ASSIGN_OR_RETURN(unsent_, CallsOf(set, absent_));
   has_put_ = true;
-  // One cut may drop a year's commits.
-  if (!set.log_cuts.empty() || !set.log_tails.empty()) session().set_patience(kCutPatience);
+  // One cut may drop a year's commits, or a gigabyte of blocks.
+  if (!set.log_cuts.empty() || !set.log_tails.empty() || !set.block_cuts.empty()) {
+    session().set_patience(kCutPatience);
+  }
+  AIMEM_RETURN_IF_ERROR(PutBlocks(set));
   if (IsSurelyNew(set)) return absl::OkStatus();
   return Query({}).status();
 }

@@ -19,14 +19,20 @@ namespace aimem::postgres {
 /// is three round trips: lock, read, write and commit.
 class PostgresTransaction : public Transaction {
  public:
-  /// `lease`: BEGIN and, for a write, the lock have been done on it.
-  PostgresTransaction(Lease lease, SessionRole role) : session_(std::move(lease)), role_(role) {}
+  /// `lease`: BEGIN and, for a write, the lock have been done on it. `has_blocks`: there is a table
+  /// of blocks. That there is none counts for a reader only: a writer was told before it had the
+  /// lock.
+  PostgresTransaction(Lease lease, SessionRole role, bool has_blocks)
+      : session_(std::move(lease)), role_(role), has_blocks_(has_blocks) {}
   ~PostgresTransaction() override;
 
   absl::StatusOr<ReadResult> Read(const ReadSet& set) override;
   absl::StatusOr<std::vector<EntityRow>> Scan(const ScanRequest& request) override;
   absl::StatusOr<std::vector<LogRow>> ReadLog(std::uint64_t stream, std::uint64_t after,
                                               std::size_t max_rows, std::size_t max_bytes) override;
+  absl::StatusOr<std::vector<BlockRow>> ReadBlocks(std::uint64_t segment, std::uint32_t first,
+                                                   std::size_t max_bytes) override;
+  absl::StatusOr<std::vector<BlockCount>> CountBlocks() override;
   absl::Status Put(const WriteSet& set) override;
   CommitResult Commit() override;
 
@@ -44,7 +50,11 @@ class PostgresTransaction : public Transaction {
   [[nodiscard]] Session& session() { return **session_; }
 
  private:
+  absl::Status CheckOpen() const;
   absl::StatusOr<Rows> QueryOne(Call call);
+  absl::StatusOr<bool> HasBlocks();
+  /// Have what `set` says of blocks sent with the rest, and before it the making of their table.
+  absl::Status PutBlocks(const WriteSet& set);
   void Remember(const ReadSet& set, const ReadResult& result);
   bool IsSurelyNew(const WriteSet& set) const;
   CommitResult CommitWrite();
@@ -53,6 +63,7 @@ class PostgresTransaction : public Transaction {
 
   std::optional<Lease> session_;  // None when the transaction is over.
   const SessionRole role_;
+  bool has_blocks_;
   /// Of Put(), not yet sent.
   std::vector<Call> unsent_;
   /// Last seq of every stream, as read before Put(): no one else writes meanwhile.

@@ -58,6 +58,12 @@ constexpr const char* kTexts[] = {
     "DELETE FROM log WHERE position > (SELECT (number << 40) + ?2 FROM stream WHERE stream = ?1) "
     "AND"
     " position < (SELECT number + 1 << 40 FROM stream WHERE stream = ?1)",
+    /* kHasBlocks */ "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'block'",
+    /* kReadBlocks */
+    "SELECT part, bytes FROM block WHERE segment = ?1 AND part >= ?2 ORDER BY part",
+    /* kCountBlocks */ "SELECT segment, count(*) FROM block GROUP BY segment",
+    /* kCutBlocks */ "DELETE FROM block WHERE segment = ?1 AND part >= ?2",
+    /* kPutBlock */ "INSERT INTO block (segment, part, bytes) VALUES (?1, ?2, ?3)",
     /* kDataVersion */ "PRAGMA data_version",
     /* kIntegrityCheck */ "PRAGMA integrity_check(100)",
 };

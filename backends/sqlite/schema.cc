@@ -31,6 +31,13 @@ constexpr const char* kTables =
     "CREATE UNIQUE INDEX log_operation ON log(operation, position >> 40);"
     "CREATE TABLE meta(key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;";
 
+// Bytes lie in the table, on pages of their own, and what counts blocks reads the index alone.
+constexpr const char* kBlockTable =
+    "CREATE TABLE block("
+    " n INTEGER PRIMARY KEY, segment INTEGER NOT NULL, part INTEGER NOT NULL,"
+    " bytes BLOB NOT NULL);"
+    "CREATE UNIQUE INDEX block_part ON block(segment, part);";
+
 struct Rollback {
   Connection& connection;
   ~Rollback() {
@@ -54,6 +61,7 @@ absl::Status CreateTables(Connection& connection, const Place& place) {
                                       place.path));
   }
   AIMEM_RETURN_IF_ERROR(connection.Execute(kTables));
+  AIMEM_RETURN_IF_ERROR(CreateBlockTable(connection));
   const std::string marks = absl::StrFormat("PRAGMA application_id = %d; PRAGMA user_version = %d",
                                             kApplicationId, kSchemaVersion);
   AIMEM_RETURN_IF_ERROR(connection.Execute(marks.c_str()));
@@ -110,6 +118,8 @@ absl::Status PrepareForWriting(Connection& connection, const Place& place) {
   // under the lock and sets the next one. Version 1 is the first: there is none.
   return TurnOnLog(connection, place);
 }
+
+absl::Status CreateBlockTable(Connection& connection) { return connection.Execute(kBlockTable); }
 
 absl::Status CheckVersion(Connection& connection, const Place& place) {
   Statement version(connection, Sql::kVersion);

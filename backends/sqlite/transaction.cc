@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "backends/sqlite/blocks.h"
 #include "backends/sqlite/log_file.h"
 #include "lib/base/hash.h"
 #include "lib/base/status.h"
@@ -315,6 +316,17 @@ absl::StatusOr<std::vector<LogRow>> SqliteTransaction::ReadLogRange(std::uint64_
   return rows;
 }
 
+absl::StatusOr<std::vector<BlockRow>> SqliteTransaction::ReadBlocks(std::uint64_t segment,
+                                                                    std::uint32_t first,
+                                                                    std::size_t max_bytes) {
+  return AskChecked<std::vector<BlockRow>>(
+      [&] { return ReadBlockRows(*connection_, segment, first, max_bytes); });
+}
+
+absl::StatusOr<std::vector<BlockCount>> SqliteTransaction::CountBlocks() {
+  return AskChecked<std::vector<BlockCount>>([&] { return CountBlockRows(*connection_); });
+}
+
 absl::StatusOr<std::vector<std::string>> SqliteTransaction::IntegrityCheck() {
   std::vector<std::string> sentences;
   // Damage is an answer here; found of a file that is read without locks it is asked for twice too.
@@ -356,6 +368,7 @@ absl::Status SqliteTransaction::Put(const WriteSet& set) {
   if (failed_.ok()) failed_ = PutLog(set.log);
   if (failed_.ok()) failed_ = PutMeta(set);
   if (failed_.ok()) failed_ = CutLog(Sql::kCutLog, set.log_cuts);
+  if (failed_.ok()) failed_ = PutBlockRows(*connection_, set);
   if (failed_.ok()) return failed_;
   if (absl::Status moved = lender_.CheckPlace(*connection_); !moved.ok())
     failed_ = std::move(moved);

@@ -14,6 +14,8 @@
 
 namespace {
 
+using aimem::BlockCount;
+using aimem::BlockRow;
 using aimem::EntityKey;
 using aimem::EntityRow;
 using aimem::LogRow;
@@ -22,6 +24,7 @@ struct Tables {
   std::map<EntityKey, EntityRow> entities;
   std::map<std::pair<std::uint64_t, std::uint64_t>, LogRow> log;
   std::map<std::string, std::string> meta;
+  std::map<std::pair<std::uint64_t, std::uint32_t>, BlockRow> blocks;
 };
 
 struct Shared {
@@ -90,6 +93,29 @@ class MapTransaction : public aimem::Transaction {
     return rows;
   }
 
+  absl::StatusOr<std::vector<BlockRow>> ReadBlocks(std::uint64_t segment, std::uint32_t first,
+                                                   std::size_t max_bytes) override {
+    std::vector<BlockRow> rows;
+    std::size_t bytes = 0;
+    for (auto at = view_->blocks.lower_bound({segment, first});
+         at != view_->blocks.end() && at->first.first == segment && bytes < max_bytes; ++at) {
+      bytes += at->second.bytes.size();
+      rows.push_back(at->second);
+    }
+    return rows;
+  }
+
+  absl::StatusOr<std::vector<BlockCount>> CountBlocks() override {
+    std::vector<BlockCount> counts;
+    for (const auto& [position, row] : view_->blocks) {
+      if (counts.empty() || counts.back().segment != row.segment) {
+        counts.push_back({.segment = row.segment});
+      }
+      ++counts.back().blocks;
+    }
+    return counts;
+  }
+
   absl::Status Put(const aimem::WriteSet& set) override {
     if (!write_lock_) return absl::FailedPreconditionError("a read transaction cannot write");
     auto next = std::make_shared<Tables>(*view_);
@@ -109,6 +135,16 @@ class MapTransaction : public aimem::Transaction {
       std::erase_if(next->log, [&](const auto& entry) {
         return entry.first.first == stream && entry.first.second < before;
       });
+    }
+    for (const auto& [segment, first] : set.block_cuts) {
+      std::erase_if(next->blocks, [&](const auto& entry) {
+        return entry.first.first == segment && entry.first.second >= first;
+      });
+    }
+    for (const BlockRow& row : set.blocks) {
+      if (!next->blocks.emplace(std::pair(row.segment, row.part), row).second) {
+        return absl::AlreadyExistsError("block is taken");
+      }
     }
     view_ = std::move(next);
     return absl::OkStatus();
@@ -142,6 +178,7 @@ class MapBackend : public aimem::Backend {
   absl::Status CheckDurable() override {
     return absl::FailedPreconditionError("a map in memory does not survive its process");
   }
+  bool OutlivesProcess() const override { return false; }
   absl::StatusOr<std::string> PhysicalIdentity() override { return std::string("map"); }
   absl::StatusOr<std::int64_t> SizeBytes() override { return 0; }
   std::string Url() const override { return "map:"; }

@@ -36,4 +36,16 @@ absl::StatusOr<std::vector<LogRow>> BoundedTransaction::ReadLog(std::uint64_t st
   return transaction_.ReadLog(stream, after, max_rows, max_bytes);
 }
 
+absl::StatusOr<std::vector<BlockRow>> BoundedTransaction::ReadBlocks(std::uint64_t segment,
+                                                                     std::uint32_t first,
+                                                                     std::size_t max_bytes) {
+  AIMEM_RETURN_IF_ERROR(bounds_.Check());
+  return transaction_.ReadBlocks(segment, first, max_bytes);
+}
+
+absl::StatusOr<std::vector<BlockCount>> BoundedTransaction::CountBlocks() {
+  AIMEM_RETURN_IF_ERROR(bounds_.Check());
+  return transaction_.CountBlocks();
+}
+
 }  // namespace aimem::store

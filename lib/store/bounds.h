@@ -44,6 +44,9 @@ class BoundedTransaction final : public Transaction {
   absl::StatusOr<std::vector<EntityRow>> Scan(const ScanRequest& request) override;
   absl::StatusOr<std::vector<LogRow>> ReadLog(std::uint64_t stream, std::uint64_t after,
                                               std::size_t max_rows, std::size_t max_bytes) override;
+  absl::StatusOr<std::vector<BlockRow>> ReadBlocks(std::uint64_t segment, std::uint32_t first,
+                                                   std::size_t max_bytes) override;
+  absl::StatusOr<std::vector<BlockCount>> CountBlocks() override;
   /// A read writes nothing.
   absl::Status Put(const WriteSet& set) override { return transaction_.Put(set); }
   CommitResult Commit() override { return transaction_.Commit(); }

@@ -23,6 +23,11 @@ class ForwardingTransaction : public Transaction {
                                               std::size_t max_bytes) override {
     return inner_->ReadLog(stream, after, max_rows, max_bytes);
   }
+  absl::StatusOr<std::vector<BlockRow>> ReadBlocks(std::uint64_t segment, std::uint32_t first,
+                                                   std::size_t max_bytes) override {
+    return inner_->ReadBlocks(segment, first, max_bytes);
+  }
+  absl::StatusOr<std::vector<BlockCount>> CountBlocks() override { return inner_->CountBlocks(); }
   absl::Status Put(const WriteSet& set) override {
     writes_ = true;
     return inner_->Put(set);
@@ -49,6 +54,7 @@ class ForwardingBackend : public Backend {
   absl::Status Damaged() const override { return inner_->Damaged(); }
   absl::Status Maintain(bool idle) override { return inner_->Maintain(idle); }
   absl::Status CheckDurable() override { return inner_->CheckDurable(); }
+  bool OutlivesProcess() const override { return inner_->OutlivesProcess(); }
   absl::StatusOr<std::string> PhysicalIdentity() override { return inner_->PhysicalIdentity(); }
   absl::StatusOr<std::int64_t> SizeBytes() override { return inner_->SizeBytes(); }
   std::string Url() const override { return inner_->Url(); }

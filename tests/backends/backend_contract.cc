@@ -545,6 +545,236 @@ TEST_P(BackendContract, AStreamCanBeDroppedWhole) {
   ASSERT_TRUE(PutAndCommit(*backend_, LogOf({MakeLogRow(1, 1, 1, "again")})).ok());
 }
 
+// -- Blocks ---------------------------------------------------------------------------------------
+
+constexpr std::uint64_t kHighSegment = (std::uint64_t{1} << 63) + 5;
+
+WriteSet BlocksOf(std::vector<BlockRow> rows) {
+  WriteSet set;
+  set.blocks = std::move(rows);
+  return set;
+}
+
+WriteSet BlockCut(std::uint64_t segment, std::uint32_t first) {
+  WriteSet set;
+  set.block_cuts = {{segment, first}};
+  return set;
+}
+
+TEST_P(BackendContract, StoreWithoutBlocksHasNone) {
+  EXPECT_THAT(CountsOf(*backend_), IsEmpty());
+  EXPECT_THAT(BlocksOfSegment(*backend_, 1), IsEmpty());
+  EXPECT_TRUE(PutAndCommit(*backend_, BlockCut(1, 0)).ok()) << "what is absent can be dropped";
+}
+
+TEST_P(BackendContract, BlocksAreThereAgainAndCountedBySegment) {
+  ASSERT_TRUE(PutAndCommit(*backend_, BlocksOf({{~std::uint64_t{0}, 0, "most"},
+                                                {kHighSegment, 1, "h1"},
+                                                {kHighSegment, 0, "h0"},
+                                                {7, 0xffffffff, "last part"},
+                                                {7, 0x80000000, std::string("a\0b\xff", 4)},
+                                                {7, 3, ""},
+                                                {0, 0, "zero"}}))
+                  .ok());
+  for (int time = 0; time < 2; ++time) {
+    // Segments are unsigned: those above 2^63 come last.
+    EXPECT_THAT(CountsOf(*backend_),
+                ElementsAre("0:1", "7:3", "9223372036854775813:2", "18446744073709551615:1"));
+    EXPECT_THAT(BlocksOfSegment(*backend_, 7),
+                ElementsAre("3=", "2147483648=a\\00b\\ff", "4294967295=last\\20part"));
+    EXPECT_THAT(BlocksOfSegment(*backend_, kHighSegment), ElementsAre("0=h0", "1=h1"));
+    EXPECT_THAT(BlocksOfSegment(*backend_, ~std::uint64_t{0}), ElementsAre("0=most"));
+    EXPECT_THAT(BlocksOfSegment(*backend_, 8), IsEmpty());
+    Reopen();
+  }
+}
+
+TEST_P(BackendContract, BlocksAreReadByPagesOfBytes) {
+  WriteSet set;
+  for (std::uint32_t part = 0; part < 10; ++part) {
+    set.blocks.push_back({kHighSegment, part, std::string(100, static_cast<char>('a' + part))});
+  }
+  set.blocks.push_back({kHighSegment + 1, 0, "another segment"});
+  ASSERT_TRUE(PutAndCommit(*backend_, set).ok());
+  const auto read = backend_->BeginRead();
+  ASSERT_TRUE(read.ok()) << read.status();
+  const auto parts = [&](std::uint32_t first, std::size_t max_bytes) {
+    std::vector<std::uint32_t> found;
+    const auto rows = (*read)->ReadBlocks(kHighSegment, first, max_bytes);
+    if (!rows.ok()) ADD_FAILURE() << rows.status();
+    for (const BlockRow& row : rows.ok() ? *rows : std::vector<BlockRow>()) {
+      EXPECT_EQ(row.segment, kHighSegment);
+      found.push_back(row.part);
+    }
+    return found;
+  };
+  EXPECT_THAT(parts(0, 1'000), SizeIs(10));
+  EXPECT_THAT(parts(0, 1), ElementsAre(0));
+  EXPECT_THAT(parts(0, 100), ElementsAre(0));
+  EXPECT_THAT(parts(0, 101), ElementsAre(0, 1));
+  EXPECT_THAT(parts(4, 250), ElementsAre(4, 5, 6));
+  EXPECT_THAT(parts(9, 1'000), ElementsAre(9));
+  EXPECT_THAT(parts(10, 1'000), IsEmpty());
+  EXPECT_THAT(parts(0xffffffff, 1'000), IsEmpty());
+}
+
+TEST_P(BackendContract, ManySmallBlocksAreReadToTheirEnd) {
+  WriteSet set;
+  for (std::uint32_t part = 0; part < 5'000; ++part) set.blocks.push_back({1, part, ""});
+  set.blocks.push_back({1, 5'000, "end"});
+  ASSERT_TRUE(PutAndCommit(*backend_, set).ok());
+  const auto read = backend_->BeginRead();
+  ASSERT_TRUE(read.ok()) << read.status();
+  const auto rows = (*read)->ReadBlocks(1, 0, 1);
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  ASSERT_THAT(*rows, SizeIs(5'001));
+  for (std::uint32_t part = 0; part <= 5'000; ++part) ASSERT_EQ((*rows)[part].part, part);
+  EXPECT_EQ(rows->back().bytes, "end");
+}
+
+TEST_P(BackendContract, BlocksOfEverySizeUpToTheLimitAreKept) {
+  WriteSet set;
+  std::uint32_t part = 0;
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{1}, std::size_t{2'000}, kBlockBytes - 1, kBlockBytes}) {
+    std::string bytes;
+    std::mt19937_64 random(size);
+    for (std::size_t i = 0; i < size; ++i) bytes += static_cast<char>(random() & 0xff);
+    set.blocks.push_back({1, part++, std::move(bytes)});
+  }
+  ASSERT_TRUE(PutAndCommit(*backend_, set).ok());
+  Reopen();
+  EXPECT_EQ(BlocksOfSegment(*backend_, 1), BlocksIn(set.blocks));
+}
+
+TEST_P(BackendContract, CutsDropTheEndOfASegmentOrTheWhole) {
+  WriteSet set;
+  for (std::uint32_t part = 0; part < 6; ++part) {
+    for (const std::uint64_t segment : {std::uint64_t{1}, std::uint64_t{2}, kHighSegment}) {
+      set.blocks.push_back({segment, part, "x"});
+    }
+  }
+  ASSERT_TRUE(PutAndCommit(*backend_, set).ok());
+  WriteSet cuts;
+  cuts.block_cuts = {{kHighSegment, 4}, {1, 0}, {1, 3}, {2, 6}, {3, 0}};
+  ASSERT_TRUE(PutAndCommit(*backend_, cuts).ok());
+  for (int time = 0; time < 2; ++time) {
+    EXPECT_THAT(CountsOf(*backend_), ElementsAre("2:6", "9223372036854775813:4"));
+    EXPECT_THAT(BlocksOfSegment(*backend_, kHighSegment), ElementsAre("0=x", "1=x", "2=x", "3=x"));
+    EXPECT_THAT(BlocksOfSegment(*backend_, 1), IsEmpty());
+    Reopen();
+  }
+}
+
+TEST_P(BackendContract, BlocksAreCutBeforeOthersAreInserted) {
+  ASSERT_TRUE(PutAndCommit(*backend_, BlocksOf({{1, 0, "a"}, {1, 1, "b"}, {1, 2, "c"}})).ok());
+  WriteSet set = BlocksOf({{1, 1, "new"}, {1, 5, "far"}});
+  set.block_cuts = {{1, 1}};
+  auto transaction = backend_->BeginWrite();
+  ASSERT_TRUE(transaction.ok()) << transaction.status();
+  ASSERT_TRUE((*transaction)->Put(set).ok());
+  EXPECT_THAT(BlocksIn((*transaction)->ReadBlocks(1, 0, 1'000)),
+              ElementsAre("0=a", "1=new", "5=far"));
+  EXPECT_THAT(CountsIn((*transaction)->CountBlocks()), ElementsAre("1:3"));
+  ASSERT_EQ((*transaction)->Commit().outcome, CommitOutcome::kDurable);
+  EXPECT_FALSE((*transaction)->ReadBlocks(1, 0, 1'000).ok());
+  EXPECT_FALSE((*transaction)->CountBlocks().ok());
+  transaction->reset();
+  EXPECT_THAT(BlocksOfSegment(*backend_, 1), ElementsAre("0=a", "1=new", "5=far"));
+}
+
+TEST_P(BackendContract, TakenBlockIsRefusedWithTheWholeSet) {
+  WriteSet first = BlocksOf({{kHighSegment, 0, "first"}, {kHighSegment, 1, "second"}});
+  first.log = {MakeLogRow(1, 1, 1, "first")};
+  ASSERT_TRUE(PutAndCommit(*backend_, first).ok());
+  for (const bool twice_in_the_set : {false, true}) {
+    WriteSet set = RowsOf({MakeRow("a", "1")});
+    set.log = {MakeLogRow(1, 2, 2, "new")};
+    set.meta = {{"m", "1"}};
+    set.block_cuts = {{kHighSegment, 1}};
+    set.blocks = {{9, 0, "new"}, {kHighSegment, 0, "taken"}};
+    if (twice_in_the_set) set.blocks[1] = {9, 0, "again"};
+    auto transaction = backend_->BeginWrite();
+    ASSERT_TRUE(transaction.ok()) << transaction.status();
+    EXPECT_EQ((*transaction)->Put(set).code(), absl::StatusCode::kAlreadyExists);
+    EXPECT_EQ((*transaction)->Commit().outcome, CommitOutcome::kNotDone);
+    transaction->reset();
+    EXPECT_THAT(StatesOf(*backend_, {"a"}), ElementsAre("-"));
+    const auto result = ReadOnce(*backend_, Everything());
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(Describe(result->heads), Describe(first.log));
+    EXPECT_THAT(result->meta, IsEmpty());
+    EXPECT_THAT(CountsOf(*backend_), ElementsAre("9223372036854775813:2"));
+    EXPECT_THAT(BlocksOfSegment(*backend_, kHighSegment), ElementsAre("0=first", "1=second"));
+  }
+}
+
+TEST_P(BackendContract, RefusedCommitLeavesNoBlocks) {
+  ASSERT_TRUE(PutAndCommit(*backend_, LogOf({MakeLogRow(1, 1, 1, "first")})).ok());
+  WriteSet set = BlocksOf({{1, 0, "new"}});
+  set.log = {MakeLogRow(1, 1, 2, "taken")};
+  EXPECT_EQ(PutAndCommit(*backend_, set).code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(CountsOf(*backend_), IsEmpty());
+}
+
+TEST_P(BackendContract, BlocksLieBesideRowsAndLogOfTheirSet) {
+  WriteSet set = RowsOf({MakeRow("a", "1")});
+  set.log = {MakeLogRow(1, 1, 1, "commit")};
+  set.meta = {{"m", "1"}};
+  set.blocks = {{1, 0, "block"}};
+  ASSERT_TRUE(PutAndCommit(*backend_, set).ok());
+  Reopen();
+  EXPECT_THAT(StatesOf(*backend_, {"a"}), ElementsAre("1"));
+  const auto result = ReadOnce(*backend_, Everything());
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(Describe(result->heads), Describe(set.log));
+  EXPECT_THAT(result->meta, ElementsAre(Pair("m", "1")));
+  EXPECT_THAT(BlocksOfSegment(*backend_, 1), ElementsAre("0=block"));
+}
+
+TEST_P(BackendContract, DroppedTransactionLeavesBlocksAsTheyWere) {
+  ASSERT_TRUE(PutAndCommit(*backend_, BlocksOf({{1, 0, "a"}, {1, 1, "b"}})).ok());
+  {
+    WriteSet set = BlocksOf({{1, 0, "new"}, {2, 0, "new"}});
+    set.block_cuts = {{1, 0}};
+    auto transaction = backend_->BeginWrite();
+    ASSERT_TRUE(transaction.ok()) << transaction.status();
+    ASSERT_TRUE((*transaction)->Put(set).ok());
+    EXPECT_THAT(CountsIn((*transaction)->CountBlocks()), ElementsAre("1:1", "2:1"));
+    EXPECT_THAT(CountsOf(*backend_), ElementsAre("1:2")) << "nobody else sees it";
+  }
+  EXPECT_THAT(CountsOf(*backend_), ElementsAre("1:2"));
+  EXPECT_THAT(BlocksOfSegment(*backend_, 1), ElementsAre("0=a", "1=b"));
+}
+
+TEST_P(BackendContract, ReaderReadsAllOfASegmentThatWasDroppedMeanwhile) {
+  WriteSet set;
+  for (std::uint32_t part = 0; part < 20; ++part) {
+    set.blocks.push_back({1, part, std::string(kBlockBytes, static_cast<char>('a' + part))});
+  }
+  ASSERT_TRUE(PutAndCommit(*backend_, set).ok());
+  auto reader = backend_->BeginRead();
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  // Nothing has been read yet, and yet the snapshot stands.
+  WriteSet next = BlocksOf({{1, 0, "new"}, {2, 0, "new"}});
+  next.block_cuts = {{1, 0}};
+  ASSERT_TRUE(PutAndCommit(*backend_, next).ok());
+  ASSERT_TRUE(backend_->Maintain(true).ok());
+  EXPECT_THAT(CountsIn((*reader)->CountBlocks()), ElementsAre("1:20"));
+  std::vector<BlockRow> all;
+  while (all.size() < set.blocks.size()) {
+    const auto page =
+        (*reader)->ReadBlocks(1, static_cast<std::uint32_t>(all.size()), 3 * kBlockBytes);
+    ASSERT_TRUE(page.ok()) << page.status();
+    ASSERT_FALSE(page->empty());
+    all.insert(all.end(), page->begin(), page->end());
+  }
+  EXPECT_EQ(BlocksIn(all), BlocksIn(set.blocks));
+  EXPECT_THAT(BlocksIn((*reader)->ReadBlocks(2, 0, 1'000)), IsEmpty());
+  reader->reset();
+  EXPECT_THAT(CountsOf(*backend_), ElementsAre("1:1", "2:1"));
+}
+
 // -- Transactions ---------------------------------------------------------------------------------
 
 TEST_P(BackendContract, SnapshotIsThatOfBeginRead) {
@@ -787,6 +1017,7 @@ struct Model {
   std::map<EntityKey, EntityRow> rows;
   std::map<std::pair<std::uint64_t, std::uint64_t>, LogRow> log;
   std::map<std::string, std::string> meta;
+  std::map<std::pair<std::uint64_t, std::uint32_t>, BlockRow> blocks;
 
   void Apply(const WriteSet& set) {
     for (const EntityRow& row : set.rows) rows[row.key] = row;
@@ -802,14 +1033,25 @@ struct Model {
         return item.first.first == stream && item.first.second < seq;
       });
     }
+    for (const auto& [segment, part] : set.block_cuts) {
+      std::erase_if(blocks, [&, segment = segment, part = part](const auto& item) {
+        return item.first.first == segment && item.first.second >= part;
+      });
+    }
+    for (const BlockRow& row : set.blocks) blocks[{row.segment, row.part}] = row;
   }
 };
+
+std::string Describe(const BlockRow& row) {
+  return absl::StrFormat("%016x|%d %s", row.segment, row.part, ShowBytes(row.bytes));
+}
 
 std::vector<std::string> Describe(const Model& model) {
   std::vector<std::string> lines;
   for (const auto& [key, row] : model.rows) lines.push_back(Describe(row));
   for (const auto& [key, row] : model.log) lines.push_back(Describe(row));
   for (const auto& [key, value] : model.meta) lines.push_back(key + "=" + value);
+  for (const auto& [key, row] : model.blocks) lines.push_back(Describe(row));
   return lines;
 }
 
@@ -826,7 +1068,26 @@ std::vector<std::string> Describe(Backend& backend) {
     for (const LogRow& row : *log) lines.push_back(Describe(row));
   }
   for (const auto& [key, value] : result->meta) lines.push_back(key + "=" + value);
+  const auto transaction = backend.BeginRead();
+  if (!transaction.ok()) return {"cannot be read"};
+  const auto counts = (*transaction)->CountBlocks();
+  if (!counts.ok()) return {"cannot be read"};
+  for (const BlockCount& count : *counts) {
+    const auto blocks = (*transaction)->ReadBlocks(count.segment, 0, 1u << 30);
+    if (!blocks.ok() || blocks->size() != count.blocks) return {"is not what it counts"};
+    for (const BlockRow& row : *blocks) lines.push_back(Describe(row));
+  }
   return lines;
+}
+
+/// A segment that goes on from some part, or is written anew from there.
+void AddRandomBlocks(std::mt19937_64& random, WriteSet& set) {
+  const std::uint64_t segment = random() % 4 << 62;
+  auto part = static_cast<std::uint32_t>(random() % 5);
+  set.block_cuts.emplace_back(segment, part);
+  for (std::uint64_t i = random() % 4; i > 0; --i) {
+    set.blocks.push_back({segment, part++, std::string(random() % 5'000, 'b')});
+  }
 }
 
 WriteSet RandomWrite(std::mt19937_64& random, std::map<std::uint64_t, std::uint64_t>& next_seq) {
@@ -854,6 +1115,7 @@ WriteSet RandomWrite(std::mt19937_64& random, std::map<std::uint64_t, std::uint6
     // Never the last row.
     set.log_cuts.emplace_back(stream, next_seq[stream] > 3 ? next_seq[stream] - 3 : 0);
   }
+  if (below(3) == 0) AddRandomBlocks(random, set);
   return set;
 }
 

@@ -72,6 +72,13 @@ absl::StatusOr<std::vector<EntityRow>> ScanAll(Backend& backend, std::size_t max
 /// The states of `keys` (memories); "-" for what is absent, the error's text for an error.
 std::vector<std::string> StatesOf(Backend& backend, std::vector<std::string> keys);
 
+/// "part=bytes" of each block, "segment:blocks" of each segment; the error's text for an error.
+std::vector<std::string> BlocksIn(const absl::StatusOr<std::vector<BlockRow>>& rows);
+std::vector<std::string> CountsIn(const absl::StatusOr<std::vector<BlockCount>>& counts);
+/// BeginRead, then all blocks of `segment`, or the counts.
+std::vector<std::string> BlocksOfSegment(Backend& backend, std::uint64_t segment);
+std::vector<std::string> CountsOf(Backend& backend);
+
 class BackendContract : public ::testing::TestWithParam<BackendUnderTest> {
  protected:
   void SetUp() override;

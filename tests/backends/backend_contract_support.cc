@@ -117,6 +117,36 @@ std::vector<std::string> StatesOf(Backend& backend, std::vector<std::string> key
   return states;
 }
 
+std::vector<std::string> BlocksIn(const absl::StatusOr<std::vector<BlockRow>>& rows) {
+  if (!rows.ok()) return {rows.status().ToString()};
+  std::vector<std::string> lines;
+  for (const BlockRow& row : *rows) {
+    lines.push_back(absl::StrFormat("%d=%s", row.part, ShowBytes(row.bytes)));
+  }
+  return lines;
+}
+
+std::vector<std::string> CountsIn(const absl::StatusOr<std::vector<BlockCount>>& counts) {
+  if (!counts.ok()) return {counts.status().ToString()};
+  std::vector<std::string> lines;
+  for (const BlockCount& count : *counts) {
+    lines.push_back(absl::StrFormat("%d:%d", count.segment, count.blocks));
+  }
+  return lines;
+}
+
+std::vector<std::string> BlocksOfSegment(Backend& backend, std::uint64_t segment) {
+  const auto read = backend.BeginRead();
+  if (!read.ok()) return {read.status().ToString()};
+  return BlocksIn((*read)->ReadBlocks(segment, 0, 1u << 30));
+}
+
+std::vector<std::string> CountsOf(Backend& backend) {
+  const auto read = backend.BeginRead();
+  if (!read.ok()) return {read.status().ToString()};
+  return CountsIn((*read)->CountBlocks());
+}
+
 void BackendContract::SetUp() {
   ASSERT_FALSE(dir().empty()) << "no folder for temporary files";
   backend_ = Open();

@@ -31,6 +31,13 @@ class NothingThere final : public Transaction {
                                               std::size_t) override {
     return std::vector<LogRow>();
   }
+  absl::StatusOr<std::vector<BlockRow>> ReadBlocks(std::uint64_t, std::uint32_t,
+                                                   std::size_t) override {
+    return std::vector<BlockRow>();
+  }
+  absl::StatusOr<std::vector<BlockCount>> CountBlocks() override {
+    return std::vector<BlockCount>();
+  }
   absl::Status Put(const WriteSet&) override { return absl::UnimplementedError("not written to"); }
   CommitResult Commit() override { return {}; }
 

@@ -47,6 +47,15 @@ class SimulatedTransaction final : public testing::ForwardingTransaction {
     if (behaviour_->dead) return Gone();
     return inner_->ReadLog(stream, after, max_rows, max_bytes);
   }
+  absl::StatusOr<std::vector<BlockRow>> ReadBlocks(std::uint64_t segment, std::uint32_t first,
+                                                   std::size_t max_bytes) override {
+    if (behaviour_->dead) return Gone();
+    return inner_->ReadBlocks(segment, first, max_bytes);
+  }
+  absl::StatusOr<std::vector<BlockCount>> CountBlocks() override {
+    if (behaviour_->dead) return Gone();
+    return inner_->CountBlocks();
+  }
   absl::Status Put(const WriteSet& set) override {
     if (behaviour_->dead) return Gone();
     writes_ = true;
