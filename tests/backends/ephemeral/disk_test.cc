@@ -101,5 +101,28 @@ TEST(EphemeralDisk, CutLogIsCollected) {
   EXPECT_EQ(*backend->SizeBytes(), before / 20);
 }
 
+TEST(EphemeralDisk, BlocksAreLostRestoredAndCollectedAsRowsAre) {
+  const auto disk = std::make_shared<EphemeralDisk>(/*sync_every_commit=*/false);
+  const auto backend = OpenEphemeralBackend(disk);
+  EXPECT_FALSE(backend->OutlivesProcess());
+  ASSERT_TRUE(PutAndCommit(*backend, {.blocks = {{1, 0, "a"}, {1, 1, "b"}, {2, 0, "c"}}}).ok());
+  disk->Sync();
+  const std::int64_t synced = *backend->SizeBytes();
+  const auto image = disk->Snapshot();
+  ASSERT_TRUE(PutAndCommit(*backend, {.block_cuts = {{1, 1}}, .blocks = {{1, 1, "new"}}}).ok());
+  disk->Crash();
+  EXPECT_EQ(*backend->SizeBytes(), synced);
+  EXPECT_THAT(CountsOf(*backend), ElementsAre("1:2", "2:1"));
+  EXPECT_THAT(BlocksOfSegment(*backend, 1), ElementsAre("0=a", "1=b"));
+
+  ASSERT_TRUE(PutAndCommit(*backend, {.block_cuts = {{1, 0}, {2, 0}}}).ok());
+  disk->Sync();
+  EXPECT_EQ(*backend->SizeBytes(), 0);
+  disk->Restore(image);
+  EXPECT_EQ(*backend->SizeBytes(), synced);
+  EXPECT_THAT(BlocksOfSegment(*backend, 1), ElementsAre("0=a", "1=b"));
+  EXPECT_THAT(BlocksOfSegment(*backend, 2), ElementsAre("0=c"));
+}
+
 }  // namespace
 }  // namespace aimem

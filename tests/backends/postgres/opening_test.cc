@@ -191,6 +191,118 @@ TEST_F(PostgresBackendTest, AUnixSocketServesToo) {
   EXPECT_THAT(StatesOf(**backend, {"m1"}), ElementsAre("s1"));
 }
 
+// -- A store made when there were no blocks -------------------------------------------------------
+
+constexpr char kStoreWithoutBlocks[] = R"sql(
+CREATE SCHEMA aimem;
+CREATE TABLE aimem.entity (kind smallint NOT NULL, key bytea NOT NULL, name bytea,
+  state bytea NOT NULL, PRIMARY KEY (kind, key)) WITH (fillfactor = 85);
+CREATE INDEX entity_name ON aimem.entity (name) WHERE name IS NOT NULL;
+CREATE TABLE aimem.log (stream bigint NOT NULL, seq bigint NOT NULL, operation bytea NOT NULL,
+  bytes bytea NOT NULL, PRIMARY KEY (stream, seq), UNIQUE (operation, stream));
+CREATE TABLE aimem.meta (key text COLLATE "C" PRIMARY KEY, value bytea NOT NULL)
+  WITH (fillfactor = 50);
+INSERT INTO aimem.meta VALUES ('postgres.schema', '1');
+INSERT INTO aimem.entity VALUES (1, 'a', NULL, '1');
+)sql";
+
+WriteSet OneBlock(std::uint64_t segment) {
+  WriteSet set;
+  set.blocks = {{segment, 0, "block"}};
+  return set;
+}
+
+TEST_F(PostgresBackendTest, StoreMadeWithoutBlocksIsReadAndWrittenAsItIs) {
+  Sql(kStoreWithoutBlocks);
+  const auto reader = Open({.read_only = true});
+  EXPECT_THAT(StatesOf(*reader, {"a"}), ElementsAre("1"));
+  EXPECT_THAT(CountsOf(*reader), ElementsAre());
+  EXPECT_THAT(BlocksOfSegment(*reader, 1), ElementsAre());
+  const auto writer = Open();
+  EXPECT_TRUE(writer->OutlivesProcess());
+  WriteSet set = WriteNumber(1);
+  set.block_cuts = {{1, 0}};
+  EXPECT_TRUE(PutAndCommit(*writer, set).ok());
+  EXPECT_THAT(StatesOf(*writer, {"a", "m1"}), ElementsAre("1", "s1"));
+  EXPECT_GT(*writer->SizeBytes(), 0);
+  EXPECT_TRUE(writer->Verify()->empty());
+  EXPECT_EQ(Sql("SELECT count(*) FROM pg_class WHERE oid = to_regclass('aimem.block')"), "0");
+}
+
+TEST_F(PostgresBackendTest, StoreMadeWithoutBlocksTakesThem) {
+  Sql(kStoreWithoutBlocks);
+  const auto writer = Open();
+  const auto other = Open({.read_only = true});
+  auto earlier = other->BeginRead();
+  ASSERT_TRUE(earlier.ok()) << earlier.status();
+  {
+    // Rolled back, and the table with it.
+    auto transaction = writer->BeginWrite();
+    ASSERT_TRUE(transaction.ok()) << transaction.status();
+    ASSERT_TRUE((*transaction)->Put(OneBlock(1)).ok());
+    EXPECT_THAT(CountsIn((*transaction)->CountBlocks()), ElementsAre("1:1"));
+  }
+  EXPECT_THAT(CountsOf(*writer), ElementsAre());
+  EXPECT_TRUE(PutAndCommit(*writer, OneBlock(1)).ok());
+  EXPECT_TRUE(PutAndCommit(*writer, OneBlock(2)).ok());
+  EXPECT_THAT(CountsIn((*earlier)->CountBlocks()), ElementsAre());
+  EXPECT_THAT(BlocksIn((*earlier)->ReadBlocks(1, 0, 1'000)), ElementsAre());
+  earlier->reset();
+  EXPECT_THAT(CountsOf(*other), ElementsAre("1:1", "2:1"));
+  EXPECT_THAT(StatesOf(*other, {"a"}), ElementsAre("1"));
+  EXPECT_EQ(Sql("SELECT attstorage FROM pg_attribute WHERE attrelid = 'aimem.block'::regclass"
+                " AND attname = 'bytes'"),
+            "e");
+}
+
+TEST_F(PostgresBackendTest, WhoWaitedForTheMakerOfTheBlocksUsesThem) {
+  Sql(kStoreWithoutBlocks);
+  const auto first = Open();
+  const auto second = Open();
+  auto transaction = first->BeginWrite();
+  ASSERT_TRUE(transaction.ok()) << transaction.status();
+  std::vector<std::string> seen;
+  absl::Status put;
+  std::thread waiting([&] {
+    auto next = second->BeginWrite();
+    put = next.status();
+    if (!put.ok()) return;
+    seen = CountsIn((*next)->CountBlocks());
+    put = (*next)->Put(OneBlock(2));
+    if (put.ok()) put = (*next)->Commit().status;
+  });
+  EXPECT_TRUE(AwaitSessionThatWaitsFor("transactionid"));
+  EXPECT_TRUE((*transaction)->Put(OneBlock(1)).ok());
+  EXPECT_EQ((*transaction)->Commit().outcome, CommitOutcome::kDurable);
+  waiting.join();
+  EXPECT_TRUE(put.ok()) << put;
+  EXPECT_THAT(seen, ElementsAre("1:1"));
+  EXPECT_THAT(CountsOf(*first), ElementsAre("1:1", "2:1"));
+}
+
+TEST_F(PostgresBackendTest, ARoleThatMayNotMakeTheTableOfBlocksOrReadItGoesWithout) {
+  Sql(kStoreWithoutBlocks);
+  Sql("CREATE ROLE writer LOGIN; GRANT USAGE ON SCHEMA aimem TO writer;"
+      " GRANT ALL ON ALL TABLES IN SCHEMA aimem TO writer");
+  auto opened = OpenPostgresBackend(UrlOf("writer"));
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  Backend& backend = **opened;
+  for (std::uint64_t number = 1; number <= 2; ++number) {
+    EXPECT_THAT(CountsOf(backend), ElementsAre());
+    WriteSet set = WriteNumber(number);
+    set.blocks = OneBlock(1).blocks;
+    EXPECT_EQ(PutAndCommit(backend, set).code(), absl::StatusCode::kPermissionDenied);
+    EXPECT_TRUE(PutAndCommit(backend, WriteNumber(number)).ok());
+    // Then one that somebody else has made, and may not be read.
+    EXPECT_TRUE(PutAndCommit(*Open(), OneBlock(number)).ok());
+  }
+  Sql("GRANT ALL ON aimem.block TO writer");
+  EXPECT_TRUE(PutAndCommit(backend, OneBlock(3)).ok());
+  EXPECT_THAT(CountsOf(backend), ElementsAre("1:1", "2:1", "3:1"));
+  (*opened).reset();
+  Sql("DROP SCHEMA aimem CASCADE; DROP ROLE writer");
+}
+
 TEST(PostgresOptionsTest, EachFieldOutOfRangeIsNamed) {
   const auto message = [](const PostgresOptions& options) {
     const absl::Status status = Validate(options);

@@ -335,6 +335,111 @@ TEST_F(SqliteOpenTest, DamageInsideIsFoundByVerify) {
   EXPECT_FALSE(sentences->empty());
 }
 
+// -- A store made when there were no blocks -------------------------------------------------------
+
+constexpr const char* kStoreWithoutBlocks = R"sql(
+PRAGMA journal_mode = WAL;
+CREATE TABLE entity(n INTEGER PRIMARY KEY, kind INTEGER NOT NULL, key BLOB NOT NULL, name BLOB,
+                    state BLOB NOT NULL);
+CREATE UNIQUE INDEX entity_key ON entity(kind, key);
+CREATE INDEX entity_name ON entity(name) WHERE name IS NOT NULL;
+CREATE TABLE stream(number INTEGER PRIMARY KEY, stream INTEGER NOT NULL UNIQUE);
+CREATE TABLE log(position INTEGER PRIMARY KEY, operation BLOB NOT NULL, bytes BLOB NOT NULL);
+CREATE UNIQUE INDEX log_operation ON log(operation, position >> 40);
+CREATE TABLE meta(key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+INSERT INTO entity (kind, key, state) VALUES (1, x'61', x'31');
+PRAGMA application_id = 0x61696d6d;
+PRAGMA user_version = 1;
+)sql";
+
+TEST_F(SqliteOpenTest, StoreMadeWithoutBlocksIsReadAndWrittenAsItIs) {
+  RunSql(path(), kStoreWithoutBlocks);
+  const auto before = Contents();
+  SqliteOptions options;
+  options.read_only = true;
+  auto reader = OpenSqliteBackend(path(), options);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  EXPECT_THAT(StatesOf(**reader, {"a"}), ElementsAre("1"));
+  EXPECT_THAT(CountsOf(**reader), ElementsAre());
+  EXPECT_THAT(BlocksOfSegment(**reader, 1), ElementsAre());
+  ASSERT_TRUE((*reader)->Close().ok());
+  EXPECT_EQ(Contents(), before);
+
+  auto writer = OpenSqliteBackend(path());
+  ASSERT_TRUE(writer.ok()) << writer.status();
+  EXPECT_TRUE((*writer)->OutlivesProcess());
+  EXPECT_THAT(CountsOf(**writer), ElementsAre());
+  WriteSet set = OneRow("a", "2");
+  set.block_cuts = {{1, 0}};
+  EXPECT_TRUE(PutAndCommit(**writer, set).ok());
+  EXPECT_THAT(StatesOf(**writer, {"a"}), ElementsAre("2"));
+  ASSERT_TRUE((*writer)->Close().ok());
+  RunSql(path(), "CREATE TABLE block(x); DROP TABLE block");  // Nobody had made one.
+}
+
+TEST_F(SqliteOpenTest, StoreMadeWithoutBlocksTakesThem) {
+  RunSql(path(), kStoreWithoutBlocks);
+  auto writer = OpenSqliteBackend(path());
+  ASSERT_TRUE(writer.ok()) << writer.status();
+  SqliteOptions options;
+  options.read_only = true;
+  auto other = OpenSqliteBackend(path(), options);
+  ASSERT_TRUE(other.ok()) << other.status();
+  auto earlier = (*other)->BeginRead();
+  ASSERT_TRUE(earlier.ok()) << earlier.status();
+  WriteSet set = OneRow("b", "2");
+  set.blocks = {{1, 0, "x"}, {1, 1, "y"}};
+  {
+    // Rolled back, and the table with it.
+    auto transaction = (*writer)->BeginWrite();
+    ASSERT_TRUE(transaction.ok()) << transaction.status();
+    ASSERT_TRUE((*transaction)->Put(set).ok());
+    EXPECT_THAT(CountsIn((*transaction)->CountBlocks()), ElementsAre("1:2"));
+  }
+  EXPECT_THAT(CountsOf(**writer), ElementsAre());
+  for (const std::uint64_t segment : {1u, 2u}) {
+    set.blocks = {{segment, 0, "x"}, {segment, 1, "y"}};
+    ASSERT_TRUE(PutAndCommit(**writer, set).ok());
+  }
+  EXPECT_THAT(CountsIn((*earlier)->CountBlocks()), ElementsAre());
+  EXPECT_THAT(BlocksIn((*earlier)->ReadBlocks(1, 0, 1'000)), ElementsAre());
+  earlier->reset();
+  EXPECT_THAT(CountsOf(**other), ElementsAre("1:2", "2:2"));
+  EXPECT_THAT(BlocksOfSegment(**other, 1), ElementsAre("0=x", "1=y"));
+  EXPECT_THAT(StatesOf(**other, {"a", "b"}), ElementsAre("1", "2"));
+  EXPECT_TRUE((*writer)->Verify()->empty());
+  EXPECT_TRUE((*writer)->Close().ok());
+  EXPECT_TRUE((*other)->Close().ok());
+}
+
+TEST_F(SqliteOpenTest, DamageAmongBlocksIsFoundByVerifyAndRowsAreStillRead) {
+  MakeStore();
+  {
+    auto backend = OpenSqliteBackend(path());
+    ASSERT_TRUE(backend.ok()) << backend.status();
+    WriteSet set;
+    for (std::uint32_t part = 0; part < 4; ++part) {
+      set.blocks.push_back({1, part, std::string(kBlockBytes, 'b')});
+    }
+    ASSERT_TRUE(PutAndCommit(**backend, set).ok());
+    ASSERT_TRUE((*backend)->Close().ok());
+  }
+  std::string bytes = ReadFile(path());
+  // Inside the last block: the page says which one goes on from here.
+  bytes.replace(bytes.size() - std::size_t{3} * 4'096, 4, "\x5a\x5a\x5a\x5a");
+  WriteFile(path(), bytes);
+  auto backend = OpenSqliteBackend(path());
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  const auto sentences = (*backend)->Verify();
+  ASSERT_TRUE(sentences.ok()) << sentences.status();
+  EXPECT_FALSE(sentences->empty());
+  EXPECT_THAT(CountsOf(**backend), ElementsAre("1:4")) << "counting reads no bytes";
+  EXPECT_THAT(StatesOf(**backend, {"a"}), ElementsAre("1"));
+  const auto read = (*backend)->BeginRead();
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ((*read)->ReadBlocks(1, 3, 1).status().code(), absl::StatusCode::kDataLoss);
+}
+
 // -- As another user, in another process ----------------------------------------------------------
 
 /// Run `check` in a process that is not root; true if it returned true.
