@@ -31,6 +31,7 @@ conformance::AllTests::AllTests() {
   LinkImportTests();
   LinkPatchTests();
   LinkArchiveTests();
+  LinkEraseTests();
   LinkLinkTests();
   LinkBatchTests();
   LinkFindTests();

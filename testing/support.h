@@ -37,6 +37,7 @@ void LinkPutTests();
 void LinkImportTests();
 void LinkPatchTests();
 void LinkArchiveTests();
+void LinkEraseTests();
 void LinkLinkTests();
 void LinkBatchTests();
 void LinkFindTests();

@@ -148,6 +148,14 @@ absl::Status EphemeralDisk::Data::Write(const WriteSet& set, std::uint64_t pendi
       if (it->second.At(pending)) SetLog(it->first, nullptr, pending, touched);
     }
   }
+  for (const LogRow& row : set.log_rewrites) {
+    const auto found = log.find({row.stream, row.seq});
+    const auto there = found == log.end() ? nullptr : found->second.At(pending);
+    if (!there) continue;
+    LogRow other = *there;
+    other.bytes = row.bytes;
+    SetLog(found->first, std::make_shared<const LogRow>(std::move(other)), pending, touched);
+  }
   absl::Status status = CheckLog(set.log, pending);
   if (status.ok()) status = WriteBlocks(set, pending, touched);
   if (!status.ok()) {

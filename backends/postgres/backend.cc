@@ -30,6 +30,11 @@ constexpr std::string_view kLockNotAvailable = "55P03";
 
 constexpr char kTableSql[] = "SELECT '@.log'::regclass::oid::bigint";
 
+// Of these two, what was overwritten or dropped held memories.
+constexpr std::array<const char*, 2> kScrubSql = {"VACUUM @.entity", "VACUUM @.log"};
+// The server is silent while it looks at a table of some hundred million rows.
+constexpr absl::Duration kScrubPatience = absl::Hours(1);
+
 constexpr char kSizeSql[] =
     "SELECT (pg_total_relation_size('@.entity') + pg_total_relation_size('@.log')"
     " + pg_total_relation_size('@.meta')"
@@ -81,6 +86,7 @@ class PostgresBackend : public Backend {
   // Autovacuum does what there is to do, and the log of the server has its own checkpoints.
   absl::Status Maintain(bool /*idle*/) override { return absl::OkStatus(); }
 
+  absl::Status Scrub() override;
   absl::Status CheckDurable() override;
   absl::StatusOr<std::string> PhysicalIdentity() override;
   absl::StatusOr<std::int64_t> SizeBytes() override;
@@ -200,6 +206,25 @@ absl::Status PostgresBackend::CheckDurable() {
   if (sentences.empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrFormat("'%s': %s", settings_.connection.masked_url, absl::StrJoin(sentences, "; ")));
+}
+
+// On a connection of its own: nobody who reads or writes waits for it.
+absl::Status PostgresBackend::Scrub() {
+  if (closed_) return absl::FailedPreconditionError("the store is closed");
+  if (read_only_) return ReadOnly();
+  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Session> session,
+                         Session::Connect(settings_, SessionRole::kWriter));
+  session->set_patience(kScrubPatience);
+  for (const char* sql : kScrubSql) {
+    const Answer answer = session->Run(Call::Sql(WithSchema(sql)));
+    AIMEM_RETURN_IF_ERROR(answer.status);
+    // It says so, and does nothing, where the role does not own the table.
+    if (!answer.warning.empty()) {
+      return absl::FailedPreconditionError(
+          absl::StrFormat("PostgreSQL warned at %s: %s", WithSchema(sql), answer.warning));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::int64_t> PostgresBackend::SizeBytes() {

@@ -31,6 +31,7 @@ absl::Status Check(const WriteSet& set) {
           row.stream, kSeqMax));
     }
   }
+  for (const LogRow& row : set.log_rewrites) bytes += row.bytes.size();
   for (const auto& [key, value] : set.meta) {
     bytes += value.size();
     if (key == kLockKey || key.find('\0') != std::string::npos) {
@@ -100,6 +101,20 @@ Call LogCall(const std::vector<LogRow>& rows) {
   }
   return Call::Prepared(kPutLog, {std::move(streams).Take(), std::move(seqs).Take(),
                                   std::move(operations).Take(), std::move(bytes).Take()});
+}
+
+Call RewritesCall(const std::vector<LogRow>& rows) {
+  ArrayWriter streams = ArrayWriter::OfInt64();
+  ArrayWriter seqs = ArrayWriter::OfInt64();
+  ArrayWriter bytes = ArrayWriter::OfBytes();
+  for (const LogRow& row : rows) {
+    if (row.seq > kSeqMax) continue;
+    streams.AddInt64(StoredStream(row.stream));
+    seqs.AddInt64(static_cast<std::int64_t>(row.seq));
+    bytes.AddBytes(row.bytes);
+  }
+  return Call::Prepared(
+      kRewriteLog, {std::move(streams).Take(), std::move(seqs).Take(), std::move(bytes).Take()});
 }
 
 Call MetaCall(const std::vector<std::pair<std::string, std::string>>& meta) {
@@ -200,6 +215,7 @@ absl::StatusOr<std::vector<Call>> CallsOf(const WriteSet& set, const std::set<En
   std::vector<Call> calls;
   AddEntities(set.rows, absent, calls);
   if (!set.log_tails.empty()) calls.push_back(CutsCall(kCutLogTails, set.log_tails));
+  if (!set.log_rewrites.empty()) calls.push_back(RewritesCall(set.log_rewrites));
   if (!set.log.empty()) calls.push_back(LogCall(set.log));
   if (!set.meta.empty()) calls.push_back(MetaCall(set.meta));
   if (!set.log_cuts.empty()) calls.push_back(CutsCall(kCutLog, set.log_cuts));

@@ -31,6 +31,7 @@ inline constexpr char kPutMeta[] = "put_meta";
 inline constexpr char kCutLog[] = "cut_log";
 inline constexpr char kCutLogTails[] = "cut_log_tails";
 inline constexpr char kHasBlocks[] = "has_blocks";
+inline constexpr char kRewriteLog[] = "rewrite_log";
 
 /// The row of `meta` that this room keeps for itself: its value is the version of the tables, and
 /// who holds it FOR UPDATE holds the write lock. Not part of what a ReadSet answers.
@@ -155,6 +156,10 @@ inline constexpr PreparedStatement kPrepared[] = {
      "DELETE FROM @.log l USING unnest($1::bigint[], $2::bigint[]) AS cut(stream, above)"
      " WHERE l.stream = cut.stream AND l.seq > cut.above"},
     {kHasBlocks, "SELECT @hasblocks"},
+    {kRewriteLog,
+     "UPDATE @.log l SET bytes = other.bytes"
+     " FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS other(stream, seq, bytes)"
+     " WHERE l.stream = other.stream AND l.seq = other.seq"},
 };
 
 }  // namespace aimem::postgres

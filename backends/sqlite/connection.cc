@@ -64,6 +64,9 @@ constexpr const char* kTexts[] = {
     /* kCountBlocks */ "SELECT segment, count(*) FROM block GROUP BY segment",
     /* kCutBlocks */ "DELETE FROM block WHERE segment = ?1 AND part >= ?2",
     /* kPutBlock */ "INSERT INTO block (segment, part, bytes) VALUES (?1, ?2, ?3)",
+    /* kRewriteLog */
+    "UPDATE log SET bytes = ?3 WHERE"
+    " position = (SELECT (number << 40) + ?2 FROM stream WHERE stream = ?1)",
     /* kDataVersion */ "PRAGMA data_version",
     /* kIntegrityCheck */ "PRAGMA integrity_check(100)",
 };
@@ -311,7 +314,6 @@ absl::Status Connection::Configure() {
   AIMEM_RETURN_IF_ERROR(Execute("PRAGMA temp_store = MEMORY"));
   // The writer checkpoints between groups (Backend::Maintain), never inside a commit.
   AIMEM_RETURN_IF_ERROR(Execute("PRAGMA wal_autocheckpoint = 0"));
-  AIMEM_RETURN_IF_ERROR(Execute("PRAGMA secure_delete = OFF"));
   AIMEM_RETURN_IF_ERROR(Execute("PRAGMA foreign_keys = OFF"));
   switch (access_) {
     case Access::kCreate:
@@ -321,6 +323,8 @@ absl::Status Connection::Configure() {
     case Access::kWrite:
       sqlite3_wal_hook(handle_, &Connection::OnCommit, this);
       AIMEM_RETURN_IF_ERROR(Execute("PRAGMA cache_size = -8192"));
+      // Always: what an earlier write left in a page, no later one finds (SqliteBackend::Scrub).
+      AIMEM_RETURN_IF_ERROR(Execute("PRAGMA secure_delete = ON"));
       return Execute(place_.sync_writes ? "PRAGMA synchronous = FULL"
                                         : "PRAGMA synchronous = NORMAL");
     case Access::kRead:

@@ -46,6 +46,7 @@ enum class Sql : std::size_t {
   kCountBlocks,
   kCutBlocks,
   kPutBlock,
+  kRewriteLog,
   kDataVersion,
   kIntegrityCheck,
   kCount,

@@ -43,6 +43,7 @@ class SqliteBackend : public Backend, public Lender {
   absl::StatusOr<std::vector<std::string>> Verify() override;
   absl::Status Damaged() const override;
   absl::Status Maintain(bool idle) override;
+  absl::Status Scrub() override;
   absl::StatusOr<std::optional<std::uint64_t>> ForeignCommits() override;
   absl::Status CheckDurable() override;
   absl::StatusOr<std::string> PhysicalIdentity() override;
@@ -98,6 +99,8 @@ class SqliteBackend : public Backend, public Lender {
   absl::StatusOr<std::unique_ptr<Connection>> TakeWriter(absl::Duration wait);
   absl::StatusOr<std::unique_ptr<Connection>> OpenWriter();
   absl::Status Checkpoint(Connection& connection) const;
+  /// Bring all of the log into the file, and leave no log; kUnavailable while somebody uses it.
+  absl::Status EmptyLog(Connection& connection) const;
   int Lent() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return readers_lent_ + (writer_lent_ ? 1 : 0);
   }

@@ -365,6 +365,7 @@ absl::Status SqliteTransaction::Put(const WriteSet& set) {
   put_ = true;
   failed_ = PutRows(set.rows);
   if (failed_.ok()) failed_ = CutLog(Sql::kCutTail, set.log_tails);
+  if (failed_.ok()) failed_ = RewriteLog(set.log_rewrites);
   if (failed_.ok()) failed_ = PutLog(set.log);
   if (failed_.ok()) failed_ = PutMeta(set);
   if (failed_.ok()) failed_ = CutLog(Sql::kCutLog, set.log_cuts);
@@ -432,6 +433,18 @@ absl::Status SqliteTransaction::PutLog(const std::vector<LogRow>& rows) {
                                         row.seq, row.stream, row.operation.ToString()));
     }
     AIMEM_RETURN_IF_ERROR(status);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SqliteTransaction::RewriteLog(const std::vector<LogRow>& rows) {
+  for (const LogRow& row : rows) {
+    if (row.seq > kMaxSeq) continue;
+    Statement rewrite(*connection_, Sql::kRewriteLog);
+    rewrite.BindInt(1, ToStored(row.stream));
+    rewrite.BindInt(2, static_cast<std::int64_t>(row.seq));
+    rewrite.BindBlob(3, row.bytes);
+    AIMEM_RETURN_IF_ERROR(rewrite.Run());
   }
   return absl::OkStatus();
 }

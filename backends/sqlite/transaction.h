@@ -79,6 +79,7 @@ class SqliteTransaction : public Transaction {
   /// The number under which the log keeps `stream`; a new one if it has none.
   absl::StatusOr<std::int64_t> StreamNumber(std::uint64_t stream);
   absl::Status PutLog(const std::vector<LogRow>& rows);
+  absl::Status RewriteLog(const std::vector<LogRow>& rows);
   absl::Status PutMeta(const WriteSet& set);
   /// Run `sql` for each (stream, seq).
   absl::Status CutLog(Sql sql, const std::vector<std::pair<std::uint64_t, std::uint64_t>>& cuts);

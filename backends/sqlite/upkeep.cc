@@ -21,6 +21,12 @@
 #include "lib/base/status.h"
 
 namespace aimem::sqlite {
+namespace {
+
+/// Whoever wants to write waits so long at most while readers are waited for.
+constexpr absl::Duration kScrubWait = absl::Milliseconds(50);
+
+}  // namespace
 
 // -- Looking after --------------------------------------------------------------------------------
 
@@ -60,6 +66,43 @@ absl::Status SqliteBackend::Maintain(bool idle) {
     connection = std::move(writer_);
   }
   absl::Status status = Checkpoint(*connection);
+  TakeBackWriter(std::move(connection));
+  return status;
+}
+
+absl::Status SqliteBackend::EmptyLog(Connection& connection) const {
+  connection.StartWaiting(kScrubWait);
+  const int code = sqlite3_wal_checkpoint_v2(connection.handle(), "main",
+                                             SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  if ((code & 0xff) == SQLITE_BUSY) {
+    return MakeStatus(absl::StatusCode::kUnavailable,
+                      absl::StrFormat("somebody still reads an earlier state of '%s', or writes to "
+                                      "it just now: its log cannot be emptied",
+                                      place_.path));
+  }
+  if (code != SQLITE_OK) {
+    if (connection.log_files() != nullptr) connection.log_files()->SetUnsynced();
+    return connection.Error(code, "checkpointing");
+  }
+  connection.set_log_frames(0);
+  return absl::OkStatus();
+}
+
+// Whatever a transaction frees it overwrites (secure_delete); earlier images of a page are in the
+// log alone.
+absl::Status SqliteBackend::Scrub() {
+  if (options_.read_only) {
+    return MakeStatus(absl::StatusCode::kFailedPrecondition,
+                      absl::StrFormat("the store '%s' is opened read-only", place_.path));
+  }
+  // What it shows is brought to the disk first, by a write session: whose connection is then here.
+  AIMEM_RETURN_IF_ERROR(BeginWriteWithin(options_.lock_timeout).status());
+  AIMEM_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, TakeWriter(options_.lock_timeout));
+  if (connection == nullptr) {
+    TakeBackWriter(nullptr);
+    return MakeStatus(absl::StatusCode::kUnavailable, "the connection for writing was lost");
+  }
+  absl::Status status = EmptyLog(*connection);
   TakeBackWriter(std::move(connection));
   return status;
 }

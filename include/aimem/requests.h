@@ -241,6 +241,9 @@ struct StoreInfo {
   /// Set while the store is being filled with another's states (ChangePage::install): where to go
   /// on. It reports an empty vector until it has all.
   std::optional<ChangeCursor> installing = {};
+  /// True: bytes of what was erased may still lie in this data; they are being looked for
+  /// (WriteResult::erasing).
+  bool erasing = false;
   std::optional<StoreCounts> counts = {};
   /// Of a store that is open in this process; absent: there is none, and a search reads all rows.
   /// It is made when a second one is asked.

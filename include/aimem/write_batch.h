@@ -94,6 +94,16 @@ struct DeleteMemory {
   std::string id = {};
 };
 
+/// Erase a memory for ever, and every trace of what it said: text and all else of it go from its
+/// row and from the log, here and on every member that holds them, whatever comes later. Exact id,
+/// of a memory that is live, archived or deleted; kNotFound if none was ever here; repeating it
+/// changes nothing (kUnchanged). Its links go with it. A later store of its name makes another
+/// memory, with an id of its own. WriteResult::erasing says whether this store is done with it;
+/// docs/guarantees.md, what stays all the same.
+struct EraseMemory {
+  std::string id = {};
+};
+
 /// Make it long-term: tier long, no expiry. With `to_namespace`, a proper ancestor of its own:
 /// put a copy there instead, linked derived_from to it. `id` may be a unique prefix.
 struct PromoteMemory {
@@ -196,10 +206,11 @@ struct DecidePending {
   bool approve = false;
 };
 
-using WriteItem = std::variant<PutMemory, ImportMemory, PatchMemory, DeleteMemory, PromoteMemory,
-                               AddLink, RemoveLink, TouchMemory, ForgetMemories, ExpireMemories,
-                               RestoreMemory, PurgeArchive, ConsolidateMemories, SetStandard,
-                               ClearStandard, RegisterAgent, QueuePending, DecidePending>;
+using WriteItem =
+    std::variant<PutMemory, ImportMemory, PatchMemory, DeleteMemory, PromoteMemory, AddLink,
+                 RemoveLink, TouchMemory, ForgetMemories, ExpireMemories, RestoreMemory,
+                 PurgeArchive, ConsolidateMemories, SetStandard, ClearStandard, RegisterAgent,
+                 QueuePending, DecidePending, EraseMemory>;
 
 namespace internal {
 template <typename Item, typename Items>
@@ -312,6 +323,11 @@ struct WriteResult {
   VersionVector rests_on = {};
   /// True: this request id had been executed before, and this is the answer given then.
   bool replayed = false;
+  /// Of a write with EraseMemory. True: what was erased is gone for readers and, durably, for every
+  /// member; but bytes of it may still lie in the data of this store, since somebody reads an
+  /// earlier state of it, it is closing, or the engine could not be asked. They go as soon as that
+  /// is over, also after a restart. False: they are gone from here.
+  bool erasing = false;
   /// Where it is durable, if a federation was asked; of a single store: none.
   std::optional<QuorumReport> quorum = {};
 };

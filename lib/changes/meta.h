@@ -32,6 +32,9 @@ inline constexpr char kMetaSettled[] = "settled";
 /// tells: a page of an install, a commit that is mended, one whose stream is cut behind it at once.
 /// Whoever keeps something that follows from the rows compares them.
 inline constexpr char kMetaRows[] = "rows";
+/// Random bytes while bodies of what was purged may still stand in the log, or in what the engine
+/// keeps of it: written anew by each transaction that makes it so. Empty: they are gone.
+inline constexpr char kMetaErasing[] = "erasing";
 /// "head/" and 16 hexadecimal digits: the last commit of a stream whose commits are not all here,
 /// as it was adopted: seq, hlc, hash. Counts while the log has no later one.
 inline constexpr char kMetaHead[] = "head/";

@@ -138,6 +138,9 @@ absl::StatusOr<Streams> StreamsOf(const ReadResult& read) {
   }
   AIMEM_ASSIGN_OR_RETURN(streams.former, FormerOf(read.meta));
   AIMEM_ASSIGN_OR_RETURN(streams.installing, InstallingOf(read.meta));
+  if (const auto found = read.meta.find(kMetaErasing); found != read.meta.end()) {
+    streams.erasing = found->second;
+  }
   for (const LogRow& row : read.heads) {
     // One that does not begin as a commit keeps its place: what it was, nobody knows any more.
     const std::optional<StreamHead> head = log::PeekHead(row.bytes);
@@ -177,6 +180,11 @@ std::string FreshBytes(Random& random) {
   std::array<std::uint8_t, 8> bytes{};
   random.Fill(bytes);
   return {bytes.begin(), bytes.end()};
+}
+
+void NoteErasing(Random& random, Streams& streams, WriteSet& set) {
+  streams.erasing = FreshBytes(random);
+  SetMeta(set, kMetaErasing, streams.erasing);
 }
 
 void Settle(Random& random, WriteSet& set) { SetMeta(set, kMetaSettled, FreshBytes(random)); }

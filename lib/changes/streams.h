@@ -50,6 +50,7 @@ struct Streams {
   /// is all that anybody is told of; seq 0 if there is none.
   StreamHeads readable;
   std::optional<ChangeCursor> installing;  ///< The store is being filled, and this is where.
+  std::string erasing;                     ///< kMetaErasing.
 
   /// What others are told: nothing is held until all of it is here.
   [[nodiscard]] log::StoreState State() const;
@@ -69,6 +70,9 @@ absl::StatusOr<Streams> StreamsOf(const ReadResult& read, const VersionVector& u
 
 /// Write `value` under `key`, whatever `set` had for it.
 void SetMeta(WriteSet& set, std::string_view key, std::string value);
+
+/// Bodies of what was purged may stand in the log once `set` is there.
+void NoteErasing(Random& random, Streams& streams, WriteSet& set);
 
 /// A value that no other transaction writes: the same again would be no change to some engines.
 std::string FreshBytes(Random& random);

@@ -149,6 +149,7 @@ void Rows::Keep(const EntityKey& key, std::string state) {
     return;
   }
   for (const model::Part& part : slot->parts) Saw(part.stamp);
+  if (model::IsPurged(slot->parts)) purged_.insert(key);
   Refresh(*slot);
 }
 
@@ -235,6 +236,7 @@ absl::Status Rows::Replace(Entity& entity, std::string state) {
   Refresh(entity);
   NoteName(entity.key, entity.parts);
   changed_.insert(entity.key);
+  if (model::IsPurged(entity.parts) && purged_.insert(entity.key).second) has_purged_ = true;
   return absl::OkStatus();
 }
 

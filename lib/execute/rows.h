@@ -97,6 +97,13 @@ class Rows {
   /// would be larger than what can be read again).
   absl::StatusOr<bool> Join(const EntityKey& key, std::span<const model::Part> incoming);
 
+  /// True: of what is known here, the entity under `key` is erased for ever; drafts do not count.
+  [[nodiscard]] bool IsPurged(const EntityKey& key) const { return purged_.contains(key); }
+  /// There is one.
+  [[nodiscard]] bool any_purged() const { return !purged_.empty(); }
+  /// One has become so since the start.
+  [[nodiscard]] bool has_purged() const { return has_purged_; }
+
   /// All rows changed since the start, as the backend keeps them. Call once.
   std::vector<EntityRow> TakeChanged();
 
@@ -115,6 +122,8 @@ class Rows {
   std::map<EntityKey, DraftEntity> drafts_;
   std::set<EntityKey> closed_;
   std::set<EntityKey> changed_;
+  std::set<EntityKey> purged_;
+  bool has_purged_ = false;
   // Which rows may have a name: what the backend said, and what this group wrote. Candidates
   // only: Owners looks at each.
   std::map<Hash256, std::set<std::string>> named_;

@@ -239,6 +239,30 @@ absl::StatusOr<Commit> DecodeCommit(std::string_view bytes, bool verify) {
   return commit;
 }
 
+bool HasErasable(const Change& change) {
+  if (change.withheld) return false;
+  model::Parts parts;
+  return !DecodeState(change.body, parts).ok() || !model::IsPurged(parts);
+}
+
+std::optional<std::string> EraseBodies(std::string_view bytes,
+                                       absl::FunctionRef<bool(const EntityKey&)> erased) {
+  absl::StatusOr<Commit> commit = DecodeCommit(bytes, /*verify=*/false);
+  if (!commit.ok() || commit->opaque) return std::nullopt;
+  bool any = false;
+  for (Change& change : commit->changes) {
+    if (!erased(change.key) || !HasErasable(change)) continue;
+    change.withheld = HashOf(change);
+    change.nonce = {};
+    change.body.clear();
+    any = true;
+  }
+  if (!any) return std::nullopt;
+  std::string without = EncodeCommit(*commit);
+  std::copy_n(bytes.begin() + 1, sizeof(Hash256), without.begin() + 1);
+  return without;
+}
+
 absl::StatusOr<CommitHeader> DecodeCommitHeader(std::string_view bytes) {
   AIMEM_RETURN_IF_ERROR(CheckSize(bytes));
   CommitHeader header;

@@ -22,6 +22,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "aimem/types.h"
@@ -74,6 +75,16 @@ std::string EncodeCommit(Commit& commit);
 /// another version: the commit is `opaque`. `verify` false skips the hashes (rows of our own
 /// database that were verified when they came in).
 absl::StatusOr<Commit> DecodeCommit(std::string_view bytes, bool verify = true);
+
+/// The bytes of a commit without the bodies of what was `erased` (and their nonces); nullopt: there
+/// is none in it, or its version is unknown. A body that says itself that something is purged
+/// stays, since it is what others learn that from. The hashes stay, and so does the one that a
+/// damaged commit names.
+std::optional<std::string> EraseBodies(std::string_view bytes,
+                                       absl::FunctionRef<bool(const EntityKey&)> erased);
+
+/// True: `change` has a body that EraseBodies would take, were its entity erased.
+bool HasErasable(const Change& change);
 
 /// Decode the header alone: cheap, checks form only.
 absl::StatusOr<CommitHeader> DecodeCommitHeader(std::string_view bytes);

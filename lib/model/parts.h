@@ -67,6 +67,9 @@ inline constexpr std::string_view kStandardPolicy = "\x19"sv;  // canonical JSON
 inline constexpr char kMetaPrefix = '\x20';
 }  // namespace part
 
+/// Erased for ever: nothing else stays.
+inline bool IsPurged(std::span<const Part> parts) { return Find(parts, part::kPurged) != nullptr; }
+
 /// Parts of the family of metadata keys: a later put erases them.
 inline bool IsMetadata(std::string_view name) {
   return !name.empty() && name.front() == part::kMetaPrefix;

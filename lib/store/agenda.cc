@@ -24,14 +24,16 @@ void Agenda::NoteWritten(absl::Duration now) {
 }
 
 absl::Duration Agenda::TimeOf(Task task) const {
-  const bool not_at_end = task == Task::kRetain || task == Task::kPlan || task == Task::kHeal;
+  const bool not_at_end =
+      task == Task::kRetain || task == Task::kPlan || task == Task::kErase || task == Task::kHeal;
   if (closing_ && not_at_end) return absl::InfiniteDuration();
   return times_[static_cast<std::size_t>(task)];
 }
 
 absl::Duration Agenda::NextTime() const {
   absl::Duration next = absl::InfiniteDuration();
-  for (const Task task : {Task::kRetain, Task::kPlan, Task::kMaintain, Task::kPoll, Task::kHeal}) {
+  for (const Task task :
+       {Task::kRetain, Task::kPlan, Task::kErase, Task::kMaintain, Task::kPoll, Task::kHeal}) {
     next = std::min(next, TimeOf(task));
   }
   return next;
@@ -44,9 +46,10 @@ Task Agenda::Take(absl::Duration now, bool work) {
     retained_last_ = true;
     return Task::kRetain;
   }
-  if (TimeOf(Task::kPlan) <= now) {
-    Set(Task::kPlan, absl::InfiniteDuration());
-    return Task::kPlan;
+  for (const Task task : {Task::kPlan, Task::kErase}) {
+    if (TimeOf(task) > now) continue;
+    Set(task, absl::InfiniteDuration());
+    return task;
   }
   if (work) {
     retained_last_ = false;

@@ -25,7 +25,8 @@ class Agenda {
   void Close() { closing_ = true; }
 
   /// What the turn is for, which is then off the agenda. `work`: writes wait, and go before all but
-  /// kPlan, which takes no time of the turn and would else wait for a queue that never empties, and
+  /// kPlan and kErase, which take no time of the turn and would else wait for a queue that never
+  /// empties, and
   /// a part of what goes from the log; of these none follows another while something waits. kNone:
   /// there is nothing to do.
   Task Take(absl::Duration now, bool work);

@@ -78,7 +78,19 @@ absl::Status GroupExecution::Prepare(std::span<const Job> jobs) {
   return log_.prepared ? absl::OkStatus() : streams_.Prepare(result, rows_, log_);
 }
 
+void GroupExecution::EraseBodies() {
+  if (!rows_.any_purged()) return;
+  // What came before, in this log or to others who copy it now: that is looked for (Eraser).
+  if (rows_.has_purged()) changes::NoteErasing(base_.random, log_.streams, log_.set);
+  for (LogRow& row : log_.set.log) {
+    std::optional<std::string> without =
+        log::EraseBodies(row.bytes, [&](const EntityKey& key) { return rows_.IsPurged(key); });
+    if (without) row.bytes = *std::move(without);
+  }
+}
+
 void GroupExecution::Finish() {
+  EraseBodies();
   log_.set.rows = rows_.TakeChanged();
   // States of an install come without commits, and a commit that is mended had its place before.
   if (log_.installed || !log_.set.log_tails.empty()) changes::NoteRows(base_.random, log_.set);

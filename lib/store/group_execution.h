@@ -39,6 +39,8 @@ class GroupExecution {
   absl::Status Install(ApplyJob& job);
   /// Append what a page of states changes, as a commit of the own stream.
   void AppendStates(std::vector<log::Change> changes);
+  /// What is appended has no bodies of what is purged, whoever made it.
+  void EraseBodies();
   void LogUnapplied(const ApplyResult& result) const;
 
   const Foundation& base_;

@@ -57,6 +57,7 @@ void GroupWriter::WriteTaken(Group& group) {
     return outcomes_.Answer(group, begun.status());
   }
   if (std::optional<StreamJob> job = queue_.TakeStreamJob()) {
+    if (job->run) return job->run(*std::move(begun));
     return streams_.Write(*std::move(job), *std::move(begun));
   }
   std::unique_ptr<Transaction> transaction = *std::move(begun);

@@ -3,12 +3,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "aimem/backends/backend.h"
 #include "aimem/store.h"
 #include "lib/changes/apply.h"
 #include "lib/execute/execute.h"
@@ -65,7 +68,8 @@ struct ApplyJob {
 
 using Job = std::variant<WriteJob, ApplyJob>;
 
-/// What is done to a stream, in a transaction of its own and before all else that waits.
+/// What is done to a stream or to the log, in a transaction of its own and before all else that
+/// waits.
 struct StreamJob {
   std::uint64_t stream = 0;               // 0: none, only begin a transaction, and tell
   std::optional<StreamHead> common = {};  // yield what comes after it; none: forsake
@@ -74,6 +78,9 @@ struct StreamJob {
   bool more = false;        // its last transaction left some of it to the next one
   absl::Status kept =
       absl::OkStatus();  // why the end that was to be yielded stays; what it did is durable
+  /// Set: this instead of all that, with the transaction; `done` is called only where none was to
+  /// be had. Must not throw.
+  absl::AnyInvocable<void(std::unique_ptr<Transaction>)> run = nullptr;
 };
 
 [[nodiscard]] std::size_t BytesOf(const Job& job);

@@ -10,6 +10,7 @@
 #include "lib/base/rendezvous.h"
 #include "lib/base/status.h"
 #include "lib/base/thread.h"
+#include "lib/store/eraser.h"
 #include "lib/store/foundation.h"
 #include "lib/store/group_writer.h"
 #include "lib/store/health.h"
@@ -44,9 +45,10 @@ struct LocalStore::Nouns {
         readers(base, health),
         unreadable(base),
         recovery(base, health, readers, unreadable),
-        watcher(base, health, readers, unreadable, recovery),
+        eraser(base, queue, health, readers),
+        watcher(base, health, readers, unreadable, recovery, eraser),
         streams(base, queue, health, recovery, watcher),
-        outcomes(base, health, recovery, watcher),
+        outcomes(base, health, recovery, watcher, eraser),
         selections(options.environment.executor, "aimem-select"),
         keeper(base, queue, health, readers, recovery, selections),
         writer(base, queue, health, recovery, watcher, streams, outcomes, keeper),
@@ -61,6 +63,7 @@ struct LocalStore::Nouns {
   Readers readers;
   Unreadable unreadable;
   Recovery recovery;
+  Eraser eraser;
   Watcher watcher;
   StreamLife streams;
   Outcomes outcomes;
@@ -160,6 +163,8 @@ void LocalStore::Do(Task task) {
       return nouns_->keeper.WritePart();
     case Task::kPlan:
       return nouns_->keeper.StartPlan();
+    case Task::kErase:
+      return nouns_->eraser.Start();
     case Task::kMaintain:
       return nouns_->writer.Maintain(/*idle=*/true);
     case Task::kPoll:
@@ -238,10 +243,12 @@ absl::Status LocalStore::CloseWithin(absl::Duration grace) {
   AIMEM_RETURN_IF_ERROR(nouns_->base.CheckMayWait());
   const absl::Duration until = nouns_->base.clock.Monotonic() + grace;
   nouns_->indexer.Close();
+  nouns_->eraser.Close();
   nouns_->readers.Close();
   nouns_->queue.Close();
   if (nouns_->base.by_executor()) {
     nouns_->selections.Finish();
+    nouns_->eraser.Finish();
     nouns_->indexer.Finish();
     nouns_->intake.Finish();
     nouns_->queue.RunPosted();
@@ -263,6 +270,7 @@ absl::Status LocalStore::StillInUse(absl::Duration grace) const {
 
 absl::Status LocalStore::Release() {
   nouns_->selections.Finish();
+  nouns_->eraser.Finish();
   nouns_->indexer.Finish();
   nouns_->intake.Finish();
   if (nouns_->thread.joinable()) nouns_->thread.join();

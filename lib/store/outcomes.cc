@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/status.h"
 #include "lib/changes/read.h"
+#include "lib/log/commit.h"
 
 namespace aimem::store {
 namespace {
@@ -39,6 +40,12 @@ void SetUnknown(Job& job, const absl::Status& failure) {
   }
 }
 
+bool Erases(const WriteBatch& batch) {
+  return std::any_of(batch.items.begin(), batch.items.end(), [](const WriteItem& item) {
+    return std::holds_alternative<EraseMemory>(item);
+  });
+}
+
 /// The operations of those that were executed before.
 std::vector<OperationId> ReplayedOf(const Group& group) {
   std::vector<OperationId> operations;
@@ -49,6 +56,12 @@ std::vector<OperationId> ReplayedOf(const Group& group) {
     }
   }
   return operations;
+}
+
+/// True: `found` is the commit `written`, of which another process may have erased bodies since.
+bool IsThere(const std::string& found, const std::string& written) {
+  if (found == written) return true;
+  return log::PeekHead(found) == log::PeekHead(written) && log::DecodeCommit(found).ok();
 }
 
 /// Leave of what the group was to append what stands in its place. True: all of it does.
@@ -65,7 +78,7 @@ bool KeepWhatIsThere(const std::vector<LogRow>& found, WriteSet& set) {
   // Another commit may have that place: a damaged one that this was to mend, or somebody else's.
   std::erase_if(set.log, [&](const LogRow& row) {
     const auto place = places.find({row.stream, row.seq});
-    return place == places.end() || *place->second != row.bytes;
+    return place == places.end() || !IsThere(*place->second, row.bytes);
   });
   return set.log.size() == written;
 }
@@ -127,6 +140,9 @@ void Outcomes::AnswerJob(Job& job, const GroupLog& log) {
         result.outcome = WriteOutcome::kPending;
         result.status = std::move(not_yet);
       }
+    }
+    if (result.outcome != WriteOutcome::kRejected && Erases(write->batch)) {
+      return eraser_.Answer(std::move(job), log.streams.erasing);
     }
   }
   Deliver(base_, job);

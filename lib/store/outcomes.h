@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "lib/store/eraser.h"
 #include "lib/store/foundation.h"
 #include "lib/store/group.h"
 #include "lib/store/health.h"
@@ -17,8 +18,9 @@ namespace aimem::store {
 /// Answers the jobs of a group, each once. It keeps nothing; called by whoever has the turn.
 class Outcomes {
  public:
-  Outcomes(const Foundation& base, Health& health, Recovery& recovery, Watcher& watcher)
-      : base_(base), health_(health), recovery_(recovery), watcher_(watcher) {}
+  Outcomes(const Foundation& base, Health& health, Recovery& recovery, Watcher& watcher,
+           Eraser& eraser)
+      : base_(base), health_(health), recovery_(recovery), watcher_(watcher), eraser_(eraser) {}
 
   /// Its transaction is durable, or nothing is there because of `failure`. What was refused or
   /// executed before stands in either case.
@@ -37,12 +39,13 @@ class Outcomes {
   bool SettleReplays(const Group& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   /// Give every job the result that is there: of the group's commits, and of what was replayed.
   absl::Status LookUp(Group& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
-  void AnswerJob(Job& job, const GroupLog& log);
+  void AnswerJob(Job& job, const GroupLog& log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
 
   const Foundation& base_;
   Health& health_;
   Recovery& recovery_;
   Watcher& watcher_;
+  Eraser& eraser_;
 };
 
 }  // namespace aimem::store

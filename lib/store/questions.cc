@@ -133,6 +133,7 @@ absl::StatusOr<StoreInfo> Questions::ReadInfo(Transaction& transaction,
   info.stream = streams.stream;
   info.vector = streams.Vector();
   info.installing = streams.installing;
+  info.erasing = !streams.erasing.empty();
   info.index = indexer_.Info(result);
   if (options.counts) {
     AIMEM_ASSIGN_OR_RETURN(info.counts, recall::Count(transaction, base_.Now()));

@@ -351,6 +351,8 @@ absl::Status StreamLife::AppendAgain(std::vector<log::Commit> commits, execute::
       if (row.stream == log.streams.stream) taken.insert(row.operation);
     }
   }
+  // Whoever looks for bodies that are to go may have passed the end of our stream.
+  if (!log.streams.erasing.empty()) changes::NoteErasing(base_.random, log.streams, log.set);
   for (log::Commit& commit : commits) {
     log::CommitHeader header = std::move(commit.header);
     // A stream names an operation once; this one has its answer already.

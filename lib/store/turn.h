@@ -21,6 +21,7 @@ enum class Task : std::uint8_t {
   kWrite,     ///< Something waits in the queue.
   kRetain,    ///< Commits are planned to go from the log.
   kPlan,      ///< It is time to plan what may go.
+  kErase,     ///< What was purged is to be looked for again.
   kMaintain,  ///< Nothing was written for a while.
   kPoll,      ///< Others may have written.
   kHeal,      ///< The store takes no writes: it is time to try again.

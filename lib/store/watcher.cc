@@ -28,6 +28,7 @@ void Watcher::Notify(log::StoreState state, std::vector<log::DurableCommit> comm
 
 void Watcher::NotifyOfGroup(GroupLog& log) {
   unreadable_.NoteWritten(log.set.log);
+  eraser_.Note(log.streams.erasing);
   if (base_.hooks.listener == nullptr) return;
   std::vector<log::DurableCommit> commits;
   if (!log.streams.installing) {
@@ -72,6 +73,7 @@ absl::Status Watcher::PollHeads() {
     AIMEM_ASSIGN_OR_RETURN(const ReadResult found, read->Read({.heads = true, .meta = true}));
     AIMEM_ASSIGN_OR_RETURN(streams, recovery_.ReadStreams(found, *read));
   }
+  eraser_.Note(streams.erasing);
   log::StoreState state = streams.State();
   // What others of the federation are told has to be durable, whoever wrote it.
   if (state != told_) {

@@ -11,6 +11,7 @@
 #include "aimem/store.h"
 #include "lib/changes/streams.h"
 #include "lib/log/durable.h"
+#include "lib/store/eraser.h"
 #include "lib/store/foundation.h"
 #include "lib/store/group.h"
 #include "lib/store/health.h"
@@ -27,12 +28,13 @@ namespace aimem::store {
 class Watcher {
  public:
   Watcher(const Foundation& base, Health& health, Readers& readers, Unreadable& unreadable,
-          Recovery& recovery)
+          Recovery& recovery, Eraser& eraser)
       : base_(base),
         health_(health),
         readers_(readers),
         unreadable_(unreadable),
-        recovery_(recovery) {}
+        recovery_(recovery),
+        eraser_(eraser) {}
 
   /// True: a member's listener is to be told what others wrote, which has to be durable first.
   [[nodiscard]] bool HasNews(const changes::Streams& streams) const
@@ -54,6 +56,7 @@ class Watcher {
   Readers& readers_;
   Unreadable& unreadable_;
   Recovery& recovery_;
+  Eraser& eraser_;
 
   log::StoreState told_ ABSL_GUARDED_BY(kTurn);  // what the listener knows
   bool polled_ ABSL_GUARDED_BY(kTurn) = false;   // `foreign_` and `told_` are what was found

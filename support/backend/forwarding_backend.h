@@ -53,6 +53,7 @@ class ForwardingBackend : public Backend {
   absl::StatusOr<std::vector<std::string>> Verify() override { return inner_->Verify(); }
   absl::Status Damaged() const override { return inner_->Damaged(); }
   absl::Status Maintain(bool idle) override { return inner_->Maintain(idle); }
+  absl::Status Scrub() override { return inner_->Scrub(); }
   absl::Status CheckDurable() override { return inner_->CheckDurable(); }
   bool OutlivesProcess() const override { return inner_->OutlivesProcess(); }
   absl::StatusOr<std::string> PhysicalIdentity() override { return inner_->PhysicalIdentity(); }

@@ -533,6 +533,53 @@ TEST_P(BackendContract, TailsDropTheEndOfAStreamBeforeTheLogIsInserted) {
   EXPECT_THAT(result->operations, SizeIs(2));
 }
 
+TEST_P(BackendContract, RowsOfTheLogAreGivenOtherBytesAndNothingElse) {
+  const std::uint64_t most = ~std::uint64_t{0};
+  ASSERT_TRUE(PutAndCommit(*backend_,
+                           LogOf({MakeLogRow(most, 1, 1, "first"),
+                                  MakeLogRow(most, 2, 2, std::string(9'000, 'x')),
+                                  MakeLogRow(most, 3, 3, "third"), MakeLogRow(2, 1, 4, "other")}))
+                  .ok());
+  WriteSet set;
+  // Another operation than the row's is not looked at; what is not there is left out.
+  set.log_rewrites = {MakeLogRow(most, 2, 77, "less"), MakeLogRow(most, 4, 5, "not there"),
+                      MakeLogRow(3, 1, 6, "no stream"), MakeLogRow(most, most, 7, "no seq")};
+  set.log = {MakeLogRow(most, 4, 8, "new")};
+  auto before = backend_->BeginRead();
+  ASSERT_TRUE(before.ok()) << before.status();
+  ASSERT_TRUE(PutAndCommit(*backend_, set).ok());
+  const auto earlier = (*before)->ReadLog(most, 1, 1, 100'000);
+  ASSERT_TRUE(earlier.ok()) << earlier.status();
+  EXPECT_EQ(earlier->front().bytes.size(), 9'000u) << "a snapshot stands";
+  before->reset();
+  const auto after = backend_->BeginRead();
+  ASSERT_TRUE(after.ok()) << after.status();
+  const auto log = (*after)->ReadLog(most, 0, 100, 100'000);
+  ASSERT_TRUE(log.ok()) << log.status();
+  EXPECT_EQ(Describe(*log), Describe(std::vector<LogRow>{
+                                MakeLogRow(most, 1, 1, "first"), MakeLogRow(most, 2, 2, "less"),
+                                MakeLogRow(most, 3, 3, "third"), MakeLogRow(most, 4, 8, "new")}));
+  const auto result = (*after)->Read(OperationsOf({2, 77}));
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->operations, SizeIs(1));
+}
+
+TEST_P(BackendContract, ScrubLosesNothing) {
+  WriteSet set = RowsOf({MakeRow("a", "1")});
+  set.log = {MakeLogRow(1, 1, 1, std::string(9'000, 'x'))};
+  ASSERT_TRUE(PutAndCommit(*backend_, set).ok());
+  WriteSet less = RowsOf({MakeRow("a", "2")});
+  less.log_rewrites = {MakeLogRow(1, 1, 1, "less")};
+  ASSERT_TRUE(PutAndCommit(*backend_, less).ok());
+  const absl::Status scrubbed = backend_->Scrub();
+  EXPECT_TRUE(scrubbed.ok()) << scrubbed;
+  const auto result = ReadOnce(*backend_, Everything());
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(Describe(result->heads), Describe(std::vector<LogRow>{MakeLogRow(1, 1, 1, "less")}));
+  ASSERT_TRUE(PutAndCommit(*backend_, LogOf({MakeLogRow(1, 2, 2, "next")})).ok());
+  EXPECT_TRUE(backend_->Scrub().ok());
+}
+
 TEST_P(BackendContract, AStreamCanBeDroppedWhole) {
   ASSERT_TRUE(
       PutAndCommit(*backend_, LogOf({MakeLogRow(1, 1, 1, "a"), MakeLogRow(2, 1, 2, "b")})).ok());
@@ -1025,6 +1072,10 @@ struct Model {
       std::erase_if(log, [&, stream = stream, seq = seq](const auto& item) {
         return item.first.first == stream && item.first.second > seq;
       });
+    }
+    for (const LogRow& row : set.log_rewrites) {
+      const auto found = log.find({row.stream, row.seq});
+      if (found != log.end()) found->second.bytes = row.bytes;
     }
     for (const LogRow& row : set.log) log[{row.stream, row.seq}] = row;
     for (const auto& [key, value] : set.meta) meta[key] = value;

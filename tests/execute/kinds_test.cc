@@ -71,6 +71,7 @@ TEST(Kinds, WhatIsCertainlyReadIsReadInOneRoundTrip) {
   EXPECT_EQ(ReadsMore(TouchMemory{"m1"}), 0);
   EXPECT_EQ(ReadsMore(AddLink{.source_id = "a", .target_id = "b"}), 0);
   EXPECT_EQ(ReadsMore(RemoveLink{.source_id = "a", .target_id = "b"}), 0);
+  EXPECT_EQ(ReadsMore(EraseMemory{"m1"}), 0);
   EXPECT_EQ(ReadsMore(RestoreMemory{"m1"}), 0);
   EXPECT_EQ(ReadsMore(ConsolidateMemories{.ids = {"a", "b"}, .title = "t", .summary = "s"}), 0);
   EXPECT_EQ(ReadsMore(SetStandard{.namespace_ = "kitchen", .memory_id = "m1"}), 0);

@@ -150,6 +150,8 @@ std::vector<Golden> Memories() {
        "03 03  09 01 01", "f6e520f8e1c54d8002473ec26685b1e43d27b91db6d3ae908947b8c670e95601"},
       {"delete", DeleteMemory{"m1"}, "04 04  01 02 6d31",
        "a3e116150b5438d29d35d2734a34c457b4d9f18a1433370bd4c02c8685259308"},
+      {"erase", EraseMemory{"m1"}, "13 04  01 02 6d31",
+       "ef9b73751791dd919cd1d9fdcfd61c11a736ac158448fcc7f6149e5c30678912"},
       {"promote", PromoteMemory{"m1", "up"}, "05 08  01 02 6d31  02 02 7570",
        "80c4e586ff1eee0a7396d4708d245d55aab5038814c230180c137a09216faab7"},
       {"touch", TouchMemory{"m1"}, "08 04  01 02 6d31",

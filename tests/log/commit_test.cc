@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "lib/base/hash.h"
@@ -104,6 +105,44 @@ TEST(Commit, WithheldBodyKeepsTheContentHash) {
   (*erased.withheld)[0] ^= 1;
   EncodeCommit(commit);
   EXPECT_NE(commit.header.content_hash, before);
+}
+
+TEST(Commit, BodiesOfWhatIsErasedGoAndNothingElse) {
+  SplitMix random(3);
+  Commit commit = RandomCommit(random, 4);
+  model::PartsBuilder purge;
+  purge.Set(model::part::kPurged, {7, 7}, "");
+  model::PartsBuilder text;
+  text.Set(model::part::kContent, {6, 7}, "what was said");
+  for (std::size_t i : {0, 1}) commit.changes[i].body = EncodeState(text.Build());
+  commit.changes[2].body = EncodeState(purge.Build());
+  commit.changes[3].body = "what was said is no state";
+  const std::string bytes = EncodeCommit(commit);
+  const auto but_first = [](const EntityKey& key) { return key.key != "key-0"; };
+  const std::optional<std::string> without = EraseBodies(bytes, but_first);
+  ASSERT_TRUE(without.has_value());
+  const absl::StatusOr<Commit> decoded = DecodeCommit(*without);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(decoded->header.content_hash, commit.header.content_hash);
+  EXPECT_EQ(decoded->changes[0].body, commit.changes[0].body);
+  EXPECT_TRUE(decoded->changes[1].withheld.has_value());
+  EXPECT_EQ(decoded->changes[2].body, commit.changes[2].body) << "others learn of it from this";
+  EXPECT_TRUE(decoded->changes[3].withheld.has_value());
+  EXPECT_LT(without->size(), bytes.size());
+  EXPECT_EQ(EraseBodies(*without, but_first), std::nullopt) << "there is nothing left to erase";
+  EXPECT_EQ(EraseBodies(bytes, [](const EntityKey&) { return false; }), std::nullopt);
+}
+
+TEST(Commit, ErasingDoesNotMendWhatWasDamaged) {
+  SplitMix random(4);
+  Commit commit = RandomCommit(random, 2);
+  commit.changes[1].body = "no state";
+  std::string bytes = EncodeCommit(commit);
+  bytes[3] = static_cast<char>(bytes[3] ^ 1);  // of the content hash
+  const auto without = EraseBodies(bytes, [](const EntityKey& key) { return key.key == "key-1"; });
+  ASSERT_TRUE(without.has_value());
+  EXPECT_EQ(without->substr(0, 33), bytes.substr(0, 33));
+  EXPECT_FALSE(DecodeCommit(*without).ok());
 }
 
 TEST(Commit, ChainNamesTheContentBefore) {

@@ -74,6 +74,7 @@ struct ItemPrinter {
                            i.expires_at ? Show(i.expires_at) : "-");
   }
   std::string operator()(const DeleteMemory& i) const { return "Delete " + i.id; }
+  std::string operator()(const EraseMemory& i) const { return "Erase " + i.id; }
   std::string operator()(const PromoteMemory& i) const {
     return "Promote " + i.id + " to '" + i.to_namespace + "'";
   }

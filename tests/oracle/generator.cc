@@ -192,7 +192,10 @@ WriteItem Generator::Making(const World& world, absl::Time now) {
 
 WriteItem Generator::Ending(const World& world, absl::Time now) {
   const std::uint64_t kind = Below(100);
-  if (kind < 15) return DeleteMemory{Id(world, Phase::kLive)};
+  if (kind < 12) return DeleteMemory{Id(world, Phase::kLive)};
+  if (kind < 16) {
+    return EraseMemory{Id(world, Chance(60) ? std::optional(Phase::kLive) : std::nullopt)};
+  }
   if (kind < 40) return TouchMemory{Id(world, Chance(90) ? Phase::kLive : Phase::kGone)};
   if (kind < 60) {
     AddLink link{Id(world, Phase::kLive), Id(world, Phase::kLive), OneOf(Relations()), {}};

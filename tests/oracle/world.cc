@@ -187,8 +187,8 @@ void World::Archive(Row& row, ArchiveReason reason, absl::Time at) {
   batch_.closed.insert(row.memory.id);
 }
 
-void World::Delete(Row& row) {
-  row.phase = Phase::kGone;
+void World::Delete(Row& row, Phase to) {
+  row.phase = to;
   batch_.closed.insert(row.memory.id);
   std::erase_if(links_, [&](const Link& link) {
     return link.source_id == row.memory.id || link.target_id == row.memory.id;
@@ -281,6 +281,9 @@ World::Result World::Do(const ImportMemory& item) {
   }
   row.memory.metadata = "{}";
   Memory& memory = row.memory;
+  if (const Row* erased = Find(memory.id); erased != nullptr && erased->phase == Phase::kErased) {
+    return absl::FailedPreconditionError("erased for ever");
+  }
   if (!item.archived_at) {
     if (absl::Status status = CheckName(memory.namespace_, memory.title, memory.id); !status.ok()) {
       return status;
@@ -351,6 +354,15 @@ World::Result World::Do(const DeleteMemory& item) {
   Row* row = FindLive(item.id);
   if (row == nullptr) return NotFound();
   Delete(*row);
+  return Done(ItemEffect::kDeleted, item.id);
+}
+
+World::Result World::Do(const EraseMemory& item) {
+  Row* row = Find(item.id);
+  if (row == nullptr) return NotFound();
+  if (row->phase == Phase::kErased) return Done(ItemEffect::kUnchanged, item.id, 0);
+  if (batch_.closed.contains(item.id)) return Invalid();
+  Delete(*row, Phase::kErased);
   return Done(ItemEffect::kDeleted, item.id);
 }
 
@@ -474,7 +486,9 @@ World::Result World::Do(const PurgeArchive& item) {
 
 World::Result World::Do(const RestoreMemory& item) {
   Row* row = Find(item.id);
-  if (row == nullptr || row->phase == Phase::kGone) return NotFound();
+  if (row == nullptr || row->phase == Phase::kGone || row->phase == Phase::kErased) {
+    return NotFound();
+  }
   if (row->live()) return Taken();
   if (!Owners(row->memory.namespace_, row->memory.title).empty()) return Taken();
   if (batch_.closed.contains(item.id)) return Invalid();

@@ -23,7 +23,7 @@
 
 namespace aimem::oracle {
 
-enum class Phase { kGone, kArchived, kLive };
+enum class Phase { kGone, kErased, kArchived, kLive };
 
 struct Row {
   /// Without metadata, which is below.
@@ -77,6 +77,7 @@ class World {
   Result Do(const ImportMemory& item);
   Result Do(const PatchMemory& item);
   Result Do(const DeleteMemory& item);
+  Result Do(const EraseMemory& item);
   Result Do(const PromoteMemory& item);
   Result Do(const AddLink& item);
   Result Do(const RemoveLink& item);
@@ -99,7 +100,7 @@ class World {
   Result Upsert(Row row);
   absl::Status CheckName(std::string_view namespace_, std::string_view title, std::string_view id);
   void Archive(Row& row, ArchiveReason reason, absl::Time at);
-  void Delete(Row& row);
+  void Delete(Row& row, Phase to = Phase::kGone);
   [[nodiscard]] bool IsLive(std::string_view id) const;
 
   std::vector<Row> rows_;

@@ -102,6 +102,9 @@ struct WriteSet {
   /// Drop the blocks of `first` with part >= `second`, before `blocks` are inserted.
   std::vector<std::pair<std::uint64_t, std::uint32_t>> block_cuts = {};
   std::vector<BlockRow> blocks = {};  ///< Insert; (segment, part) must be new.
+  /// Give rows of the log that are there other `bytes`, before `log` is inserted; (stream, seq)
+  /// that are not there are left out. `operation` is not looked at. No (stream, seq) twice.
+  std::vector<LogRow> log_rewrites = {};
 };
 
 /// What became of a COMMIT.
@@ -192,6 +195,12 @@ class Backend {
   /// Work that may be done while no writes wait (checkpoint). Called by the writer, when a group
   /// is done and when it becomes idle.
   virtual absl::Status Maintain(bool idle) = 0;
+
+  /// See that nothing of what was overwritten or dropped before is left in the data: as far as the
+  /// engine can, beside reads and writes, by one thread at a time and without a transaction of that
+  /// thread. kUnavailable: somebody still reads it, or writes just then: call it again.
+  /// kFailedPrecondition: it can never be done here, and why. Default: nothing is kept of it.
+  virtual absl::Status Scrub() { return absl::OkStatus(); }
 
   /// A number that changes whenever somebody else (another process, another connection that is not
   /// this backend's) has committed since the last call; nullopt: this backend cannot tell. Cheap:

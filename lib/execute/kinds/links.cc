@@ -37,8 +37,10 @@ absl::StatusOr<ItemResult> KindOf<RemoveLink>::Execute(const RemoveLink& item, B
   const auto view = model::ViewLink(link->parts);
   AIMEM_ASSIGN_OR_RETURN(const Entity* from, batch.rows().Memory(item.source_id));
   AIMEM_ASSIGN_OR_RETURN(const Entity* to, batch.rows().Memory(item.target_id));
-  // A link went with an end that was deleted; with an archived one it may come back.
-  if (!view || view->linked <= from->view.deleted || view->linked <= to->view.deleted) {
+  // A link went with an end that was deleted or erased; with an archived one it may come back.
+  const bool erased =
+      from->view.phase == model::Phase::kPurged || to->view.phase == model::Phase::kPurged;
+  if (!view || erased || view->linked <= from->view.deleted || view->linked <= to->view.deleted) {
     return Done(ItemEffect::kUnchanged, "", 0);
   }
   AIMEM_RETURN_IF_ERROR(batch.End(key, {part::kDeleted, kOwnStamp, ""}));

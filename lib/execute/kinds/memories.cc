@@ -254,6 +254,21 @@ absl::StatusOr<ItemResult> KindOf<DeleteMemory>::Execute(const DeleteMemory& ite
   return Done(ItemEffect::kDeleted, id);
 }
 
+// -- Erase ----------------------------------------------------------------------------------------
+
+void KindOf<EraseMemory>::Reads(const EraseMemory& item, ReadList& reads) { reads.Memory(item.id); }
+
+absl::StatusOr<ItemResult> KindOf<EraseMemory>::Execute(const EraseMemory& item, Batch& batch) {
+  AIMEM_RETURN_IF_ERROR(model::CheckId(item.id));
+  AIMEM_ASSIGN_OR_RETURN(const Entity* entity, batch.rows().Memory(item.id));
+  if (entity->parts.empty()) return NotFound("not found", item.id);
+  if (entity->view.phase == model::Phase::kPurged) {
+    return Done(ItemEffect::kUnchanged, item.id, 0);
+  }
+  AIMEM_RETURN_IF_ERROR(batch.End({Kind::kMemory, item.id}, {part::kPurged, kOwnStamp, ""}));
+  return Done(ItemEffect::kDeleted, item.id);
+}
+
 // -- Promote --------------------------------------------------------------------------------------
 
 namespace {

@@ -1,4 +1,4 @@
-// Memories one by one: store, import, patch, delete, promote, touch; and several into one.
+// Memories one by one: store, import, patch, delete, erase, promote, touch; and several into one.
 #pragma once
 
 #include <cstdint>
@@ -72,6 +72,16 @@ struct KindOf<DeleteMemory> {
   };
   static void Reads(const DeleteMemory& item, ReadList& reads);
   static absl::StatusOr<ItemResult> Execute(const DeleteMemory& item, Batch& batch);
+};
+
+template <>
+struct KindOf<EraseMemory> {
+  static constexpr std::uint8_t kNumber = 19;
+  static constexpr std::tuple kFields{
+      Field{1, &EraseMemory::id},
+  };
+  static void Reads(const EraseMemory& item, ReadList& reads);
+  static absl::StatusOr<ItemResult> Execute(const EraseMemory& item, Batch& batch);
 };
 
 template <>
