@@ -28,6 +28,8 @@ struct Context {
   std::ostream& err;
   absl::Time now;
   bool colour = false;
+  /// Ask whoever sits at the terminal; null: nobody does.
+  std::function<bool(std::string_view question)> confirm = nullptr;
 
   // -- Global options -----------------------------------------------------------------------------
   std::optional<std::string> db;        ///< --db
@@ -141,6 +143,13 @@ struct IdCommand {
   std::string request_id;
 };
 
+struct DeleteCommand {
+  std::string id;
+  bool erase = false;
+  bool yes = false;
+  std::string request_id;
+};
+
 struct PromoteCommand {
   std::string id, to_namespace, request_id;
 };
@@ -239,7 +248,7 @@ absl::Status RunGet(Context& context, const GetCommand& command);
 absl::Status RunList(Context& context, const ListCommand& command);
 absl::Status RunSearch(Context& context, const SearchCommand& command);
 absl::Status RunRecall(Context& context, const RecallCommand& command);
-absl::Status RunDelete(Context& context, const IdCommand& command);
+absl::Status RunDelete(Context& context, const DeleteCommand& command);
 absl::Status RunPromote(Context& context, const PromoteCommand& command);
 absl::Status RunForget(Context& context, const ForgetCommand& command);
 absl::Status RunLink(Context& context, const LinkCommand& command);

@@ -230,9 +230,15 @@ class Commands {
 
   void AddDelete() {
     auto [command, o] =
-        Add<IdCommand>(app_, "delete", "Delete a memory with its links; nothing is archived",
-                       RunDelete, "  aimem delete 1f3a0c2e\n");
-    Text(command, "id", o.id, "Id or unique prefix")->required();
+        Add<DeleteCommand>(app_, "delete", "Delete a memory with its links; nothing is archived",
+                           RunDelete,
+                           "  aimem delete 1f3a0c2e\n"
+                           "  aimem delete 01890a5d-ac96-874b-bcce-b302099a8057 --erase\n");
+    Text(command, "id", o.id, "Id or unique prefix; to erase, the full id")->required();
+    CLI::Option* const erase =
+        command.add_flag("--erase", o.erase,
+                         "Erase it for ever: what it said goes from the log too, on every member");
+    command.add_flag("-y,--yes", o.yes, "Erase without asking at the terminal")->needs(erase);
     RequestId(command, o.request_id);
   }
 

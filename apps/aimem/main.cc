@@ -5,6 +5,7 @@
 #include <cstring>
 #include <exception>
 #include <iostream>
+#include <string>
 #include <string_view>
 
 #include "aimem/environment.h"
@@ -13,6 +14,13 @@
 
 namespace {
 
+bool Confirm(std::string_view question) {
+  std::cerr << question << " [y/N] " << std::flush;
+  std::string answer;
+  std::getline(std::cin, answer);
+  return answer == "y" || answer == "Y" || answer == "yes";
+}
+
 int Run(int argc, char** argv) {
   aimem::cli::DescriptorBuffer standard_output(STDOUT_FILENO);
   std::ostream out(&standard_output);
@@ -20,6 +28,7 @@ int Run(int argc, char** argv) {
   const std::string_view path = argc > 0 ? argv[0] : "";
   if (path.substr(path.find_last_of('/') + 1) == "ai-memory") context.program = "ai-memory";
   context.colour = isatty(STDOUT_FILENO) == 1;
+  if (isatty(STDIN_FILENO) == 1) context.confirm = Confirm;
   int exit_code = aimem::cli::RunCommandLine(context, argc, argv);
   out.flush();
   if (const int error = standard_output.error(); error != 0) {

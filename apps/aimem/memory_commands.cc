@@ -19,6 +19,7 @@
 #include "lib/model/validate.h"
 #include "lib/recall/score.h"
 #include "lib/transfer/json_text.h"
+#include "services/wire/outcome.h"
 #include "services/wire/requests.h"
 
 namespace aimem::cli {
@@ -342,7 +343,45 @@ absl::Status RunRecall(Context& context, const RecallCommand& command) {
   return absl::OkStatus();
 }
 
-absl::Status RunDelete(Context& context, const IdCommand& command) {
+namespace {
+
+void TellErased(Context& context, const std::string& id, const WriteResult& result) {
+  const bool changed = result.items[0].effect == ItemEffect::kDeleted;
+  if (context.json) {
+    context.out << JsonObject()
+                       .Bool("erased", true)
+                       .Text("id", id)
+                       .Bool("erasing", result.erasing)
+                       .Text("message", wire::ErasedText(result))
+                       .Build()
+                << '\n';
+    return;
+  }
+  context.out << (changed ? "erased: " : "erased before: ") << id << '\n';
+  context.err << wire::ErasedText(result) << '\n';
+}
+
+absl::Status RunErase(Context& context, const DeleteCommand& command) {
+  const std::string question =
+      absl::StrCat("erase memory ", command.id, " for ever, here and on every member?");
+  if (!command.yes && context.confirm && !context.confirm(question)) {
+    context.err << "nothing was erased\n";
+    context.exit_code = 1;
+    return absl::OkStatus();
+  }
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
+  const absl::StatusOr<WriteResult> result =
+      Execute(context, *store, EraseMemory{command.id}, command.request_id);
+  if (!result.ok()) return PlainIfMissing(result.status());
+  if (result->items.empty()) return absl::InternalError("the store gave no result");
+  TellErased(context, command.id, *result);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status RunDelete(Context& context, const DeleteCommand& command) {
+  if (command.erase) return RunErase(context, command);
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
   const absl::StatusOr<ItemResult> result =
       ExecuteOne(context, *store, DeleteMemory{command.id}, command.request_id);

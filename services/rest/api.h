@@ -87,6 +87,7 @@ class Api final : public web::Handler {
   void Bulk(Call call);
   void Update(Call call);
   void Delete(Call call);
+  void Erase(Call call);
   void Promote(Call call);
   void Forget(Call call);
   void Consolidate(Call call);

@@ -9,6 +9,7 @@
 #include "lib/model/validate.h"
 #include "services/rest/answers.h"
 #include "services/rest/api.h"
+#include "services/web/url.h"
 #include "services/wire/outcome.h"
 #include "services/wire/requests.h"
 #include "services/wire/shapes.h"
@@ -211,9 +212,25 @@ void Api::Update(Call call) {
            });
 }
 
+void Api::Erase(Call call) {
+  std::string id = call.id;
+  WriteOne(std::move(call), EraseMemory{std::move(id)}, [](Call done, const WriteResult& result) {
+    JsonObject body;
+    body.Bool("deleted", true)
+        .Bool("erased", true)
+        .Bool("erasing", result.erasing)
+        .Text("message", wire::ErasedText(result));
+    std::move(done.respond)(Done(200, std::move(body), result));
+  });
+}
+
 void Api::Delete(Call call) {
   const absl::Status status = model::CheckId(call.id);
   if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
+  web::Query query(call.request.query);
+  const bool erase = query.Flag("erase").value_or(false);
+  if (!query.error().empty()) return std::move(call.respond)(TextAnswer(400, query.error()));
+  if (erase) return Erase(std::move(call));
   std::string id = call.id;
   WriteOne(std::move(call), DeleteMemory{std::move(id)}, [](Call done, const WriteResult& result) {
     std::move(done.respond)(Done(200, std::move(JsonObject().Bool("deleted", true)), result));

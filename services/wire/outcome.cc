@@ -66,6 +66,19 @@ void AddOutcome(const WriteResult& result, JsonObject& body) {
   body.Text("operation_id", result.operation.ToString());
 }
 
+std::string ErasedText(const WriteResult& result) {
+  std::string text =
+      result.erasing
+          ? "It is gone for every reader, for ever. Bytes of it may still lie in the data of this "
+            "store, since somebody reads an earlier state of it or the store is closing: they go "
+            "as soon as that is over, also after a restart."
+          : "Nothing of it is left in the rows and the log of this store.";
+  return text.append(
+      " Members that hold it erase it when this reaches them. Not covered: memories that were made "
+      "from it, backups and other copies of the data, and of PostgreSQL its WAL archives and what "
+      "lies in freed space of its tables until that is written again.");
+}
+
 std::string QuorumNotMetJson(const WriteResult& result) {
   const bool stored = result.outcome == WriteOutcome::kPending;
   const int got = result.quorum ? result.quorum->got() : stored ? 1 : 0;

@@ -21,6 +21,9 @@ absl::Status Refusal(const WriteResult& result);
 /// What the answer to every committed write ends with: quorum_acks of a federation, operation_id.
 void AddOutcome(const WriteResult& result, JsonObject& body);
 
+/// What an erasure that was committed has done, and what it does not reach: for people.
+std::string ErasedText(const WriteResult& result);
+
 /// Of a write that is not on enough members: {error, got, needed, reason, outcome, id,
 /// operation_id, durable_locally, peers}.
 std::string QuorumNotMetJson(const WriteResult& result);

@@ -471,6 +471,51 @@ TEST_F(Cli, DeleteAndPromoteTakePrefixes) {
   EXPECT_EQ(Succeed({"delete", b}).out, "deleted: " + b + "\n");
 }
 
+TEST_F(Cli, DeleteErasesForEverIfAskedTo) {
+  const std::string id = Store("xyzzyplugh", "content of xyzzyplugh");
+  EXPECT_EQ(Fail(1, {"delete", id.substr(0, 8), "--erase"}),
+            "not found: " + id.substr(0, 8) + "\n");
+  EXPECT_THAT(Run({"delete", id, "--yes"}).err, HasSubstr("--erase"));
+  const Ran erased = Succeed({"delete", id, "--erase"});
+  EXPECT_EQ(erased.out, "erased: " + id + "\n");
+  EXPECT_THAT(erased.err, HasSubstr("Nothing of it is left"));
+  EXPECT_THAT(erased.err, HasSubstr("Not covered: memories that were made from it, backups"));
+  EXPECT_EQ(Succeed({"delete", id, "--erase", "--yes"}).out, "erased before: " + id + "\n");
+  const json again = Json({"delete", id, "--erase"});
+  EXPECT_EQ(again["erased"], true);
+  EXPECT_EQ(again["erasing"], false);
+  EXPECT_EQ(Fail(1, {"get", id}), "not found: " + id + "\n");
+  // It was closed: there is no other file.
+  for (const auto& entry : std::filesystem::directory_iterator(folder())) {
+    if (!entry.is_regular_file()) continue;
+    std::ifstream file(entry.path(), std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+    EXPECT_THAT(bytes, Not(HasSubstr("xyzzyplugh"))) << entry.path();
+  }
+}
+
+TEST_F(Cli, ErasingAsksAtATerminal) {
+  const std::string id = Store("one");
+  // `script` gives the command a terminal and hands its input on.
+  const auto at_terminal = [&](const std::string& answer, const std::string& more) {
+    const std::string command = "cd '" + folder().string() + "' && printf '" + answer +
+                                "\\n' | script -qec \"'" + program() + "' --db '" +
+                                (folder() / "ai-memory.db").string() + "' delete " + id +
+                                " --erase " + more + "\" /dev/null 2>&1";
+    std::string said;
+    FILE* const pipe = popen(command.c_str(), "r");
+    for (int byte = fgetc(pipe); byte != EOF; byte = fgetc(pipe)) said += static_cast<char>(byte);
+    pclose(pipe);
+    return said;
+  };
+  EXPECT_THAT(at_terminal("n", ""), HasSubstr("nothing was erased"));
+  EXPECT_EQ(Json({"get", id})["memory"]["id"], id);
+  EXPECT_THAT(at_terminal("y", ""), HasSubstr("erased: " + id));
+  const std::string again = at_terminal("n", "--yes");
+  EXPECT_THAT(again, HasSubstr("erased before: " + id));
+  EXPECT_THAT(again, Not(HasSubstr("[y/N]")));
+}
+
 TEST_F(Cli, PromoteUpwardsCopies) {
   const json stored = Json({"store", "-n", "org/web", "-T", "t", "-c", "c"});
   const std::string id = stored.value("id", "");

@@ -405,6 +405,28 @@ TEST_F(HttpRoutes, DeleteAndPromote) {
   EXPECT_EQ(Post("/api/v1/memories/" + id + "/promote").status, 404);
 }
 
+TEST_F(HttpRoutes, DeleteErasesForEverIfAskedTo) {
+  const std::string id = Put("one");
+  const std::string path = "/api/v1/memories/" + id;
+  EXPECT_EQ(Send("DELETE", path + "?erase=maybe").status, 400);
+  EXPECT_EQ(Send("DELETE", path.substr(0, path.size() - 4) + "?erase=true").status, 404)
+      << "only a full id is erased";
+  const Answer erased = Send("DELETE", path + "?erase=true");
+  EXPECT_EQ(erased.status, 200) << erased.text;
+  EXPECT_EQ(erased.body["deleted"], true);
+  EXPECT_EQ(erased.body["erased"], true);
+  EXPECT_EQ(erased.body["erasing"], false);
+  EXPECT_THAT(erased.Text("message"), HasSubstr("Not covered"));
+  EXPECT_FALSE(erased.Text("operation_id").empty());
+  EXPECT_EQ(Send("GET", path).status, 404);
+  EXPECT_EQ(Send("DELETE", path).status, 404);
+  EXPECT_EQ(Send("DELETE", path + "?erase=true").status, 200) << "again changes nothing";
+  // Deleted without it, it can still be erased.
+  const std::string other = Put("two");
+  EXPECT_EQ(Send("DELETE", "/api/v1/memories/" + other + "?erase=false").status, 200);
+  EXPECT_EQ(Send("DELETE", "/api/v1/memories/" + other + "?erase=true").status, 200);
+}
+
 TEST_F(HttpRoutes, BulkNamesWhatItLeavesOut) {
   const Answer answer = Post("/api/v1/memories/bulk",
                              {{{"title", "good"}, {"content", "c"}, {"agent_id", "alice"}},
