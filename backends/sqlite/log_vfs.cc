@@ -1,6 +1,9 @@
 #include "backends/sqlite/log_vfs.h"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <new>
@@ -10,7 +13,11 @@
 namespace aimem::sqlite {
 namespace {
 
-constexpr int kFrameBytes = 24 + 4096;
+constexpr int kPageBytes = 4096;
+constexpr int kFrameBytes = 24 + kPageBytes;
+/// Pages that belong to no tree begin with the number of another page, or 0: up to here that does
+/// not look like the type of a page of a tree (2 is the least, in the number's first byte).
+constexpr sqlite3_int64 kSurePageTypes = sqlite3_int64{1} << 36;
 /// In one piece. SQLite's files take less than 128 KB at once.
 constexpr int kGatheredMax = 30 * kFrameBytes;
 // The locks. https://www.sqlite.org/walformat.html#wal_locks
@@ -124,6 +131,28 @@ int ControlLog(sqlite3_file* file, int what, void* argument) {
 
 // -- A database -----------------------------------------------------------------------------------
 
+/// Of a page: bytes that hold nothing.
+struct FreeSpace {
+  std::ptrdiff_t begin = 0;
+  std::ptrdiff_t end = 0;
+};
+
+/// Between the pointers of a page of a tree and its cells; empty if this is none. `secure_delete`
+/// overwrites cells that go, but when SQLite lays the cells of a page out anew, copies of those
+/// that were there may stay behind. https://www.sqlite.org/fileformat2.html#b_tree_pages
+FreeSpace FindFreeSpace(const void* buffer, int amount, sqlite3_int64 offset) {
+  if (amount != kPageBytes || offset % kPageBytes != 0) return {};
+  const auto* const page = static_cast<const std::uint8_t*>(buffer);
+  const std::ptrdiff_t header = offset == 0 ? 100 : 0;
+  const std::uint8_t type = page[header];
+  const bool leaf = type == 10 || type == 13;
+  if (!leaf && type != 2 && type != 5) return {};
+  const auto number = [&](std::ptrdiff_t at) { return page[at] << 8 | page[at + 1]; };
+  const FreeSpace free{.begin = header + (leaf ? 8 : 12) + 2 * number(header + 3),
+                       .end = number(header + 5)};
+  return free.begin < free.end && free.end <= kPageBytes ? free : FreeSpace{};
+}
+
 int CloseDatabase(sqlite3_file* file) {
   if (FileOf(file).log != nullptr) FileOf(file).log->database = nullptr;
   return Below(file)->pMethods->xClose(Below(file));
@@ -134,7 +163,21 @@ int Read(sqlite3_file* file, void* buffer, int amount, sqlite3_int64 offset) {
 }
 
 int Write(sqlite3_file* file, const void* buffer, int amount, sqlite3_int64 offset) {
-  return WriteBelow(file, buffer, amount, offset);
+  const FreeSpace free = FindFreeSpace(buffer, amount, offset);
+  const auto* const bytes = static_cast<const std::uint8_t*>(buffer);
+  const auto begin = bytes + free.begin;
+  const auto end = bytes + free.end;
+  if (std::all_of(begin, end, [](std::uint8_t byte) { return byte == 0; })) {
+    return WriteBelow(file, buffer, amount, offset);
+  }
+  sqlite3_int64 size = 0;
+  const int code = Below(file)->pMethods->xFileSize(Below(file), &size);
+  if (code != SQLITE_OK) return code;
+  if (size > kSurePageTypes) return WriteBelow(file, buffer, amount, offset);
+  std::array<std::uint8_t, kPageBytes> page;
+  std::copy_n(bytes, page.size(), page.begin());
+  std::fill(page.begin() + free.begin, page.begin() + free.end, std::uint8_t{0});
+  return WriteBelow(file, page.data(), amount, offset);
 }
 
 int Truncate(sqlite3_file* file, sqlite3_int64 size) {

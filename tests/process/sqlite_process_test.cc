@@ -1,12 +1,15 @@
 #include <signal.h>
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "aimem/backends/sqlite.h"
 #include "aimem/open.h"
@@ -17,6 +20,7 @@
 #include "tests/process/keyed.h"
 #include "tests/process/storm.h"
 #include "tests/process/worker.h"
+#include "tests/support/eventually.h"
 #include "tests/support/temp_dir.h"
 
 namespace aimem::process {
@@ -100,24 +104,135 @@ TEST_F(SqliteProcess, KilledAtAnyStepOfMakingWritingAndClosingLeavesASoundFile) 
   EXPECT_GT(deaths_in_writing, 10) << "the steps of a commit were not met";
 }
 
-// -- Copied files ---------------------------------------------------------------------------------
-
 std::unique_ptr<Store> Opened(const std::string& path) {
   auto store = OpenStore(path);
   EXPECT_TRUE(store.ok()) << store.status();
   return store.ok() ? *std::move(store) : nullptr;
 }
 
-WriteResult Put(Store& store, const std::string& title) {
-  WriteResult result = store.Write(PutBatch("copied", title, "content of " + title));
-  EXPECT_EQ(result.outcome, WriteOutcome::kCommitted) << result.status;
-  return result;
-}
-
 StoreInfo InfoOf(Store& store) {
   const auto info = store.Info();
   EXPECT_TRUE(info.ok()) << info.status();
   return info.value_or(StoreInfo{});
+}
+
+// -- Erased ---------------------------------------------------------------------------------------
+
+constexpr char kMarker[] = "xyzzyplugh";
+
+/// The files of the store at `path` that hold the marker.
+std::vector<std::string> FilesWithMarker(const std::string& path) {
+  std::vector<std::string> found;
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
+    std::ifstream file(path + suffix, std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+    if (bytes.find(kMarker) != std::string::npos) found.push_back(path + suffix);
+  }
+  return found;
+}
+
+/// A file with a memory that was written often, among others that grow and shrink around it: its
+/// id.
+std::string MakeMarked(const std::string& path) {
+  const auto store = OpenSqliteStore(path, {.sync_writes = false});
+  EXPECT_TRUE(store.ok()) << store.status();
+  const std::string id =
+      (*store)->Write(PutBatch("marked", kMarker, absl::StrCat("put ", kMarker))).items.at(0).id;
+  for (int i = 0; i < 400; ++i) {
+    // Sizes on a page, and on pages of their own.
+    const std::string filler(static_cast<std::size_t>(i % 7 == 0 ? 9'000 : 20 + i), 'x');
+    const std::string other = absl::StrFormat("other %d", i % 50);
+    EXPECT_TRUE((*store)->Write(PutBatch("others", other, filler)).status.ok());
+    if (i % 4 != 0) continue;
+    const std::string content = absl::StrCat(kMarker, filler, kMarker);
+    EXPECT_TRUE((*store)->Write(PatchMemory{.id = id, .content = content}).status.ok());
+  }
+  EXPECT_TRUE((*store)->Close().ok());
+  return id;
+}
+
+TEST_F(SqliteProcess, ErasedTextIsInNoFileWhileTheStoreIsOpen) {
+  const std::string path = File("m.db");
+  const std::string id = MakeMarked(path);
+  ASSERT_THAT(FilesWithMarker(path), SizeIs(1));
+  const std::unique_ptr<Store> store = Opened(path);
+  ASSERT_NE(store, nullptr);
+  ASSERT_TRUE(
+      store->Write(PatchMemory{.id = id, .content = absl::StrCat("last ", kMarker)}).status.ok());
+  ASSERT_THAT(FilesWithMarker(path), SizeIs(2)) << "the file and its log";
+  const WriteResult erased = store->Write(EraseMemory{id});
+  EXPECT_EQ(erased.outcome, WriteOutcome::kCommitted) << erased.status;
+  EXPECT_FALSE(erased.erasing);
+  EXPECT_THAT(FilesWithMarker(path), IsEmpty());
+  EXPECT_THAT(store->Check({.deep = true})->problems, IsEmpty());
+}
+
+TEST_F(SqliteProcess, EraseSaysThatAReaderHoldsItUpAndEndsWhenThatIsGone) {
+  const std::string path = File("m.db");
+  const std::string id = MakeMarked(path);
+  const std::unique_ptr<Store> store = Opened(path);
+  ASSERT_NE(store, nullptr);
+  ASSERT_TRUE(
+      store->Write(PatchMemory{.id = id, .content = absl::StrCat("last ", kMarker)}).status.ok());
+  auto other = OpenSqliteBackend(path);
+  ASSERT_TRUE(other.ok()) << other.status();
+  auto reader = (*other)->BeginRead();
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  const WriteResult erased = store->Write(EraseMemory{id});
+  EXPECT_EQ(erased.outcome, WriteOutcome::kCommitted) << erased.status;
+  EXPECT_TRUE(erased.erasing);
+  EXPECT_TRUE(InfoOf(*store).erasing);
+  EXPECT_FALSE(store->Get(id).ok());
+  // Others write meanwhile.
+  EXPECT_TRUE(store->Write(PutBatch("others", "meanwhile", "c")).status.ok());
+  reader->reset();
+  EXPECT_TRUE(testing::Eventually(kPatience, [&] { return !InfoOf(*store).erasing; }));
+  EXPECT_THAT(FilesWithMarker(path), IsEmpty());
+}
+
+TEST_F(SqliteProcess, KilledAtAnyStepOfErasingGoesOnAfterwards) {
+  const std::string made = File("made.db");
+  const std::string id = MakeMarked(made);
+  int deaths_in_erasing = 0;
+  bool survived = false;
+  // A step more each time, and then some more: there are thousands.
+  for (int step = 1; !survived && !HasFailure(); step += 1 + step / 12) {
+    SCOPED_TRACE(absl::StrFormat("killed at step %d", step));
+    const std::string path = File("m.db");
+    std::filesystem::copy_file(made, path, std::filesystem::copy_options::overwrite_existing);
+    support::ChildProcess worker = StartWorker(kEraser, {path, std::to_string(step), id});
+    const std::vector<std::string> said = ReadLines(worker);
+    const support::ProcessEnd end = worker.Wait();
+    ASSERT_TRUE(end.signal == SIGKILL || end.ok()) << end.ToString();
+    survived = end.ok();
+    if (!said.empty()) {
+      EXPECT_EQ(said[0], "erased");
+      EXPECT_THAT(FilesWithMarker(path), IsEmpty());
+    }
+    const std::unique_ptr<Store> store = Opened(path);
+    ASSERT_NE(store, nullptr);
+    const bool purged = !store->Get(id).ok();
+    if (purged && InfoOf(*store).erasing) ++deaths_in_erasing;
+    // Whatever is written next makes it go on.
+    ASSERT_TRUE(store->Write(PutBatch("after", "death", "life goes on")).status.ok());
+    if (purged) {
+      EXPECT_TRUE(testing::Eventually(kPatience, [&] { return !InfoOf(*store).erasing; }));
+    } else {
+      EXPECT_FALSE(store->Write(EraseMemory{id}).erasing);
+    }
+    EXPECT_THAT(FilesWithMarker(path), IsEmpty());
+    EXPECT_THAT(store->Check({.deep = true})->problems, IsEmpty());
+    EXPECT_TRUE(store->Close().ok());
+  }
+  EXPECT_GT(deaths_in_erasing, 5) << "the steps of a round were not met";
+}
+
+// -- Copied files ---------------------------------------------------------------------------------
+
+WriteResult Put(Store& store, const std::string& title) {
+  WriteResult result = store.Write(PutBatch("copied", title, "content of " + title));
+  EXPECT_EQ(result.outcome, WriteOutcome::kCommitted) << result.status;
+  return result;
 }
 
 std::string RootOf(Store& store) {

@@ -83,10 +83,24 @@ absl::Status RunDoomed(const std::vector<std::string>& arguments) {
   return store->Close();
 }
 
+absl::Status RunEraser(const std::vector<std::string>& arguments) {
+  RegisterDyingVfs(std::atoll(arguments[1].c_str()));
+  SqliteOptions options;
+  options.sync_writes = false;
+  options.vfs = kDyingVfs;
+  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store,
+                         OpenSqliteStore(arguments[0], options));
+  const WriteResult result = store->Write(EraseMemory{arguments[2]});
+  AIMEM_RETURN_IF_ERROR(Committed(result));
+  Say(result.erasing ? "erasing" : "erased");
+  return store->Close();
+}
+
 absl::Status Run(const std::string& kind, const std::vector<std::string>& arguments) {
   if (kind == kKeyed) return RunKeyed(arguments);
   if (kind == kCreator) return RunCreator(arguments);
   if (kind == kDoomed) return RunDoomed(arguments);
+  if (kind == kEraser) return RunEraser(arguments);
   if (kind == kStormWriter) return RunStormWriter(arguments);
   if (kind == kStormReader) return RunStormReader(arguments);
   return absl::InvalidArgumentError("unknown worker: " + kind);

@@ -58,6 +58,9 @@ inline constexpr int kDoomedBatches = 3;
 inline constexpr int kDoomedPuts = 3;
 std::string DoomedNamespace(int batch);
 
+/// PATH DIES-AT ID. Opens the file through the dying VFS, erases the memory, says so, closes.
+inline constexpr char kEraser[] = "eraser";
+
 /// See storm.h.
 inline constexpr char kStormWriter[] = "storm-writer";
 inline constexpr char kStormReader[] = "storm-reader";

@@ -2,12 +2,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
+#include <fstream>
 #include <functional>
+#include <iterator>
+#include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "aimem/backends/sqlite.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -300,6 +307,65 @@ TEST_F(SqliteBackendTest, FourProcessesWriteWithoutErrorOrLoss) {
   EXPECT_EQ(good, kProcesses);
   const auto backend = Open();
   EXPECT_THAT(StatesOf(*backend, {"counter"}), ElementsAre(std::to_string(kProcesses * kTimes)));
+  EXPECT_THAT(*backend->Verify(), ::testing::IsEmpty());
+}
+
+/// What is on the disk of the store at `path`.
+std::string BytesOf(const std::string& path) {
+  std::string all;
+  for (const char* suffix : {"", "-wal"}) {
+    std::ifstream file(path + suffix, std::ios::binary);
+    all.append(std::istreambuf_iterator<char>(file), {});
+  }
+  return all;
+}
+
+// Rows that grow and shrink are moved from page to page, and copies of them must not stay behind.
+TEST_F(SqliteBackendTest, NothingOfWhatWasOverwrittenIsLeftAfterAScrub) {
+  const auto backend = Open({.sync_writes = false, .checkpoint_pages = 500});
+  ASSERT_NE(backend, nullptr);
+  constexpr int kRows = 3'000;
+  constexpr std::array kSizes = {30, 100, 300, 900};
+  std::minstd_rand random(5);
+  const auto state = [&](int row) {
+    std::string text;
+    const auto size = static_cast<std::size_t>(kSizes[random() % kSizes.size()]);
+    while (text.size() < size) absl::StrAppendFormat(&text, "<marker %05d>", row);
+    return text;
+  };
+  const auto name = [](int row) { return absl::StrFormat("row %d", row); };
+  std::vector<LogRow> log;
+  for (int i = 0; i < 300; ++i) {
+    std::map<int, EntityRow> rows;
+    // Each row once, and then any.
+    for (int k = 0; k < 100; ++k) {
+      const int row = i * 100 < kRows ? i * 100 + k : static_cast<int>(random() % kRows);
+      rows.insert_or_assign(row, MakeRow(name(row), state(row)));
+    }
+    WriteSet set;
+    for (auto& [row, written] : rows) set.rows.push_back(std::move(written));
+    log.push_back(MakeLogRow(1, static_cast<std::uint64_t>(i + 1), i + 1, state(i)));
+    set.log = {log.back()};
+    ASSERT_TRUE(PutAndCommit(*backend, set).ok());
+    ASSERT_TRUE(backend->Maintain(/*idle=*/i % 10 == 0).ok());
+  }
+  const std::string before = BytesOf(path());
+  WriteSet erased;
+  for (int row = 0; row < kRows; row += 3) erased.rows.push_back(MakeRow(name(row), "gone"));
+  for (LogRow& row : log) row.bytes = "gone";
+  erased.log_rewrites = log;
+  ASSERT_TRUE(PutAndCommit(*backend, erased).ok());
+  ASSERT_TRUE(backend->Scrub().ok());
+  const std::string after = BytesOf(path());
+  int were = 0;
+  std::string left;
+  for (int row = 0; row < kRows; row += 3) {
+    const std::string marker = absl::StrFormat("marker %05d", row);
+    were += before.find(marker) != std::string::npos ? 1 : 0;
+    if (after.find(marker) != std::string::npos) absl::StrAppend(&left, " ", marker);
+  }
+  EXPECT_EQ(were, kRows / 3);
+  EXPECT_EQ(left, "");
   EXPECT_THAT(*backend->Verify(), ::testing::IsEmpty());
 }
 
