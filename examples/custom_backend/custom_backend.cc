@@ -125,6 +125,10 @@ class MapTransaction : public aimem::Transaction {
         return entry.first.first == stream && entry.first.second > last;
       });
     }
+    for (const LogRow& row : set.log_rewrites) {
+      const auto there = next->log.find({row.stream, row.seq});
+      if (there != next->log.end()) there->second.bytes = row.bytes;
+    }
     for (const LogRow& row : set.log) {
       if (!next->log.emplace(std::pair(row.stream, row.seq), row).second) {
         return absl::AlreadyExistsError("log position is taken");

@@ -171,15 +171,18 @@ void Eraser::Scrub(std::unique_ptr<Round> round) {
 
 void Eraser::EnqueueErase(std::unique_ptr<Round> round, Found found) {
   const auto kept = std::make_shared<std::unique_ptr<Round>>(std::move(round));
-  StreamJob job;
-  job.done = [this, kept](const absl::StatusOr<log::StoreState>& failed) {
-    Later(std::move(*kept), failed.status());
+  // What was found is lost: it is looked for again, from the beginning.
+  const auto again = [this, kept](const absl::Status& why) {
+    (*kept)->erasing.clear();
+    Later(std::move(*kept), why);
   };
-  job.run = [this, kept, found = std::move(found)](std::unique_ptr<Transaction> transaction)
+  StreamJob job;
+  job.done = [again](const absl::StatusOr<log::StoreState>& failed) { again(failed.status()); };
+  job.run = [this, kept, again, found = std::move(found)](std::unique_ptr<Transaction> transaction)
                 ABSL_NO_THREAD_SAFETY_ANALYSIS {
                   const absl::Status status = Erase(*transaction, found);
                   transaction.reset();
-                  if (!status.ok()) return Later(std::move(*kept), status);
+                  if (!status.ok()) return again(status);
                   Post(&Eraser::Look, std::move(*kept));
                 };
   queue_.EnqueueStreamJob(std::move(job));

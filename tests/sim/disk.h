@@ -41,7 +41,8 @@ struct DiskBehaviour {
 
   std::shared_ptr<Undurable> undurable = std::make_shared<Undurable>();  ///< Of the disk.
   std::function<void()> on_power_failure;
-  /// `late`: by recovery from a commit that was visible without being durable.
+  /// Commits that were added, and those of which bodies were erased. `late`: by recovery from a
+  /// commit that was visible without being durable.
   std::function<void(const std::vector<LogRow>&, bool late)> on_durable;
 };
 

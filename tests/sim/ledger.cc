@@ -51,9 +51,10 @@ std::string Ledger::Durable(const std::string& machine, const LogRow& row) {
     names_[row.stream] = absl::StrCat(machine, ++streams_of_[machine]);
   }
   const auto [found, added] = commits_.try_emplace(name);
+  const Hash256 effect = EffectOf(*commit);
+  if (found->second.effects.insert(effect).second) by_effect_[effect].push_back(name);
   if (!added) return "";
   found->second.row = row;
-  found->second.effect = EffectOf(*commit);
   found->second.writes = WritesOf(*commit);
   const auto other = commits_.lower_bound({row.stream, row.seq, Hash256{}});
   const auto next = std::next(other);
@@ -61,7 +62,6 @@ std::string Ledger::Durable(const std::string& machine, const LogRow& row) {
       next != commits_.end() && next->first.stream == row.stream && next->first.seq == row.seq;
   Chain(name, commit->header.prev_hash, found->second);
   by_operation_[row.operation].insert(name);
-  by_effect_[found->second.effect].push_back(name);
   if (!second || put_back_.contains(author->second)) return "";
   return absl::StrFormat("%s:%d has two contents, one of them on %s", NameOf(row.stream), row.seq,
                          machine);
@@ -122,8 +122,10 @@ bool Ledger::Holds(const Held& held, const CommitName& commit) const {
   const auto known = commits_.find(commit);
   if (known == commits_.end()) return false;
   const auto covers = [&](const CommitName& other) { return Covers(held, other); };
-  const std::vector<CommitName>& same = by_effect_.at(known->second.effect);
-  if (std::any_of(same.begin(), same.end(), covers)) return true;
+  for (const Hash256& effect : known->second.effects) {
+    const std::vector<CommitName>& same = by_effect_.at(effect);
+    if (std::any_of(same.begin(), same.end(), covers)) return true;
+  }
   // A stream names an operation once: where another execution of it stands already, what changed
   // nothing is that one.
   if (!known->second.writes.empty()) return false;

@@ -77,7 +77,7 @@ class Ledger {
   struct Entry {
     LogRow row;
     std::size_t branch = 0;
-    Hash256 effect{};                   ///< Equal: the same changes.
+    std::set<Hash256> effects;          ///< One is equal: the same changes. Erasing makes another.
     std::map<EntityKey, Stamp> writes;  ///< The greatest stamp of each.
   };
   /// Commits that follow each other without a fork between them.

@@ -41,6 +41,7 @@ TEST(Simulation, WhatWasAcknowledgedHolds) {
   EXPECT_GT(sum.put_backs, seeds / 20);
   EXPECT_GT(sum.unchanged, seeds / 10);
   EXPECT_GT(sum.replayed, seeds / 10);
+  EXPECT_GT(sum.erased, seeds / 2);
   if (seeds >= 200) {
     EXPECT_GT(sum.pages, 0);
   }

@@ -1,7 +1,14 @@
 #include "tests/sim/simulation.h"
 
+#include <memory>
+#include <set>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "lib/base/status.h"
+#include "lib/log/commit.h"
+#include "lib/log/grammar.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/federation.h"
 
@@ -12,6 +19,7 @@ constexpr absl::Duration kConvergenceMax = absl::Seconds(60);
 // After that nobody waits for a member that teaches nothing.
 constexpr absl::Duration kTeachersAreExcused = absl::Seconds(70);
 constexpr absl::Duration kOperatorComes = absl::Seconds(25);
+constexpr std::size_t kAll = std::size_t{1} << 40;
 constexpr absl::Duration kRest = absl::Seconds(8);
 // Per second and pair of members: heartbeats and timers, with room.
 constexpr std::uint64_t kEventsAtRestMax = 40;
@@ -67,6 +75,7 @@ class Simulation {
     verdict.rejected = clients_.rejected();
     verdict.unchanged = clients_.unchanged();
     verdict.replayed = clients_.replayed();
+    verdict.erased = erased_;
     verdict.commits = static_cast<std::int64_t>(stage_.ledger.commits());
     const Tally& tally = federation_.tally();
     verdict.crashes = tally.crashes;
@@ -90,6 +99,7 @@ class Simulation {
   /// Equal members have nothing to send each other; then look at everything.
   void Rest() {
     stage_.Say("world", "all are equal");
+    GoOnErasing();
     // What was in flight when they became so.
     RunUntil(stage_.events.now() + absl::Seconds(35));
     const std::int64_t sent = federation_.commits_sent();
@@ -111,7 +121,46 @@ class Simulation {
     for (Machine& machine : federation_.machines()) Check(machine);
   }
 
+  /// On an executor what a disk refused goes on with the next transaction: one that changes
+  /// nothing.
+  void GoOnErasing() {
+    for (Machine& machine : federation_.machines()) {
+      machine.node->WriteAsync(RemoveLink{"nobody", "nothing"}, {}, [](const WriteResult&) {});
+    }
+  }
+
+  /// No log has a body of what is purged.
+  absl::Status CheckErased(const Machine& machine) {
+    const std::unique_ptr<Backend> disk = OpenEphemeralBackend(machine.disk);
+    AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> read, disk->BeginRead());
+    AIMEM_ASSIGN_OR_RETURN(const std::vector<EntityRow> rows, read->Scan({.max_rows = kAll}));
+    std::set<EntityKey> purged;
+    for (const EntityRow& row : rows) {
+      AIMEM_ASSIGN_OR_RETURN(const model::Parts parts, log::DecodeState(row.state));
+      if (model::IsPurged(parts)) purged.insert(row.key);
+    }
+    erased_ += static_cast<std::int64_t>(purged.size());
+    AIMEM_ASSIGN_OR_RETURN(const ReadResult heads, read->Read({.heads = true}));
+    for (const LogRow& head : heads.heads) {
+      AIMEM_ASSIGN_OR_RETURN(const std::vector<LogRow> log,
+                             read->ReadLog(head.stream, 0, kAll, kAll));
+      for (const LogRow& row : log) {
+        AIMEM_ASSIGN_OR_RETURN(const log::Commit commit, log::DecodeCommit(row.bytes));
+        for (const log::Change& change : commit.changes) {
+          if (!purged.contains(change.key) || !log::HasErasable(change)) continue;
+          return absl::InternalError(absl::StrCat("keeps what was said by ", change.key.key,
+                                                  ", which is erased, in ",
+                                                  stage_.ledger.NameOf(row.stream), ":", row.seq));
+        }
+      }
+    }
+    return absl::OkStatus();
+  }
+
   void Check(Machine& machine) {
+    if (const absl::Status status = CheckErased(machine); !status.ok()) {
+      return stage_.Fail(absl::StrCat(machine.name, ": ", status.message()));
+    }
     const auto report = machine.node->Check({.deep = true});
     if (!report.ok()) return stage_.Fail(absl::StrCat(machine.name, ": check failed"));
     if (!report->problems.empty()) {
@@ -130,6 +179,7 @@ class Simulation {
   Stage stage_;
   Federation federation_;
   Clients clients_;
+  std::int64_t erased_ = 0;  // memories, on all machines together
 };
 
 }  // namespace
@@ -142,6 +192,7 @@ void Verdict::Add(const Verdict& other) {
   unchanged += other.unchanged;
   replayed += other.replayed;
   commits += other.commits;
+  erased += other.erased;
   crashes += other.crashes;
   deaths += other.deaths;
   wipes += other.wipes;
