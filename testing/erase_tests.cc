@@ -1,6 +1,7 @@
 // EraseMemory: what was said is nowhere any more, here and wherever it has come.
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <thread>
 #include <vector>
@@ -194,6 +195,32 @@ TEST_P(StoreConformance, BodiesOfWhatIsErasedAreErasedOnArrival) {
   AwaitErased(away);
   EXPECT_EQ(Root(store()), Root(away));
   EXPECT_EQ(Markers(away), 0);
+}
+
+// Vectors that are equal stand for equal states, also while the purge is still on its way.
+TEST_P(StoreConformance, WhoGetsAnErasedBodyBeforeThePurgePurgesToo) {
+  Store& eraser = OpenOther();
+  Store& late = OpenOther();
+  const std::string id = Id(Marked());
+  CatchUp(store(), eraser);
+  ASSERT_TRUE(eraser.Write(EraseMemory{id}).status.ok());
+  const std::uint64_t stream = eraser.Info()->stream;
+  // Of all but the stream with the purge.
+  Copy(eraser, late, ChangeCursor::After({{stream, 1}}));
+  EXPECT_FALSE(Vector(late).contains(stream));
+  EXPECT_NE(Vector(late), Vector(store())) << "whoever has the body holds something else";
+  CatchUp(late, store());
+  EXPECT_FALSE(Live(id));
+  AwaitErased(store());
+  EXPECT_EQ(Markers(store()), 0);
+  CatchUp(store(), eraser);
+  CatchUp(eraser, store());
+  CatchUp(eraser, late);
+  EXPECT_EQ(Vector(store()), Vector(late));
+  EXPECT_EQ(Vector(store()), Vector(eraser));
+  EXPECT_EQ(Root(store()), Root(late));
+  EXPECT_EQ(Root(store()), Root(eraser));
+  EXPECT_THAT(late.Check({.deep = true})->problems, IsEmpty());
 }
 
 TEST_P(StoreConformance, CommitsBeforeThePurgeOnOnePageArriveWithoutBodies) {

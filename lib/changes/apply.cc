@@ -171,8 +171,27 @@ absl::Status InstallStates(const CheckedPage& page, Rows& rows, ApplyResult& res
   return absl::OkStatus();
 }
 
+absl::Status ApplyErased(const ErasedBefore& erased, Rows& rows,
+                         absl::FunctionRef<absl::Status(std::vector<log::Change>)> commit) {
+  std::vector<log::Change> changes;
+  for (const auto& [key, stamp] : erased) {
+    if (rows.IsPurged(key)) continue;
+    const model::Parts purge{{model::part::kPurged, stamp, ""}};
+    const absl::StatusOr<bool> changed = rows.Join(key, purge);
+    if (IsOfOneRow(changed.status())) continue;
+    AIMEM_RETURN_IF_ERROR(changed.status());
+    if (changes.size() == log::kMaxChanges) {
+      AIMEM_RETURN_IF_ERROR(commit(std::exchange(changes, {})));
+    }
+    log::Change& change = changes.emplace_back();
+    change.key = key;
+    change.body = log::EncodeState(purge);
+  }
+  return changes.empty() ? absl::OkStatus() : commit(std::move(changes));
+}
+
 absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, StreamHeads& heads, WriteSet& set,
-                          ApplyResult& result) {
+                          ApplyResult& result, ErasedBefore& erased) {
   ReadSet reads;
   for (const CheckedPage::CommitBytes& item : page.commits) {
     for (const log::Change& change : item.commit.changes) reads.keys.push_back(change.key);
@@ -193,7 +212,11 @@ absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, StreamHeads& head
     // The log has it whatever becomes of its changes: one that cannot be applied blocks its own
     // entity and no other.
     for (const log::Change& change : item.commit.changes) {
-      if (change.withheld) continue;
+      if (change.withheld) {
+        Stamp& last = erased[change.key];
+        last = std::max(last, header.stamp());
+        continue;
+      }
       if (change.unreadable) {
         result.unapplied.push_back(
             {header.stream, header.seq, change.key, absl::DataLossError("its body is no state")});

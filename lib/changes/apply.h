@@ -1,6 +1,7 @@
 // The writing half of every transfer: a page of changes joined into the rows of a transaction.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -54,10 +55,20 @@ absl::Status ApplyStates(const CheckedPage& page, Rows& rows,
                          absl::FunctionRef<absl::Status(std::vector<log::Change>)> commit,
                          ApplyResult& result);
 
+/// What was erased before it came, and the stamp of the last commit that said it.
+using ErasedBefore = std::map<EntityKey, Stamp>;
+
 /// Join the commits of `page` that follow `heads`, and append them to the log of `set` as they
-/// are.
+/// are. `erased`: whose bodies were in none of these any more.
 absl::Status ApplyCommits(const CheckedPage& page, Rows& rows, StreamHeads& heads, WriteSet& set,
-                          ApplyResult& result);
+                          ApplyResult& result, ErasedBefore& erased);
+
+/// Purge what was `erased` and is not purged here yet, and hand that as changes of commits of the
+/// own stream to `commit`. A body can come without the purge that took it along, which stands in
+/// another stream: a store that held neither would be equal, by its vector, to one that holds the
+/// body.
+absl::Status ApplyErased(const ErasedBefore& erased, Rows& rows,
+                         absl::FunctionRef<absl::Status(std::vector<log::Change>)> commit);
 
 /// What ApplyCommits would refuse of `page`; OK: nothing.
 absl::Status CheckFollows(const CheckedPage& page, StreamHeads heads);

@@ -261,8 +261,10 @@ absl::Status GroupExecution::Apply(ApplyJob& job) {
     return absl::OkStatus();
   };
   AIMEM_RETURN_IF_ERROR(changes::ApplyStates(job.page, rows_, append, job.result));
+  changes::ErasedBefore erased;
   AIMEM_RETURN_IF_ERROR(
-      changes::ApplyCommits(job.page, rows_, log_.streams.heads, log_.set, job.result));
+      changes::ApplyCommits(job.page, rows_, log_.streams.heads, log_.set, job.result, erased));
+  AIMEM_RETURN_IF_ERROR(changes::ApplyErased(erased, rows_, append));
   if (job.page.adopt) {
     AIMEM_RETURN_IF_ERROR(streams_.Adopt(*job.page.adopt, rows_, log_, job.result));
   }
@@ -296,8 +298,10 @@ absl::Status GroupExecution::Install(ApplyJob& job) {
     return absl::OkStatus();
   }
   AIMEM_RETURN_IF_ERROR(changes::InstallStates(job.page, rows_, job.result));
+  // A purge that is not here yet is in what follows: nothing is held before.
+  changes::ErasedBefore erased;
   AIMEM_RETURN_IF_ERROR(
-      changes::ApplyCommits(job.page, rows_, log_.streams.heads, log_.set, job.result));
+      changes::ApplyCommits(job.page, rows_, log_.streams.heads, log_.set, job.result, erased));
   if (job.page.adopt) {
     AIMEM_RETURN_IF_ERROR(streams_.Adopt(*job.page.adopt, rows_, log_, job.result));
   }

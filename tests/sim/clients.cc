@@ -123,11 +123,7 @@ std::pair<WriteItem, std::string> Clients::DrawItem(Machine& machine, Request& r
     patch.title = title;
     return {patch, absl::StrCat("renames ", short_id, " to ", title)};
   }
-  // Whoever lost the disk that alone had a purge leaves bodies behind that others have erased.
-  const bool disks_lost = stage_.scenario.wipes || stage_.scenario.put_backs;
-  if (kind < 65 || (kind < 68 && disks_lost)) {
-    return {DeleteMemory{id}, absl::StrCat("deletes ", short_id)};
-  }
+  if (kind < 65) return {DeleteMemory{id}, absl::StrCat("deletes ", short_id)};
   if (kind < 68) return {EraseMemory{id}, absl::StrCat("erases ", short_id)};
   if (kind < 76) return {RestoreMemory{id}, absl::StrCat("restores ", short_id)};
   if (kind < 80) {

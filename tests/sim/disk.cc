@@ -60,7 +60,6 @@ class SimulatedTransaction final : public testing::ForwardingTransaction {
     if (behaviour_->dead) return Gone();
     writes_ = true;
     log_ = set.log;
-    log_.insert(log_.end(), set.log_rewrites.begin(), set.log_rewrites.end());
     WriteSet spoiled = set;
     if (behaviour_->forgets_deletes) {
       for (EntityRow& row : spoiled.rows) row.state = WithoutDelete(row.state);

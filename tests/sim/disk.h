@@ -41,8 +41,7 @@ struct DiskBehaviour {
 
   std::shared_ptr<Undurable> undurable = std::make_shared<Undurable>();  ///< Of the disk.
   std::function<void()> on_power_failure;
-  /// Commits that were added, and those of which bodies were erased. `late`: by recovery from a
-  /// commit that was visible without being durable.
+  /// `late`: by recovery from a commit that was visible without being durable.
   std::function<void(const std::vector<LogRow>&, bool late)> on_durable;
 };
 

@@ -15,13 +15,16 @@ namespace aimem::sim {
 namespace {
 
 /// The changes of `commit`, with the stamps that make them its own, whatever stream and operation
-/// they stand in; of a commit that changes nothing, its operation.
-Hash256 EffectOf(const log::Commit& commit) {
+/// they stand in; of a commit that changes nothing, its operation. What may be `erased` counts as
+/// if it were.
+Hash256 EffectOf(const log::Commit& commit, const std::set<EntityKey>& erased = {}) {
   if (commit.changes.empty()) return Sha256({commit.header.operation.ToString()});
   std::string text;
   for (const log::Change& change : commit.changes) {
     absl::StrAppend(&text, "/", static_cast<int>(change.key.kind), ":", change.key.key, "=",
-                    change.withheld ? "withheld" : change.body);
+                    change.withheld || (erased.contains(change.key) && log::HasErasable(change))
+                        ? "withheld"
+                        : change.body);
   }
   return Sha256({text});
 }
@@ -51,10 +54,9 @@ std::string Ledger::Durable(const std::string& machine, const LogRow& row) {
     names_[row.stream] = absl::StrCat(machine, ++streams_of_[machine]);
   }
   const auto [found, added] = commits_.try_emplace(name);
-  const Hash256 effect = EffectOf(*commit);
-  if (found->second.effects.insert(effect).second) by_effect_[effect].push_back(name);
   if (!added) return "";
   found->second.row = row;
+  found->second.effect = EffectOf(*commit);
   found->second.writes = WritesOf(*commit);
   const auto other = commits_.lower_bound({row.stream, row.seq, Hash256{}});
   const auto next = std::next(other);
@@ -62,6 +64,10 @@ std::string Ledger::Durable(const std::string& machine, const LogRow& row) {
       next != commits_.end() && next->first.stream == row.stream && next->first.seq == row.seq;
   Chain(name, commit->header.prev_hash, found->second);
   by_operation_[row.operation].insert(name);
+  by_effect_[found->second.effect].push_back(name);
+  for (const log::Change& change : commit->changes) {
+    if (!change.withheld && !log::HasErasable(change)) purged_.insert(change.key);
+  }
   if (!second || put_back_.contains(author->second)) return "";
   return absl::StrFormat("%s:%d has two contents, one of them on %s", NameOf(row.stream), row.seq,
                          machine);
@@ -122,15 +128,27 @@ bool Ledger::Holds(const Held& held, const CommitName& commit) const {
   const auto known = commits_.find(commit);
   if (known == commits_.end()) return false;
   const auto covers = [&](const CommitName& other) { return Covers(held, other); };
-  for (const Hash256& effect : known->second.effects) {
-    const std::vector<CommitName>& same = by_effect_.at(effect);
-    if (std::any_of(same.begin(), same.end(), covers)) return true;
-  }
+  const std::vector<CommitName>& same = by_effect_.at(known->second.effect);
+  if (std::any_of(same.begin(), same.end(), covers)) return true;
+  if (HoldsButErased(held, known->second)) return true;
   // A stream names an operation once: where another execution of it stands already, what changed
   // nothing is that one.
   if (!known->second.writes.empty()) return false;
   const std::set<CommitName>& executions = by_operation_.at(known->second.row.operation);
   return std::any_of(executions.begin(), executions.end(), covers);
+}
+
+bool Ledger::HoldsButErased(const Held& held, const Entry& entry) const {
+  const bool erased = std::any_of(entry.writes.begin(), entry.writes.end(),
+                                  [&](const auto& write) { return purged_.contains(write.first); });
+  const absl::StatusOr<log::Commit> commit = log::DecodeCommit(entry.row.bytes, false);
+  if (!erased || !commit.ok()) return false;
+  const Hash256 effect = EffectOf(*commit, purged_);
+  return std::any_of(commits_.begin(), commits_.end(), [&](const auto& known) {
+    if (known.second.writes.size() != entry.writes.size()) return false;
+    const absl::StatusOr<log::Commit> other = log::DecodeCommit(known.second.row.bytes, false);
+    return other.ok() && EffectOf(*other, purged_) == effect && Covers(held, known.first);
+  });
 }
 
 bool Ledger::Differ(const Held& one, const Held& other, std::uint64_t stream) const {

@@ -77,7 +77,7 @@ class Ledger {
   struct Entry {
     LogRow row;
     std::size_t branch = 0;
-    std::set<Hash256> effects;          ///< One is equal: the same changes. Erasing makes another.
+    Hash256 effect{};                   ///< Equal: the same changes.
     std::map<EntityKey, Stamp> writes;  ///< The greatest stamp of each.
   };
   /// Commits that follow each other without a fork between them.
@@ -88,11 +88,15 @@ class Ledger {
     std::uint64_t forked = 0;  ///< Seq of the last common commit.
   };
 
+  /// Of a commit that speaks of what was purged: `held` stands on one that says the same of the
+  /// rest. Who says again what was given up says it without the bodies that were erased.
+  [[nodiscard]] bool HoldsButErased(const Held& held, const Entry& entry) const;
   void Chain(const CommitName& name, const Hash256& previous, Entry& entry);
   [[nodiscard]] bool Covers(const Held& held, const CommitName& commit) const;
   [[nodiscard]] bool Descends(const CommitName& head, const CommitName& from) const;
 
   std::map<CommitName, Entry> commits_;
+  std::set<EntityKey> purged_;
   std::vector<Branch> branches_;
   std::map<OperationId, std::set<CommitName>> by_operation_;
   std::map<Hash256, std::vector<CommitName>> by_effect_;

@@ -13,7 +13,7 @@ struct Verdict {
   std::string failure;     ///< Empty: all holds.
   std::uint64_t hash = 0;  ///< Of everything that happened, in order.
   std::int64_t requests = 0, committed = 0, pending = 0, rejected = 0, commits = 0;
-  std::int64_t erased = 0;  ///< Memories, counted on each machine in the end.
+  std::int64_t erased = 0;                   ///< Memories, counted on each machine in the end.
   std::int64_t unchanged = 0, replayed = 0;  ///< Of those that were committed.
   std::int64_t crashes = 0, deaths = 0, wipes = 0, put_backs = 0;
   std::int64_t pages = 0, refusals = 0, resyncs = 0, failed_calls = 0;
