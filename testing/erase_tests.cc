@@ -161,6 +161,24 @@ TEST_P(StoreConformance, ReplayOfAWriteThatMadeWhatIsErasedAnswersWithoutIt) {
   EXPECT_EQ(Markers(store()), 0);
 }
 
+TEST_P(StoreConformance, WhatWasAnsweredOfATitleThatWasTakenDoesNotKeepIt) {
+  const std::string id = Id(Marked());
+  const std::string other = Id(Note("other"));
+  const WriteOptions options{.request_id = "once", .allow_partial = true};
+  const WriteBatch batch = {PatchMemory{.id = other, .title = kMarker},
+                            PatchMemory{.id = other, .content = "changed"}};
+  const WriteResult first = Write(batch, options);
+  ASSERT_TRUE(first.status.ok()) << first.status;
+  EXPECT_THAT(conformance::Text(first.items.at(0).status), HasSubstr(kMarker));
+  Do(EraseMemory{id});
+  EXPECT_EQ(Markers(store()), 0);
+  const WriteResult again = Write(batch, options);
+  ASSERT_TRUE(again.replayed);
+  EXPECT_EQ(again.items.at(0).status.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(conformance::Text(again.items[0].status), HasSubstr(id));
+  EXPECT_EQ(again.items.at(1), first.items.at(1));
+}
+
 TEST_P(StoreConformance, CopyErasesWhatItHasWhenThePurgeComes) {
   Store& copy = OpenOther();
   const std::string id = Id(Marked());

@@ -1,9 +1,12 @@
 #include "lib/execute/request.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <variant>
 
+#include "absl/strings/str_replace.h"
+#include "aimem/errors.h"
 #include "aimem/limits.h"
 #include "lib/base/hash.h"
 #include "lib/base/status.h"
@@ -102,6 +105,19 @@ absl::Status BoundedMessage(absl::Status status) {
       status, MakeStatus(status.code(), std::string(message.substr(0, end)).append(kCut)));
 }
 
+namespace {
+
+/// A commit keeps its answer for ever, under its hash: so that of a memory that is erased nothing
+/// is left, the title that another memory has already is not kept.
+std::string KeptMessage(const absl::Status& status) {
+  const std::optional<ErrorDetail> detail = DetailOf(status);
+  const bool named = detail && detail->field == "title" && !detail->value.empty();
+  if (!named) return std::string(ToStd(status.message()));
+  return absl::StrReplaceAll(status.message(), {{ToAbsl(detail->value), "…"}});
+}
+
+}  // namespace
+
 std::string EncodeAnswer(const Answer& answer) {
   std::string out;
   out.push_back(static_cast<char>(kAnswerVersion));
@@ -109,7 +125,7 @@ std::string EncodeAnswer(const Answer& answer) {
   log::AppendVarint(answer.items.size(), out);
   for (const ItemResult& item : answer.items) {
     log::AppendVarint(static_cast<std::uint64_t>(item.status.code()), out);
-    log::AppendBytes(ToStd(item.status.message()), out);
+    log::AppendBytes(KeptMessage(item.status), out);
     out.push_back(static_cast<char>(item.effect));
     log::AppendBytes(item.id, out);
     log::AppendVarint(static_cast<std::uint64_t>(item.count), out);

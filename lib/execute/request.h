@@ -37,7 +37,8 @@ OperationId FreshOperation(Random& random, absl::Time now);
 /// the log keeps it, to be read again. Payloads, which the log does not keep, stay.
 absl::Status BoundedMessage(absl::Status status);
 
-/// The answer, as the log keeps it: of what was refused code and message, and no memories.
+/// The answer, as the log keeps it: of what was refused code and message, without the title that is
+/// another memory's, and no memories.
 struct Answer {
   std::vector<ItemResult> items;
   /// False: further commits of the same request follow.
