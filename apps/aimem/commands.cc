@@ -229,11 +229,10 @@ class Commands {
   }
 
   void AddDelete() {
-    auto [command, o] =
-        Add<DeleteCommand>(app_, "delete", "Delete a memory with its links; nothing is archived",
-                           RunDelete,
-                           "  aimem delete 1f3a0c2e\n"
-                           "  aimem delete 01890a5d-ac96-874b-bcce-b302099a8057 --erase\n");
+    auto [command, o] = Add<DeleteCommand>(
+        app_, "delete", "Delete a memory with its links; nothing is archived", RunDelete,
+        "  aimem delete 1f3a0c2e\n"
+        "  aimem delete 01890a5d-ac96-874b-bcce-b302099a8057 --erase\n");
     Text(command, "id", o.id, "Id or unique prefix; to erase, the full id")->required();
     CLI::Option* const erase =
         command.add_flag("--erase", o.erase,
