@@ -11,36 +11,10 @@
 namespace aimem {
 namespace {
 
-struct FreeContext {
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-};
-
-// OpenSSL looks an algorithm up at each start of a digest unless the context already has it, and
-// the look-up costs more than hashing a short key: so each thread keeps one prepared context.
-class Digest {
- public:
-  Digest() : context_(EVP_MD_CTX_new()) {
-    Require(context_ != nullptr && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
-  }
-
-  Hash256 Of(std::span<const std::string_view> pieces) {
-    Require(EVP_DigestInit_ex(context_.get(), nullptr, nullptr) == 1);
-    for (const std::string_view piece : pieces) {
-      Require(EVP_DigestUpdate(context_.get(), piece.data(), piece.size()) == 1);
-    }
-    Hash256 hash;
-    Require(EVP_DigestFinal_ex(context_.get(), hash.data(), nullptr) == 1);
-    return hash;
-  }
-
- private:
-  // Given a context and readable memory these calls fail only for want of memory.
-  static void Require(bool ok) {
-    if (!ok) throw std::bad_alloc();
-  }
-
-  std::unique_ptr<EVP_MD_CTX, FreeContext> context_;
-};
+// Given a context and readable memory these calls fail only for want of memory.
+void Require(bool ok) {
+  if (!ok) throw std::bad_alloc();
+}
 
 int DigitValue(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -51,13 +25,33 @@ int DigitValue(char c) {
 
 }  // namespace
 
+void Sha256Stream::Free::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
+
+Sha256Stream::Sha256Stream() : context_(EVP_MD_CTX_new()) {
+  Require(context_ != nullptr && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
+}
+
+void Sha256Stream::Add(std::string_view bytes) {
+  Require(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
+}
+
+Hash256 Sha256Stream::Take() {
+  Hash256 hash;
+  Require(EVP_DigestFinal_ex(context_.get(), hash.data(), nullptr) == 1);
+  Require(EVP_DigestInit_ex(context_.get(), nullptr, nullptr) == 1);
+  return hash;
+}
+
 Hash256 Sha256(std::initializer_list<std::string_view> pieces) {
   return Sha256(std::span<const std::string_view>(pieces.begin(), pieces.size()));
 }
 
 Hash256 Sha256(std::span<const std::string_view> pieces) {
-  thread_local Digest digest;
-  return digest.Of(pieces);
+  // OpenSSL looks an algorithm up at each start of a digest unless the context already has it, and
+  // the look-up costs more than hashing a short key: so each thread keeps one prepared context.
+  thread_local Sha256Stream stream;
+  for (const std::string_view piece : pieces) stream.Add(piece);
+  return stream.Take();
 }
 
 std::string_view AsBytes(const Hash256& hash) {

@@ -55,6 +55,10 @@ inline constexpr std::uint32_t kCountMax = (1u << 24) - 1;
 std::string TagTerm(std::string_view tag);
 std::string AgentTerm(std::string_view agent_id);
 
+/// Whoever changes what MakeDocument makes of any row must raise it (terms:
+/// text::kAnalysisVersion), and every store then makes its index anew.
+inline constexpr int kDocumentVersion = 1;
+
 struct Document {
   std::string id;
   std::string namespace_;

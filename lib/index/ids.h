@@ -31,6 +31,7 @@ class IdTable {
   [[nodiscard]] std::size_t ByteSize() const;
 
  private:
+  friend class SegmentCode;  // segment_code.cc: their bytes
   void AddText(std::string_view id);
   [[nodiscard]] bool IsText(std::uint32_t document) const {
     return !is_text_.empty() && is_text_[document];

@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <limits>
+#include <string_view>
 
+#include "absl/strings/string_view.h"
 #include "lib/index/bytes.h"
+#include "lib/index/document.h"
 
 namespace aimem::index {
 namespace {
@@ -150,7 +154,94 @@ std::size_t LastRunUpTo(const std::uint8_t* run_places, std::size_t run, std::si
   return run;
 }
 
+// -- Bytes that anybody may have written ----------------------------------------------------------
+
+// What TakeVarint and TakePacked would pass over, if that is within `list`; else nullptr.
+const std::uint8_t* PassVarint(const std::uint8_t* at, const std::uint8_t* end) {
+  constexpr std::ptrdiff_t kMost = 10;
+  const std::uint8_t* const last = end - at > kMost ? at + kMost : end;
+  for (; at != last; ++at) {
+    if ((*at & 0x80) == 0) return at + 1;
+  }
+  return nullptr;
+}
+
+const std::uint8_t* PassPacked(const std::uint8_t* at, const std::uint8_t* end,
+                               std::size_t numbers) {
+  if (at == end || *at > 32) return nullptr;
+  const std::size_t size = (numbers * *at + 7) / 8;
+  return static_cast<std::size_t>(end - at - 1) < size ? nullptr : at + 1 + size;
+}
+
+const std::uint8_t* PassUnusual(const std::uint8_t* at, const std::uint8_t* end,
+                                std::size_t postings) {
+  if (at == end) return nullptr;
+  int left = *at++;
+  if (left == 0) return PassPacked(at, end, postings);
+  for (; left > 0; --left) {
+    if (at == end || *at >= postings) return nullptr;
+    at = PassVarint(at + 1, end);
+    if (at == nullptr) return nullptr;
+  }
+  return at;
+}
+
+// Where the run of `postings` at `at` ends; nullptr: it is none that TakeRun may read.
+const std::uint8_t* PassRun(const std::uint8_t* at, const std::uint8_t* end, std::size_t postings) {
+  const std::uint8_t* next = PassVarint(at, end);
+  if (next == nullptr) return nullptr;
+  const std::uint64_t first = TakeVarint(at);
+  if (postings > 1) next = PassPacked(next, end, postings - 1);
+  if (next == nullptr || first >> 1 > std::numeric_limits<Ordinal>::max()) return nullptr;
+  return (first & 1) == 0 ? next : PassUnusual(next, end, postings);
+}
+
+absl::Status DamagedList(std::string_view what) {
+  return absl::DataLossError(absl::string_view(what.data(), what.size()));
+}
+
 }  // namespace
+
+absl::Status PostingLists::CheckList(std::span<const std::uint8_t> list, const TermTotals& totals,
+                                     std::uint64_t documents) {
+  const auto postings = static_cast<std::uint64_t>(totals.used + totals.named_only);
+  if (postings == 0 || postings > documents)
+    return DamagedList("a term in no document, or too many");
+  const std::size_t runs = RunsOf(postings);
+  if (list.size() / kRunPlaceSize < runs - 1) return DamagedList("a list without its places");
+  const std::uint8_t* const begin = list.data() + (runs - 1) * kRunPlaceSize;
+  const std::uint8_t* const end = list.data() + list.size();
+  const std::uint8_t* at = begin;
+  std::array<Posting, kRun> decoded;
+  std::int64_t before = -1;
+  TermTotals found;
+  for (std::size_t run = 0; run < runs; ++run) {
+    const std::size_t size = run + 1 < runs ? kRun : postings - run * kRun;
+    const std::uint8_t* const next = PassRun(at, end, size);
+    if (next == nullptr) return DamagedList("a run that does not end");
+    TakeRun(at, size, decoded.data());
+    if (run > 0) {
+      const std::uint8_t* const place = RunPlace(list.data(), run);
+      if (LoadU32(place) != decoded[0].document ||
+          LoadNumber(place + sizeof(std::uint32_t)) != static_cast<std::uint64_t>(at - begin)) {
+        return DamagedList("a run that is not at its place");
+      }
+    }
+    for (const Posting& posting : std::span(decoded.data(), size)) {
+      if (posting.document <= before || posting.document >= documents) {
+        return DamagedList("documents that are not ascending, or not there");
+      }
+      if (posting.count > kCountMax || (posting.count == 0 && posting.speaker == 0)) {
+        return DamagedList("a use that is none");
+      }
+      before = posting.document;
+      found.Add(posting);
+    }
+    at = next;
+  }
+  if (at != end) return DamagedList("bytes after the last run");
+  return found == totals ? absl::OkStatus() : DamagedList("totals that are not those of the list");
+}
 
 PostingsReader::PostingsReader(const std::uint8_t* list, std::uint64_t postings)
     : run_places_(list),

@@ -22,6 +22,8 @@
 #include <span>
 #include <vector>
 
+#include "absl/status/status.h"
+
 namespace aimem::index {
 
 /// A document of one segment.
@@ -98,6 +100,11 @@ class PostingLists {
  public:
   /// The list of the next term: ascending, not empty.
   void Add(std::span<const Posting> postings);
+  /// OK if `list`, as the grammar above has it, is that of `totals` of `documents` documents, and
+  /// can be read whatever else these bytes are. After its end kBytesAfter bytes can be read.
+  static absl::Status CheckList(std::span<const std::uint8_t> list, const TermTotals& totals,
+                                std::uint64_t documents);
+
   /// No more are added; before any is read.
   void Finish();
 
@@ -108,6 +115,7 @@ class PostingLists {
   [[nodiscard]] std::size_t ByteSize() const;
 
  private:
+  friend class SegmentCode;  // segment_code.cc: their bytes
   struct List {
     std::uint64_t begin = 0;  // in bytes_
     std::uint32_t used = 0;

@@ -111,6 +111,16 @@ std::uint64_t DocumentRows::Read(Column column, std::uint32_t document) const {
   return least_[column] + (LoadNumber(at) & masks_[column]);
 }
 
+bool DocumentRows::IsSound(std::uint32_t document) const {
+  const std::uint64_t marks = Read(kMarks, document);
+  return marks < kExpiresNever << 1 &&
+         (marks & kTwoBits) <= static_cast<std::uint64_t>(Tier::kLong) &&
+         (marks >> kGivenTierShift & kTwoBits) <= static_cast<std::uint64_t>(Tier::kLong) &&
+         (marks >> kTimeWordsShift & kTwoBits) <= kTimeWordsMax &&
+         (marks >> kScopeShift & kThreeBits) <= static_cast<std::uint64_t>(Scope::kUnknown) &&
+         Read(kConfidence, document) < confidences_.size();
+}
+
 DocumentRows::Numbers DocumentRows::At(std::uint32_t document) const {
   Numbers numbers{};
   for (std::size_t column = 0; column < kColumns; ++column) {

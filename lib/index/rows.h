@@ -59,6 +59,9 @@ class DocumentRows {
   [[nodiscard]] std::size_t ByteSize() const;
 
  private:
+  friend class SegmentCode;  // segment_code.cc: their bytes
+  /// What is written of `document` is something that a document can be.
+  [[nodiscard]] bool IsSound(std::uint32_t document) const;
   [[nodiscard]] std::uint64_t Read(Column column, std::uint32_t document) const;
 
   std::array<std::uint8_t, kColumns> offsets_{};

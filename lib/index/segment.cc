@@ -1,6 +1,7 @@
 #include "lib/index/segment.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace aimem::index {
 namespace {
@@ -17,6 +18,13 @@ std::size_t LastUpTo(const Parts& parts, Ordinal document, BeginOf begin_of) {
 }  // namespace
 
 Segment::~Segment() = default;
+
+void Segment::SortTalks() {
+  talks_by_name_.resize(talks_.size());
+  std::iota(talks_by_name_.begin(), talks_by_name_.end(), std::uint32_t{0});
+  std::sort(talks_by_name_.begin(), talks_by_name_.end(),
+            [this](std::uint32_t a, std::uint32_t b) { return talks_[a] < talks_[b]; });
+}
 
 Ordinal Segment::size() const { return static_cast<Ordinal>(lengths_.size()); }
 

@@ -111,9 +111,12 @@ class Segment {
   [[nodiscard]] PostingsReader PostingsOf(std::size_t term) const;
 
  private:
+  friend class SegmentCode;
   class DocumentCursor;
   class Maker;
   Segment() = default;
+  /// Fill talks_by_name_.
+  void SortTalks();
 
   IdTable ids_;
   DocumentRows rows_;

@@ -214,12 +214,7 @@ class Segment::Maker {
     made_->talks_.Finish();
     made_->terms_.Finish();
     made_->postings_.Finish();
-    std::vector<std::uint32_t>& by_name = made_->talks_by_name_;
-    by_name.resize(made_->talks_.size());
-    std::iota(by_name.begin(), by_name.end(), std::uint32_t{0});
-    std::sort(by_name.begin(), by_name.end(), [this](std::uint32_t a, std::uint32_t b) {
-      return made_->talks_[a] < made_->talks_[b];
-    });
+    made_->SortTalks();
     return std::move(made_);
   }
 

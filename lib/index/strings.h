@@ -31,6 +31,7 @@ class StringList {
   }
 
  private:
+  friend class SegmentCode;  // segment_code.cc: their bytes
   std::string text_;
   std::vector<std::uint64_t> ends_;
 };
