@@ -35,6 +35,8 @@ inline constexpr char kMetaRows[] = "rows";
 /// Random bytes while bodies of what was purged may still stand in the log, or in what the engine
 /// keeps of it: written anew by each transaction that makes it so. Empty: they are gone.
 inline constexpr char kMetaErasing[] = "erasing";
+/// Where the index is that is kept beside the rows (index::ManifestPlace).
+inline constexpr char kMetaIndex[] = "index";
 /// "head/" and 16 hexadecimal digits: the last commit of a stream whose commits are not all here,
 /// as it was adopted: seq, hlc, hash. Counts while the log has no later one.
 inline constexpr char kMetaHead[] = "head/";

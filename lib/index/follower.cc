@@ -125,6 +125,17 @@ Follower::Views Follower::Replace(std::shared_ptr<const View> view) {
 
 // -- In the background ----------------------------------------------------------------------------
 
+void Follower::AdoptFirst(std::shared_ptr<const View> view) {
+  const MutexLock lock(mutex_);
+  if (views_.empty()) Replace(std::move(view)).clear();
+}
+
+void Follower::Adopt(std::shared_ptr<const View> view) {
+  Views before;
+  const MutexLock lock(mutex_);
+  before = Replace(std::move(view));
+}
+
 absl::Status Follower::Build(Transaction& transaction, const Position& position) {
   LayerBuilder builder;
   AIMEM_RETURN_IF_ERROR(
@@ -133,9 +144,7 @@ absl::Status Follower::Build(Transaction& transaction, const Position& position)
   view->position = position;
   view->layers = builder.Take();
   if (view->layers.size() > 1) view->layers = {MergeLayers(std::exchange(view->layers, {}))};
-  Views before;
-  const MutexLock lock(mutex_);
-  before = Replace(std::move(view));
+  Adopt(std::move(view));
   return absl::OkStatus();
 }
 

@@ -62,10 +62,15 @@ class Follower {
   absl::StatusOr<Covered> Cover(Transaction& transaction, const Position& position)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  /// Use `view`, which was made of an earlier state of the same store, unless there is one.
+  void AdoptFirst(std::shared_ptr<const View> view) ABSL_LOCKS_EXCLUDED(mutex_);
+
   // -- In the background, by one thread at a time -------------------------------------------------
   /// As Cover, while that is less than to read all rows.
   absl::StatusOr<Covered> CatchUp(Transaction& transaction, const Position& position)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Use `view`, of such a state, in the place of all views that there are.
+  void Adopt(std::shared_ptr<const View> view) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Make the index anew, of all rows of `transaction`, whose snapshot is at `position`. The views
   /// that there were are used until it is done. Errors of the transaction: they then stay.
   absl::Status Build(Transaction& transaction, const Position& position)

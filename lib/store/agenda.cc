@@ -24,27 +24,32 @@ void Agenda::NoteWritten(absl::Duration now) {
 }
 
 absl::Duration Agenda::TimeOf(Task task) const {
-  const bool not_at_end =
-      task == Task::kRetain || task == Task::kPlan || task == Task::kErase || task == Task::kHeal;
+  const bool not_at_end = task == Task::kRetain || task == Task::kKeep || task == Task::kPlan ||
+                          task == Task::kErase || task == Task::kHeal;
   if (closing_ && not_at_end) return absl::InfiniteDuration();
   return times_[static_cast<std::size_t>(task)];
 }
 
 absl::Duration Agenda::NextTime() const {
   absl::Duration next = absl::InfiniteDuration();
-  for (const Task task :
-       {Task::kRetain, Task::kPlan, Task::kErase, Task::kMaintain, Task::kPoll, Task::kHeal}) {
+  for (const Task task : {Task::kRetain, Task::kKeep, Task::kPlan, Task::kErase, Task::kMaintain,
+                          Task::kPoll, Task::kHeal}) {
     next = std::min(next, TimeOf(task));
   }
   return next;
 }
 
+Task Agenda::PartDue(absl::Duration now) const {
+  const Task task = TimeOf(Task::kRetain) <= TimeOf(Task::kKeep) ? Task::kRetain : Task::kKeep;
+  return TimeOf(task) <= now ? task : Task::kNone;
+}
+
 Task Agenda::Take(absl::Duration now, bool work) {
   const bool waits = work || TimeOf(Task::kPoll) <= now;
-  if (TimeOf(Task::kRetain) <= now && !(retained_last_ && waits)) {
-    Set(Task::kRetain, absl::InfiniteDuration());
-    retained_last_ = true;
-    return Task::kRetain;
+  if (const Task part = PartDue(now); part != Task::kNone && !(part_last_ && waits)) {
+    Set(part, absl::InfiniteDuration());
+    part_last_ = true;
+    return part;
   }
   for (const Task task : {Task::kPlan, Task::kErase}) {
     if (TimeOf(task) > now) continue;
@@ -52,13 +57,13 @@ Task Agenda::Take(absl::Duration now, bool work) {
     return task;
   }
   if (work) {
-    retained_last_ = false;
+    part_last_ = false;
     return Task::kWrite;
   }
   for (const Task task : {Task::kMaintain, Task::kPoll, Task::kHeal}) {
     if (TimeOf(task) > now) continue;
     Set(task, task == Task::kPoll ? now + kPollInterval : absl::InfiniteDuration());
-    if (task == Task::kPoll) retained_last_ = false;
+    if (task == Task::kPoll) part_last_ = false;
     return task;
   }
   return Task::kNone;

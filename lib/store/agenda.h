@@ -26,19 +26,20 @@ class Agenda {
 
   /// What the turn is for, which is then off the agenda. `work`: writes wait, and go before all but
   /// kPlan and kErase, which take no time of the turn and would else wait for a queue that never
-  /// empties, and
-  /// a part of what goes from the log; of these none follows another while something waits. kNone:
-  /// there is nothing to do.
+  /// empties, and a part of what goes from the log or of an index; of these none follows another
+  /// while something waits. kNone: there is nothing to do.
   Task Take(absl::Duration now, bool work);
   /// When there will be something to do.
   [[nodiscard]] absl::Duration NextTime() const;
 
  private:
   [[nodiscard]] absl::Duration TimeOf(Task task) const;
+  /// The one of kRetain and kKeep that is due first; kNone: none is.
+  [[nodiscard]] Task PartDue(absl::Duration now) const;
 
   const bool polls_;
   bool closing_ = false;
-  bool retained_last_ = false;
+  bool part_last_ = false;
   std::array<absl::Duration, static_cast<std::size_t>(Task::kNone)> times_;
 };
 

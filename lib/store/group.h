@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,7 @@ struct GroupLog {
   std::set<OperationId> unreadable;                       // found, in commits that cannot be read
   std::set<std::pair<std::uint64_t, std::uint64_t>> own;  // places in `set` of what Append made
   std::uint64_t quorum = 0;                               // W, as the data says
+  std::string index_place;                                // kMetaIndex, as it was
   bool installed = false;                                 // the group has a page of an install
   bool prepared = false;                                  // `streams` are what the store has
   bool moved = false;        // this group found the data elsewhere than before

@@ -96,6 +96,7 @@ void GroupWriter::Commit(Group& group, std::unique_ptr<Transaction> transaction)
     case CommitOutcome::kDurable:
       group.stage = Stage::kDurable;
       keeper_.NoteDurable();
+      indexer_.NoteDurable(group.log);
       health_.NoteWritten(group.log.streams.member);
       watcher_.NotifyOfGroup(group.log);
       outcomes_.Answer(group, absl::OkStatus());

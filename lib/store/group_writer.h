@@ -10,6 +10,7 @@
 #include "lib/store/group.h"
 #include "lib/store/group_execution.h"
 #include "lib/store/health.h"
+#include "lib/store/indexer.h"
 #include "lib/store/log_keeper.h"
 #include "lib/store/outcomes.h"
 #include "lib/store/recovery.h"
@@ -24,7 +25,8 @@ namespace aimem::store {
 class GroupWriter {
  public:
   GroupWriter(const Foundation& base, WriteQueue& queue, Health& health, Recovery& recovery,
-              Watcher& watcher, StreamLife& streams, Outcomes& outcomes, LogKeeper& keeper)
+              Watcher& watcher, StreamLife& streams, Outcomes& outcomes, LogKeeper& keeper,
+              Indexer& indexer)
       : base_(base),
         queue_(queue),
         health_(health),
@@ -32,7 +34,8 @@ class GroupWriter {
         watcher_(watcher),
         streams_(streams),
         outcomes_(outcomes),
-        keeper_(keeper) {}
+        keeper_(keeper),
+        indexer_(indexer) {}
 
   /// Write a group, or what is done to a stream, and answer. Never throws: what is thrown inside a
   /// group ends that group, answered by how far its transaction had come.
@@ -66,6 +69,7 @@ class GroupWriter {
   StreamLife& streams_;
   Outcomes& outcomes_;
   LogKeeper& keeper_;
+  Indexer& indexer_;
 
   std::string maintenance_failed_ ABSL_GUARDED_BY(kTurn);  // why, at the last time
 };

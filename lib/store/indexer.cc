@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/callback.h"
 #include "lib/base/status.h"
@@ -18,12 +19,10 @@ constexpr int kRenewals = 3;
 /// After an index was made, none is for so many times as long as that took: where the log leads on
 /// from none, again and again, questions scan, and one core is not busy with indexes that nobody
 /// uses.
-constexpr double kPause = 4;
-
-absl::StatusOr<std::optional<index::Position>> ReadPosition(Transaction& transaction) {
-  AIMEM_ASSIGN_OR_RETURN(const ReadResult read, transaction.Read({.heads = true, .meta = true}));
-  return changes::PositionOf(read);
-}
+constexpr double kBuildPause = 4;
+/// At its end a process makes an index only of what it has written itself, or of about so many
+/// times what an index may lack.
+constexpr std::uint64_t kBuiltAtEnd = 8 * kTailMax;
 
 bool EndsTheTransaction(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsCancelled(status) ||
@@ -32,26 +31,16 @@ bool EndsTheTransaction(const absl::Status& status) {
 
 }  // namespace
 
-Indexer::Indexer(const Foundation& base, Readers& readers)
+Indexer::Indexer(const Foundation& base, Readers& readers, IndexKeeper& keeper)
     : base_(base),
       readers_(readers),
+      keeper_(keeper),
       background_(base.options.environment.executor, "aimem-index") {}
 
 // -- Questions ------------------------------------------------------------------------------------
 
 absl::StatusOr<index::Follower::Covered> Indexer::Cover(Transaction& transaction) {
-  {
-    const MutexLock lock(mutex_);
-    if (!std::exchange(asked_, true)) return index::Follower::Covered();
-  }
-  const absl::StatusOr<std::optional<index::Position>> position = ReadPosition(transaction);
-  absl::StatusOr<index::Follower::Covered> covered = index::Follower::Covered();
-  if (!position.ok()) {
-    covered = position.status();
-  } else if (*position) {
-    covered = follower_.Cover(transaction, **position);
-    if (covered.ok() && !covered->view && !covered->outrun) Want(/*renewed=*/true);
-  }
+  absl::StatusOr<index::Follower::Covered> covered = Follow(transaction);
   if (!covered.ok()) {
     // Who had no time to follow, is not to leave it to the next, who has none either.
     Want(/*renewed=*/true);
@@ -64,7 +53,50 @@ absl::StatusOr<index::Follower::Covered> Indexer::Cover(Transaction& transaction
   return covered;
 }
 
+absl::StatusOr<index::Follower::Covered> Indexer::Follow(Transaction& transaction) {
+  bool first = false;
+  {
+    const MutexLock lock(mutex_);
+    first = !std::exchange(asked_, true);
+  }
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult read, transaction.Read({.heads = true, .meta = true}));
+  AIMEM_ASSIGN_OR_RETURN(const std::optional<index::Position> position, changes::PositionOf(read));
+  if (!position) return index::Follower::Covered();
+  AIMEM_RETURN_IF_ERROR(LoadFirst(transaction, read));
+  AIMEM_ASSIGN_OR_RETURN(index::Follower::Covered covered, follower_.Cover(transaction, *position));
+  if (!covered.view && !covered.outrun && !first) Want(/*renewed=*/true);
+  return covered;
+}
+
+absl::Status Indexer::LoadFirst(Transaction& transaction, const ReadResult& read) {
+  if (follower_.newest()) return absl::OkStatus();
+  {
+    const MutexLock lock(mutex_);
+    while (loading_) loaded_.Wait(mutex_);
+    loading_ = true;
+  }
+  const absl::Cleanup end = [this] {
+    const MutexLock lock(mutex_);
+    loading_ = false;
+    loaded_.NotifyAll();
+  };
+  if (follower_.newest()) return absl::OkStatus();
+  AIMEM_ASSIGN_OR_RETURN(std::shared_ptr<const index::View> view, keeper_.Load(transaction, read));
+  if (view) follower_.AdoptFirst(std::move(view));
+  return absl::OkStatus();
+}
+
 void Indexer::GiveUp() { Want(/*renewed=*/true); }
+
+void Indexer::NoteDurable(const GroupLog& log) {
+  written_ += log.set.rows.size();
+  if (!keeper_.NoteDurable(log)) return;
+  std::uint64_t commits = 0;
+  for (const auto& [stream, head] : log.streams.heads) commits += head.seq;
+  lacks_ = true;
+  few_ = commits <= kBuiltAtEnd;
+  Want(/*renewed=*/true);
+}
 
 std::optional<IndexInfo> Indexer::Info(const ReadResult& read) const {
   const std::shared_ptr<const index::View> view = follower_.newest();
@@ -125,7 +157,7 @@ void Indexer::WorkWhileOpen() {
     absl::Status status;
     status.Update(Contain([&] {
       if (renew) {
-        status = Renew();
+        status = Renew(Bounds({.stop = stop_.get_token()}, base_.clock), /*may_build=*/true);
       } else {
         follower_.Merge();
       }
@@ -138,21 +170,67 @@ void Indexer::WorkWhileOpen() {
   }
 }
 
-absl::Status Indexer::Renew() {
-  const Bounds bounds({.stop = stop_.get_token()}, base_.clock);
+absl::Status Indexer::Renew(const Bounds& bounds, bool may_build) {
   for (int attempt = 1; attempt <= kRenewals; ++attempt) {
     AIMEM_ASSIGN_OR_RETURN(const Readers::Snapshot snapshot, readers_.Begin());
     BoundedTransaction transaction(*snapshot, bounds);
-    AIMEM_ASSIGN_OR_RETURN(const std::optional<index::Position> position,
-                           ReadPosition(transaction));
-    if (!position) return absl::OkStatus();
-    const absl::StatusOr<index::Follower::Covered> covered =
-        follower_.CatchUp(transaction, *position);
-    if (EndsTheTransaction(covered.status())) return covered.status();
-    if (covered.ok() && covered->view) return absl::OkStatus();
-    if (covered.ok() && covered->outrun && attempt < kRenewals) continue;
+    AIMEM_ASSIGN_OR_RETURN(const bool done, RenewIn(transaction, may_build, attempt == kRenewals));
+    if (done) break;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> Indexer::RenewIn(Transaction& transaction, bool may_build, bool last) {
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult read, transaction.Read({.heads = true, .meta = true}));
+  AIMEM_ASSIGN_OR_RETURN(const std::optional<index::Position> position, changes::PositionOf(read));
+  if (!position) return true;
+  const absl::StatusOr<index::Follower::Covered> covered = CatchUp(transaction, read, *position);
+  if (EndsTheTransaction(covered.status())) return covered.status();
+  if (covered.ok() && covered->outrun && !last) return false;
+  if (!covered.ok() || !covered->view) {
+    if (!may_build) return true;
     AIMEM_RETURN_IF_ERROR(Build(transaction, *position));
   }
+  AIMEM_RETURN_IF_ERROR(Keep(transaction, read, *position));
+  return true;
+}
+
+absl::StatusOr<index::Follower::Covered> Indexer::CatchUp(Transaction& transaction,
+                                                          const ReadResult& read,
+                                                          const index::Position& position) {
+  absl::StatusOr<index::Follower::Covered> covered = follower_.CatchUp(transaction, position);
+  if (covered.ok() ? covered->view || covered->outrun : EndsTheTransaction(covered.status())) {
+    return covered;
+  }
+  AIMEM_ASSIGN_OR_RETURN(const bool loaded, Load(transaction, read));
+  return loaded ? follower_.CatchUp(transaction, position) : covered;
+}
+
+absl::StatusOr<bool> Indexer::Load(Transaction& transaction, const ReadResult& read) {
+  absl::StatusOr<std::shared_ptr<const index::View>> view = keeper_.Load(transaction, read);
+  if (absl::IsDataLoss(view.status())) {
+    Note(view.status());  // and it is replaced
+    return false;
+  }
+  AIMEM_RETURN_IF_ERROR(view.status());
+  if (!*view) return false;
+  follower_.Adopt(*std::move(view));
+  return true;
+}
+
+absl::Status Indexer::Keep(Transaction& transaction, const ReadResult& read,
+                           const index::Position& position) {
+  std::shared_ptr<const index::View> view = follower_.newest();
+  if (!view || !keeper_.Wants(*view, read)) return absl::OkStatus();
+  // Who goes on from what another process keeps writes what is new, not all of it.
+  AIMEM_ASSIGN_OR_RETURN(const bool loaded, Load(transaction, read));
+  if (loaded) {
+    AIMEM_ASSIGN_OR_RETURN(const index::Follower::Covered covered,
+                           follower_.CatchUp(transaction, position));
+    if (!covered.view || !keeper_.Wants(*covered.view, read)) return absl::OkStatus();
+    view = covered.view;
+  }
+  keeper_.Keep(std::move(view), read);
   return absl::OkStatus();
 }
 
@@ -162,7 +240,7 @@ absl::Status Indexer::Build(Transaction& transaction, const index::Position& pos
   const absl::Status thrown = Contain([&] { built_ = follower_.Build(transaction, position); });
   if (!thrown.ok()) built_ = thrown;
   const absl::Duration end = base_.clock.Monotonic();
-  next_build_ = end + kPause * (end - begin);
+  next_build_ = end + kBuildPause * (end - begin);
   return built_;
 }
 
@@ -191,5 +269,16 @@ void Indexer::Close() {
 }
 
 void Indexer::Finish() { background_.Finish(); }
+
+void Indexer::KeepAtEnd(absl::Duration until) {
+  keeper_.Finish(until);
+  const absl::Duration left = until - base_.clock.Monotonic();
+  if (!lacks_ || left <= absl::ZeroDuration()) return;
+  const bool may_build = few_ || written_ >= kTailMax;
+  // What is not kept now is by the next process.
+  static_cast<void>(
+      Contain([&] { Renew(Bounds({.timeout = left}, base_.clock), may_build).IgnoreError(); }));
+  keeper_.Finish(until);
+}
 
 }  // namespace aimem::store

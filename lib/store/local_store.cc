@@ -14,6 +14,7 @@
 #include "lib/store/foundation.h"
 #include "lib/store/group_writer.h"
 #include "lib/store/health.h"
+#include "lib/store/index_keeper.h"
 #include "lib/store/indexer.h"
 #include "lib/store/intake.h"
 #include "lib/store/job.h"
@@ -35,6 +36,12 @@ absl::StatusOr<std::unique_ptr<Store>> OpenLocalStore(std::unique_ptr<Backend> b
 }
 
 namespace store {
+namespace {
+
+/// What takes longer to be kept of an index is left to whoever has the store open next.
+constexpr absl::Duration kKeepAtEnd = absl::Seconds(5);
+
+}  // namespace
 
 struct LocalStore::Nouns {
   Nouns(LocalStore& store, std::unique_ptr<Backend> backend, const StoreOptions& options,
@@ -51,9 +58,10 @@ struct LocalStore::Nouns {
         outcomes(base, health, recovery, watcher, eraser),
         selections(options.environment.executor, "aimem-select"),
         keeper(base, queue, health, readers, recovery, selections),
-        writer(base, queue, health, recovery, watcher, streams, outcomes, keeper),
+        index_keeper(base, queue, health, recovery),
+        indexer(base, readers, index_keeper),
+        writer(base, queue, health, recovery, watcher, streams, outcomes, keeper, indexer),
         intake(base, queue, readers, selections),
-        indexer(base, readers),
         questions(base, queue, health, readers, unreadable, indexer),
         touches(base, queue, intake) {}
 
@@ -69,9 +77,10 @@ struct LocalStore::Nouns {
   Outcomes outcomes;
   Background selections;  // and plans of what may go from the log
   LogKeeper keeper;
+  IndexKeeper index_keeper;
+  Indexer indexer;
   GroupWriter writer;
   Intake intake;
-  Indexer indexer;
   Questions questions;
   Touches touches;
   std::thread thread;  // the writer's; not with an executor
@@ -161,6 +170,8 @@ void LocalStore::Do(Task task) {
       return nouns_->writer.Write();
     case Task::kRetain:
       return nouns_->keeper.WritePart();
+    case Task::kKeep:
+      return nouns_->index_keeper.WritePart();
     case Task::kPlan:
       return nouns_->keeper.StartPlan();
     case Task::kErase:
@@ -276,6 +287,8 @@ absl::Status LocalStore::Release() {
   if (nouns_->thread.joinable()) nouns_->thread.join();
   {
     const Turn turn(nouns_->queue, Turn::Take::kLast);
+    nouns_->indexer.KeepAtEnd(nouns_->base.clock.Monotonic() +
+                              kKeepAtEnd);  // before the log is cut
     nouns_->keeper.Finish();
   }
   absl::Status status;

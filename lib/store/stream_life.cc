@@ -127,6 +127,9 @@ absl::StatusOr<StreamHead> BeforeLog(std::uint64_t stream, const StreamHead& hea
 absl::Status StreamLife::Prepare(const ReadResult& found, execute::Rows& rows, GroupLog& log) {
   log.prepared = true;
   log.quorum = changes::QuorumOf(found.meta);
+  if (const auto place = found.meta.find(changes::kMetaIndex); place != found.meta.end()) {
+    log.index_place = place->second;
+  }
   AIMEM_ASSIGN_OR_RETURN(log.streams, recovery_.ReadStreams(found, rows.transaction()));
   AIMEM_RETURN_IF_ERROR(Choose(found.meta, log));
   for (const auto& [stream, head] : log.streams.heads) rows.Saw({head.hlc, stream});

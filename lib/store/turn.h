@@ -20,6 +20,7 @@ inline constexpr Capability kTurn{};
 enum class Task : std::uint8_t {
   kWrite,     ///< Something waits in the queue.
   kRetain,    ///< Commits are planned to go from the log.
+  kKeep,      ///< An index is to be written beside the rows.
   kPlan,      ///< It is time to plan what may go.
   kErase,     ///< What was purged is to be looked for again.
   kMaintain,  ///< Nothing was written for a while.

@@ -1,0 +1,253 @@
+#include "lib/store/index_keeper.h"
+
+#include <algorithm>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "lib/base/callback.h"
+#include "lib/base/status.h"
+#include "lib/changes/meta.h"
+#include "lib/changes/streams.h"
+#include "lib/index/kept.h"
+#include "lib/text/analysis.h"
+
+namespace aimem::store {
+namespace {
+
+constexpr std::size_t kBlocksAtOnce = 4;
+constexpr std::uint64_t kDroppedAtOnce = 16;
+/// A part is followed by none for so many times as long as it took.
+constexpr double kPartPause = 3;
+/// What failed is not tried again at once.
+constexpr absl::Duration kTryAgain = absl::Minutes(1);
+
+std::string PlaceOf(const ReadResult& read) {
+  const auto found = read.meta.find(changes::kMetaIndex);
+  return found == read.meta.end() ? std::string() : found->second;
+}
+
+std::uint64_t DocumentsNotIn(const index::KeptSegments& kept, const index::View& view) {
+  std::uint64_t documents = 0;
+  for (const index::Layer& layer : view.layers) {
+    if (kept.Find(layer.segment) == nullptr) documents += layer.live();
+  }
+  return documents;
+}
+
+}  // namespace
+
+IndexKeeper::IndexKeeper(const Foundation& base, WriteQueue& queue, Health& health,
+                         Recovery& recovery)
+    : base_(base), queue_(queue), health_(health), recovery_(recovery) {}
+
+// -- Any thread -----------------------------------------------------------------------------------
+
+absl::StatusOr<std::shared_ptr<const index::View>> IndexKeeper::Load(Transaction& transaction,
+                                                                     const ReadResult& read) {
+  std::string place = PlaceOf(read);
+  index::KeptSegments known;
+  {
+    const MutexLock lock(mutex_);
+    if (known_ == place) return nullptr;
+    known = kept_;
+  }
+  absl::StatusOr<std::optional<index::Kept>> loaded = std::optional<index::Kept>();
+  if (!place.empty()) {
+    const absl::StatusOr<index::ManifestPlace> at = index::DecodeManifestPlace(place);
+    if (at.ok()) {
+      loaded = index::LoadKept(transaction, *at, index::Reading(text::kDefaultLanguage), known);
+    } else if (!absl::IsUnimplemented(at.status())) {
+      loaded = at.status();
+    }
+  }
+  // What can be read at another time is not known yet.
+  if (!loaded.ok() && !absl::IsDataLoss(loaded.status())) return loaded.status();
+  const MutexLock lock(mutex_);
+  useless_ = !place.empty() && !(loaded.ok() && *loaded);
+  known_ = std::move(place);
+  kept_.Clear();
+  AIMEM_RETURN_IF_ERROR(loaded.status());
+  if (!*loaded) return nullptr;
+  const index::Kept& kept = **loaded;
+  for (std::size_t i = 0; i < kept.segments.size(); ++i) {
+    kept_.Add(kept.view->layers[i].segment, kept.segments[i]);
+  }
+  return kept.view;
+}
+
+bool IndexKeeper::LacksTooMuch(std::string_view place, std::uint64_t commits,
+                               std::uint64_t changes) const {
+  std::uint64_t covered = 0;
+  absl::Time made = absl::InfiniteFuture();
+  if (!place.empty()) {
+    const absl::StatusOr<index::ManifestPlace> at = index::DecodeManifestPlace(place);
+    if (!at.ok()) return true;
+    covered = at->commits;
+    made = absl::FromUnixMillis(static_cast<std::int64_t>(at->made_ms));
+  }
+  // Fewer commits: of another history, which the log does not lead to.
+  const std::uint64_t lacking = std::max(commits > covered ? commits - covered : 0, changes);
+  if (lacking >= kTailMax) return true;
+  return lacking > 0 && !place.empty() && absl::AbsDuration(base_.Now() - made) > kTailAge;
+}
+
+bool IndexKeeper::MayBegin() const {
+  return !publication_ && base_.clock.Monotonic() >= not_before_;
+}
+
+bool IndexKeeper::Wants(const index::View& view, const ReadResult& read) const {
+  if (!base_.backend->KeepsBlocks()) return false;
+  const std::string place = PlaceOf(read);
+  const MutexLock lock(mutex_);
+  if (!MayBegin()) return false;
+  // Of an index that is not known, as much as is in none that was.
+  return (known_ == place && useless_) ||
+         LacksTooMuch(place, index::CommitsOf(view.position), DocumentsNotIn(kept_, view));
+}
+
+void IndexKeeper::Keep(std::shared_ptr<const index::View> view, const ReadResult& read) {
+  std::string place = PlaceOf(read);
+  const MutexLock lock(mutex_);
+  if (known_ != place || !MayBegin()) return;
+  publication_ = std::make_shared<index::Publication>(std::move(place), std::move(view),
+                                                      index::Reading(text::kDefaultLanguage), kept_,
+                                                      base_.Now(), base_.random);
+  queue_.Schedule(Task::kKeep, base_.clock.Monotonic());
+}
+
+std::shared_ptr<index::Publication> IndexKeeper::publication() const {
+  const MutexLock lock(mutex_);
+  return publication_;
+}
+
+// -- The turn -------------------------------------------------------------------------------------
+
+bool IndexKeeper::NoteDurable(const GroupLog& log) {
+  if (!base_.backend->KeepsBlocks()) return false;
+  if (log.index_place != place_) {
+    place_ = log.index_place;
+    rows_ = 0;
+    told_at_ = std::nullopt;
+  }
+  rows_ += log.set.rows.size();
+  // Whoever was told did what it could.
+  if (told_at_ && rows_ - *told_at_ < kTailMax) return false;
+  std::uint64_t commits = 0;
+  for (const auto& [stream, head] : log.streams.heads) commits += head.seq;
+  if (!LacksTooMuch(place_, commits, rows_ - told_at_.value_or(0))) return false;
+  const MutexLock lock(mutex_);
+  if (!MayBegin()) return false;
+  told_at_ = rows_;
+  return true;
+}
+
+void IndexKeeper::WritePart() {
+  const absl::Duration begin = base_.clock.Monotonic();
+  absl::Status status;
+  status.Update(Contain([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { status = WriteNext(); }));
+  if (!status.ok()) return Fail(status);
+  failure_.clear();
+  const absl::Duration end = base_.clock.Monotonic();
+  if (publication() || !unnamed_.empty()) {
+    queue_.Schedule(Task::kKeep, end + kPartPause * (end - begin));
+  }
+}
+
+absl::Status IndexKeeper::WriteNext() {
+  const std::shared_ptr<index::Publication> publication = this->publication();
+  if (!publication && unnamed_.empty()) return absl::OkStatus();
+  if (!health_.well()) return absl::UnavailableError("the store takes no writes");
+  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction,
+                         base_.backend->BeginWrite());
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction->Read({.heads = true, .meta = true}));
+  AIMEM_RETURN_IF_ERROR(recovery_.ReadStreams(found, *transaction).status());
+  WriteSet set;
+  if (!publication) {
+    Drop(set);
+    return Commit(*transaction, set);
+  }
+  if (PlaceOf(found) != publication->replaces()) {
+    return absl::AbortedError("another process has kept a later one");
+  }
+  AIMEM_ASSIGN_OR_RETURN(const bool last, Publish(*publication, *transaction, set));
+  AIMEM_RETURN_IF_ERROR(Commit(*transaction, set));
+  if (last) NotePublished(*publication);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> IndexKeeper::Publish(index::Publication& publication, Transaction& transaction,
+                                          WriteSet& set) {
+  set.blocks = publication.Next(kBlocksAtOnce);
+  if (!set.blocks.empty()) return false;
+  AIMEM_ASSIGN_OR_RETURN(const std::vector<BlockCount> counts, transaction.CountBlocks());
+  std::map<std::uint64_t, std::uint64_t> lacking = publication.blocks();
+  unnamed_.clear();
+  for (const auto& [number, blocks] : counts) {
+    const auto named = lacking.find(number);
+    if (named == lacking.end()) {
+      unnamed_.emplace_back(number, blocks);
+    } else if (named->second == blocks) {
+      lacking.erase(named);
+    }
+  }
+  if (!lacking.empty()) {
+    unnamed_.clear();
+    const MutexLock lock(mutex_);
+    kept_.Clear();  // write all of them next time
+    return absl::AbortedError("another process has dropped blocks of it");
+  }
+  changes::SetMeta(set, changes::kMetaIndex, publication.place());
+  return true;
+}
+
+void IndexKeeper::Drop(WriteSet& set) {
+  std::uint64_t left = kDroppedAtOnce;
+  while (left > 0 && !unnamed_.empty()) {
+    auto& [number, blocks] = unnamed_.back();
+    const std::uint64_t dropped = std::min(left, blocks);
+    blocks -= dropped;
+    left -= dropped;
+    set.block_cuts.emplace_back(number, static_cast<std::uint32_t>(blocks));
+    if (blocks == 0) unnamed_.pop_back();
+  }
+}
+
+absl::Status IndexKeeper::Commit(Transaction& transaction, const WriteSet& set) {
+  AIMEM_RETURN_IF_ERROR(transaction.Put(set));
+  const CommitResult committed = transaction.Commit();
+  // Whether these blocks are there matters to nobody; that the disk failed does.
+  if (committed.outcome == CommitOutcome::kUnknown) health_.Fence(committed.status);
+  return committed.status;
+}
+
+void IndexKeeper::NotePublished(const index::Publication& publication) {
+  const MutexLock lock(mutex_);
+  known_ = publication.place();
+  useless_ = false;
+  publication.AddTo(kept_);
+  publication_ = nullptr;
+}
+
+void IndexKeeper::Fail(const absl::Status& failure) {
+  unnamed_.clear();  // the next who keeps an index finds them again
+  {
+    const MutexLock lock(mutex_);
+    publication_ = nullptr;
+    if (!absl::IsAborted(failure)) not_before_ = base_.clock.Monotonic() + kTryAgain;
+  }
+  std::string text(ToStd(failure.message()));
+  // Who was outrun, may not write, or writes nothing now, has lost work and nothing else.
+  if (failure_ == text || absl::IsAborted(failure) || absl::IsFailedPrecondition(failure) ||
+      absl::IsPermissionDenied(failure)) {
+    return;
+  }
+  failure_ = std::move(text);
+  base_.Log(LogLevel::kWarning,
+            absl::StrCat("the index could not be kept beside the rows: ", failure_));
+}
+
+void IndexKeeper::Finish(absl::Duration until) {
+  while ((publication() || !unnamed_.empty()) && base_.clock.Monotonic() < until) WritePart();
+}
+
+}  // namespace aimem::store

@@ -1,0 +1,357 @@
+// The index that is kept beside the rows: who opens a store reads no rows to ask it, and what is
+// kept is right whoever wrote it, and wherever they were stopped.
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "aimem/backends/ephemeral.h"
+#include "aimem/backends/sqlite.h"
+#include "aimem/local_store.h"
+#include "aimem/store.h"
+#include "aimem/testing/manual_clock.h"
+#include "lib/index/manifest.h"
+#include "lib/recall/search.h"
+#include "tests/support/batches.h"
+#include "tests/support/eventually.h"
+#include "tests/support/hooked_backend.h"
+#include "tests/support/log_lines.h"
+#include "tests/support/temp_dir.h"
+
+namespace aimem {
+namespace {
+
+using testing::Eventually;
+using testing::HookedBackend;
+using testing::OnePut;
+using testing::TempDir;
+
+constexpr int kTail = 1'024;  // changes that an index may lack
+constexpr SqliteOptions kFast = {.sync_writes = false};
+constexpr const char* kAsked[] = {"apples", "pears", "title 77", "apples pears plums"};
+
+using Hits = std::vector<std::pair<std::string, double>>;  // ids and scores
+
+Hits HitsOf(const absl::StatusOr<SearchResult>& result) {
+  EXPECT_TRUE(result.ok()) << result.status();
+  Hits hits;
+  if (!result.ok()) return hits;
+  for (const SearchHit& hit : result->hits) hits.emplace_back(hit.memory.id, hit.score);
+  return hits;
+}
+
+class KeptIndex : public ::testing::Test {
+ protected:
+  std::string Path(const std::string& name = "m.db") const { return dir_.File(name); }
+
+  std::unique_ptr<Store> Open(const std::string& path, testing::Hooks hooks = {},
+                              LogSink* log = nullptr) {
+    auto store = OpenLocalStore(
+        std::make_unique<HookedBackend>(*OpenSqliteBackend(path, kFast), std::move(hooks)),
+        {.environment = {.clock = &clock_, .log = log}});
+    EXPECT_TRUE(store.ok()) << store.status();
+    return *std::move(store);
+  }
+  std::unique_ptr<Store> Open(testing::Hooks hooks = {}) { return Open(Path(), std::move(hooks)); }
+
+  // `count` memories from number `first` on, in commits of 500.
+  static void Write(Store& store, int first, int count) {
+    WriteBatch batch;
+    for (int i = first; i < first + count; ++i) {
+      const std::string content = absl::StrCat(i % 3 == 0 ? "apples" : "pears", " number ", i);
+      batch.items.push_back(OnePut(absl::StrCat("title ", i), content).items.front());
+      if (batch.items.size() < 500 && i + 1 < first + count) continue;
+      const WriteResult result = store.Write(std::exchange(batch, {}));
+      ASSERT_TRUE(result.status.ok()) << result.status;
+    }
+  }
+
+  // What `meta` says of the index that is kept; nullopt: nothing.
+  static std::optional<index::ManifestPlace> PlaceOf(const std::string& path) {
+    const auto backend = *OpenSqliteBackend(path, kFast);
+    const ReadResult read = *(*backend->BeginRead())->Read({.meta = true});
+    EXPECT_TRUE(backend->Close().ok());
+    const auto place = read.meta.find("index");
+    if (place == read.meta.end() || place->second.empty()) return std::nullopt;
+    return *index::DecodeManifestPlace(place->second);
+  }
+  static std::uint64_t CommitsOf(const std::string& path) {
+    const auto backend = *OpenSqliteBackend(path, kFast);
+    const ReadResult read = *(*backend->BeginRead())->Read({.heads = true});
+    EXPECT_TRUE(backend->Close().ok());
+    std::uint64_t commits = 0;
+    for (const LogRow& head : read.heads) commits += head.seq;
+    return commits;
+  }
+  static std::uint64_t BlocksOf(const std::string& path) {
+    const auto backend = *OpenSqliteBackend(path, kFast);
+    const std::vector<BlockCount> counts = *(*backend->BeginRead())->CountBlocks();
+    std::uint64_t blocks = 0;
+    for (const BlockCount& one : counts) blocks += one.blocks;
+    EXPECT_TRUE(backend->Close().ok());
+    return blocks;
+  }
+
+  // Every question is answered as the rows say.
+  void ExpectRight(Store& store, const std::string& path) {
+    const auto backend = *OpenSqliteBackend(path, kFast);
+    for (const char* query : kAsked) {
+      const SearchRequest request = {.query = query};
+      const auto transaction = *backend->BeginRead();
+      EXPECT_EQ(HitsOf(store.Search(request)),
+                HitsOf(recall::Search(*transaction, request, clock_.Now(), nullptr)))
+          << query;
+    }
+    EXPECT_TRUE(backend->Close().ok());
+  }
+  // The same of a store that is opened now; returns how often it scanned rows for that.
+  int ScansOfAFreshStore(const std::string& path) {
+    std::atomic<int> scans = 0;
+    const auto store = Open(path, {.scan = [&] { ++scans; }});
+    ExpectRight(*store, path);
+    const int all = scans;
+    EXPECT_TRUE(store->Close().ok());
+    return all;
+  }
+
+  ManualClock clock_{absl::FromUnixSeconds(1'772'366'400)};
+  TempDir dir_;
+};
+
+TEST_F(KeptIndex, WhoOpensAStoreAsksItsIndexAndReadsNoRows) {
+  {
+    const auto store = Open();
+    Write(*store, 0, 3'000);
+    EXPECT_TRUE(store->Close().ok());
+  }
+  ASSERT_TRUE(PlaceOf(Path()).has_value());
+  EXPECT_EQ(PlaceOf(Path())->commits, CommitsOf(Path()));
+  EXPECT_EQ(ScansOfAFreshStore(Path()), 0);
+}
+
+TEST_F(KeptIndex, OfFewMemoriesNoneIsKept) {
+  {
+    const auto store = Open();
+    Write(*store, 0, kTail / 2);
+    ExpectRight(*store, Path());
+    EXPECT_TRUE(store->Close().ok());
+  }
+  EXPECT_FALSE(PlaceOf(Path()).has_value());
+  EXPECT_EQ(BlocksOf(Path()), 0u);
+}
+
+TEST_F(KeptIndex, AStoreThatStaysOpenKeepsItWithoutBeingAsked) {
+  const auto store = Open();
+  Write(*store, 0, 3'000);
+  EXPECT_TRUE(Eventually([&] { return PlaceOf(Path()).has_value(); }));
+  EXPECT_TRUE(store->Close().ok());
+}
+
+TEST_F(KeptIndex, WhereEachProcessWritesOnceWhatItLacksStaysInItsBound) {
+  for (int i = 0; i < 2 * kTail + 100; ++i) {
+    const auto store = Open();
+    Write(*store, i, 1);
+    ASSERT_TRUE(store->Close().ok());
+  }
+  const auto place = PlaceOf(Path());
+  ASSERT_TRUE(place.has_value());
+  EXPECT_LT(CommitsOf(Path()) - place->commits, std::uint64_t{kTail});
+  EXPECT_EQ(ScansOfAFreshStore(Path()), 0);
+}
+
+TEST_F(KeptIndex, WhatItLacksIsKeptBeforeTheLogIsCut) {
+  {
+    const auto store = Open();
+    Write(*store, 0, 2'000);
+    ASSERT_TRUE(store->Close().ok());
+  }
+  for (int day = 1; day <= 20; ++day) {
+    clock_.Advance(absl::Hours(24));
+    const auto store = Open();
+    Write(*store, 5'000 + day, 1);
+    ASSERT_TRUE(store->Close().ok());
+  }
+  EXPECT_EQ(PlaceOf(Path())->commits, CommitsOf(Path()));
+  EXPECT_EQ(ScansOfAFreshStore(Path()), 0);
+}
+
+TEST_F(KeptIndex, UpdatesAndDeletesAreKeptToo) {
+  {
+    const auto store = Open();
+    Write(*store, 0, 10'000);  // so many that to follow what is lacking is less than a scan
+    ASSERT_TRUE(store->Close().ok());
+  }
+  {
+    const auto store = Open();
+    for (int i = 0; i < 1'200; ++i) {
+      const WriteResult put = store->Write(OnePut(absl::StrCat("title ", i), "plums"));
+      ASSERT_TRUE(put.status.ok()) << put.status;
+      if (i % 4 != 0) continue;
+      ASSERT_TRUE(store->Write(DeleteMemory{.id = put.items[0].id}).status.ok());
+    }
+    ASSERT_TRUE(store->Close().ok());
+  }
+  EXPECT_LT(CommitsOf(Path()) - PlaceOf(Path())->commits, std::uint64_t{kTail});
+  EXPECT_EQ(ScansOfAFreshStore(Path()), 0);
+}
+
+TEST_F(KeptIndex, TwoProcessesGoOnFromWhatTheOtherKept) {
+  const auto one = Open();
+  const auto other = Open();
+  int next = 0;
+  for (int round = 0; round < 6; ++round) {
+    Store& writer = round % 2 == 0 ? *one : *other;
+    const std::uint64_t before = PlaceOf(Path()).has_value() ? PlaceOf(Path())->commits : 0;
+    Write(writer, next, 1'500);
+    next += 1'500;
+    ASSERT_TRUE(Eventually([&] {
+      const auto place = PlaceOf(Path());
+      return place && place->commits > before;
+    }));
+    ExpectRight(*one, Path());
+    ExpectRight(*other, Path());
+  }
+  EXPECT_TRUE(one->Close().ok());
+  EXPECT_TRUE(other->Close().ok());
+  EXPECT_EQ(ScansOfAFreshStore(Path()), 0);
+  // 9,000 memories of some 100 bytes in the index; what was replaced is gone.
+  EXPECT_LT(BlocksOf(Path()), 60u);
+}
+
+TEST_F(KeptIndex, WhereverAProcessIsKilledTheNextOneFindsWhatTheRowsSay) {
+  {
+    const auto store = Open();
+    Write(*store, 0, 6'000);
+    ASSERT_TRUE(store->Close().ok());
+  }
+  // Copies of the files at each step of what keeps the index, as a kill leaves them.
+  std::vector<std::string> copies;
+  std::atomic<bool> of_index = false;
+  const auto copy = [&] {
+    if (!of_index) return;
+    const std::string name = Path(absl::StrCat("copy", copies.size(), ".db"));
+    std::filesystem::copy_file(Path(), name);
+    std::filesystem::copy_file(Path() + "-wal", name + "-wal");
+    copies.push_back(name);
+  };
+  {
+    const auto store = Open({.see_put =
+                                 [&](const WriteSet& set) {
+                                   of_index = !set.blocks.empty() || !set.block_cuts.empty() ||
+                                              (set.rows.empty() && !set.meta.empty());
+                                 },
+                             .commit = copy,
+                             .committed = copy});
+    Write(*store, 3'000, 6'000);  // half of them are updates
+    const std::uint64_t before = PlaceOf(Path())->commits;
+    EXPECT_TRUE(Eventually([&] { return PlaceOf(Path())->commits > before; }));
+    ASSERT_TRUE(store->Close().ok());
+  }
+  ASSERT_GE(copies.size(), 8u);
+  for (const std::string& name : copies) {
+    SCOPED_TRACE(name);
+    ScansOfAFreshStore(name);
+    // And goes on from there.
+    const auto store = Open(name);
+    Write(*store, 20'000, 1'500);
+    ASSERT_TRUE(store->Close().ok());
+    EXPECT_EQ(ScansOfAFreshStore(name), 0);
+  }
+}
+
+// -- What is damaged ------------------------------------------------------------------------------
+
+void Execute(const std::string& path, const std::string& sql) {
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
+  char* error = nullptr;
+  EXPECT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, &error), SQLITE_OK)
+      << (error != nullptr ? error : "");
+  sqlite3_free(error);
+  sqlite3_close(database);
+}
+
+struct Damage {
+  const char* sql;
+  int said = 1;
+};
+class DamagedIndex : public KeptIndex, public ::testing::WithParamInterface<Damage> {};
+
+TEST_P(DamagedIndex, IsSaidOnceNeverServedAndMadeAnew) {
+  {
+    const auto store = Open();
+    Write(*store, 0, 3'000);
+    ASSERT_TRUE(store->Close().ok());
+  }
+  const auto damaged = PlaceOf(Path());
+  Execute(Path(), GetParam().sql);
+  testing::LogLines log(LogLevel::kWarning);
+  {
+    const auto store = Open(Path(), {}, &log);
+    ExpectRight(*store, Path());
+    Write(*store, 10'000, 1);
+    EXPECT_TRUE(Eventually([&] {
+      ExpectRight(*store, Path());
+      return PlaceOf(Path()).has_value() && !(PlaceOf(Path()) == damaged);
+    }));
+    EXPECT_TRUE(store->Close().ok());
+  }
+  EXPECT_EQ(log.Count("the index"), GetParam().said) << log.text();
+  EXPECT_EQ(ScansOfAFreshStore(Path()), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, DamagedIndex,
+    ::testing::Values(Damage{"UPDATE block SET bytes = zeroblob(length(bytes)) WHERE part = 0"},
+                      Damage{"UPDATE block SET bytes = substr(bytes, 2)"},
+                      Damage{"DELETE FROM block"},
+                      Damage{"DELETE FROM block WHERE n = (SELECT min(n) FROM block)"},
+                      Damage{"UPDATE block SET bytes = substr(bytes, 1, length(bytes) - 1) || X'00'"
+                             " WHERE n = (SELECT min(n) FROM block)"},
+                      Damage{"UPDATE meta SET value = X'01' WHERE key = CAST('index' AS BLOB)"},
+                      Damage{"UPDATE meta SET value = X'7f00' WHERE key = CAST('index' AS BLOB)",
+                             0}));
+
+TEST_F(KeptIndex, WhatCannotBeKeptFailsNoWriteAndIsSaidOnce) {
+  testing::LogLines log(LogLevel::kWarning);
+  const auto store = Open(Path(),
+                          {.see_put =
+                               [](const WriteSet& set) {
+                                 if (!set.blocks.empty()) throw std::runtime_error("as told");
+                               }},
+                          &log);
+  Write(*store, 0, 5'000);
+  ExpectRight(*store, Path());
+  EXPECT_TRUE(log.Await("the index could not be kept beside the rows: ")) << log.text();
+  Write(*store, 5'000, 5'000);
+  ExpectRight(*store, Path());
+  EXPECT_TRUE(store->Close().ok());
+  EXPECT_EQ(log.Count("could not be kept"), 1) << log.text();
+  EXPECT_FALSE(PlaceOf(Path()).has_value());
+}
+
+TEST(KeptIndexInMemory, WhatEndsWithTheProcessIsKeptNowhere) {
+  const auto disk = std::make_shared<EphemeralDisk>();
+  const auto store = *OpenEphemeralStore(disk);
+  for (int i = 0; i < 2 * kTail; ++i) {
+    ASSERT_TRUE(store->Write(OnePut(absl::StrCat("title ", i))).status.ok());
+  }
+  EXPECT_TRUE(Eventually(
+      [&] { return store->Search({.query = "title"}).ok() && store->Info()->index.has_value(); }));
+  EXPECT_TRUE(store->Close().ok());
+  const auto backend = OpenEphemeralBackend(disk);
+  EXPECT_TRUE((*backend->BeginRead())->CountBlocks()->empty());
+}
+
+}  // namespace
+}  // namespace aimem
