@@ -253,7 +253,8 @@ struct StoreInfo {
 };
 
 struct CheckOptions {
-  /// Also compare every row with the fold of the log, where the log reaches back to the start.
+  /// Also compare every row with the fold of the log, where the log reaches back to the start, and
+  /// the index that is kept beside the rows with them.
   bool deep = true;
   ReadBounds bounds = {};
 };

@@ -11,6 +11,7 @@
 #include "lib/recall/find.h"
 #include "lib/recall/list.h"
 #include "lib/recall/search.h"
+#include "lib/store/index_check.h"
 #include "lib/store/operations.h"
 
 namespace aimem::store {
@@ -144,9 +145,16 @@ absl::StatusOr<StoreInfo> Questions::ReadInfo(Transaction& transaction,
 absl::StatusOr<CheckReport> Questions::Check(const CheckOptions& options) {
   AIMEM_ASSIGN_OR_RETURN(const Readers::Permit permit, readers_.Admit(Readers::Reader::kCaller));
   const Bounds bounds = Begin(options.bounds);
-  AIMEM_ASSIGN_OR_RETURN(CheckReport report, readers_.Answer(bounds, [&](Transaction& transaction) {
-    return changes::Check(transaction, options);
-  }));
+  AIMEM_ASSIGN_OR_RETURN(
+      CheckReport report,
+      readers_.Answer(bounds, [&](Transaction& transaction) -> absl::StatusOr<CheckReport> {
+        AIMEM_ASSIGN_OR_RETURN(CheckReport found, changes::Check(transaction, options));
+        if (!options.deep) return found;
+        AIMEM_ASSIGN_OR_RETURN(std::vector<std::string> index, CheckKeptIndex(transaction));
+        found.problems.insert(found.problems.end(), std::make_move_iterator(index.begin()),
+                              std::make_move_iterator(index.end()));
+        return found;
+      }));
   AIMEM_RETURN_IF_ERROR(bounds.Check());
   AIMEM_ASSIGN_OR_RETURN(std::vector<std::string> damage, base_.backend->Verify());
   report.problems.insert(report.problems.begin(), std::make_move_iterator(damage.begin()),

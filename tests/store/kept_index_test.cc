@@ -322,6 +322,38 @@ INSTANTIATE_TEST_SUITE_P(
                       Damage{"UPDATE meta SET value = X'7f00' WHERE key = CAST('index' AS BLOB)",
                              0}));
 
+TEST_F(KeptIndex, ACheckComparesItWithTheRows) {
+  {
+    const auto store = Open();
+    Write(*store, 0, 3'000);
+    ASSERT_TRUE(store->Close().ok());
+  }
+  const auto problems = [&] {
+    const auto store = Open();
+    const auto report = store->Check();
+    EXPECT_TRUE(report.ok()) << report.status();
+    EXPECT_TRUE(store->Close().ok());
+    return report->problems;
+  };
+  EXPECT_TRUE(problems().empty());
+  // A row that changes without the log is another one than the index knows.
+  Execute(Path(),
+          "CREATE TEMP TABLE two AS SELECT n, state FROM entity WHERE kind = 1 LIMIT 2;"
+          "UPDATE entity SET state = (SELECT state FROM two ORDER BY n DESC LIMIT 1)"
+          " WHERE n = (SELECT min(n) FROM two)");
+  bool said = false;
+  for (const std::string& problem : problems()) {
+    said |= problem.starts_with("the index of namespace 'global' does not say");
+  }
+  EXPECT_TRUE(said);
+  Execute(Path(), "DELETE FROM block WHERE part = 0");
+  said = false;
+  for (const std::string& problem : problems()) {
+    said |= problem.starts_with("the index that is kept beside the rows is damaged");
+  }
+  EXPECT_TRUE(said);
+}
+
 TEST_F(KeptIndex, WhatCannotBeKeptFailsNoWriteAndIsSaidOnce) {
   testing::LogLines log(LogLevel::kWarning);
   const auto store = Open(Path(),
