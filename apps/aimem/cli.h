@@ -197,6 +197,10 @@ struct OperationCommand {
   std::string api_key_file;
 };
 
+struct DoctorCommand {
+  bool reindex = false;
+};
+
 struct ImportCommand {
   bool trust_source = false;
   std::string request_id;
@@ -271,7 +275,7 @@ absl::Status RunAgentsList(Context& context);
 absl::Status RunAgentsRegister(Context& context, const RegisterCommand& command);
 absl::Status RunGc(Context& context, const GcCommand& command);
 absl::Status RunOperation(Context& context, const OperationCommand& command);
-absl::Status RunDoctor(Context& context);
+absl::Status RunDoctor(Context& context, const DoctorCommand& command);
 
 absl::Status RunCertInit(Context& context, const CertInitCommand& command);
 absl::Status RunCertIssue(Context& context, const CertIssueCommand& command);

@@ -393,8 +393,11 @@ class Commands {
   }
 
   void AddDoctor() {
-    Add(app_, "doctor", "Verify file, log, hash chains and rows", RunDoctor,
-        "  aimem doctor\n  aimem --db copy.db doctor --json\n");
+    auto [command, o] = Add<DoctorCommand>(
+        app_, "doctor", "Verify file, log, hash chains, rows and the index", RunDoctor,
+        "  aimem doctor\n  aimem --db copy.db doctor --json\n  aimem doctor --reindex\n");
+    command.add_flag("--reindex", o.reindex,
+                     "Before that make the index of recall and search anew, of all rows");
   }
 
   void AddCert() {

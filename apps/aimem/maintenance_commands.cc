@@ -77,6 +77,18 @@ absl::StatusOr<WriteOutcome> AwaitOutcome(const OperationCommand& command, Opera
       absl::StrFormat("what answers at %s is no server of aimem", command.server));
 }
 
+absl::Status Reindex(Context& context) {
+  AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kSettle));
+  ProgressLine line("memories read", context.err);
+  const auto show = line.callback();
+  ReindexOptions options;
+  if (show) options.progress = [&](std::int64_t read) { show({.done = read, .total = 0}); };
+  AIMEM_ASSIGN_OR_RETURN(const IndexInfo index, store->Reindex(options));
+  context.err << absl::StrFormat("the index was made anew: %d memories, %d bytes\n",
+                                 index.documents, index.bytes);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status RunStats(Context& context) {
@@ -231,7 +243,8 @@ absl::Status RunOperation(Context& context, const OperationCommand& command) {
   return absl::OkStatus();
 }
 
-absl::Status RunDoctor(Context& context) {
+absl::Status RunDoctor(Context& context, const DoctorCommand& command) {
+  if (command.reindex) AIMEM_RETURN_IF_ERROR(Reindex(context));
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kExisting));
   AIMEM_ASSIGN_OR_RETURN(const CheckReport report, store->Check());
   const bool sound = report.problems.empty();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -223,6 +224,12 @@ struct IndexInfo {
   std::int64_t segments = 0;        ///< Parts that each question looks into.
   std::int64_t bytes = 0;           ///< What it takes.
   std::int64_t commits_behind = 0;  ///< Of the log, which the next question reads first.
+};
+
+struct ReindexOptions {
+  /// Called now and then with how many memories were read, on a thread of the store. May be null.
+  std::function<void(std::int64_t read)> progress = {};
+  ReadBounds bounds = {};
 };
 
 struct StoreInfo {

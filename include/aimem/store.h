@@ -120,6 +120,16 @@ class Store {
   /// Verify file, log, hash chains, rows and digests. A report with problems is not an error.
   virtual absl::StatusOr<CheckReport> Check(const CheckOptions& options = {}) = 0;
 
+  /// Make the index anew of all rows, and keep it beside them in the place of what is there, if
+  /// that outlives the process. Questions are answered meanwhile. Only for who does not trust what
+  /// is there (Check): a store makes its index by itself. Answers what came of it. kUnavailable:
+  /// the store is being filled by others, or takes no writes; kAborted: another process has kept an
+  /// index meanwhile. kFailedPrecondition: an executor drives the store. kUnimplemented: it has no
+  /// index.
+  virtual absl::StatusOr<IndexInfo> Reindex(const ReindexOptions& /*options*/) {
+    return absl::UnimplementedError("this store has no index");
+  }
+
   /// Take no more work and no more reads, finish what was taken (lazy touches and reads in progress
   /// too), release everything. Blocks. Idempotent. Returns an error that nobody has been told, such
   /// as of a lost touch; that a store that is only read counts none is not one.

@@ -55,6 +55,9 @@ class StoreDecoratorOf : public Interface {
   absl::StatusOr<CheckReport> Check(const CheckOptions& options) override {
     return below().Check(options);
   }
+  absl::StatusOr<IndexInfo> Reindex(const ReindexOptions& options) override {
+    return below().Reindex(options);
+  }
   absl::Status Close() override { return below().Close(); }
 
  private:

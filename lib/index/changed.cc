@@ -148,12 +148,16 @@ absl::Status ReadDocuments(Transaction& transaction, std::span<const std::string
   return absl::OkStatus();
 }
 
-absl::Status ScanDocuments(Transaction& transaction, absl::FunctionRef<void(Document)> sink) {
+absl::Status ScanDocuments(Transaction& transaction, absl::FunctionRef<void(Document)> sink,
+                           absl::FunctionRef<void(std::int64_t)> next_page) {
   AIMEM_ASSIGN_OR_RETURN(DocumentMaker maker, DocumentMaker::Create());
   ScanRequest request;
   request.kind = Kind::kMemory;
+  std::int64_t read = 0;
   for (;;) {
+    next_page(read);
     AIMEM_ASSIGN_OR_RETURN(std::vector<EntityRow> rows, transaction.Scan(request));
+    read += static_cast<std::int64_t>(rows.size());
     std::size_t bytes = 0;
     for (const EntityRow& row : rows) {
       bytes += row.state.size();

@@ -42,7 +42,10 @@ absl::StatusOr<std::optional<std::vector<std::string>>> ReadChanged(Transaction&
 /// Call `sink` with a document of each of the memories `ids` that is live and whose row decodes.
 absl::Status ReadDocuments(Transaction& transaction, std::span<const std::string> ids,
                            absl::FunctionRef<void(Document)> sink);
-/// The same, of all memories that there are.
-absl::Status ScanDocuments(Transaction& transaction, absl::FunctionRef<void(Document)> sink);
+/// The same, of all memories that there are. `next_page` is called before each page of rows is
+/// read, with how many rows were.
+absl::Status ScanDocuments(
+    Transaction& transaction, absl::FunctionRef<void(Document)> sink,
+    absl::FunctionRef<void(std::int64_t)> next_page = [](std::int64_t) {});
 
 }  // namespace aimem::index

@@ -136,10 +136,11 @@ void Follower::Adopt(std::shared_ptr<const View> view) {
   before = Replace(std::move(view));
 }
 
-absl::Status Follower::Build(Transaction& transaction, const Position& position) {
+absl::Status Follower::Build(Transaction& transaction, const Position& position,
+                             absl::FunctionRef<void(std::int64_t)> next_page) {
   LayerBuilder builder;
-  AIMEM_RETURN_IF_ERROR(
-      ScanDocuments(transaction, [&](Document document) { builder.Add(std::move(document)); }));
+  AIMEM_RETURN_IF_ERROR(ScanDocuments(
+      transaction, [&](Document document) { builder.Add(std::move(document)); }, next_page));
   auto view = std::make_shared<View>();
   view->position = position;
   view->layers = builder.Take();

@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "aimem/backends/backend.h"
@@ -73,7 +74,10 @@ class Follower {
   void Adopt(std::shared_ptr<const View> view) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Make the index anew, of all rows of `transaction`, whose snapshot is at `position`. The views
   /// that there were are used until it is done. Errors of the transaction: they then stay.
-  absl::Status Build(Transaction& transaction, const Position& position)
+  /// `next_page`: as of ScanDocuments.
+  absl::Status Build(
+      Transaction& transaction, const Position& position,
+      absl::FunctionRef<void(std::int64_t)> next_page = [](std::int64_t) {})
       ABSL_LOCKS_EXCLUDED(mutex_);
   /// Large segments are to be merged.
   [[nodiscard]] bool WantsMerge() const ABSL_LOCKS_EXCLUDED(mutex_);

@@ -18,6 +18,7 @@ constexpr std::size_t kBlocksAtOnce = 4;
 constexpr std::uint64_t kDroppedAtOnce = 16;
 /// A part is followed by none for so many times as long as it took.
 constexpr double kPartPause = 3;
+constexpr absl::Duration kLookAtBounds = absl::Milliseconds(100);
 /// What failed is not tried again at once.
 constexpr absl::Duration kTryAgain = absl::Minutes(1);
 
@@ -113,6 +114,31 @@ void IndexKeeper::Keep(std::shared_ptr<const index::View> view, const ReadResult
                                                       index::Reading(text::kDefaultLanguage), kept_,
                                                       base_.Now(), base_.random);
   queue_.Schedule(Task::kKeep, base_.clock.Monotonic());
+}
+
+absl::Status IndexKeeper::KeepAnew(std::shared_ptr<const index::View> view, const ReadResult& read,
+                                   const Bounds& bounds) {
+  if (!base_.backend->KeepsBlocks()) return absl::OkStatus();
+  {
+    const MutexLock lock(mutex_);
+    AIMEM_RETURN_IF_ERROR(AwaitEnd(publication_, bounds));
+    known_ = PlaceOf(read);
+    kept_.Clear();
+    not_before_ = -absl::InfiniteDuration();
+  }
+  Keep(std::move(view), read);
+  const MutexLock lock(mutex_);
+  AIMEM_RETURN_IF_ERROR(AwaitEnd(publication_, bounds));
+  return last_;
+}
+
+absl::Status IndexKeeper::AwaitEnd(std::shared_ptr<const index::Publication> publication,
+                                   const Bounds& bounds) {
+  while (publication && publication_ == publication) {
+    AIMEM_RETURN_IF_ERROR(bounds.Check());
+    ended_.WaitFor(mutex_, kLookAtBounds);
+  }
+  return absl::OkStatus();
 }
 
 std::shared_ptr<index::Publication> IndexKeeper::publication() const {
@@ -226,6 +252,8 @@ void IndexKeeper::NotePublished(const index::Publication& publication) {
   useless_ = false;
   publication.AddTo(kept_);
   publication_ = nullptr;
+  last_ = absl::OkStatus();
+  ended_.NotifyAll();
 }
 
 void IndexKeeper::Fail(const absl::Status& failure) {
@@ -233,6 +261,8 @@ void IndexKeeper::Fail(const absl::Status& failure) {
   {
     const MutexLock lock(mutex_);
     publication_ = nullptr;
+    last_ = failure;
+    ended_.NotifyAll();
     if (!absl::IsAborted(failure)) not_before_ = base_.clock.Monotonic() + kTryAgain;
   }
   std::string text(ToStd(failure.message()));

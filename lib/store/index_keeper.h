@@ -16,6 +16,7 @@
 #include "lib/base/mutex.h"
 #include "lib/index/publication.h"
 #include "lib/index/view.h"
+#include "lib/store/bounds.h"
 #include "lib/store/foundation.h"
 #include "lib/store/group.h"
 #include "lib/store/health.h"
@@ -54,6 +55,10 @@ class IndexKeeper {
   /// Write `view` in the place of the index that `read` names, if that was loaded or written here.
   void Keep(std::shared_ptr<const index::View> view, const ReadResult& read)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  /// The same of all of `view`, whatever is kept already, and wait until that is done. kAborted:
+  /// another process was quicker.
+  absl::Status KeepAnew(std::shared_ptr<const index::View> view, const ReadResult& read,
+                        const Bounds& bounds) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // -- Whoever has the turn -----------------------------------------------------------------------
   /// `log` is durable. True: the index that is kept lacks more than it may.
@@ -78,6 +83,8 @@ class IndexKeeper {
   void Fail(const absl::Status& failure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn)
       ABSL_LOCKS_EXCLUDED(mutex_);
   [[nodiscard]] std::shared_ptr<index::Publication> publication() const ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status AwaitEnd(std::shared_ptr<const index::Publication> publication, const Bounds& bounds)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Nothing is being written, and nothing failed a short time ago.
   [[nodiscard]] bool MayBegin() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// An index at `place` lacks so many `changes`, which is more than it may.
@@ -99,6 +106,8 @@ class IndexKeeper {
   std::optional<std::uint64_t> told_at_ ABSL_GUARDED_BY(kTurn);
 
   mutable Mutex mutex_;
+  CondVar ended_;                                             // a publication
+  absl::Status last_ ABSL_GUARDED_BY(mutex_);                 // what came of it
   std::optional<std::string> known_ ABSL_GUARDED_BY(mutex_);  // the place loaded or written last
   bool useless_ ABSL_GUARDED_BY(mutex_) = false;              // what is there is no index to us
   index::KeptSegments kept_ ABSL_GUARDED_BY(mutex_);          // of it

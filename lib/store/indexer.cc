@@ -6,6 +6,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/callback.h"
+#include "lib/base/rendezvous.h"
 #include "lib/base/status.h"
 #include "lib/changes/position.h"
 #include "lib/store/bounds.h"
@@ -239,9 +240,46 @@ absl::Status Indexer::Build(Transaction& transaction, const index::Position& pos
   if (begin < next_build_) return built_;
   const absl::Status thrown = Contain([&] { built_ = follower_.Build(transaction, position); });
   if (!thrown.ok()) built_ = thrown;
+  if (EndsTheTransaction(built_)) return built_;  // not for want of anything
   const absl::Duration end = base_.clock.Monotonic();
   next_build_ = end + kBuildPause * (end - begin);
   return built_;
+}
+
+absl::StatusOr<IndexInfo> Indexer::Reindex(const ReindexOptions& options) {
+  if (base_.by_executor()) {
+    return absl::FailedPreconditionError("an executor drives this store: nobody would write it");
+  }
+  Rendezvous<absl::StatusOr<IndexInfo>> made;
+  // Where all that replaces an index is done, one after the other.
+  AIMEM_RETURN_IF_ERROR(background_.Post([this, made, &options]() mutable {
+    absl::StatusOr<IndexInfo> info = absl::AbortedError("not tried");
+    const absl::Status thrown = Contain([&] {
+      for (int attempt = 1; attempt <= kRenewals && absl::IsAborted(info.status()); ++attempt) {
+        info = MakeAnew(options);
+      }
+    });
+    made.Put(thrown.ok() ? std::move(info) : thrown);
+  }));
+  return made.Take();
+}
+
+absl::StatusOr<IndexInfo> Indexer::MakeAnew(const ReindexOptions& options) {
+  const Bounds bounds(options.bounds, base_.clock);
+  ReadResult read;
+  {
+    AIMEM_ASSIGN_OR_RETURN(const Readers::Snapshot snapshot, readers_.Begin());
+    BoundedTransaction transaction(*snapshot, bounds);
+    AIMEM_ASSIGN_OR_RETURN(read, transaction.Read({.heads = true, .meta = true}));
+    AIMEM_ASSIGN_OR_RETURN(const std::optional<index::Position> position,
+                           changes::PositionOf(read));
+    if (!position) return absl::UnavailableError("the store is being filled: wait for its end");
+    AIMEM_RETURN_IF_ERROR(follower_.Build(transaction, *position, [&](std::int64_t rows) {
+      if (options.progress) options.progress(rows);
+    }));
+  }
+  AIMEM_RETURN_IF_ERROR(keeper_.KeepAnew(follower_.newest(), read, bounds));
+  return *Info(read);
 }
 
 void Indexer::Note(const absl::Status& failure) {

@@ -48,6 +48,8 @@ class Indexer {
   /// `log` is durable.
   void NoteDurable(const GroupLog& log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Store::Reindex.
+  absl::StatusOr<IndexInfo> Reindex(const ReindexOptions& options) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Of the index, where the store is as `read` (heads and meta) says. nullopt: there is none.
   [[nodiscard]] std::optional<IndexInfo> Info(const ReadResult& read) const;
 
@@ -92,6 +94,7 @@ class Indexer {
   /// Make it anew of what `transaction` shows, unless that was done a short time ago: then what
   /// came of it.
   absl::Status Build(Transaction& transaction, const index::Position& position);
+  absl::StatusOr<IndexInfo> MakeAnew(const ReindexOptions& options);
   void Note(const absl::Status& failure) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const Foundation& base_;

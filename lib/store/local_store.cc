@@ -245,6 +245,14 @@ absl::StatusOr<CheckReport> LocalStore::Check(const CheckOptions& options) {
   return nouns_->questions.Check(options);
 }
 
+absl::StatusOr<IndexInfo> LocalStore::Reindex(const ReindexOptions& options) {
+  AIMEM_RETURN_IF_ERROR(nouns_->base.CheckProcess());
+  AIMEM_RETURN_IF_ERROR(nouns_->base.CheckMayWait());
+  AIMEM_ASSIGN_OR_RETURN(const Readers::Permit permit,
+                         nouns_->readers.Admit(Readers::Reader::kCaller));
+  return nouns_->indexer.Reindex(options);
+}
+
 // -- The end --------------------------------------------------------------------------------------
 
 absl::Status LocalStore::Close() { return CloseWithin(nouns_->base.options.close_grace); }

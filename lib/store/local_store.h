@@ -48,6 +48,7 @@ class LocalStore final : public MemberStore {
                                       const ReadBounds& bounds) override;
   absl::StatusOr<StoreInfo> Info(const InfoOptions& options) override;
   absl::StatusOr<CheckReport> Check(const CheckOptions& options) override;
+  absl::StatusOr<IndexInfo> Reindex(const ReindexOptions& options) override;
   absl::Status Close() override;
   void Refresh(StreamCallback done) override;
   void ForsakeStream(std::uint64_t stream, const StreamHead& claimed, StreamCallback done) override;

@@ -181,6 +181,7 @@ TEST_F(KeptIndex, WhatItLacksIsKeptBeforeTheLogIsCut) {
     Write(*store, 5'000 + day, 1);
     ASSERT_TRUE(store->Close().ok());
   }
+  ASSERT_TRUE(PlaceOf(Path()).has_value());
   EXPECT_EQ(PlaceOf(Path())->commits, CommitsOf(Path()));
   EXPECT_EQ(ScansOfAFreshStore(Path()), 0);
 }
@@ -352,6 +353,23 @@ TEST_F(KeptIndex, ACheckComparesItWithTheRows) {
     said |= problem.starts_with("the index that is kept beside the rows is damaged");
   }
   EXPECT_TRUE(said);
+}
+
+TEST_F(KeptIndex, IsMadeAnewWhenAskedTo) {
+  const auto store = Open();
+  Write(*store, 0, 3'000);
+  EXPECT_TRUE(Eventually([&] { return PlaceOf(Path()).has_value(); }));
+  Execute(Path(), "UPDATE block SET bytes = zeroblob(length(bytes))");
+  std::int64_t read = 0;
+  const auto index = store->Reindex({.progress = [&](std::int64_t rows) { read = rows; }});
+  ASSERT_TRUE(index.ok()) << index.status();
+  EXPECT_EQ(index->documents, 3'000);
+  EXPECT_GE(read, 2'000);
+  const auto report = store->Check();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_TRUE(report->problems.empty());
+  EXPECT_TRUE(store->Close().ok());
+  EXPECT_EQ(ScansOfAFreshStore(Path()), 0);
 }
 
 TEST_F(KeptIndex, WhatCannotBeKeptFailsNoWriteAndIsSaidOnce) {
