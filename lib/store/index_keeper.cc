@@ -167,38 +167,44 @@ bool IndexKeeper::NoteDurable(const GroupLog& log) {
   return true;
 }
 
-void IndexKeeper::WritePart() {
+bool IndexKeeper::WritePart() {
   const absl::Duration begin = base_.clock.Monotonic();
-  absl::Status status;
-  status.Update(Contain([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { status = WriteNext(); }));
-  if (!status.ok()) return Fail(status);
+  absl::StatusOr<bool> kept = false;
+  const absl::Status thrown =
+      Contain([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { kept = WriteNext(); });  // in the turn
+  if (!thrown.ok()) kept = thrown;
+  if (!kept.ok()) {
+    Fail(kept.status());
+    return false;
+  }
   failure_.clear();
   const absl::Duration end = base_.clock.Monotonic();
   if (publication() || !unnamed_.empty()) {
     queue_.Schedule(Task::kKeep, end + kPartPause * (end - begin));
   }
+  return *kept;
 }
 
-absl::Status IndexKeeper::WriteNext() {
+absl::StatusOr<bool> IndexKeeper::WriteNext() {
   const std::shared_ptr<index::Publication> publication = this->publication();
-  if (!publication && unnamed_.empty()) return absl::OkStatus();
+  if (!publication && unnamed_.empty()) return false;
   if (!health_.well()) return absl::UnavailableError("the store takes no writes");
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction,
                          base_.backend->BeginWrite());
   AIMEM_ASSIGN_OR_RETURN(const ReadResult found, transaction->Read({.heads = true, .meta = true}));
   AIMEM_RETURN_IF_ERROR(recovery_.ReadStreams(found, *transaction).status());
   WriteSet set;
+  bool last = false;
   if (!publication) {
     Drop(set);
-    return Commit(*transaction, set);
-  }
-  if (PlaceOf(found) != publication->replaces()) {
+  } else if (PlaceOf(found) == publication->replaces()) {
+    AIMEM_ASSIGN_OR_RETURN(last, Publish(*publication, *transaction, set));
+  } else {
     return absl::AbortedError("another process has kept a later one");
   }
-  AIMEM_ASSIGN_OR_RETURN(const bool last, Publish(*publication, *transaction, set));
   AIMEM_RETURN_IF_ERROR(Commit(*transaction, set));
   if (last) NotePublished(*publication);
-  return absl::OkStatus();
+  return last;
 }
 
 absl::StatusOr<bool> IndexKeeper::Publish(index::Publication& publication, Transaction& transaction,

@@ -64,13 +64,14 @@ class IndexKeeper {
   /// `log` is durable. True: the index that is kept lacks more than it may.
   bool NoteDurable(const GroupLog& log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  void WritePart() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// True: that was the last of an index, and it is kept.
+  bool WritePart() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn) ABSL_LOCKS_EXCLUDED(mutex_);
   /// At the end: write what is left of it, but not beyond `until` on the clock's Monotonic.
   void Finish(absl::Duration until) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  absl::Status WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<bool> WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn) ABSL_LOCKS_EXCLUDED(mutex_);
   /// What is next of `publication` into `set`; if nothing is left, what makes it the index.
   /// True: that. kAborted: it is not all there.
   absl::StatusOr<bool> Publish(index::Publication& publication, Transaction& transaction,

@@ -246,6 +246,10 @@ absl::Status Indexer::Build(Transaction& transaction, const index::Position& pos
   return built_;
 }
 
+void Indexer::WritePart() {
+  if (keeper_.WritePart()) Want(/*renewed=*/true);
+}
+
 absl::StatusOr<IndexInfo> Indexer::Reindex(const ReindexOptions& options) {
   if (base_.by_executor()) {
     return absl::FailedPreconditionError("an executor drives this store: nobody would write it");

@@ -48,6 +48,8 @@ class Indexer {
   /// `log` is durable.
   void NoteDurable(const GroupLog& log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Task::kKeep: IndexKeeper::WritePart, and what came meanwhile after it.
+  void WritePart() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Store::Reindex.
   absl::StatusOr<IndexInfo> Reindex(const ReindexOptions& options) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Of the index, where the store is as `read` (heads and meta) says. nullopt: there is none.

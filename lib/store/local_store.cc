@@ -171,7 +171,7 @@ void LocalStore::Do(Task task) {
     case Task::kRetain:
       return nouns_->keeper.WritePart();
     case Task::kKeep:
-      return nouns_->index_keeper.WritePart();
+      return nouns_->indexer.WritePart();
     case Task::kPlan:
       return nouns_->keeper.StartPlan();
     case Task::kErase:
