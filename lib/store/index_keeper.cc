@@ -97,7 +97,7 @@ bool IndexKeeper::MayBegin() const {
 }
 
 bool IndexKeeper::Wants(const index::View& view, const ReadResult& read) const {
-  if (!base_.backend->KeepsBlocks()) return false;
+  if (!base_.backend->OutlivesProcess()) return false;
   const std::string place = PlaceOf(read);
   const MutexLock lock(mutex_);
   if (!MayBegin()) return false;
@@ -118,7 +118,7 @@ void IndexKeeper::Keep(std::shared_ptr<const index::View> view, const ReadResult
 
 absl::Status IndexKeeper::KeepAnew(std::shared_ptr<const index::View> view, const ReadResult& read,
                                    const Bounds& bounds) {
-  if (!base_.backend->KeepsBlocks()) return absl::OkStatus();
+  if (!base_.backend->OutlivesProcess()) return absl::OkStatus();
   {
     const MutexLock lock(mutex_);
     AIMEM_RETURN_IF_ERROR(AwaitEnd(publication_, bounds));
@@ -149,7 +149,7 @@ std::shared_ptr<index::Publication> IndexKeeper::publication() const {
 // -- The turn -------------------------------------------------------------------------------------
 
 bool IndexKeeper::NoteDurable(const GroupLog& log) {
-  if (!base_.backend->KeepsBlocks()) return false;
+  if (!base_.backend->OutlivesProcess()) return false;
   if (log.index_place != place_) {
     place_ = log.index_place;
     rows_ = 0;
