@@ -185,6 +185,7 @@ std::string FreshBytes(Random& random) {
 void NoteErasing(Random& random, Streams& streams, WriteSet& set) {
   streams.erasing = FreshBytes(random);
   SetMeta(set, kMetaErasing, streams.erasing);
+  SetMeta(set, kMetaIndex, std::string());  // it has the words
 }
 
 void Settle(Random& random, WriteSet& set) { SetMeta(set, kMetaSettled, FreshBytes(random)); }

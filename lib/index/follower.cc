@@ -162,12 +162,35 @@ bool Follower::WantsMerge() const {
 }
 
 bool Follower::Merge() {
+  return MergePicked([this](std::span<const Layer>) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return PickLargeMerge();  // called under the mutex
+  });
+}
+
+void Follower::Compact() {
+  const auto worn = [](std::span<const Layer> layers) {
+    std::vector<std::size_t> places;
+    for (std::size_t i = 0; i < layers.size() && places.empty(); ++i) {
+      if (layers[i].deleted) places.push_back(i);
+    }
+    return places;
+  };
+  // What others delete meanwhile was still there when this was begun.
+  const std::shared_ptr<const View> view = newest();
+  for (std::size_t i = 0; view && i < view->layers.size(); ++i) {
+    if (!MergePicked(worn)) return;
+  }
+}
+
+bool Follower::MergePicked(
+    absl::FunctionRef<std::vector<std::size_t>(std::span<const Layer>)> pick) {
   std::vector<Layer> sources;
   Views before;
   const absl::Cleanup end = [this] { EndMerge(); };
   {
     const MutexLock lock(mutex_);
-    for (const std::size_t place : PickLargeMerge()) {
+    if (views_.empty()) return false;
+    for (const std::size_t place : pick(views_.back()->layers)) {
       sources.push_back(views_.back()->layers[place]);
       merging_.insert(sources.back().segment.get());
     }

@@ -83,6 +83,8 @@ class Follower {
   [[nodiscard]] bool WantsMerge() const ABSL_LOCKS_EXCLUDED(mutex_);
   /// Do one of these merges. False: there was none.
   bool Merge() ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Make segments anew that have documents that are no more, so that nothing is left of these.
+  void Compact() ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// The last view; null: none.
   [[nodiscard]] std::shared_ptr<const View> newest() const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -112,6 +114,9 @@ class Follower {
   /// hold is to end when the mutex is free.
   [[nodiscard]] Views Replace(std::shared_ptr<const View> view)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// Merge what `pick` picks of layers, by place. False: nothing.
+  bool MergePicked(absl::FunctionRef<std::vector<std::size_t>(std::span<const Layer>)> pick)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   [[nodiscard]] std::vector<std::size_t> PickLargeMerge() const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Put `merged` in the place of the segments that it was made of.

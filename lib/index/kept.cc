@@ -1,29 +1,14 @@
 #include "lib/index/kept.h"
 
 #include <algorithm>
-#include <string>
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "lib/base/hash.h"
 #include "lib/base/status.h"
 #include "lib/index/segment_code.h"
 
 namespace aimem::index {
 namespace {
-
-absl::StatusOr<Manifest> ReadManifest(Transaction& transaction, const ManifestPlace& place) {
-  std::string bytes;
-  AIMEM_RETURN_IF_ERROR(
-      ReadKept(transaction, place.number, place.size, [&](std::string_view block) {
-        bytes += block;
-        return absl::OkStatus();
-      }));
-  if (Sha256({bytes}) != place.hash) {
-    return absl::DataLossError("the manifest of the index is not what was written");
-  }
-  return DecodeManifest(bytes);
-}
 
 absl::StatusOr<std::shared_ptr<const Segment>> ReadSegment(Transaction& transaction,
                                                            const KeptSegment& kept) {

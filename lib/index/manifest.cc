@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -181,6 +182,46 @@ absl::Status ReadKept(Transaction& transaction, std::uint64_t number, std::uint6
     }
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<Manifest> ReadManifest(Transaction& transaction, const ManifestPlace& place) {
+  std::string bytes;
+  AIMEM_RETURN_IF_ERROR(
+      ReadKept(transaction, place.number, place.size, [&](std::string_view block) {
+        bytes += block;
+        return absl::OkStatus();
+      }));
+  if (Sha256({bytes}) != place.hash) {
+    return absl::DataLossError("the manifest of the index is not what was written");
+  }
+  return DecodeManifest(bytes);
+}
+
+absl::StatusOr<std::vector<BlockCount>> FindUnnamed(Transaction& transaction,
+                                                    std::string_view place) {
+  std::set<std::uint64_t> named;
+  if (const auto at = DecodeManifestPlace(place); at.ok()) {
+    const absl::StatusOr<Manifest> manifest = ReadManifest(transaction, *at);
+    if (!manifest.ok() && !absl::IsDataLoss(manifest.status())) return manifest.status();
+    if (manifest.ok()) {
+      named.insert(at->number);
+      for (const KeptSegment& segment : manifest->segments) named.insert(segment.number);
+    }
+  }
+  AIMEM_ASSIGN_OR_RETURN(std::vector<BlockCount> blocks, transaction.CountBlocks());
+  std::erase_if(blocks, [&](const BlockCount& one) { return named.contains(one.segment); });
+  return blocks;
+}
+
+void CutBlocks(std::vector<BlockCount>& blocks, std::uint64_t max, WriteSet& set) {
+  while (max > 0 && !blocks.empty()) {
+    BlockCount& last = blocks.back();
+    const std::uint64_t cut = std::min(max, last.blocks);
+    last.blocks -= cut;
+    max -= cut;
+    set.block_cuts.emplace_back(last.segment, static_cast<std::uint32_t>(last.blocks));
+    if (last.blocks == 0) blocks.pop_back();
+  }
 }
 
 }  // namespace aimem::index

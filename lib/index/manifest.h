@@ -63,8 +63,18 @@ absl::StatusOr<ManifestPlace> DecodeManifestPlace(std::string_view bytes);
 /// How many commits `position` covers.
 std::uint64_t CommitsOf(const Position& position);
 
+/// Blocks that are not of the index at `place` (a value of `meta`; empty: there is none), as
+/// `transaction` has them: all, if its manifest cannot be read. Errors of the transaction.
+absl::StatusOr<std::vector<BlockCount>> FindUnnamed(Transaction& transaction,
+                                                    std::string_view place);
+/// Into `set` the cuts of the last of `blocks`, at most `max` of them, which are then no more among
+/// these.
+void CutBlocks(std::vector<BlockCount>& blocks, std::uint64_t max, WriteSet& set);
+
 /// So many blocks hold `size` bytes.
 std::uint64_t BlocksOf(std::uint64_t size);
+/// The manifest that is kept at `place`. kDataLoss: its blocks are damaged, or not all there.
+absl::StatusOr<Manifest> ReadManifest(Transaction& transaction, const ManifestPlace& place);
 /// Call `sink` with the `size` bytes that are kept under `number`, in order. kDataLoss: they are
 /// not all there. Errors of the transaction and of `sink`.
 absl::Status ReadKept(Transaction& transaction, std::uint64_t number, std::uint64_t size,

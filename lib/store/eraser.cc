@@ -8,6 +8,7 @@
 #include "lib/changes/meta.h"
 #include "lib/changes/read.h"
 #include "lib/changes/streams.h"
+#include "lib/index/manifest.h"
 #include "lib/log/commit.h"
 #include "lib/log/grammar.h"
 
@@ -18,6 +19,8 @@ namespace {
 constexpr std::size_t kPageRows = 256;
 constexpr std::size_t kPageBytes = 1u << 20;
 constexpr int kPagesASnapshot = 64;  // longer ones hold up checkpoints
+
+constexpr std::uint64_t kDroppedATurn = 64;  // blocks of an index
 
 constexpr std::size_t kWaitingMax = 1'000;                     // more are answered at once
 constexpr absl::Duration kAgainSoon = absl::Milliseconds(20);  // while somebody waits
@@ -100,7 +103,8 @@ void Eraser::Look(std::unique_ptr<Round> round) {
   if (!all.ok() || closed()) return Later(std::move(round), all.status());
   if (!found.places.empty()) return EnqueueErase(std::move(round), std::move(found));
   if (round->erasing.empty()) return Done(std::move(round));
-  Post(*all ? &Eraser::Scrub : &Eraser::Look, std::move(round));
+  if (*all) return EnqueueDrop(std::move(round));
+  Post(&Eraser::Look, std::move(round));
 }
 
 absl::StatusOr<bool> Eraser::LookOn(Round& round, Found& found) {
@@ -200,6 +204,35 @@ absl::Status Eraser::Erase(Transaction& transaction, const Found& found) {
     set.log_rewrites.push_back(std::move(rows.front()));
   }
   return set.log_rewrites.empty() ? absl::OkStatus() : Commit(transaction, set);
+}
+
+void Eraser::EnqueueDrop(std::unique_ptr<Round> round) {
+  const auto kept = std::make_shared<std::unique_ptr<Round>>(std::move(round));
+  StreamJob job;
+  job.done = [this, kept](const absl::StatusOr<log::StoreState>& failed) {
+    Later(std::move(*kept), failed.status());
+  };
+  job.run = [this, kept](std::unique_ptr<Transaction> transaction) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    const absl::StatusOr<bool> none = Drop(*transaction);
+    transaction.reset();
+    if (!none.ok()) return Later(std::move(*kept), none.status());
+    if (*none) return Post(&Eraser::Scrub, std::move(*kept));
+    EnqueueDrop(std::move(*kept));
+  };
+  queue_.EnqueueStreamJob(std::move(job));
+}
+
+absl::StatusOr<bool> Eraser::Drop(Transaction& transaction) {
+  AIMEM_ASSIGN_OR_RETURN(const ReadResult store, transaction.Read({.meta = true}));
+  const auto place = store.meta.find(changes::kMetaIndex);
+  AIMEM_ASSIGN_OR_RETURN(
+      std::vector<BlockCount> blocks,
+      index::FindUnnamed(transaction, place == store.meta.end() ? std::string() : place->second));
+  if (blocks.empty()) return true;
+  WriteSet set;
+  index::CutBlocks(blocks, kDroppedATurn, set);
+  AIMEM_RETURN_IF_ERROR(Commit(transaction, set));
+  return false;
 }
 
 void Eraser::EnqueueEnd(std::unique_ptr<Round> round) {

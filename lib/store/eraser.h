@@ -26,8 +26,9 @@ namespace aimem::store {
 /// A transaction in which something becomes purged appends no bodies of it, and notes that earlier
 /// ones may be left (Streams::erasing). Whoever reads that note, in this process or another one,
 /// now or after a restart, starts a round: the log is looked through in the background, a page a
-/// snapshot; the bodies that are found go in turns of their own, a page a turn; then the engine
-/// drops what it keeps of them (Backend::Scrub), and the note goes, if it is still the same.
+/// snapshot; the bodies that are found go in turns of their own, a page a turn, and so do blocks of
+/// the index that was kept, whose place went with the note; then the engine drops what it keeps of
+/// them (Backend::Scrub), and the note goes, if it is still the same.
 /// Nothing of a round is kept: one that ended half-way is begun again.
 ///
 /// Whoever erased something is answered when a round has ended, or when that takes too long for
@@ -78,6 +79,10 @@ class Eraser {
   absl::Status LookAtPage(Transaction& read, const std::vector<LogRow>& rows, Found& found);
   /// In a turn of their own.
   void EnqueueErase(std::unique_ptr<Round> round, Found found);
+  /// Drop blocks of an index that was before the purge, some a turn, then go on.
+  void EnqueueDrop(std::unique_ptr<Round> round);
+  /// True: there were none.
+  absl::StatusOr<bool> Drop(Transaction& transaction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   void EnqueueEnd(std::unique_ptr<Round> round);
   absl::Status Erase(Transaction& transaction, const Found& found)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);

@@ -92,6 +92,11 @@ bool IndexKeeper::LacksTooMuch(std::string_view place, std::uint64_t commits,
   return lacking > 0 && !place.empty() && absl::AbsDuration(base_.Now() - made) > kTailAge;
 }
 
+bool IndexKeeper::GoesOnFrom(const ReadResult& read) const {
+  const MutexLock lock(mutex_);
+  return known_ == PlaceOf(read) && !known_->empty() && !useless_;
+}
+
 bool IndexKeeper::MayBegin() const {
   return !publication_ && base_.clock.Monotonic() >= not_before_;
 }
@@ -196,7 +201,7 @@ absl::StatusOr<bool> IndexKeeper::WriteNext() {
   WriteSet set;
   bool last = false;
   if (!publication) {
-    Drop(set);
+    index::CutBlocks(unnamed_, kDroppedAtOnce, set);
   } else if (PlaceOf(found) == publication->replaces()) {
     AIMEM_ASSIGN_OR_RETURN(last, Publish(*publication, *transaction, set));
   } else {
@@ -217,7 +222,7 @@ absl::StatusOr<bool> IndexKeeper::Publish(index::Publication& publication, Trans
   for (const auto& [number, blocks] : counts) {
     const auto named = lacking.find(number);
     if (named == lacking.end()) {
-      unnamed_.emplace_back(number, blocks);
+      unnamed_.push_back({number, blocks});
     } else if (named->second == blocks) {
       lacking.erase(named);
     }
@@ -230,18 +235,6 @@ absl::StatusOr<bool> IndexKeeper::Publish(index::Publication& publication, Trans
   }
   changes::SetMeta(set, changes::kMetaIndex, publication.place());
   return true;
-}
-
-void IndexKeeper::Drop(WriteSet& set) {
-  std::uint64_t left = kDroppedAtOnce;
-  while (left > 0 && !unnamed_.empty()) {
-    auto& [number, blocks] = unnamed_.back();
-    const std::uint64_t dropped = std::min(left, blocks);
-    blocks -= dropped;
-    left -= dropped;
-    set.block_cuts.emplace_back(number, static_cast<std::uint32_t>(blocks));
-    if (blocks == 0) unnamed_.pop_back();
-  }
 }
 
 absl::Status IndexKeeper::Commit(Transaction& transaction, const WriteSet& set) {

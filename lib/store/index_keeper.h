@@ -52,6 +52,9 @@ class IndexKeeper {
   /// that was not loaded here, perhaps.
   [[nodiscard]] bool Wants(const index::View& view, const ReadResult& read) const
       ABSL_LOCKS_EXCLUDED(mutex_);
+  /// True: what is kept next has segments of the index that `read` names, and others. False: all of
+  /// it is written, and what it is not to say must not be in it: words of what was erased.
+  [[nodiscard]] bool GoesOnFrom(const ReadResult& read) const ABSL_LOCKS_EXCLUDED(mutex_);
   /// Write `view` in the place of the index that `read` names, if that was loaded or written here.
   void Keep(std::shared_ptr<const index::View> view, const ReadResult& read)
       ABSL_LOCKS_EXCLUDED(mutex_);
@@ -76,8 +79,6 @@ class IndexKeeper {
   /// True: that. kAborted: it is not all there.
   absl::StatusOr<bool> Publish(index::Publication& publication, Transaction& transaction,
                                WriteSet& set) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
-  /// What is next of what nothing names.
-  void Drop(WriteSet& set) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   absl::Status Commit(Transaction& transaction, const WriteSet& set)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   void NotePublished(const index::Publication& publication) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -97,9 +98,8 @@ class IndexKeeper {
   Health& health_;
   Recovery& recovery_;
 
-  /// Blocks that no manifest names any more: how many, under which number.
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> unnamed_ ABSL_GUARDED_BY(kTurn);
-  std::string failure_ ABSL_GUARDED_BY(kTurn);  // what was said last
+  std::vector<BlockCount> unnamed_ ABSL_GUARDED_BY(kTurn);  // no manifest names them any more
+  std::string failure_ ABSL_GUARDED_BY(kTurn);              // what was said last
   // The place that the last group saw, the rows that were written since it was there, and how many
   // these were when NoteDurable said last that it lacks too much.
   std::string place_ ABSL_GUARDED_BY(kTurn);

@@ -231,6 +231,10 @@ absl::Status Indexer::Keep(Transaction& transaction, const ReadResult& read,
     if (!covered.view || !keeper_.Wants(*covered.view, read)) return absl::OkStatus();
     view = covered.view;
   }
+  if (!keeper_.GoesOnFrom(read)) {
+    follower_.Compact();
+    view = follower_.newest();
+  }
   keeper_.Keep(std::move(view), read);
   return absl::OkStatus();
 }

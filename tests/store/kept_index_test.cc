@@ -6,7 +6,9 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -269,6 +271,49 @@ TEST_F(KeptIndex, WhereverAProcessIsKilledTheNextOneFindsWhatTheRowsSay) {
     ASSERT_TRUE(store->Close().ok());
     EXPECT_EQ(ScansOfAFreshStore(name), 0);
   }
+}
+
+// -- What was erased ------------------------------------------------------------------------------
+
+/// True: `word` is somewhere in the files of the store.
+bool IsInFiles(const std::string& path, const std::string& word) {
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    std::ifstream file(path + suffix, std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+    if (bytes.find(word) != std::string::npos) return true;
+  }
+  return false;
+}
+
+TEST_F(KeptIndex, HasNoWordOfWhatWasErasedWhoeverKeepsIt) {
+  constexpr char kWord[] = "xyzzyplugh";
+  const auto one = Open();
+  const auto other = Open();
+  Write(*one, 0, 3'000);
+  const WriteResult put = one->Write(OnePut("to be erased", kWord));
+  ASSERT_TRUE(put.status.ok()) << put.status;
+  const auto is_found = [&](Store& store) {
+    return HitsOf(store.Search({.query = kWord})).size() == 1;
+  };
+  Write(*one, 3'000, 1'500);
+  ASSERT_TRUE(Eventually([&] { return PlaceOf(Path()) && PlaceOf(Path())->commits >= 8; }));
+  EXPECT_TRUE(is_found(*one));
+  EXPECT_TRUE(is_found(*other));  // each has it in memory from here on
+  ASSERT_TRUE(IsInFiles(Path(), kWord));
+  const WriteResult erased = one->Write(EraseMemory{.id = put.items[0].id});
+  ASSERT_TRUE(erased.status.ok()) << erased.status;
+  EXPECT_FALSE(erased.erasing);
+  EXPECT_FALSE(IsInFiles(Path(), kWord));
+  for (Store* store : {other.get(), one.get(), other.get()}) {
+    const std::uint64_t before = PlaceOf(Path()) ? PlaceOf(Path())->commits : 0;
+    Write(*store, 10'000, 2'000);
+    EXPECT_TRUE(Eventually([&] { return PlaceOf(Path()) && PlaceOf(Path())->commits > before; }));
+    EXPECT_FALSE(is_found(*store));
+  }
+  EXPECT_TRUE(one->Close().ok());
+  EXPECT_TRUE(other->Close().ok());
+  EXPECT_FALSE(IsInFiles(Path(), kWord));
+  EXPECT_EQ(ScansOfAFreshStore(Path()), 0);
 }
 
 // -- What is damaged ------------------------------------------------------------------------------
