@@ -24,7 +24,7 @@ namespace aimem::sqlite {
 namespace {
 
 /// Whoever wants to write waits so long at most while readers are waited for.
-constexpr absl::Duration kScrubWait = absl::Milliseconds(50);
+constexpr absl::Duration kScrubWait = absl::Milliseconds(20);
 
 }  // namespace
 
@@ -71,9 +71,16 @@ absl::Status SqliteBackend::Maintain(bool idle) {
 }
 
 absl::Status SqliteBackend::EmptyLog(Connection& connection) const {
-  connection.StartWaiting(kScrubWait);
-  const int code = sqlite3_wal_checkpoint_v2(connection.handle(), "main",
-                                             SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  const absl::Duration end = SystemClock().Monotonic() + kScrubWait;
+  int code = SQLITE_OK;
+  // Not for all that it needs does SQLite wait.
+  do {
+    connection.StartWaiting(kScrubWait);
+    code = sqlite3_wal_checkpoint_v2(connection.handle(), "main", SQLITE_CHECKPOINT_TRUNCATE,
+                                     nullptr, nullptr);
+    if ((code & 0xff) != SQLITE_BUSY) break;
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  } while (SystemClock().Monotonic() < end);
   if ((code & 0xff) == SQLITE_BUSY) {
     return MakeStatus(absl::StatusCode::kUnavailable,
                       absl::StrFormat("somebody still reads an earlier state of '%s', or writes to "

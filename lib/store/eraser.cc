@@ -23,12 +23,12 @@ constexpr int kPagesASnapshot = 64;  // longer ones hold up checkpoints
 constexpr std::uint64_t kDroppedATurn = 64;  // blocks of an index
 
 constexpr std::size_t kWaitingMax = 1'000;                     // more are answered at once
-constexpr absl::Duration kAgainSoon = absl::Milliseconds(20);  // while somebody waits
+constexpr absl::Duration kAgainSoon = absl::Milliseconds(50);  // while somebody waits
 constexpr absl::Duration kAgain = absl::Seconds(1);
 /// Whoever waits does not wait longer for what cannot be done.
 constexpr absl::Duration kPatience = absl::Seconds(2);
 
-absl::StatusOr<std::set<EntityKey>> FindPurged(Transaction& read, std::set<EntityKey> keys) {
+absl::StatusOr<std::set<EntityKey>> FindPurged(Transaction& read, const std::set<EntityKey>& keys) {
   std::set<EntityKey> purged;
   if (keys.empty()) return purged;
   const ReadSet set{.keys = {keys.begin(), keys.end()}};
@@ -53,7 +53,13 @@ Eraser::Eraser(const Foundation& base, WriteQueue& queue, Health& health, Reader
 // -- Begin ----------------------------------------------------------------------------------------
 
 void Eraser::Note(const std::string& erasing) {
-  if (!erasing.empty()) Start();
+  if (erasing.empty()) return;
+  if (!base_.by_executor()) {
+    MutexLock lock(mutex_);
+    // What could not be done has its time: others write meanwhile.
+    if (parked_) return;
+  }
+  Start();
 }
 
 void Eraser::Answer(Job job, const std::string& erasing) {
@@ -63,7 +69,7 @@ void Eraser::Answer(Job job, const std::string& erasing) {
     waits = !erasing.empty() && !closed_ && waiting_.size() < kWaitingMax;
     if (waits) waiting_.push_back(std::move(job));
   }
-  if (waits) return Start();
+  if (waits) return Note(erasing);
   std::get<WriteJob>(job).result.erasing = !erasing.empty();
   Deliver(base_, job);
   Note(erasing);
@@ -147,7 +153,7 @@ absl::Status Eraser::LookAtPage(Transaction& read, const std::vector<LogRow>& ro
     commit->header.seq = row.seq;
     commits.push_back(*std::move(commit));
   }
-  AIMEM_ASSIGN_OR_RETURN(found.purged, FindPurged(read, std::move(keys)));
+  AIMEM_ASSIGN_OR_RETURN(found.purged, FindPurged(read, keys));
   for (const log::Commit& commit : commits) {
     for (const log::Change& change : commit.changes) {
       if (!found.purged.contains(change.key)) continue;
