@@ -30,8 +30,9 @@ constexpr std::string_view kLockNotAvailable = "55P03";
 
 constexpr char kTableSql[] = "SELECT '@.log'::regclass::oid::bigint";
 
-// Of these two, what was overwritten or dropped held memories.
-constexpr std::array<const char*, 2> kScrubSql = {"VACUUM @.entity", "VACUUM @.log"};
+// Of these, what was overwritten or dropped held memories, or their words.
+constexpr std::array<const char*, 3> kScrubSql = {"VACUUM @.entity", "VACUUM @.log",
+                                                  "VACUUM @.block"};
 // The server is silent while it looks at a table of some hundred million rows.
 constexpr absl::Duration kScrubPatience = absl::Hours(1);
 
@@ -215,7 +216,11 @@ absl::Status PostgresBackend::Scrub() {
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Session> session,
                          Session::Connect(settings_, SessionRole::kWriter));
   session->set_patience(kScrubPatience);
-  for (const char* sql : kScrubSql) {
+  const Answer there = session->Run(Call::Prepared(kHasBlocks));
+  AIMEM_RETURN_IF_ERROR(there.status);
+  std::vector<const char*> statements(kScrubSql.begin(), kScrubSql.end());
+  if (there.rows.empty() || !TellsOfBlocks(there.rows.front(), 0)) statements.pop_back();
+  for (const char* sql : statements) {
     const Answer answer = session->Run(Call::Sql(WithSchema(sql)));
     AIMEM_RETURN_IF_ERROR(answer.status);
     // It says so, and does nothing, where the role does not own the table.

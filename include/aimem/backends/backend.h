@@ -212,8 +212,8 @@ class Backend {
   /// its data: others count what is said to be there.
   virtual absl::Status CheckDurable() = 0;
 
-  /// Whether the data is there for other processes, now or later: where not, nobody keeps there what
-  /// follows from its rows. Default true.
+  /// Whether the data is there for other processes, now or later: where not, nobody keeps there
+  /// what follows from its rows. Default true.
   virtual bool OutlivesProcess() const { return true; }
 
   /// What this data lies on: changes when file or database were copied elsewhere (device and
