@@ -78,14 +78,15 @@ class KeptIndex : public ::testing::Test {
     }
   }
 
-  // What `meta` says of the index that is kept; nullopt: nothing.
+  // What `meta` says of the index that is kept; nullopt: nothing that can be read.
   static std::optional<index::ManifestPlace> PlaceOf(const std::string& path) {
     const auto backend = *OpenSqliteBackend(path, kFast);
     const ReadResult read = *(*backend->BeginRead())->Read({.meta = true});
     EXPECT_TRUE(backend->Close().ok());
     const auto place = read.meta.find("index");
     if (place == read.meta.end() || place->second.empty()) return std::nullopt;
-    return *index::DecodeManifestPlace(place->second);
+    const auto decoded = index::DecodeManifestPlace(place->second);
+    return decoded.ok() ? std::optional(*decoded) : std::nullopt;
   }
   static std::uint64_t CommitsOf(const std::string& path) {
     const auto backend = *OpenSqliteBackend(path, kFast);
