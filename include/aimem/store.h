@@ -126,7 +126,7 @@ class Store {
   /// the store is being filled by others, or takes no writes; kAborted: another process has kept an
   /// index meanwhile. kFailedPrecondition: an executor drives the store. kUnimplemented: it has no
   /// index.
-  virtual absl::StatusOr<IndexInfo> Reindex(const ReindexOptions& /*options*/) {
+  virtual absl::StatusOr<IndexInfo> Reindex(const ReindexOptions& /*options*/ = {}) {
     return absl::UnimplementedError("this store has no index");
   }
 

@@ -11,6 +11,7 @@
 #include "lib/base/hash.h"
 #include "lib/base/status.h"
 #include "lib/execute/rows.h"
+#include "lib/index/manifest.h"
 #include "lib/log/commit.h"
 #include "lib/model/parts.h"
 
@@ -185,7 +186,7 @@ std::string FreshBytes(Random& random) {
 void NoteErasing(Random& random, Streams& streams, WriteSet& set) {
   streams.erasing = FreshBytes(random);
   SetMeta(set, kMetaErasing, streams.erasing);
-  SetMeta(set, kMetaIndex, std::string());  // it has the words
+  SetMeta(set, kMetaIndex, index::NoPlace(streams.erasing));  // what is there has the words
 }
 
 void Settle(Random& random, WriteSet& set) { SetMeta(set, kMetaSettled, FreshBytes(random)); }

@@ -168,17 +168,18 @@ bool Follower::Merge() {
 }
 
 void Follower::Compact() {
-  const auto worn = [](std::span<const Layer> layers) {
-    std::vector<std::size_t> places;
-    for (std::size_t i = 0; i < layers.size() && places.empty(); ++i) {
-      if (layers[i].deleted) places.push_back(i);
-    }
-    return places;
-  };
-  // What others delete meanwhile was still there when this was begun.
   const std::shared_ptr<const View> view = newest();
-  for (std::size_t i = 0; view && i < view->layers.size(); ++i) {
-    if (!MergePicked(worn)) return;
+  if (!view) return;
+  for (const Layer& worn : view->layers) {
+    if (!worn.deleted) continue;
+    // Others may have merged it meanwhile.
+    MergePicked([&worn](std::span<const Layer> layers) {
+      std::vector<std::size_t> place;
+      for (std::size_t i = 0; i < layers.size(); ++i) {
+        if (layers[i].segment == worn.segment) place.push_back(i);
+      }
+      return place;
+    });
   }
 }
 

@@ -83,7 +83,8 @@ class Follower {
   [[nodiscard]] bool WantsMerge() const ABSL_LOCKS_EXCLUDED(mutex_);
   /// Do one of these merges. False: there was none.
   bool Merge() ABSL_LOCKS_EXCLUDED(mutex_);
-  /// Make segments anew that have documents that are no more, so that nothing is left of these.
+  /// Make segments anew that have documents that are no more, so that nothing is left of these: of
+  /// all that are no more when this begins.
   void Compact() ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// The last view; null: none.

@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::uint8_t kManifestVersion = 1;
 constexpr std::uint8_t kPlaceVersion = 1;
+constexpr char kNoPlace = 0;
 constexpr std::size_t kReadTogether = 1u << 20;
 /// Beyond these bytes are no manifest: a deleted document takes a byte or two of it.
 constexpr std::uint64_t kManifestBytesMax = 1u << 30;
@@ -147,6 +148,10 @@ absl::StatusOr<ManifestPlace> DecodeManifestPlace(std::string_view bytes) {
   if (!reader.ok()) return Annotate(reader.status(), "where the index is");
   return place;
 }
+
+std::string NoPlace(std::string_view fresh) { return std::string(1, kNoPlace).append(fresh); }
+
+bool SaysWhere(std::string_view place) { return !place.empty() && place.front() != kNoPlace; }
 
 std::uint64_t CommitsOf(const Position& position) {
   std::uint64_t commits = 0;

@@ -60,6 +60,13 @@ std::string EncodeManifestPlace(const ManifestPlace& place);
 /// kUnimplemented: of another build. kDataLoss: it is none.
 absl::StatusOr<ManifestPlace> DecodeManifestPlace(std::string_view bytes);
 
+/// A value of `meta` that says that there is no index. `fresh`: bytes that were never in it, so
+/// that whoever began to write an index before sees that it is another value than it was.
+std::string NoPlace(std::string_view fresh);
+/// True: `place`, a value of `meta` or nothing, says where an index is, though perhaps none that
+/// this build reads.
+bool SaysWhere(std::string_view place);
+
 /// How many commits `position` covers.
 std::uint64_t CommitsOf(const Position& position);
 

@@ -25,6 +25,7 @@ constexpr std::uint64_t kDroppedATurn = 64;  // blocks of an index
 constexpr std::size_t kWaitingMax = 1'000;                     // more are answered at once
 constexpr absl::Duration kAgainSoon = absl::Milliseconds(50);  // while somebody waits
 constexpr absl::Duration kAgain = absl::Seconds(1);
+constexpr absl::Duration kAgainLate = absl::Hours(1);  // unless somebody erases something
 /// Whoever waits does not wait longer for what cannot be done.
 constexpr absl::Duration kPatience = absl::Seconds(2);
 
@@ -64,12 +65,14 @@ void Eraser::Note(const std::string& erasing) {
 
 void Eraser::Answer(Job job, const std::string& erasing) {
   bool waits = false;
+  bool in_vain = false;
   {
     MutexLock lock(mutex_);
+    in_vain = in_vain_;
     waits = !erasing.empty() && !closed_ && waiting_.size() < kWaitingMax;
     if (waits) waiting_.push_back(std::move(job));
   }
-  if (waits) return Note(erasing);
+  if (waits) return in_vain ? Start() : Note(erasing);
   std::get<WriteJob>(job).result.erasing = !erasing.empty();
   Deliver(base_, job);
   Note(erasing);
@@ -166,15 +169,8 @@ absl::Status Eraser::LookAtPage(Transaction& read, const std::vector<LogRow>& ro
 
 void Eraser::Scrub(std::unique_ptr<Round> round) {
   const absl::Status status = base_.backend->Scrub();
-  // It never can: what the log says is erased, and that is all that is to be had here.
-  if (!status.ok() && !absl::IsFailedPrecondition(status)) return Later(std::move(round), status);
-  if (!status.ok()) {
-    base_.Log(LogLevel::kWarning,
-              absl::StrCat("what was erased may still lie in what the engine keeps of it: ",
-                           status.message()));
-    AnswerAll(/*erasing=*/true);
-  }
-  EnqueueEnd(std::move(round));
+  if (status.ok()) return EnqueueEnd(std::move(round));
+  Later(std::move(round), Annotate(status, "it may still lie in what the engine keeps of it"));
 }
 
 // -- In a turn ------------------------------------------------------------------------------------
@@ -292,8 +288,10 @@ void Eraser::Later(std::unique_ptr<Round> round, const absl::Status& why) {
   const absl::Duration now = base_.clock.Monotonic();
   if (!round) round = std::make_unique<Round>();
   round->failing_since = std::min(round->failing_since, now);
+  // Somebody has to see to that first: the note stays, and says that something is left.
+  const bool in_vain = absl::IsFailedPrecondition(why);
   // On an executor, which has no timer, the next transaction is when it goes on.
-  const bool soon = !base_.by_executor() && now - round->failing_since < kPatience;
+  const bool soon = !in_vain && !base_.by_executor() && now - round->failing_since < kPatience;
   bool said = why.ok() || absl::IsUnavailable(why);
   const std::unique_ptr<WriteQueue::LongWork> work = std::move(round->work);
   bool closed = false;
@@ -304,7 +302,9 @@ void Eraser::Later(std::unique_ptr<Round> round, const absl::Status& why) {
     closed = closed_;
     said = said || failed_ == ToStd(why.message());
     if (!said) failed_ = std::string(ToStd(why.message()));
-    if (!closed) queue_.Schedule(Task::kErase, now + (soon ? kAgainSoon : kAgain));
+    in_vain_ = in_vain;
+    const absl::Duration pause = in_vain ? kAgainLate : soon ? kAgainSoon : kAgain;
+    if (!closed) queue_.Schedule(Task::kErase, now + pause);
   }
   if (!said) {
     base_.Log(LogLevel::kWarning, absl::StrCat("erasing what was purged: ", why.message()));

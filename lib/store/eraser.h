@@ -109,6 +109,7 @@ class Eraser {
   bool running_ ABSL_GUARDED_BY(mutex_) = false;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<Round> parked_ ABSL_GUARDED_BY(mutex_);  // goes on where it could not
+  bool in_vain_ ABSL_GUARDED_BY(mutex_) = false;  // the engine cannot, until somebody sees to it
   std::vector<Job> waiting_ ABSL_GUARDED_BY(mutex_);
   std::string failed_ ABSL_GUARDED_BY(mutex_);  // why, at the last time: said once
 };

@@ -51,7 +51,7 @@ absl::StatusOr<std::vector<std::string>> CheckKeptIndex(Transaction& transaction
   std::vector<std::string> problems;
   AIMEM_ASSIGN_OR_RETURN(const ReadResult read, transaction.Read({.heads = true, .meta = true}));
   const auto place = read.meta.find(changes::kMetaIndex);
-  if (place == read.meta.end() || place->second.empty()) return problems;
+  if (place == read.meta.end() || !index::SaysWhere(place->second)) return problems;
   absl::StatusOr<std::optional<index::Kept>> kept = Load(transaction, place->second);
   if (absl::IsDataLoss(kept.status())) {
     problems.push_back(absl::StrCat("the index that is kept beside the rows is damaged (",

@@ -14,8 +14,8 @@
 namespace aimem::store {
 namespace {
 
-constexpr std::size_t kBlocksAtOnce = 4;
-constexpr std::uint64_t kDroppedAtOnce = 16;
+constexpr std::size_t kBlocksAtOnce = 1;  // the turn of others waits for it
+constexpr std::uint64_t kDroppedAtOnce = 2;
 /// A part is followed by none for so many times as long as it took.
 constexpr double kPartPause = 3;
 constexpr absl::Duration kLookAtBounds = absl::Milliseconds(100);
@@ -53,7 +53,8 @@ absl::StatusOr<std::shared_ptr<const index::View>> IndexKeeper::Load(Transaction
     known = kept_;
   }
   absl::StatusOr<std::optional<index::Kept>> loaded = std::optional<index::Kept>();
-  if (!place.empty()) {
+  const bool says_where = index::SaysWhere(place);
+  if (says_where) {
     const absl::StatusOr<index::ManifestPlace> at = index::DecodeManifestPlace(place);
     if (at.ok()) {
       loaded = index::LoadKept(transaction, *at, index::Reading(text::kDefaultLanguage), known);
@@ -64,7 +65,7 @@ absl::StatusOr<std::shared_ptr<const index::View>> IndexKeeper::Load(Transaction
   // What can be read at another time is not known yet.
   if (!loaded.ok() && !absl::IsDataLoss(loaded.status())) return loaded.status();
   const MutexLock lock(mutex_);
-  useless_ = !place.empty() && !(loaded.ok() && *loaded);
+  useless_ = says_where && !(loaded.ok() && *loaded);
   known_ = std::move(place);
   kept_.Clear();
   AIMEM_RETURN_IF_ERROR(loaded.status());
@@ -80,7 +81,8 @@ bool IndexKeeper::LacksTooMuch(std::string_view place, std::uint64_t commits,
                                std::uint64_t changes) const {
   std::uint64_t covered = 0;
   absl::Time made = absl::InfiniteFuture();
-  if (!place.empty()) {
+  const bool says_where = index::SaysWhere(place);
+  if (says_where) {
     const absl::StatusOr<index::ManifestPlace> at = index::DecodeManifestPlace(place);
     if (!at.ok()) return true;
     covered = at->commits;
@@ -89,12 +91,12 @@ bool IndexKeeper::LacksTooMuch(std::string_view place, std::uint64_t commits,
   // Fewer commits: of another history, which the log does not lead to.
   const std::uint64_t lacking = std::max(commits > covered ? commits - covered : 0, changes);
   if (lacking >= kTailMax) return true;
-  return lacking > 0 && !place.empty() && absl::AbsDuration(base_.Now() - made) > kTailAge;
+  return lacking > 0 && says_where && absl::AbsDuration(base_.Now() - made) > kTailAge;
 }
 
 bool IndexKeeper::GoesOnFrom(const ReadResult& read) const {
   const MutexLock lock(mutex_);
-  return known_ == PlaceOf(read) && !known_->empty() && !useless_;
+  return known_ == PlaceOf(read) && index::SaysWhere(*known_) && !useless_;
 }
 
 bool IndexKeeper::MayBegin() const {
@@ -111,14 +113,22 @@ bool IndexKeeper::Wants(const index::View& view, const ReadResult& read) const {
          LacksTooMuch(place, index::CommitsOf(view.position), DocumentsNotIn(kept_, view));
 }
 
-void IndexKeeper::Keep(std::shared_ptr<const index::View> view, const ReadResult& read) {
-  std::string place = PlaceOf(read);
+bool IndexKeeper::Keep(std::shared_ptr<const index::View> view, const ReadResult& read) {
+  const std::string place = PlaceOf(read);
+  index::KeptSegments kept;
+  {
+    const MutexLock lock(mutex_);
+    if (known_ != place || !MayBegin()) return false;
+    kept = kept_;
+  }
+  auto made = std::make_shared<index::Publication>(place, std::move(view),
+                                                   index::Reading(text::kDefaultLanguage), kept,
+                                                   base_.Now(), base_.random);
   const MutexLock lock(mutex_);
-  if (known_ != place || !MayBegin()) return;
-  publication_ = std::make_shared<index::Publication>(std::move(place), std::move(view),
-                                                      index::Reading(text::kDefaultLanguage), kept_,
-                                                      base_.Now(), base_.random);
+  if (known_ != place || !MayBegin()) return false;
+  publication_ = std::move(made);
   queue_.Schedule(Task::kKeep, base_.clock.Monotonic());
+  return true;
 }
 
 absl::Status IndexKeeper::KeepAnew(std::shared_ptr<const index::View> view, const ReadResult& read,
@@ -131,7 +141,7 @@ absl::Status IndexKeeper::KeepAnew(std::shared_ptr<const index::View> view, cons
     kept_.Clear();
     not_before_ = -absl::InfiniteDuration();
   }
-  Keep(std::move(view), read);
+  if (!Keep(std::move(view), read)) return absl::AbortedError("another index was read meanwhile");
   const MutexLock lock(mutex_);
   AIMEM_RETURN_IF_ERROR(AwaitEnd(publication_, bounds));
   return last_;
@@ -174,12 +184,13 @@ bool IndexKeeper::NoteDurable(const GroupLog& log) {
 
 bool IndexKeeper::WritePart() {
   const absl::Duration begin = base_.clock.Monotonic();
+  const std::shared_ptr<index::Publication> worked_on = publication();
   absl::StatusOr<bool> kept = false;
-  const absl::Status thrown =
-      Contain([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { kept = WriteNext(); });  // in the turn
+  const absl::Status thrown = Contain(
+      [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { kept = WriteNext(worked_on.get()); });  // in the turn
   if (!thrown.ok()) kept = thrown;
   if (!kept.ok()) {
-    Fail(kept.status());
+    Fail(kept.status(), worked_on);
     return false;
   }
   failure_.clear();
@@ -190,8 +201,7 @@ bool IndexKeeper::WritePart() {
   return *kept;
 }
 
-absl::StatusOr<bool> IndexKeeper::WriteNext() {
-  const std::shared_ptr<index::Publication> publication = this->publication();
+absl::StatusOr<bool> IndexKeeper::WriteNext(index::Publication* publication) {
   if (!publication && unnamed_.empty()) return false;
   if (!health_.well()) return absl::UnavailableError("the store takes no writes");
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction,
@@ -255,13 +265,17 @@ void IndexKeeper::NotePublished(const index::Publication& publication) {
   ended_.NotifyAll();
 }
 
-void IndexKeeper::Fail(const absl::Status& failure) {
-  unnamed_.clear();  // the next who keeps an index finds them again
+void IndexKeeper::Fail(const absl::Status& failure,
+                       const std::shared_ptr<index::Publication>& worked_on) {
+  unnamed_.clear();         // the next who keeps an index finds them again
+  told_at_ = std::nullopt;  // what is lacking still is
   {
     const MutexLock lock(mutex_);
-    publication_ = nullptr;
-    last_ = failure;
-    ended_.NotifyAll();
+    if (worked_on && publication_ == worked_on) {
+      publication_ = nullptr;
+      last_ = failure;
+      ended_.NotifyAll();
+    }
     if (!absl::IsAborted(failure)) not_before_ = base_.clock.Monotonic() + kTryAgain;
   }
   std::string text(ToStd(failure.message()));

@@ -56,7 +56,8 @@ class IndexKeeper {
   /// it is written, and what it is not to say must not be in it: words of what was erased.
   [[nodiscard]] bool GoesOnFrom(const ReadResult& read) const ABSL_LOCKS_EXCLUDED(mutex_);
   /// Write `view` in the place of the index that `read` names, if that was loaded or written here.
-  void Keep(std::shared_ptr<const index::View> view, const ReadResult& read)
+  /// False: it is not begun, nor is it if something is being written, or failed a short time ago.
+  bool Keep(std::shared_ptr<const index::View> view, const ReadResult& read)
       ABSL_LOCKS_EXCLUDED(mutex_);
   /// The same of all of `view`, whatever is kept already, and wait until that is done. kAborted:
   /// another process was quicker.
@@ -74,7 +75,8 @@ class IndexKeeper {
       ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  absl::StatusOr<bool> WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<bool> WriteNext(index::Publication* publication)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn) ABSL_LOCKS_EXCLUDED(mutex_);
   /// What is next of `publication` into `set`; if nothing is left, what makes it the index.
   /// True: that. kAborted: it is not all there.
   absl::StatusOr<bool> Publish(index::Publication& publication, Transaction& transaction,
@@ -82,8 +84,8 @@ class IndexKeeper {
   absl::Status Commit(Transaction& transaction, const WriteSet& set)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   void NotePublished(const index::Publication& publication) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Fail(const absl::Status& failure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  void Fail(const absl::Status& failure, const std::shared_ptr<index::Publication>& worked_on)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn) ABSL_LOCKS_EXCLUDED(mutex_);
   [[nodiscard]] std::shared_ptr<index::Publication> publication() const ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status AwaitEnd(std::shared_ptr<const index::Publication> publication, const Bounds& bounds)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

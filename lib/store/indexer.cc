@@ -273,7 +273,12 @@ absl::StatusOr<IndexInfo> Indexer::Reindex(const ReindexOptions& options) {
 }
 
 absl::StatusOr<IndexInfo> Indexer::MakeAnew(const ReindexOptions& options) {
-  const Bounds bounds(options.bounds, base_.clock);
+  // Who closes the store ends it, too.
+  std::stop_source stop;
+  const auto end = [&stop] { stop.request_stop(); };
+  const std::stop_callback by_close(stop_.get_token(), end);
+  const std::stop_callback by_caller(options.bounds.stop, end);
+  const Bounds bounds({.timeout = options.bounds.timeout, .stop = stop.get_token()}, base_.clock);
   ReadResult read;
   {
     AIMEM_ASSIGN_OR_RETURN(const Readers::Snapshot snapshot, readers_.Begin());

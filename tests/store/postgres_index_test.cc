@@ -72,8 +72,9 @@ class KeptIndexInPostgres : public ::testing::Test {
     const auto backend = OpenBackend();
     const ReadResult read = *(*backend->BeginRead())->Read({.meta = true});
     const auto place = read.meta.find("index");
-    const bool none = place == read.meta.end() || place->second.empty();
-    return none ? 0 : index::DecodeManifestPlace(place->second)->commits;
+    if (place == read.meta.end()) return 0;
+    const auto decoded = index::DecodeManifestPlace(place->second);
+    return decoded.ok() ? decoded->commits : 0;
   }
   void ExpectRight(Store& store) {
     const auto backend = OpenBackend();
