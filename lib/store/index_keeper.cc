@@ -136,20 +136,20 @@ absl::Status IndexKeeper::KeepAnew(std::shared_ptr<const index::View> view, cons
   if (!base_.backend->OutlivesProcess()) return absl::OkStatus();
   {
     const MutexLock lock(mutex_);
-    AIMEM_RETURN_IF_ERROR(AwaitEnd(publication_, bounds));
+    AIMEM_RETURN_IF_ERROR(AwaitEnd(bounds));
     known_ = PlaceOf(read);
     kept_.Clear();
     not_before_ = -absl::InfiniteDuration();
   }
   if (!Keep(std::move(view), read)) return absl::AbortedError("another index was read meanwhile");
   const MutexLock lock(mutex_);
-  AIMEM_RETURN_IF_ERROR(AwaitEnd(publication_, bounds));
+  AIMEM_RETURN_IF_ERROR(AwaitEnd(bounds));
   return last_;
 }
 
-absl::Status IndexKeeper::AwaitEnd(std::shared_ptr<const index::Publication> publication,
-                                   const Bounds& bounds) {
-  while (publication && publication_ == publication) {
+absl::Status IndexKeeper::AwaitEnd(const Bounds& bounds) {
+  const std::shared_ptr<index::Publication> awaited = publication_;
+  while (awaited && publication_ == awaited) {
     AIMEM_RETURN_IF_ERROR(bounds.Check());
     ended_.WaitFor(mutex_, kLookAtBounds);
   }

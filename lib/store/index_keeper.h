@@ -87,8 +87,8 @@ class IndexKeeper {
   void Fail(const absl::Status& failure, const std::shared_ptr<index::Publication>& worked_on)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn) ABSL_LOCKS_EXCLUDED(mutex_);
   [[nodiscard]] std::shared_ptr<index::Publication> publication() const ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status AwaitEnd(std::shared_ptr<const index::Publication> publication, const Bounds& bounds)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// Until what is being written now is not any more.
+  absl::Status AwaitEnd(const Bounds& bounds) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Nothing is being written, and nothing failed a short time ago.
   [[nodiscard]] bool MayBegin() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// An index at `place` lacks so many `changes`, which is more than it may.
