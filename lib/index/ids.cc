@@ -75,15 +75,21 @@ void IdTable::AddText(std::string_view id) {
   text_ += id;
 }
 
-void IdTable::Finish() {
+bool IdTable::IsUuid(std::string_view id) { return Pack(id).has_value(); }
+
+bool IdTable::Finish() {
   text_.shrink_to_fit();
   // Two of three places taken: an id that is not here is looked for at five of them.
   places_.assign(slots_.empty() ? 0 : slots_.size() + slots_.size() / 2 + 1, kNone);
   for (std::uint32_t document = 0; document < slots_.size(); ++document) {
     std::size_t place = HashOf(document) % places_.size();
-    while (places_[place] != kNone) place = place + 1 == places_.size() ? 0 : place + 1;
+    for (; places_[place] != kNone; place = place + 1 == places_.size() ? 0 : place + 1) {
+      // The same one was put here or on the way here: many of them would each walk past all others.
+      if (Compare(document, *this, places_[place]) == 0) return false;
+    }
     places_[place] = document;
   }
+  return true;
 }
 
 std::string IdTable::At(std::uint32_t document) const {

@@ -20,8 +20,8 @@ class IdTable {
   /// The id of the next document. They differ.
   void Add(std::string_view id);
   void Add(const IdTable& from, std::uint32_t document);
-  /// No more are added; before Find.
-  void Finish();
+  /// No more are added; before Find. False: two are the same.
+  bool Finish();
 
   [[nodiscard]] std::size_t size() const { return slots_.size(); }
   [[nodiscard]] std::string At(std::uint32_t document) const;
@@ -33,6 +33,8 @@ class IdTable {
  private:
   friend class SegmentCode;  // segment_code.cc: their bytes
   void AddText(std::string_view id);
+  /// One that takes 16 bytes.
+  static bool IsUuid(std::string_view id);
   [[nodiscard]] bool IsText(std::uint32_t document) const {
     return !is_text_.empty() && is_text_[document];
   }

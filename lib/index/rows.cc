@@ -118,7 +118,7 @@ bool DocumentRows::IsSound(std::uint32_t document) const {
          (marks >> kGivenTierShift & kTwoBits) <= static_cast<std::uint64_t>(Tier::kLong) &&
          (marks >> kTimeWordsShift & kTwoBits) <= kTimeWordsMax &&
          (marks >> kScopeShift & kThreeBits) <= static_cast<std::uint64_t>(Scope::kUnknown) &&
-         Read(kConfidence, document) < confidences_.size();
+         Signed(Read(kTokens, document)) >= 0 && Read(kConfidence, document) < confidences_.size();
 }
 
 DocumentRows::Numbers DocumentRows::At(std::uint32_t document) const {

@@ -191,7 +191,7 @@ class SegmentCode {
     for (const auto& [section, decode] : kDecoders) {
       AIMEM_RETURN_IF_ERROR(Annotate(decode(small[section], segment), kNames[section]));
     }
-    return absl::OkStatus();
+    return IsInOrder(segment) ? absl::OkStatus() : absl::DataLossError("documents out of order");
   }
 
   static std::shared_ptr<Segment> New() { return std::shared_ptr<Segment>(new Segment()); }
@@ -224,10 +224,13 @@ class SegmentCode {
         return absl::DataLossError("an id that lies elsewhere than behind the one before");
       }
       next += size;
+      if (IdTable::IsUuid(ids.TextAt(static_cast<Ordinal>(i)))) {
+        return absl::DataLossError("a UUID as a text");
+      }
     }
     if (next != ids.text_.size()) return absl::DataLossError("text behind the last id");
-    ids.Finish();
-    return absl::OkStatus();
+    if (EncodeMarks(ids.is_text_) != bytes) return absl::DataLossError("a mark of no id");
+    return ids.Finish() ? absl::OkStatus() : absl::DataLossError("an id that is there twice");
   }
 
   static absl::Status DecodeLengths(const std::string& bytes, Segment& segment) {
@@ -265,7 +268,12 @@ class SegmentCode {
       rows.least_[column] = reader.U64();
       rows.row_size_ += width;
     }
-    while (reader.ok() && !reader.AtEnd()) rows.confidences_.push_back(reader.U64());
+    while (reader.ok() && !reader.AtEnd()) {
+      rows.confidences_.push_back(reader.U64());
+      const double confidence = std::bit_cast<double>(rows.confidences_.back());
+      // Scores that are no numbers have no order, and sorting relies on one.
+      if (!(confidence >= 0 && confidence <= 1)) reader.Fail("a confidence that is none");
+    }
     AIMEM_RETURN_IF_ERROR(Ended(reader));
     rows.filled_ = rows.row_size_ * segment.ids_.size();
     if (rows.filled_ + kBytesAfter != rows.bytes_.size()) {
@@ -308,23 +316,54 @@ class SegmentCode {
       const std::string_view stream = reader.Bytes(bytes.size());
       const std::uint32_t gap = ReadU32(reader).value_or(0);
       const std::uint32_t turns = ReadU32(reader).value_or(0);
-      if (turns == 0 || gap > end - next || turns > end - next - gap) {
+      if (stream.empty() || turns == 0 || gap > end - next || turns > end - next - gap) {
         reader.Fail("turns that are not there");
         break;
       }
       const Ordinal begin = next + gap;
       next = begin + turns;
-      if (segment.NamespaceOf(begin) != segment.NamespaceOf(next - 1)) {
-        reader.Fail("a talk in two namespaces");
-        break;
-      }
       segment.talks_.Add(stream);
       segment.turns_.push_back({begin, next});
     }
     AIMEM_RETURN_IF_ERROR(Ended(reader));
     segment.talks_.Finish();
     segment.SortTalks();
-    return absl::OkStatus();
+    return TalksAreInOrder(segment) ? absl::OkStatus() : absl::DataLossError("talks out of order");
+  }
+
+  // Those of a namespace come one after the other, the last documents of it; no two are the same.
+  static bool TalksAreInOrder(const Segment& segment) {
+    const std::vector<OrdinalRange>& turns = segment.turns_;
+    for (std::size_t i = 0; i < turns.size(); ++i) {
+      const OrdinalRange all = segment.namespaces_[segment.NamespaceOf(turns[i].begin)].documents;
+      if (turns[i].end == all.end) continue;
+      if (turns[i].end > all.end || i + 1 == turns.size() || turns[i + 1].begin != turns[i].end ||
+          segment.talks_[i] >= segment.talks_[i + 1]) {
+        return false;
+      }
+    }
+    const std::vector<std::uint32_t>& by_name = segment.talks_by_name_;
+    return std::adjacent_find(by_name.begin(), by_name.end(),
+                              [&segment](std::uint32_t a, std::uint32_t b) {
+                                return segment.talks_[a] == segment.talks_[b];
+                              }) == by_name.end();
+  }
+
+  // Documents of one namespace and talk are ascending by (created at, id): who sorts turns of
+  // several segments takes the order within each from their numbers.
+  static bool IsInOrder(const Segment& segment) {
+    auto part = segment.namespaces_.begin();
+    auto turns = segment.turns_.begin();
+    for (Ordinal i = 0; i < segment.size(); ++i) {
+      const bool is_first_of_part = part != segment.namespaces_.end() && part->documents.begin == i;
+      const bool is_first_turn = turns != segment.turns_.end() && turns->begin == i;
+      if (is_first_of_part) ++part;
+      if (is_first_turn) ++turns;
+      if (is_first_of_part || is_first_turn) continue;
+      const auto order = segment.CreatedAt(i - 1) <=> segment.CreatedAt(i);
+      if (order > 0 || (order == 0 && segment.CompareIds(i - 1, segment, i) >= 0)) return false;
+    }
+    return true;
   }
 
   static absl::Status DecodeTerms(const std::string& bytes, Segment& segment) {

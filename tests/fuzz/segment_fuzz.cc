@@ -27,7 +27,10 @@ void AsSegment(std::string_view bytes) {
   index::SegmentDecoder decoder(whole.size());
   if (!decoder.Add(whole).ok()) return;
   const auto segment = decoder.Take();
-  if (segment.ok()) index::AskEverything(**segment);
+  if (!segment.ok()) return;
+  index::AskEverything(**segment);
+  index::SegmentEncoder encoder(*segment);
+  Require(encoder.Next(whole.size() + 1) == whole, "not the one encoding");
 }
 
 void AsManifest(std::string_view bytes) {
