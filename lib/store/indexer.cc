@@ -221,22 +221,28 @@ absl::StatusOr<bool> Indexer::Load(Transaction& transaction, const ReadResult& r
 
 absl::Status Indexer::Keep(Transaction& transaction, const ReadResult& read,
                            const index::Position& position) {
-  std::shared_ptr<const index::View> view = follower_.newest();
-  if (!view || !keeper_.Wants(*view, read)) return absl::OkStatus();
+  if (const auto newest = NewestAt(position); !newest || !keeper_.Wants(*newest, read)) {
+    return absl::OkStatus();
+  }
   // Who goes on from what another process keeps writes what is new, not all of it.
   AIMEM_ASSIGN_OR_RETURN(const bool loaded, Load(transaction, read));
   if (loaded) {
     AIMEM_ASSIGN_OR_RETURN(const index::Follower::Covered covered,
                            follower_.CatchUp(transaction, position));
     if (!covered.view || !keeper_.Wants(*covered.view, read)) return absl::OkStatus();
-    view = covered.view;
   }
-  if (!keeper_.GoesOnFrom(read)) {
-    follower_.Compact();
-    view = follower_.newest();
-  }
-  keeper_.Keep(std::move(view), read);
+  if (!keeper_.GoesOnFrom(read)) follower_.Compact();
+  std::shared_ptr<const index::View> view = NewestAt(position);
+  if (view) keeper_.Keep(std::move(view), read);
   return absl::OkStatus();
+}
+
+std::shared_ptr<const index::View> Indexer::NewestAt(const index::Position& position) const {
+  std::shared_ptr<const index::View> view = follower_.newest();
+  if (!view) return nullptr;
+  const index::Order order = index::OrderOf(view->position, position);
+  const bool is_there = order == index::Order::kSame || order == index::Order::kAfter;
+  return is_there ? view : nullptr;
 }
 
 absl::Status Indexer::Build(Transaction& transaction, const index::Position& position) {

@@ -93,6 +93,9 @@ class Indexer {
   /// Have the newest view, which is at `position`, kept if that is due.
   absl::Status Keep(Transaction& transaction, const ReadResult& read,
                     const index::Position& position) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// The newest view, if it is at `position` or beyond: an earlier one, which stands where none was
+  /// made anew, may have what was erased since.
+  [[nodiscard]] std::shared_ptr<const index::View> NewestAt(const index::Position& position) const;
   /// Make it anew of what `transaction` shows, unless that was done a short time ago: then what
   /// came of it.
   absl::Status Build(Transaction& transaction, const index::Position& position);
