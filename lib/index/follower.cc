@@ -149,22 +149,19 @@ absl::Status Follower::Build(Transaction& transaction, const Position& position,
   return absl::OkStatus();
 }
 
-std::vector<std::size_t> Follower::PickLargeMerge() const {
-  if (views_.empty() || !merging_.empty()) return {};
+std::vector<std::size_t> Follower::PickLargeMerge(std::span<const Layer> layers) const {
   return PickMerge(
-      views_.back()->layers, options_.fan_in, [](const Layer&) { return true; },
+      layers, options_.fan_in, [](const Layer&) { return true; },
       [&](std::size_t live) { return live > options_.merged_in_place; });
 }
 
 bool Follower::WantsMerge() const {
   const MutexLock lock(mutex_);
-  return !PickLargeMerge().empty();
+  return !views_.empty() && merging_.empty() && !PickLargeMerge(views_.back()->layers).empty();
 }
 
 bool Follower::Merge() {
-  return MergePicked([this](std::span<const Layer>) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    return PickLargeMerge();  // called under the mutex
-  });
+  return MergePicked([this](std::span<const Layer> layers) { return PickLargeMerge(layers); });
 }
 
 void Follower::Compact() {

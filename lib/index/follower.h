@@ -118,8 +118,7 @@ class Follower {
   /// Merge what `pick` picks of layers, by place. False: nothing.
   bool MergePicked(absl::FunctionRef<std::vector<std::size_t>(std::span<const Layer>)> pick)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  [[nodiscard]] std::vector<std::size_t> PickLargeMerge() const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] std::vector<std::size_t> PickLargeMerge(std::span<const Layer> layers) const;
   /// Put `merged` in the place of the segments that it was made of.
   void PublishMerged(Layer merged) ABSL_LOCKS_EXCLUDED(mutex_);
   void EndMerge() ABSL_LOCKS_EXCLUDED(mutex_);

@@ -18,6 +18,7 @@
 #include "aimem/store.h"
 #include "aimem/testing/manual_clock.h"
 #include "lib/recall/search.h"
+#include "tests/store/hits.h"
 #include "tests/store/manual_executor.h"
 #include "tests/support/batches.h"
 #include "tests/support/eventually.h"
@@ -128,16 +129,6 @@ TEST(Indexer, WhatFailsIsSaidOnceAndTriedAgainByALaterQuestion) {
 }
 
 // -- What a question finds ------------------------------------------------------------------------
-
-using Hits = std::vector<std::pair<std::string, double>>;  // ids and scores
-
-Hits HitsOf(const absl::StatusOr<SearchResult>& result) {
-  EXPECT_TRUE(result.ok()) << result.status();
-  Hits hits;
-  if (!result.ok()) return hits;
-  for (const SearchHit& hit : result->hits) hits.emplace_back(hit.memory.id, hit.score);
-  return hits;
-}
 
 // What a scan of the rows finds as of `now`.
 Hits Scanned(Backend& backend, const SearchRequest& request, absl::Time now) {

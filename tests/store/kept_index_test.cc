@@ -25,6 +25,7 @@
 #include "aimem/testing/manual_clock.h"
 #include "lib/index/manifest.h"
 #include "lib/recall/search.h"
+#include "tests/store/hits.h"
 #include "tests/support/batches.h"
 #include "tests/support/eventually.h"
 #include "tests/support/gate.h"
@@ -43,16 +44,6 @@ using testing::TempDir;
 constexpr int kTail = 1'024;  // changes that an index may lack
 constexpr SqliteOptions kFast = {.sync_writes = false};
 constexpr const char* kAsked[] = {"apples", "pears", "title 77", "apples pears plums"};
-
-using Hits = std::vector<std::pair<std::string, double>>;  // ids and scores
-
-Hits HitsOf(const absl::StatusOr<SearchResult>& result) {
-  EXPECT_TRUE(result.ok()) << result.status();
-  Hits hits;
-  if (!result.ok()) return hits;
-  for (const SearchHit& hit : result->hits) hits.emplace_back(hit.memory.id, hit.score);
-  return hits;
-}
 
 class KeptIndex : public ::testing::Test {
  protected:

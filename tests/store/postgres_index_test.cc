@@ -14,6 +14,7 @@
 #include "lib/index/manifest.h"
 #include "lib/recall/search.h"
 #include "support/postgres/postgres_server.h"
+#include "tests/store/hits.h"
 #include "tests/support/batches.h"
 #include "tests/support/eventually.h"
 #include "tests/support/hooked_backend.h"
@@ -25,16 +26,6 @@ using testing::Eventually;
 using testing::OnePut;
 
 constexpr char kWord[] = "xyzzyplugh";
-
-using Hits = std::vector<std::pair<std::string, double>>;  // ids and scores
-
-Hits HitsOf(const absl::StatusOr<SearchResult>& result) {
-  EXPECT_TRUE(result.ok()) << result.status();
-  Hits hits;
-  if (!result.ok()) return hits;
-  for (const SearchHit& hit : result->hits) hits.emplace_back(hit.memory.id, hit.score);
-  return hits;
-}
 
 class KeptIndexInPostgres : public ::testing::Test {
  protected:
