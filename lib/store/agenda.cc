@@ -25,15 +25,15 @@ void Agenda::NoteWritten(absl::Duration now) {
 
 absl::Duration Agenda::TimeOf(Task task) const {
   const bool not_at_end = task == Task::kRetain || task == Task::kKeep || task == Task::kPlan ||
-                          task == Task::kErase || task == Task::kHeal;
+                          task == Task::kRenew || task == Task::kErase || task == Task::kHeal;
   if (closing_ && not_at_end) return absl::InfiniteDuration();
   return times_[static_cast<std::size_t>(task)];
 }
 
 absl::Duration Agenda::NextTime() const {
   absl::Duration next = absl::InfiniteDuration();
-  for (const Task task : {Task::kRetain, Task::kKeep, Task::kPlan, Task::kErase, Task::kMaintain,
-                          Task::kPoll, Task::kHeal}) {
+  for (const Task task : {Task::kRetain, Task::kKeep, Task::kPlan, Task::kRenew, Task::kErase,
+                          Task::kMaintain, Task::kPoll, Task::kHeal}) {
     next = std::min(next, TimeOf(task));
   }
   return next;
@@ -51,7 +51,7 @@ Task Agenda::Take(absl::Duration now, bool work) {
     part_last_ = true;
     return part;
   }
-  for (const Task task : {Task::kPlan, Task::kErase}) {
+  for (const Task task : {Task::kPlan, Task::kRenew, Task::kErase}) {
     if (TimeOf(task) > now) continue;
     Set(task, absl::InfiniteDuration());
     return task;

@@ -25,9 +25,9 @@ class Agenda {
   void Close() { closing_ = true; }
 
   /// What the turn is for, which is then off the agenda. `work`: writes wait, and go before all but
-  /// kPlan and kErase, which take no time of the turn and would else wait for a queue that never
-  /// empties, and a part of what goes from the log or of an index; of these none follows another
-  /// while something waits. kNone: there is nothing to do.
+  /// kPlan, kRenew and kErase, which take no time of the turn and would else wait for a queue that
+  /// never empties, and a part of what goes from the log or of an index; of these none follows
+  /// another while something waits. kNone: there is nothing to do.
   Task Take(absl::Duration now, bool work);
   /// When there will be something to do.
   [[nodiscard]] absl::Duration NextTime() const;

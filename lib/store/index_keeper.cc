@@ -109,7 +109,7 @@ bool IndexKeeper::Wants(const index::View& view, const ReadResult& read) const {
   const MutexLock lock(mutex_);
   if (!MayBegin()) return false;
   // Of an index that is not known, as much as is in none that was.
-  return (known_ == place && useless_) ||
+  return (known_ == place && useless_) || behind_ == place ||
          LacksTooMuch(place, index::CommitsOf(view.position), DocumentsNotIn(kept_, view));
 }
 
@@ -165,21 +165,39 @@ std::shared_ptr<index::Publication> IndexKeeper::publication() const {
 
 bool IndexKeeper::NoteDurable(const GroupLog& log) {
   if (!base_.backend->OutlivesProcess()) return false;
-  if (log.index_place != place_) {
-    place_ = log.index_place;
-    rows_ = 0;
-    told_at_ = std::nullopt;
-  }
-  rows_ += log.set.rows.size();
-  // Whoever was told did what it could.
-  if (told_at_ && rows_ - *told_at_ < kTailMax) return false;
   std::uint64_t commits = 0;
   for (const auto& [stream, head] : log.streams.heads) commits += head.seq;
+  CountFrom(log.index_place);
+  Count(commits, log.set.rows.size());
+  // Whoever was told did what it could.
+  if (told_at_ && rows_ - *told_at_ < kTailMax) return false;
   if (!LacksTooMuch(place_, commits, rows_ - told_at_.value_or(0))) return false;
   const MutexLock lock(mutex_);
-  if (!MayBegin()) return false;
+  behind_ = place_;
+  if (!MayBegin()) return false;  // when that is over it is looked at again
   told_at_ = rows_;
   return true;
+}
+
+void IndexKeeper::CountFrom(std::string_view place) {
+  if (place == place_) return;
+  place_ = place;
+  told_at_ = std::nullopt;
+  if (!index::SaysWhere(place_)) return;
+  const absl::StatusOr<index::ManifestPlace> at = index::DecodeManifestPlace(place_);
+  while (at.ok() && !written_.empty() && written_.front().commits <= at->commits) {
+    rows_ -= written_.front().rows;
+    written_.pop_front();
+  }
+}
+
+void IndexKeeper::Count(std::uint64_t commits, std::uint64_t rows) {
+  constexpr std::size_t kApart = kTailMax;  // of more than these the first are counted as one
+  written_.push_back({commits, rows});
+  rows_ += rows;
+  if (written_.size() <= kApart) return;
+  written_[1].rows += written_[0].rows;
+  written_.pop_front();
 }
 
 bool IndexKeeper::WritePart() {
@@ -256,7 +274,9 @@ absl::Status IndexKeeper::Commit(Transaction& transaction, const WriteSet& set) 
 }
 
 void IndexKeeper::NotePublished(const index::Publication& publication) {
+  CountFrom(publication.place());
   const MutexLock lock(mutex_);
+  if (rows_ >= kTailMax) behind_ = publication.place();
   known_ = publication.place();
   useless_ = false;
   publication.AddTo(kept_);
@@ -269,6 +289,7 @@ void IndexKeeper::Fail(const absl::Status& failure,
                        const std::shared_ptr<index::Publication>& worked_on) {
   unnamed_.clear();         // the next who keeps an index finds them again
   told_at_ = std::nullopt;  // what is lacking still is
+  const bool may_not = absl::IsFailedPrecondition(failure) || absl::IsPermissionDenied(failure);
   {
     const MutexLock lock(mutex_);
     if (worked_on && publication_ == worked_on) {
@@ -276,14 +297,13 @@ void IndexKeeper::Fail(const absl::Status& failure,
       last_ = failure;
       ended_.NotifyAll();
     }
-    if (!absl::IsAborted(failure)) not_before_ = base_.clock.Monotonic() + kTryAgain;
+    const absl::Duration now = base_.clock.Monotonic();
+    if (!absl::IsAborted(failure)) not_before_ = now + kTryAgain;
+    if (!may_not) queue_.Schedule(Task::kRenew, std::max(now, not_before_));
   }
   std::string text(ToStd(failure.message()));
   // Who was outrun, may not write, or writes nothing now, has lost work and nothing else.
-  if (failure_ == text || absl::IsAborted(failure) || absl::IsFailedPrecondition(failure) ||
-      absl::IsPermissionDenied(failure)) {
-    return;
-  }
+  if (failure_ == text || absl::IsAborted(failure) || may_not) return;
   failure_ = std::move(text);
   base_.Log(LogLevel::kWarning,
             absl::StrCat("the index could not be kept beside the rows: ", failure_));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -83,7 +84,12 @@ class IndexKeeper {
                                WriteSet& set) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
   absl::Status Commit(Transaction& transaction, const WriteSet& set)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
-  void NotePublished(const index::Publication& publication) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// A transaction after which the log had so many commits wrote `rows`.
+  void Count(std::uint64_t commits, std::uint64_t rows) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
+  /// The index is at `place`: leave out what is in it.
+  void CountFrom(std::string_view place) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn);
+  void NotePublished(const index::Publication& publication) ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   void Fail(const absl::Status& failure, const std::shared_ptr<index::Publication>& worked_on)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn) ABSL_LOCKS_EXCLUDED(mutex_);
   [[nodiscard]] std::shared_ptr<index::Publication> publication() const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -102,18 +108,24 @@ class IndexKeeper {
 
   std::vector<BlockCount> unnamed_ ABSL_GUARDED_BY(kTurn);  // no manifest names them any more
   std::string failure_ ABSL_GUARDED_BY(kTurn);              // what was said last
-  // The place that the last group saw, the rows that were written since it was there, and how many
-  // these were when NoteDurable said last that it lacks too much.
+  // The place that the last group saw, the transactions whose rows are not in that index, how many
+  // these are, and how many they were when NoteDurable said last that it lacks too much.
+  struct Written {
+    std::uint64_t commits = 0;  // of the log after it
+    std::uint64_t rows = 0;
+  };
   std::string place_ ABSL_GUARDED_BY(kTurn);
+  std::deque<Written> written_ ABSL_GUARDED_BY(kTurn);
   std::uint64_t rows_ ABSL_GUARDED_BY(kTurn) = 0;
   std::optional<std::uint64_t> told_at_ ABSL_GUARDED_BY(kTurn);
 
   mutable Mutex mutex_;
-  CondVar ended_;                                             // a publication
-  absl::Status last_ ABSL_GUARDED_BY(mutex_);                 // what came of it
-  std::optional<std::string> known_ ABSL_GUARDED_BY(mutex_);  // the place loaded or written last
-  bool useless_ ABSL_GUARDED_BY(mutex_) = false;              // what is there is no index to us
-  index::KeptSegments kept_ ABSL_GUARDED_BY(mutex_);          // of it
+  CondVar ended_;                                              // a publication
+  absl::Status last_ ABSL_GUARDED_BY(mutex_);                  // what came of it
+  std::optional<std::string> known_ ABSL_GUARDED_BY(mutex_);   // the place loaded or written last
+  bool useless_ ABSL_GUARDED_BY(mutex_) = false;               // what is there is no index to us
+  index::KeptSegments kept_ ABSL_GUARDED_BY(mutex_);           // of it
+  std::optional<std::string> behind_ ABSL_GUARDED_BY(mutex_);  // the place that lacks too much
   std::shared_ptr<index::Publication> publication_ ABSL_GUARDED_BY(mutex_);  // used in the turn
   absl::Duration not_before_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();  // the next
 };

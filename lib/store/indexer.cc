@@ -32,8 +32,9 @@ bool EndsTheTransaction(const absl::Status& status) {
 
 }  // namespace
 
-Indexer::Indexer(const Foundation& base, Readers& readers, IndexKeeper& keeper)
+Indexer::Indexer(const Foundation& base, WriteQueue& queue, Readers& readers, IndexKeeper& keeper)
     : base_(base),
+      queue_(queue),
       readers_(readers),
       keeper_(keeper),
       background_(base.options.environment.executor, "aimem-index") {}
@@ -247,7 +248,10 @@ std::shared_ptr<const index::View> Indexer::NewestAt(const index::Position& posi
 
 absl::Status Indexer::Build(Transaction& transaction, const index::Position& position) {
   const absl::Duration begin = base_.clock.Monotonic();
-  if (begin < next_build_) return built_;
+  if (begin < next_build_) {
+    queue_.Schedule(Task::kRenew, next_build_);
+    return built_;
+  }
   const absl::Status thrown = Contain([&] { built_ = follower_.Build(transaction, position); });
   if (!thrown.ok()) built_ = thrown;
   if (EndsTheTransaction(built_)) return built_;  // not for want of anything
@@ -259,6 +263,8 @@ absl::Status Indexer::Build(Transaction& transaction, const index::Position& pos
 void Indexer::WritePart() {
   if (keeper_.WritePart()) Want(/*renewed=*/true);
 }
+
+void Indexer::RenewLater() { Want(/*renewed=*/true); }
 
 absl::StatusOr<IndexInfo> Indexer::Reindex(const ReindexOptions& options) {
   if (base_.by_executor()) {

@@ -22,6 +22,7 @@
 #include "lib/store/index_keeper.h"
 #include "lib/store/readers.h"
 #include "lib/store/turn.h"
+#include "lib/store/write_queue.h"
 
 namespace aimem::store {
 
@@ -35,7 +36,7 @@ namespace aimem::store {
 /// Thread-safe; its mutex is a leaf, held over no I/O.
 class Indexer {
  public:
-  Indexer(const Foundation& base, Readers& readers, IndexKeeper& keeper);
+  Indexer(const Foundation& base, WriteQueue& queue, Readers& readers, IndexKeeper& keeper);
 
   /// The view of what `transaction` shows; null: scan the rows. `outrun`: others have led the index
   /// further, ask again in a new snapshot. kUnavailable, kCancelled, kDeadlineExceeded: the
@@ -50,6 +51,8 @@ class Indexer {
       ABSL_LOCKS_EXCLUDED(mutex_);
   /// Task::kKeep: IndexKeeper::WritePart, and what came meanwhile after it.
   void WritePart() ABSL_EXCLUSIVE_LOCKS_REQUIRED(kTurn) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// Task::kRenew: bring up to date, and have kept, what could not be when it was wanted.
+  void RenewLater() ABSL_LOCKS_EXCLUDED(mutex_);
   /// Store::Reindex.
   absl::StatusOr<IndexInfo> Reindex(const ReindexOptions& options) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Of the index, where the store is as `read` (heads and meta) says. nullopt: there is none.
@@ -97,12 +100,13 @@ class Indexer {
   /// made anew, may have what was erased since.
   [[nodiscard]] std::shared_ptr<const index::View> NewestAt(const index::Position& position) const;
   /// Make it anew of what `transaction` shows, unless that was done a short time ago: then what
-  /// came of it.
+  /// came of it, and it is done later (Task::kRenew).
   absl::Status Build(Transaction& transaction, const index::Position& position);
   absl::StatusOr<IndexInfo> MakeAnew(const ReindexOptions& options);
   void Note(const absl::Status& failure) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const Foundation& base_;
+  WriteQueue& queue_;
   Readers& readers_;
   IndexKeeper& keeper_;
   index::Follower follower_;

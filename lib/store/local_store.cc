@@ -59,7 +59,7 @@ struct LocalStore::Nouns {
         selections(options.environment.executor, "aimem-select"),
         keeper(base, queue, health, readers, recovery, selections),
         index_keeper(base, queue, health, recovery),
-        indexer(base, readers, index_keeper),
+        indexer(base, queue, readers, index_keeper),
         writer(base, queue, health, recovery, watcher, streams, outcomes, keeper, indexer),
         intake(base, queue, readers, selections),
         questions(base, queue, health, readers, unreadable, indexer),
@@ -174,6 +174,8 @@ void LocalStore::Do(Task task) {
       return nouns_->indexer.WritePart();
     case Task::kPlan:
       return nouns_->keeper.StartPlan();
+    case Task::kRenew:
+      return nouns_->indexer.RenewLater();
     case Task::kErase:
       return nouns_->eraser.Start();
     case Task::kMaintain:

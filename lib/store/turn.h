@@ -22,6 +22,7 @@ enum class Task : std::uint8_t {
   kRetain,    ///< Commits are planned to go from the log.
   kKeep,      ///< An index is to be written beside the rows.
   kPlan,      ///< It is time to plan what may go.
+  kRenew,     ///< An index that could not be made or kept before now may be.
   kErase,     ///< What was purged is to be looked for again.
   kMaintain,  ///< Nothing was written for a while.
   kPoll,      ///< Others may have written.

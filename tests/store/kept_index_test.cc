@@ -59,6 +59,14 @@ class KeptIndex : public ::testing::Test {
   }
   std::unique_ptr<Store> Open(testing::Hooks hooks = {}) { return Open(Path(), std::move(hooks)); }
 
+  // One whose first scan is held by `gate`.
+  std::unique_ptr<Store> OpenWithHeldScan(testing::Gate& gate) {
+    gate.Shut();
+    return Open({.scan = [&gate, held = std::make_shared<std::atomic<bool>>(false)] {
+      if (!held->exchange(true)) gate.Pass();
+    }});
+  }
+
   // `count` memories from number `first` on, in commits of 500.
   static void Write(Store& store, int first, int count) {
     WriteBatch batch;
@@ -150,6 +158,34 @@ TEST_F(KeptIndex, AStoreThatStaysOpenKeepsItWithoutBeingAsked) {
   const auto store = Open();
   Write(*store, 0, 3'000);
   EXPECT_TRUE(Eventually([&] { return PlaceOf(Path()).has_value(); }));
+  EXPECT_TRUE(store->Close().ok());
+}
+
+TEST_F(KeptIndex, WhatIsWrittenWhileItIsMadeCountsToWhatItLacks) {
+  testing::Gate gate;
+  const auto store = OpenWithHeldScan(gate);
+  Write(*store, 0, 1'500);
+  gate.AwaitHeld();
+  Write(*store, 1'500, 1'000);
+  gate.Open();
+  // Its first three commits are kept, and that two are lacking was looked at, and is not too much.
+  EXPECT_TRUE(Eventually([&] {
+    const auto info = *store->Info();
+    return PlaceOf(Path()) && info.index && info.index->commits_behind == 0;
+  }));
+  Write(*store, 2'500, 500);
+  EXPECT_TRUE(Eventually([&] { return PlaceOf(Path())->commits > 3; }));
+  EXPECT_TRUE(store->Close().ok());
+}
+
+TEST_F(KeptIndex, IsMadeAnewThoughNobodyAsksAgainWhereTheLastWasMadeAMomentAgo) {
+  testing::Gate gate;
+  const auto store = OpenWithHeldScan(gate);
+  Write(*store, 0, 1'500);
+  gate.AwaitHeld();
+  Write(*store, 1'500, 3'000);  // more than the log is followed for
+  gate.Open();
+  EXPECT_TRUE(Eventually([&] { return PlaceOf(Path()) && PlaceOf(Path())->commits > 3; }));
   EXPECT_TRUE(store->Close().ok());
 }
 
@@ -365,6 +401,7 @@ TEST_F(KeptIndex, CloseEndsAReindexThatNobodyGoesOnWith) {
 void Execute(const std::string& path, const std::string& sql) {
   sqlite3* database = nullptr;
   ASSERT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
+  sqlite3_busy_timeout(database, 10'000);  // a store that is open may write
   char* error = nullptr;
   EXPECT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, &error), SQLITE_OK)
       << (error != nullptr ? error : "");
