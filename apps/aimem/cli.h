@@ -138,6 +138,13 @@ struct RecallCommand {
   bool explain = false;
 };
 
+struct BootCommand {
+  std::optional<std::string> namespace_;
+  std::int64_t limit = 10;
+  std::int64_t budget_tokens = 2'000;
+  std::string format = "text";
+};
+
 struct IdCommand {
   std::string id;
   std::string request_id;
@@ -258,6 +265,8 @@ absl::Status RunForget(Context& context, const ForgetCommand& command);
 absl::Status RunLink(Context& context, const LinkCommand& command);
 absl::Status RunResolve(Context& context, const ResolveCommand& command);
 absl::Status RunConsolidate(Context& context, const ConsolidateCommand& command);
+
+absl::Status RunBoot(Context& context, const BootCommand& command);
 
 absl::Status RunArchiveList(Context& context, const ArchiveListCommand& command);
 absl::Status RunArchiveRestore(Context& context, const IdCommand& command);

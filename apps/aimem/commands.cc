@@ -66,6 +66,7 @@ class Commands {
     AddList();
     AddSearch();
     AddRecall();
+    AddBoot();
     AddDelete();
     AddPromote();
     AddForget();
@@ -226,6 +227,18 @@ class Commands {
          "When the question is asked, an RFC 3339 time: what yesterday and last week mean, in the "
          "time zone of its offset");
     command.add_flag("--explain", o.explain, "Say what each score is made of");
+  }
+
+  void AddBoot() {
+    auto [command, o] = Add<BootCommand>(
+        app_, "boot", "Print what an agent should know when a session starts", RunBoot,
+        "  aimem boot\n  aimem boot -n org/web --budget-tokens 1000 --format toon_compact\n");
+    Text(command, "-n,--namespace", o.namespace_,
+         "Standards and memories of this namespace [those of store, then memories of global]");
+    Integer(command, "--limit", o.limit, "At most so many memories, 0 to 50 [10]");
+    Integer(command, "--budget-tokens", o.budget_tokens,
+            "Longest output, in tokens of 4 bytes, 100 to 100000 [2000]");
+    Text(command, "--format", o.format, "text, json, toon or toon_compact [text]");
   }
 
   void AddDelete() {
