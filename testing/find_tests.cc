@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "aimem/intents.h"
+#include "aimem/limits.h"
 #include "gmock/gmock.h"
 #include "testing/support.h"
 
@@ -448,6 +450,59 @@ TEST_P(StoreConformance, SearchWithAncestorsLooksUpwardsOnly) {
   request.with_ancestors = true;
   EXPECT_THAT(Titles(SearchFor(store(), request)), ElementsAre("a/b", "a"))
       << "the nearer weighs more";
+}
+
+TEST_P(StoreConformance, SimilarIsWhatSharesAWordOfTheTitleInTheVeryNamespace) {
+  Do(Note("The deploy window", "Tuesdays after 14:00"));
+  PutMemory tagged = Note("Releases", "on Thursdays");
+  tagged.tags = {"deploy"};
+  Do(tagged);
+  Do(Note("Who may release", "whoever is on call opens the window"));
+  Do(Note("Lunch", "at the harbour"));
+  for (const char* other : {"notes/inner", "other"}) {
+    PutMemory elsewhere = Note("Deploy window");
+    elsewhere.namespace_ = other;
+    Do(elsewhere);
+  }
+  PutMemory brief = Note("Deploy window of this week");
+  brief.ttl_seconds = 60;
+  Do(brief);
+  Do(DeleteMemory{Id(Note("Deploy window of last week"))});
+  clock().Advance(absl::Seconds(61));
+
+  const std::string id = Id(Note("Deploy window", "Fridays"));
+  const auto similar = FindSimilar(store(), Stored(id));
+  ASSERT_TRUE(similar.ok()) << similar.status();
+  EXPECT_THAT(Titles(*similar),
+              UnorderedElementsAre("The deploy window", "Releases", "Who may release"));
+  EXPECT_EQ(similar->front().title, "The deploy window") << "the best first";
+  EXPECT_EQ(similar->front().content, "Tuesdays after 14:00");
+  EXPECT_EQ(Stored(similar->front().id).access_count, 0) << "it is no use";
+
+  const auto alone = FindSimilar(store(), Stored(Id(Note("Dinner", "at home"))));
+  ASSERT_TRUE(alone.ok()) << alone.status();
+  EXPECT_THAT(*alone, IsEmpty());
+}
+
+TEST_P(StoreConformance, SimilarAreTheBestFewAndNeverTheMemoryItself) {
+  std::string id;
+  for (int i = 0; i < 9; ++i) id = Id(Note(absl::StrFormat("walrus %d", i), "tusk"));
+  Do(Note("about a walrus", "what else there is to say of it, and that is not much"));
+  const auto similar = FindSimilar(store(), Stored(id));
+  ASSERT_TRUE(similar.ok()) << similar.status();
+  EXPECT_THAT(*similar, SizeIs(limits::kSimilar));
+  for (const Memory& memory : *similar) EXPECT_NE(memory.id, id);
+
+  // As many as there are, with itself among what a search finds and without.
+  Memory none = Stored(id);
+  none.id.clear();
+  const auto all = FindSimilar(store(), none);
+  ASSERT_TRUE(all.ok()) << all.status();
+  EXPECT_THAT(*all, SizeIs(limits::kSimilar));
+  EXPECT_EQ(all->front().id, id);
+
+  EXPECT_EQ(FindSimilar(store(), none, {.timeout = absl::ZeroDuration()}).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
 }
 
 TEST_P(StoreConformance, SearchAsAnAgentShowsWhatItsScopesAllow) {

@@ -3,11 +3,13 @@
 
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "aimem/environment.h"
+#include "aimem/memory.h"
 #include "aimem/requests.h"
 #include "aimem/store.h"
 #include "aimem/write_batch.h"
@@ -20,6 +22,18 @@ namespace aimem {
 /// as used. With a namespace in its filter: those of its ancestors too, nearer ones counting for
 /// more. Whoever only looks sets `touch` to false.
 SearchRequest Recall(std::string_view text);
+
+/// What may contradict `memory`, or say the same again: live memories of exactly its namespace that
+/// have any word of its title (Match::kAny), in title, content or tags; the best limits::kSimilar
+/// as a search ranks them, best first, never `memory` itself, nor what has expired. No more than a
+/// hint: whoever asked looks, and may Resolve.
+///
+/// `memory` is what a write returned (WriteOptions::return_memory); its id, namespace and title
+/// count. Asked after the write it costs that nothing, no failure of it is one of the write, and of
+/// two who store at once the one whose commit is second finds the other's. It is a search in the
+/// caller's thread, counts no use, and has the errors of Store::Search.
+absl::StatusOr<std::vector<Memory>> FindSimilar(Store& store, const Memory& memory,
+                                                const ReadBounds& bounds = {});
 
 // -- Writing --------------------------------------------------------------------------------------
 

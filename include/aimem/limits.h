@@ -37,5 +37,7 @@ inline constexpr std::size_t kMessageBytes = 4'096;
 inline constexpr std::size_t kQuestionBytes = 65'536;
 inline constexpr std::size_t kRecallTerms = 64;
 inline constexpr std::size_t kSearchTerms = 256;
+/// Memories that FindSimilar returns.
+inline constexpr std::int64_t kSimilar = 5;
 
 }  // namespace aimem::limits

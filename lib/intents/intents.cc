@@ -3,6 +3,9 @@
 #include <string>
 #include <utility>
 
+#include "aimem/limits.h"
+#include "lib/base/status.h"
+
 namespace aimem {
 
 SearchRequest Recall(std::string_view text) {
@@ -12,6 +15,22 @@ SearchRequest Recall(std::string_view text) {
   request.with_ancestors = true;
   request.touch = true;
   return request;
+}
+
+absl::StatusOr<std::vector<Memory>> FindSimilar(Store& store, const Memory& memory,
+                                                const ReadBounds& bounds) {
+  SearchRequest request;
+  request.query = memory.title;
+  request.filter.namespace_ = memory.namespace_;
+  request.limit = limits::kSimilar + 1;  // it finds `memory`, too
+  request.bounds = bounds;
+  AIMEM_ASSIGN_OR_RETURN(SearchResult result, store.Search(request));
+  std::vector<Memory> similar;
+  for (SearchHit& hit : result.hits) {
+    if (hit.memory.id != memory.id) similar.push_back(std::move(hit.memory));
+  }
+  if (similar.size() > limits::kSimilar) similar.pop_back();
+  return similar;
 }
 
 WriteBatch Resolve(std::string_view winner, std::string_view loser) {
