@@ -99,6 +99,7 @@ struct StoreCommand {
   std::optional<std::string> expires_at, scope;
   std::optional<std::int64_t> ttl_seconds;
   std::string request_id;
+  bool no_similar = false;
 };
 
 struct UpdateCommand {
@@ -242,6 +243,7 @@ struct ServeCommand {
   std::optional<std::int64_t> quorum_writes;
   std::string quorum_peers;
   std::int64_t quorum_timeout_ms = 2'000;
+  std::int64_t similar_timeout_ms = 100;
   std::optional<std::string> replication_listen;
   std::string replication_advertise, replication_ca, replication_cert, replication_key;
   std::int64_t max_clock_ahead_seconds = 60;

@@ -147,6 +147,8 @@ class Commands {
     Text(command, "--expires-at", o.expires_at, "RFC 3339 time in the future; wins over the ttl");
     Integer(command, "--ttl-secs", o.ttl_seconds, "Seconds to live, 1 to 31536000");
     Text(command, "--scope", o.scope, "private, team, unit, org or collective");
+    command.add_flag("--no-similar", o.no_similar,
+                     "Do not look for memories that may contradict it");
     RequestId(command, o.request_id);
   }
 
@@ -452,6 +454,10 @@ class Commands {
          "The other members, a comma list of http://HOST:PORT or of HOST:PORT of replication");
     Integer(command, "--quorum-timeout-ms", o.quorum_timeout_ms,
             "Bounds the answer to a write, never its delivery [2000]");
+    Integer(
+        command, "--similar-timeout-ms", o.similar_timeout_ms,
+        "How long the answer to a create waits for the memories that may contradict it; 0: none "
+        "are looked for [100]");
     Text(command, "--replication-listen", o.replication_listen,
          "HOST:PORT for the other members [with peers or certificates the host, and the port plus "
          "1000; else none]");

@@ -25,6 +25,9 @@
 namespace aimem::cli {
 namespace {
 
+// How long a memory that is stored waits to be shown with what may contradict it.
+constexpr absl::Duration kSimilarTimeout = absl::Seconds(1);
+
 absl::StatusOr<Tier> TierFlag(const std::string& text) {
   if (const std::optional<Tier> tier = ParseTier(text)) return *tier;
   return absl::InvalidArgumentError(
@@ -172,16 +175,40 @@ void NoteFallback(Context& context, const RecallCommand& command) {
 // request that is repeated it may be gone since; that it was done is the answer all the same.
 template <typename Details>
 absl::Status ShowWritten(Context& context, std::string_view done,
-                         const absl::StatusOr<ItemResult>& written, Details details) {
+                         const absl::StatusOr<ItemResult>& written, Details details,
+                         const std::vector<Memory>& similar = {}) {
   if (!written.ok()) return PlainIfMissing(written.status());
   const std::optional<Memory>& memory = written->memory;
   if (context.json) {
-    context.out << (memory ? MemoryToJson(*memory) : JsonObject().Text("id", written->id).Build());
+    JsonObject object = memory ? MemoryObject(*memory) : JsonObject().Text("id", written->id);
+    wire::AddSimilar(similar, object);
+    context.out << object.Build();
   } else {
     context.out << done << ": " << written->id << (memory ? details(*memory) : " (gone since)");
   }
   context.out << '\n';
   return absl::OkStatus();
+}
+
+// What may contradict the memory that was stored. It is stored, whatever comes of this.
+std::vector<Memory> FindSimilarTo(Context& context, Store& store,
+                                  const absl::StatusOr<ItemResult>& stored) {
+  if (!stored.ok() || !stored->memory) return {};
+  absl::StatusOr<std::vector<Memory>> similar =
+      FindSimilar(store, *stored->memory, {.timeout = kSimilarTimeout});
+  if (similar.ok()) return *std::move(similar);
+  context.err << "note: it is stored; what may contradict it was not found out: "
+              << ToStd(similar.status().message()) << '\n';
+  return {};
+}
+
+void WarnOfSimilar(Context& context, const std::vector<Memory>& similar) {
+  if (similar.empty() || context.json) return;
+  context.err << "warning: " << similar.size()
+              << " similar memories found in same namespace (potential contradictions)\n";
+  for (const Memory& memory : similar) {
+    context.err << "  " << RowHead(context, memory) << ' ' << memory.title << '\n';
+  }
 }
 
 // In words, for people: why a search found nothing.
@@ -216,11 +243,17 @@ absl::Status CheckQuery(std::string_view name, std::string_view text) {
 absl::Status RunStore(Context& context, const StoreCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(PutMemory put, MakePut(command));
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kCreate));
+  const absl::StatusOr<ItemResult> stored =
+      ExecuteOne(context, *store, std::move(put), command.request_id);
+  std::vector<Memory> similar;
+  if (!command.no_similar) similar = FindSimilarTo(context, *store, stored);
+  WarnOfSimilar(context, similar);
   return ShowWritten(
-      context, "stored", ExecuteOne(context, *store, std::move(put), command.request_id),
+      context, "stored", stored,
       [](const Memory& memory) {
         return absl::StrFormat(" [%s] (ns=%s)", TierName(memory.tier), memory.namespace_);
-      });
+      },
+      similar);
 }
 
 absl::Status RunUpdate(Context& context, const UpdateCommand& command) {

@@ -30,6 +30,7 @@ using wire::JsonObject;
 using wire::JsonStrings;
 using wire::LinkArray;
 using wire::MemoryArray;
+using wire::MemoryObject;
 using wire::NamespaceCountArray;
 using wire::NothingFoundName;
 using wire::ReadAgent;

@@ -52,6 +52,7 @@ absl::StatusOr<HttpOptions> MakeHttpOptions(const ServeCommand& command, LogSink
   options.port = static_cast<int>(command.port);
   AIMEM_ASSIGN_OR_RETURN(options.api_key, ReadApiKey(command.api_key_file));
   options.version = AIMEM_VERSION;
+  options.similar_timeout = absl::Milliseconds(command.similar_timeout_ms);
   options.environment.log = &log;
   if (!IsLoopback(options.host) && options.api_key.empty() && !Insecure(command)) {
     return absl::InvalidArgumentError(absl::StrFormat(

@@ -73,6 +73,8 @@ class Api final : public web::Handler {
   };
   // What becomes of a write that was committed.
   using Committed = absl::AnyInvocable<void(Call, WriteResult) &&>;
+  // What may contradict a memory.
+  using Similar = std::vector<Memory>;
 
   // -- Routing (router.cc) ------------------------------------------------------------------------
   void AddRoutes();
@@ -108,6 +110,10 @@ class Api final : public web::Handler {
     WriteOne(std::move(call), std::move(item), {}, std::move(committed));
   }
   void EndWrite(Call call, WriteResult result, Committed committed);
+  /// Answer a create with what may contradict it, if that is found in time.
+  void AnswerWithSimilar(Call call, WriteResult result);
+  /// What FindSimilar came to.
+  void NoteSimilar(const absl::StatusOr<Similar>& similar);
 
   // -- Reading (read_routes.cc) -------------------------------------------------------------------
   void Get(Call call);

@@ -202,6 +202,11 @@ void Metrics::CountRecall(absl::Duration taken) {
   recall_nanoseconds_.fetch_add(absl::ToInt64Nanoseconds(taken), std::memory_order_relaxed);
 }
 
+void Metrics::CountSimilar(bool known, bool found) {
+  if (!known) similar_unknown_.fetch_add(1, std::memory_order_relaxed);
+  if (found) similar_found_.fetch_add(1, std::memory_order_relaxed);
+}
+
 bool Metrics::ClaimCounts(absl::Duration now, absl::Duration age) {
   MutexLock lock(mutex_);
   if (counting_ || (counted_at_ && now - *counted_at_ < age)) return false;
@@ -239,6 +244,12 @@ std::string Metrics::Page(const StoreInfo& info) const {
   page.Histogram("ai_memory_recall_latency_seconds", "Time that a recall took",
                  {{"mode", "keyword"}}, {kRecallBounds.begin(), kRecallBounds.end()}, counts,
                  double(recall_nanoseconds_.load(std::memory_order_relaxed)) / 1e9);
+  page.Counter("ai_memory_contradiction_detected_total",
+               "Creates for which memories were found that may contradict them",
+               similar_found_.load(std::memory_order_relaxed));
+  page.Counter("aimem_similar_unknown_total",
+               "Creates for which that was not known in time, or could not be found out",
+               similar_unknown_.load(std::memory_order_relaxed));
   {
     MutexLock lock(mutex_);
     if (memories_) {

@@ -20,6 +20,8 @@ class Metrics {
   void CountWrite(WriteOutcome outcome);
   void CountStore(Tier tier, bool ok);
   void CountRecall(absl::Duration taken);
+  /// After a create: whether it could be said what may contradict it, and whether anything does.
+  void CountSimilar(bool known, bool found);
 
   /// What takes reading every row is counted now and then: true if that is older than `age` at
   /// `now` and nobody counts at the moment; whoever gets true must SetCounts.
@@ -38,6 +40,8 @@ class Metrics {
   std::array<std::array<std::atomic<std::int64_t>, 2>, 3> stores_{};  // by Tier, ok last
   std::array<std::atomic<std::int64_t>, kRecallBounds.size() + 1> recalls_{};
   std::atomic<std::int64_t> recall_nanoseconds_{0};
+  std::atomic<std::int64_t> similar_found_{0};
+  std::atomic<std::int64_t> similar_unknown_{0};
 
   mutable Mutex mutex_;
   bool counting_ ABSL_GUARDED_BY(mutex_) = false;

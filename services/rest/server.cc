@@ -46,6 +46,9 @@ class ApiServer final : public HttpServer {
 absl::Status Validate(const HttpOptions& options) {
   AIMEM_RETURN_IF_ERROR(web::Validate(rest::ServerOptionsOf(options)));
   AIMEM_RETURN_IF_ERROR(web::CheckTimeout("write_timeout", options.write_timeout));
+  if (options.similar_timeout != absl::ZeroDuration()) {
+    AIMEM_RETURN_IF_ERROR(web::CheckTimeout("similar_timeout", options.similar_timeout));
+  }
   return web::CheckTimeout("health_timeout", options.health_timeout);
 }
 

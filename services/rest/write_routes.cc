@@ -4,6 +4,7 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_format.h"
+#include "aimem/intents.h"
 #include "lib/base/status.h"
 #include "lib/base/utf8.h"
 #include "lib/model/validate.h"
@@ -24,6 +25,19 @@ constexpr std::size_t kBulkMax = 1'000;
 Response Done(int status, JsonObject body, const WriteResult& result) {
   wire::AddOutcome(result, body);
   return JsonAnswer(status, body.Build());
+}
+
+// What a create is answered with that was committed, and has become `memory`.
+Response CreatedAnswer(const Memory& memory, const std::string& agent,
+                       const std::vector<Memory>& similar, const WriteResult& result) {
+  JsonObject object;
+  object.Text("id", result.items[0].id)
+      .Text("tier", TierName(memory.tier))
+      .Text("namespace", memory.namespace_)
+      .Text("title", memory.title)
+      .Text("agent_id", agent);
+  wire::AddSimilar(similar, object);
+  return Done(201, std::move(object), result);
 }
 
 // Copies of a status share their text by a count that ThreadSanitizer cannot see in Debian's
@@ -130,24 +144,44 @@ void Api::Create(Call call) {
     metrics_.CountStore(tier, response.status < 300);
     std::move(respond)(std::move(response));
   };
-  const auto answer = [](const Memory& memory, const std::string& agent,
-                         const WriteResult& result) {
-    JsonObject object;
-    object.Text("id", result.items[0].id)
-        .Text("tier", TierName(memory.tier))
-        .Text("namespace", memory.namespace_)
-        .Text("title", memory.title)
-        .Text("agent_id", agent);
-    return Done(201, std::move(object), result);
-  };
   // An update keeps or raises what the memory had: the answer says what is stored.
-  Write(
-      std::move(call), std::move(body->put), {.agent_id = *agent_id, .return_memory = true},
-      [asked = std::move(asked), agent = *agent_id, answer](Call done, const WriteResult& result) {
-        const std::optional<Memory>& stored = result.items[0].memory;
-        std::move(done.respond)(stored ? answer(*stored, wire::AgentIdOf(stored->metadata), result)
-                                       : answer(asked, agent, result));
-      });
+  Write(std::move(call), std::move(body->put), {.agent_id = *agent_id, .return_memory = true},
+        [this, asked = std::move(asked), agent = *agent_id](Call done, WriteResult result) {
+          if (result.items[0].memory) return AnswerWithSimilar(std::move(done), std::move(result));
+          std::move(done.respond)(CreatedAnswer(asked, agent, {}, result));
+        });
+}
+
+void Api::AnswerWithSimilar(Call call, WriteResult result) {
+  const auto written = std::make_shared<const WriteResult>(std::move(result));
+  auto answer = [written](const Similar& similar) {
+    const Memory& memory = *written->items[0].memory;
+    return CreatedAnswer(memory, wire::AgentIdOf(memory.metadata), similar, *written);
+  };
+  if (options_.similar_timeout == absl::ZeroDuration()) {
+    return std::move(call.respond)(answer(Similar()));
+  }
+  const absl::Duration end = clock_.Monotonic() + options_.similar_timeout;
+  auto waiting =
+      deadlines_.Add(std::move(call.respond), end, [answer] { return answer(Similar()); });
+  threads_.Read([this, written, answer, end, waiting = std::move(waiting),
+                 stop = std::move(call.request.stop)] {
+    const absl::StatusOr<Similar> similar = FindSimilar(
+        store_, *written->items[0].memory, {.timeout = end - clock_.Monotonic(), .stop = stop});
+    NoteSimilar(similar);
+    std::optional<Respond> respond = deadlines_.Take(*waiting);
+    if (respond) (*std::move(respond))(answer(similar.value_or(Similar())));
+  });
+}
+
+void Api::NoteSimilar(const absl::StatusOr<Similar>& similar) {
+  metrics_.CountSimilar(similar.ok(), similar.ok() && !similar->empty());
+  const absl::Status& status = similar.status();
+  // Who is late or has gone is no news.
+  if (status.ok() || absl::IsDeadlineExceeded(status) || absl::IsCancelled(status)) return;
+  Log(LogLevel::kWarning,
+      absl::StrFormat("http: what may contradict a memory that was stored is not known: %s",
+                      status.ToString()));
 }
 
 void Api::Bulk(Call call) {

@@ -141,6 +141,13 @@ std::string RecallJson(const SearchRequest& request, const SearchResult& result)
   return object.Build();
 }
 
+void AddSimilar(const std::vector<Memory>& similar, JsonObject& object) {
+  if (similar.empty()) return;
+  std::vector<std::string> ids;
+  for (const Memory& memory : similar) ids.push_back(memory.id);
+  object.Raw("potential_contradictions", JsonStrings(ids));
+}
+
 std::string AgentIdOf(const std::string& metadata) {
   const nlohmann::json object =
       nlohmann::json::parse(metadata, nullptr, /*allow_exceptions=*/false);

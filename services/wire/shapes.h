@@ -42,6 +42,10 @@ std::string MemoriesJson(const std::vector<Memory>& memories);
 /// `relevance_left_out` if there is one.
 std::string RecallJson(const SearchRequest& request, const SearchResult& result);
 
+/// Adds the ids of what may contradict a memory that was stored (FindSimilar), if there are any:
+/// potential_contradictions.
+void AddSimilar(const std::vector<Memory>& similar, JsonObject& object);
+
 /// metadata.agent_id; empty if it has none.
 std::string AgentIdOf(const std::string& metadata);
 /// What the metadata of a registration holds; what is missing or of another type is empty.

@@ -131,6 +131,31 @@ TEST_F(Cli, DefaultNamespaceIsTheRepositoryElseTheFolder) {
   EXPECT_THAT(err, HasSubstr("--namespace"));
 }
 
+TEST_F(Cli, StoreWarnsOfWhatMayContradictIt) {
+  const std::string first = Store("Deploy window");
+  Succeed({"store", "-n", "elsewhere", "-T", "Deploy window", "-c", "c"});
+  const Ran second = Succeed({"store", "-n", "ns", "-T", "The window", "-c", "c"});
+  EXPECT_THAT(second.out, StartsWith("stored: "));
+  EXPECT_EQ(second.err,
+            "warning: 1 similar memories found in same namespace (potential contradictions)\n"
+            "  [mid/" +
+                first.substr(0, 8) + "] Deploy window\n");
+
+  // An update does not contradict itself.
+  const json updated = Json({"store", "-n", "ns", "-T", "Deploy window", "-c", "other"});
+  EXPECT_EQ(updated["id"], first);
+  const std::string id = second.out.substr(8, second.out.find(' ', 8) - 8);
+  EXPECT_EQ(updated["potential_contradictions"], json({id}));
+  EXPECT_EQ(Run({"--json", "store", "-n", "ns", "-T", "Deploy window", "-c", "other"}).err, "");
+
+  EXPECT_EQ(Succeed({"store", "-n", "ns", "-T", "The window", "-c", "c", "--no-similar"}).err, "");
+
+  const Ran alone = Succeed({"store", "-n", "ns", "-T", "Lunch", "-c", "c"});
+  EXPECT_EQ(alone.err, "");
+  EXPECT_FALSE(
+      Json({"store", "-n", "ns", "-T", "Supper", "-c", "c"}).contains("potential_contradictions"));
+}
+
 TEST_F(Cli, RequestIdHasOneEffect) {
   const std::vector<std::string> store = {"store", "-n", "ns",           "-T", "t",
                                           "-c",    "c",  "--request-id", "r1"};

@@ -260,6 +260,7 @@ TEST_F(Serve, PeersAndQuorumAreCheckedAtTheStart) {
   EXPECT_THAT(refused({"--quorum-writes", "2"}), HasSubstr("2"));
   EXPECT_THAT(refused({"--quorum-peers", "127.0.0.1:1,127.0.0.1:1"}), HasSubstr("127.0.0.1:1"));
   EXPECT_THAT(refused({"--replication-ca", "ca.pem"}), HasSubstr("--replication-key"));
+  EXPECT_THAT(refused({"--similar-timeout-ms", "-5"}), HasSubstr("similar_timeout"));
   EXPECT_THAT(Fail(1, Arguments({}, "65536")), HasSubstr("--port"));
   EXPECT_THAT(Fail(1, Arguments({"--quorum-peers", "127.0.0.1:1"}, "65000")),
               AllOf(HasSubstr("66000"), HasSubstr("--replication-listen")));

@@ -1,4 +1,5 @@
 // The shape of every route, and of what is wrong with a request.
+#include <atomic>
 #include <future>
 #include <set>
 #include <utility>
@@ -6,6 +7,8 @@
 #include "gmock/gmock.h"
 #include "lib/base/trouble.h"
 #include "tests/rest/support.h"
+#include "tests/support/gate.h"
+#include "tests/support/log_lines.h"
 
 namespace aimem::testing {
 namespace {
@@ -263,6 +266,70 @@ TEST_F(HttpRoutes, CreateAnswersWithWhatIsStored) {
   EXPECT_EQ(again.Text("id"), answer.Text("id"));
   EXPECT_EQ(again.Text("tier"), "mid");
   EXPECT_EQ(again.Text("agent_id"), "alice");
+}
+
+TEST_F(HttpRoutes, CreateNamesWhatMayContradictIt) {
+  options.similar_timeout = kPatience;
+  const std::string key = "potential_contradictions";
+  const std::string first = Put("Deploy window");
+  const std::string second = Put("Who may deploy");
+  Put("Deploy window", {{"namespace", "elsewhere"}});
+  const Answer third = Post("/api/v1/memories", {{"title", "the window"}, {"content", "c"}});
+  EXPECT_EQ(third.status, 201);
+  EXPECT_EQ(third.body[key], json({first}));
+  EXPECT_EQ(Keys(third.body), Set({"id", "tier", "namespace", "title", "agent_id", "operation_id",
+                                   "potential_contradictions"}));
+
+  // An update does not contradict itself.
+  const Answer again = Post("/api/v1/memories", {{"title", "Deploy window"}, {"content", "d"}});
+  EXPECT_EQ(again.Text("id"), first);
+  EXPECT_EQ(std::set<std::string>(again.body[key]), Set({second, third.Text("id")}));
+
+  const Answer alone = Post("/api/v1/memories", {{"title", "Lunch"}, {"content", "c"}});
+  EXPECT_EQ(alone.status, 201);
+  EXPECT_FALSE(alone.body.contains(key));
+  EXPECT_THAT(Get("/metrics").text, HasSubstr("ai_memory_contradiction_detected_total 3\n"));
+  EXPECT_THAT(Get("/metrics").text, HasSubstr("aimem_similar_unknown_total 0\n"));
+}
+
+TEST_F(HttpRoutes, CreateIsAnsweredAlsoIfNobodyKnowsWhatContradictsIt) {
+  LogLines log(LogLevel::kWarning);
+  options.environment.log = &log;
+  options.similar_timeout = kPatience;
+  Put("Deploy window");
+  store.fail_search = [] { return absl::DataLossError("page 17 is damaged"); };
+  const Answer answer = Post("/api/v1/memories", {{"title", "the window"}, {"content", "c"}});
+  EXPECT_EQ(answer.status, 201);
+  EXPECT_FALSE(answer.body.contains("potential_contradictions"));
+  EXPECT_THAT(log.text(), HasSubstr("page 17 is damaged"));
+  EXPECT_EQ(log.Count("may contradict"), 1);
+  EXPECT_EQ(Get("/api/v1/memories/" + answer.Text("id")).status, 200);
+  EXPECT_THAT(Get("/metrics").text, HasSubstr("aimem_similar_unknown_total 1\n"));
+  StopServer();
+}
+
+TEST_F(HttpRoutes, CreateDoesNotWaitForWhatTakesTooLongToFind) {
+  Gate gate;
+  options.similar_timeout = absl::Milliseconds(20);
+  store.see_search = [&](const SearchRequest& /*request*/) { gate.Pass(); };
+  gate.Shut();
+  const Answer answer = Post("/api/v1/memories", {{"title", "t"}, {"content", "c"}});
+  EXPECT_EQ(answer.status, 201);
+  EXPECT_FALSE(answer.body.contains("potential_contradictions"));
+  gate.Open();
+  StopServer();
+}
+
+TEST_F(HttpRoutes, CreateLooksForNothingIfToldSo) {
+  std::atomic<int> searches = 0;
+  options.similar_timeout = absl::ZeroDuration();
+  store.see_search = [&](const SearchRequest& /*request*/) { ++searches; };
+  Put("Deploy window");
+  const Answer answer = Post("/api/v1/memories", {{"title", "the window"}, {"content", "c"}});
+  EXPECT_EQ(answer.status, 201);
+  EXPECT_FALSE(answer.body.contains("potential_contradictions"));
+  StopServer();
+  EXPECT_EQ(searches, 0);
 }
 
 TEST_F(HttpRoutes, CreateTakesEveryField) {

@@ -391,7 +391,9 @@ TEST(HttpOptions, AreCheckedByName) {
   refused({.connections_max = 0}, "connections_max");
   refused({.header_timeout = absl::ZeroDuration()}, "header_timeout");
   refused({.idle_timeout = absl::InfiniteDuration()}, "idle_timeout");
+  refused({.similar_timeout = absl::Milliseconds(1)}, "similar_timeout");
   refused({.reader_threads = -1}, "reader_threads");
+  EXPECT_TRUE(Validate(HttpOptions{.similar_timeout = absl::ZeroDuration()}).ok());
 }
 
 }  // namespace

@@ -72,6 +72,7 @@ std::vector<absl::StatusOr<Memory>> FakeStore::Get(std::span<const std::string> 
 
 absl::StatusOr<SearchResult> FakeStore::Search(const SearchRequest& request) {
   if (see_search) see_search(request);
+  if (fail_search) return fail_search();
   return StoreDecorator::Search(request);
 }
 

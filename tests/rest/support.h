@@ -54,6 +54,7 @@ class FakeStore final : public StoreDecorator {
   std::function<absl::Status()> fail_info;
   std::function<absl::StatusOr<OperationInfo>(OperationId)> operation;
   std::function<absl::Status()> fail_reads;
+  std::function<absl::Status()> fail_search;
   std::function<void(const SearchRequest&)> see_search;
 
   void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) override;

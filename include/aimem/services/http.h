@@ -35,6 +35,10 @@ struct HttpOptions {
   /// answered 503 "outcome_unknown" with the operation to ask for. In [10 ms, 24 h]. A member's
   /// should be longer than its quorum_timeout, whose answer says more.
   absl::Duration write_timeout = absl::Seconds(10);
+  /// A create that was committed is answered with the ids of what may contradict it (FindSimilar):
+  /// so long its answer waits for them at most, and goes without if they are not found by then. In
+  /// [10 ms, 24 h]; 0: nothing is looked for.
+  absl::Duration similar_timeout = absl::Milliseconds(100);
   /// Bounds /health (then an error) and /federation (then without the data). In [10 ms, 24 h].
   absl::Duration health_timeout = absl::Seconds(2);
   int reader_threads = 0;  ///< For requests that read; 0: one a processor.
