@@ -131,14 +131,13 @@ DocumentRows::Numbers DocumentRows::At(std::uint32_t document) const {
 }
 
 Features DocumentRows::FeaturesOf(std::uint32_t document) const {
-  const std::int64_t created_at = CreatedAt(document);
   const std::uint64_t marks = Read(kMarks, document);
   Features features;
   features.tier = static_cast<Tier>(marks >> kGivenTierShift & kTwoBits);
-  features.priority = static_cast<std::int32_t>(Signed(Read(kPriority, document)));
+  features.priority = PriorityOf(document);
   features.confidence = std::bit_cast<double>(confidences_[Read(kConfidence, document)]);
-  features.created_at = model::FromNanoseconds(created_at);
-  features.updated_at = model::FromNanoseconds(After(created_at, Read(kUpdatedAt, document)));
+  features.created_at = model::FromNanoseconds(CreatedAt(document));
+  features.updated_at = model::FromNanoseconds(UpdatedAt(document));
   features.access_count = Signed(Read(kAccessCount, document));
   features.time_words = static_cast<std::uint8_t>(marks >> kTimeWordsShift & kTwoBits);
   return features;
@@ -159,8 +158,16 @@ std::int64_t DocumentRows::TokensOf(std::uint32_t document) const {
   return Signed(Read(kTokens, document));
 }
 
+std::int32_t DocumentRows::PriorityOf(std::uint32_t document) const {
+  return static_cast<std::int32_t>(Signed(Read(kPriority, document)));
+}
+
 std::int64_t DocumentRows::CreatedAt(std::uint32_t document) const {
   return Signed(Read(kCreatedAt, document));
+}
+
+std::int64_t DocumentRows::UpdatedAt(std::uint32_t document) const {
+  return After(CreatedAt(document), Read(kUpdatedAt, document));
 }
 
 std::size_t DocumentRows::ByteSize() const {

@@ -55,7 +55,9 @@ class DocumentRows {
   [[nodiscard]] Features FeaturesOf(std::uint32_t document) const;
   [[nodiscard]] Facts FactsOf(std::uint32_t document) const;
   [[nodiscard]] std::int64_t TokensOf(std::uint32_t document) const;
+  [[nodiscard]] std::int32_t PriorityOf(std::uint32_t document) const;
   [[nodiscard]] std::int64_t CreatedAt(std::uint32_t document) const;
+  [[nodiscard]] std::int64_t UpdatedAt(std::uint32_t document) const;
   [[nodiscard]] std::size_t ByteSize() const;
 
  private:

@@ -55,6 +55,10 @@ Facts Segment::FactsOf(Ordinal document) const { return rows_.FactsOf(document);
 
 std::int64_t Segment::TokensOf(Ordinal document) const { return rows_.TokensOf(document); }
 
+std::int32_t Segment::PriorityOf(Ordinal document) const { return rows_.PriorityOf(document); }
+
+std::int64_t Segment::UpdatedAt(Ordinal document) const { return rows_.UpdatedAt(document); }
+
 std::span<const std::uint32_t> Segment::lengths() const { return lengths_; }
 
 std::int64_t Segment::total_length() const { return total_length_; }

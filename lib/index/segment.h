@@ -71,6 +71,9 @@ class Segment {
   [[nodiscard]] Features FeaturesOf(Ordinal document) const;
   [[nodiscard]] Facts FactsOf(Ordinal document) const;
   [[nodiscard]] std::int64_t TokensOf(Ordinal document) const;
+  /// Of FeaturesOf, alone; in nanoseconds.
+  [[nodiscard]] std::int32_t PriorityOf(Ordinal document) const;
+  [[nodiscard]] std::int64_t UpdatedAt(Ordinal document) const;
   /// Features::length, of all documents.
   [[nodiscard]] std::span<const std::uint32_t> lengths() const;
   /// Their sum.

@@ -112,6 +112,12 @@ bool MemoryFilter::Visible(const model::MemoryView& view,
   return !filter_.as_agent || Visible(index::ReadScope(view, parts), view.namespace_);
 }
 
+bool MemoryFilter::Visible(const index::Facts& facts, const index::Segment& segment,
+                           index::Ordinal document) const {
+  return !has_asker() ||
+         Visible(facts.scope, segment.namespaces()[segment.NamespaceOf(document)].name);
+}
+
 bool MemoryFilter::Visible(index::Scope scope, std::string_view namespace_) const {
   return !filter_.as_agent ||
          model::ScopeVisible(index::ScopeName(scope), namespace_, *filter_.as_agent);

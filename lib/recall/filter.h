@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "aimem/requests.h"
 #include "lib/index/document.h"
+#include "lib/index/segment.h"
 #include "lib/model/parts.h"
 #include "lib/model/view.h"
 
@@ -43,6 +44,8 @@ class MemoryFilter {
   /// Whether anything is asked for somebody: otherwise all is visible.
   [[nodiscard]] bool has_asker() const { return filter_.as_agent.has_value(); }
   [[nodiscard]] bool Visible(index::Scope scope, std::string_view namespace_) const;
+  [[nodiscard]] bool Visible(const index::Facts& facts, const index::Segment& segment,
+                             index::Ordinal document) const;
   /// The conditions on tier, priority, time and expiry.
   [[nodiscard]] bool Holds(const index::Facts& facts, std::int32_t priority,
                            std::int64_t created_at) const;

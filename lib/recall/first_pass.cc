@@ -132,12 +132,7 @@ void FirstPass::Consider(const Layer& layer, const Found& found, double proximit
 bool FirstPass::Admit(const Layer& layer, const Found& found, const index::Features& features) {
   if (!layer.layer.IsLive(found.document)) return false;
   const index::Facts facts = layer.segment.FactsOf(found.document);
-  if (filter_.has_asker() &&
-      !filter_.Visible(
-          facts.scope,
-          layer.segment.namespaces()[layer.segment.NamespaceOf(found.document)].name)) {
-    return false;
-  }
+  if (!filter_.Visible(facts, layer.segment, found.document)) return false;
   if (found.has_terms &&
       filter_.Holds(facts, features.priority, layer.segment.CreatedAt(found.document))) {
     return true;

@@ -13,7 +13,9 @@
 #include "lib/base/status.h"
 #include "lib/model/validate.h"
 #include "lib/recall/filter.h"
+#include "lib/recall/indexed.h"
 #include "lib/recall/links.h"
+#include "lib/recall/memory_order.h"
 #include "lib/recall/page.h"
 #include "lib/recall/scan.h"
 
@@ -26,20 +28,8 @@ using model::Phase;
 using Parts = std::span<const Part>;
 
 constexpr std::string_view kAgentsNamespace = "_agents";
-constexpr std::size_t kNumberBytes = 8;
 
 // -- Positions: see page.h. Numbers are big-endian; those that come greatest first, inverted. --
-
-std::string Inverted(std::string bytes) {
-  for (char& byte : bytes) byte = static_cast<char>(~byte);
-  return bytes;
-}
-
-std::string PriorityPosition(std::string_view id, const MemoryView& view) {
-  std::string position(1, static_cast<char>(255 - view.priority));
-  return position.append(Inverted(model::EncodeTime(view.updated_at))).append(id);
-}
-constexpr std::size_t kPriorityPositionBytes = 1 + kNumberBytes;
 
 std::string TimePosition(std::string_view id, std::int64_t time) {
   return model::EncodeTime(time).append(id);
@@ -55,38 +45,6 @@ std::string CountPosition(std::string_view name, std::int64_t count) {
 
 void DropPrefix(std::vector<std::string>& positions, std::size_t bytes) {
   for (std::string& position : positions) position.erase(0, bytes);
-}
-
-// How memories are ordered: where each stands, and the id of the one that stands there.
-struct Order {
-  std::string (*position)(std::string_view id, const MemoryView& view);
-  std::string (*id)(std::string position);
-};
-
-// Ids from the greatest down: inverted, and ended by a byte that is greater than what may follow,
-// so that the longer one of two comes first.
-std::string NewestPosition(std::string_view id, const MemoryView& view) {
-  std::string position = Inverted(model::EncodeTime(view.created_at));
-  return position.append(Inverted(std::string(id))).append(1, '\xff');
-}
-std::string IdOfNewest(std::string position) {
-  position.pop_back();
-  return Inverted(position.substr(kNumberBytes));
-}
-
-Order OrderOf(ListOrder order) {
-  switch (order) {
-    case ListOrder::kPriority:
-      return {PriorityPosition,
-              [](std::string position) { return position.substr(kPriorityPositionBytes); }};
-    case ListOrder::kCreated:
-      break;
-    case ListOrder::kNewest:
-      return {NewestPosition, IdOfNewest};
-  }
-  return {
-      [](std::string_view id, const MemoryView& view) { return TimePosition(id, view.created_at); },
-      [](std::string position) { return position.substr(kNumberBytes); }};
 }
 
 // -- Lists ------------------------------------------------------------------------------------
@@ -107,23 +65,49 @@ absl::Status ReadMemories(Transaction& transaction, std::span<const std::string>
   memories.reserve(ids.size());
   return ForEachMemory(transaction, ids,
                        [&](const std::string& id, Parts parts, const MemoryView& view) {
-                         memories.push_back(model::ToMemory(id, parts, view));
+                         if (view.phase == Phase::kLive)
+                           memories.push_back(model::ToMemory(id, parts, view));
                        });
 }
 
-absl::Status ListMemories(Transaction& transaction, const ListRequest& request,
-                          const MemoryFilter& filter, Page page, ListResult& result) {
-  const Order order = OrderOf(request.order);
-  AIMEM_RETURN_IF_ERROR(ForEachIn(transaction, Phase::kLive,
-                                  [&](const std::string& id, const MemoryView& view, Parts parts) {
-                                    if (filter.Matches(view, parts))
-                                      page.Offer(order.position(id, view));
-                                  }));
+// The page that was offered. False: there are memories on it that cannot be read.
+absl::StatusOr<bool> ReadPage(Transaction& transaction, const MemoryOrder& order, Page page,
+                              ListResult& result) {
   std::vector<std::string> ids;
-  for (std::string& position : page.Take(result.next_page_token)) {
-    ids.push_back(order.id(std::move(position)));
+  for (const std::string& position : page.Take(result.next_page_token)) {
+    ids.push_back(order.IdAt(position));
   }
-  return ReadMemories(transaction, ids, result.memories);
+  AIMEM_RETURN_IF_ERROR(ReadMemories(transaction, ids, result.memories));
+  return result.memories.size() == ids.size();
+}
+
+absl::Status OfferScanned(Transaction& transaction, const MemoryFilter& filter,
+                          const MemoryOrder& order, Page& page) {
+  return ForEachIn(transaction, Phase::kLive,
+                   [&](const std::string& id, const MemoryView& view, Parts parts) {
+                     if (!filter.Matches(view, parts)) return;
+                     const Rank rank = order.RankOf({.priority = view.priority,
+                                                     .created_at = view.created_at,
+                                                     .updated_at = view.updated_at});
+                     page.Offer(order.Position(rank, id));
+                   });
+}
+
+absl::Status ListMemories(Transaction& transaction, const ListRequest& request,
+                          const MemoryFilter& filter, Page page, const index::View* index,
+                          ListResult& result) {
+  const MemoryOrder order(request.order);
+  if (index != nullptr) {
+    Page indexed = page;
+    OfferIndexed(*index, filter, order, indexed);
+    AIMEM_ASSIGN_OR_RETURN(const bool whole,
+                           ReadPage(transaction, order, std::move(indexed), result));
+    if (whole) return absl::OkStatus();
+    // A row was damaged since it was indexed: a scan has the next one in its place.
+    result = ListResult();
+  }
+  AIMEM_RETURN_IF_ERROR(OfferScanned(transaction, filter, order, page));
+  return ReadPage(transaction, order, std::move(page), result).status();
 }
 
 absl::Status ListArchived(Transaction& transaction, const MemoryFilter& filter, Page page,
@@ -165,13 +149,12 @@ absl::Status ListAgents(Transaction& transaction, const MemoryFilter& filter, Pa
   return ReadMemories(transaction, ids, result.memories);
 }
 
-absl::Status ListNamespaces(Transaction& transaction, const MemoryFilter& filter, Page page,
-                            absl::Time now, ListResult& result) {
-  std::map<std::string, std::int64_t, std::less<>> counts;
-  const std::int64_t nanoseconds = model::ToNanoseconds(now);
+absl::StatusOr<NamespaceCounts> CountNamespaces(Transaction& transaction,
+                                                const MemoryFilter& filter, std::int64_t now) {
+  NamespaceCounts counts;
   AIMEM_RETURN_IF_ERROR(
       ForEachIn(transaction, Phase::kLive, [&](const std::string&, const MemoryView& view, Parts) {
-        if (!view.AliveAt(nanoseconds) || !filter.InNamespace(view.namespace_)) return;
+        if (!view.AliveAt(now) || !filter.InNamespace(view.namespace_)) return;
         const auto found = counts.find(view.namespace_);
         if (found != counts.end()) {
           ++found->second;
@@ -179,6 +162,17 @@ absl::Status ListNamespaces(Transaction& transaction, const MemoryFilter& filter
           counts.emplace(view.namespace_, 1);
         }
       }));
+  return counts;
+}
+
+absl::Status ListNamespaces(Transaction& transaction, const MemoryFilter& filter, Page page,
+                            absl::Time now, const index::View* index, ListResult& result) {
+  NamespaceCounts counts;
+  if (index != nullptr) {
+    counts = CountIndexedNamespaces(*index, filter, model::ToNanoseconds(now));
+  } else {
+    AIMEM_ASSIGN_OR_RETURN(counts, CountNamespaces(transaction, filter, model::ToNanoseconds(now)));
+  }
   for (const auto& [name, count] : counts) page.Offer(CountPosition(name, count));
   std::vector<std::string> names = page.Take(result.next_page_token);
   DropPrefix(names, kNumberBytes);
@@ -274,16 +268,16 @@ absl::Status ListConflicts(Transaction& transaction, const MemoryFilter& filter,
 }
 
 absl::Status Fill(Transaction& transaction, const ListRequest& request, const MemoryFilter& filter,
-                  Page page, absl::Time now, ListResult& result) {
+                  Page page, absl::Time now, const index::View* index, ListResult& result) {
   switch (request.kind) {
     case ListKind::kMemories:
-      return ListMemories(transaction, request, filter, std::move(page), result);
+      return ListMemories(transaction, request, filter, std::move(page), index, result);
     case ListKind::kArchived:
       return ListArchived(transaction, filter, std::move(page), result);
     case ListKind::kLinks:
       return ListLinks(transaction, request.of_id, std::move(page), result);
     case ListKind::kNamespaces:
-      return ListNamespaces(transaction, filter, std::move(page), now, result);
+      return ListNamespaces(transaction, filter, std::move(page), now, index, result);
     case ListKind::kStandards:
       return ListStandards(transaction, filter, std::move(page), result);
     case ListKind::kAgents:
@@ -296,14 +290,18 @@ absl::Status Fill(Transaction& transaction, const ListRequest& request, const Me
 
 }  // namespace
 
+bool UsesIndex(const ListRequest& request) {
+  return request.kind == ListKind::kMemories || request.kind == ListKind::kNamespaces;
+}
+
 absl::StatusOr<ListResult> List(Transaction& transaction, const ListRequest& request,
-                                absl::Time now) {
+                                absl::Time now, const index::View* view) {
   AIMEM_ASSIGN_OR_RETURN(Page page, Page::Create(request));
   AIMEM_ASSIGN_OR_RETURN(const MemoryFilter filter,
                          MemoryFilter::Create(request.filter, /*with_ancestors=*/false, now));
   ListResult result;
   if (page.empty()) return result;
-  AIMEM_RETURN_IF_ERROR(Fill(transaction, request, filter, std::move(page), now, result));
+  AIMEM_RETURN_IF_ERROR(Fill(transaction, request, filter, std::move(page), now, view, result));
   return result;
 }
 

@@ -49,6 +49,11 @@ absl::StatusOr<std::string> ReadToken(std::string_view token, char kind, char or
 
 }  // namespace
 
+std::string Inverted(std::string bytes) {
+  for (char& byte : bytes) byte = static_cast<char>(~byte);
+  return bytes;
+}
+
 absl::StatusOr<Page> Page::Create(const ListRequest& request) {
   AIMEM_RETURN_IF_ERROR(CheckLimit(request.limit, "limit"));
   if (request.offset < 0) {
@@ -68,36 +73,25 @@ Page::Page(const ListRequest& request, std::string after)
       order_(static_cast<char>(request.order)),
       limit_(static_cast<std::size_t>(request.limit)),
       offset_(static_cast<std::size_t>(std::min(request.offset, kOffsetMax))),
-      wanted_(offset_ + limit_ + 1),
-      after_(std::move(after)) {}
+      after_(std::move(after)),
+      positions_(wanted(), std::less<>()) {}
 
 void Page::Offer(std::string position) {
-  if (!after_.empty() && position <= after_) return;
-  positions_.push_back(std::move(position));
-  if (positions_.size() >= 2 * wanted_) Trim();
-}
-
-void Page::Trim() {
-  if (positions_.size() <= wanted_) return;
-  const auto end = positions_.begin() + static_cast<std::ptrdiff_t>(wanted_);
-  std::nth_element(positions_.begin(), end, positions_.end());
-  positions_.erase(end, positions_.end());
+  if (IsAfter(position)) positions_.Offer(std::move(position));
 }
 
 std::vector<std::string> Page::Take(std::string& next_page_token) {
   next_page_token.clear();
-  std::sort(positions_.begin(), positions_.end());
+  std::vector<std::string> positions = positions_.Take();
   std::vector<std::string> taken;
-  const std::size_t end = std::min(offset_ + limit_, positions_.size());
+  const std::size_t end = std::min(offset_ + limit_, positions.size());
   if (offset_ < end) {
     const auto at = [&](std::size_t index) {
-      return std::make_move_iterator(positions_.begin() + static_cast<std::ptrdiff_t>(index));
+      return std::make_move_iterator(positions.begin() + static_cast<std::ptrdiff_t>(index));
     };
-    const bool more = positions_.size() > end;
     taken.assign(at(offset_), at(end));
-    if (more) next_page_token = MakeToken(kind_, order_, taken.back());
+    if (positions.size() > end) next_page_token = MakeToken(kind_, order_, taken.back());
   }
-  positions_.clear();
   return taken;
 }
 

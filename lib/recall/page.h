@@ -7,15 +7,22 @@
 //   token = hexadecimal of: kind byte, order byte, position, first 4 bytes of the SHA-256 of these
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "aimem/requests.h"
+#include "lib/recall/least.h"
 
 namespace aimem::recall {
+
+/// Numbers of a position are big-endian; those that come greatest first, and ids, are inverted.
+inline constexpr std::size_t kNumberBytes = 8;
+std::string Inverted(std::string bytes);
 
 /// Collects the positions of one page out of all that are offered, in any order; holds no more
 /// than about twice as many as there may be up to the end of the page.
@@ -28,23 +35,27 @@ class Page {
   [[nodiscard]] const std::string& after() const { return after_; }
   /// No row is asked for.
   [[nodiscard]] bool empty() const { return limit_ == 0; }
+  /// So many positions after `after` matter, the least: up to the end of the page, and one more,
+  /// which tells whether there is a next page.
+  [[nodiscard]] std::size_t wanted() const { return offset_ + limit_ + 1; }
+  [[nodiscard]] bool IsAfter(std::string_view position) const {
+    return after_.empty() || position > after_;
+  }
   void Offer(std::string position);
   /// Offers came in ascending order, and no later one can be on the page.
-  [[nodiscard]] bool full() const { return positions_.size() >= wanted_; }
+  [[nodiscard]] bool full() const { return positions_.size() >= wanted(); }
   /// The positions of the page, ascending; sets the token of the next. Ends the page.
   std::vector<std::string> Take(std::string& next_page_token);
 
  private:
   Page(const ListRequest& request, std::string after);
-  void Trim();
 
   char kind_;
   char order_;
   std::size_t limit_;
   std::size_t offset_;
-  std::size_t wanted_;  // up to the end of the page, and one more: is there a next page?
   std::string after_;
-  std::vector<std::string> positions_;
+  Least<std::string, std::less<>> positions_;
 };
 
 }  // namespace aimem::recall

@@ -27,12 +27,12 @@ Value GreatestOf(std::span<const Value, 8> values) {
                  greater(greater(values[4], values[5]), greater(values[6], values[7])));
 }
 
-index::PostingsReader PostingsOf(const index::Segment& segment, std::string_view term) {
-  const std::optional<std::size_t> number = segment.FindTerm(term);
-  return number ? segment.PostingsOf(*number) : index::PostingsReader();
-}
-
 }  // namespace
+
+TermCursor::TermCursor(const index::Segment& segment, std::string_view term) {
+  const std::optional<std::size_t> number = segment.FindTerm(term);
+  if (number) reader_ = segment.PostingsOf(*number);
+}
 
 Ordinal TermCursor::Front() {
   if (run_.empty()) run_ = reader_.NextRun();
@@ -67,8 +67,8 @@ WindowReader::WindowReader(const index::Segment& segment, const Question& questi
       sums_(kSize),
       flags_(kSize),
       words_(kSize) {
-  for (const std::string& term : question.terms) terms_.emplace_back(PostingsOf(segment, term));
-  for (const std::string& term : terms) filtered_.emplace_back(PostingsOf(segment, term));
+  for (const std::string& term : question.terms) terms_.emplace_back(segment, term);
+  for (const std::string& term : terms) filtered_.emplace_back(segment, term);
 }
 
 Ordinal WindowReader::Next(OrdinalRange range, const Reach& reach) {

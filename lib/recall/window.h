@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -28,6 +29,8 @@ class TermCursor {
   static constexpr index::Ordinal kEnd = 0xffffffff;
 
   explicit TermCursor(const index::PostingsReader& postings) : reader_(postings) {}
+  /// Of a term that `segment` need not have.
+  TermCursor(const index::Segment& segment, std::string_view term);
   TermCursor(const TermCursor&) = delete;
   TermCursor& operator=(const TermCursor&) = delete;
 

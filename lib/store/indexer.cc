@@ -41,8 +41,10 @@ Indexer::Indexer(const Foundation& base, WriteQueue& queue, Readers& readers, In
 
 // -- Questions ------------------------------------------------------------------------------------
 
-absl::StatusOr<index::Follower::Covered> Indexer::Cover(Transaction& transaction) {
-  absl::StatusOr<index::Follower::Covered> covered = Follow(transaction);
+absl::StatusOr<index::Follower::Covered> Indexer::Cover(Transaction& transaction,
+                                                        Question question) {
+  if (question == Question::kList && !follower_.newest()) return index::Follower::Covered();
+  absl::StatusOr<index::Follower::Covered> covered = Follow(transaction, question);
   if (!covered.ok()) {
     // Who had no time to follow, is not to leave it to the next, who has none either.
     Want(/*renewed=*/true);
@@ -55,9 +57,10 @@ absl::StatusOr<index::Follower::Covered> Indexer::Cover(Transaction& transaction
   return covered;
 }
 
-absl::StatusOr<index::Follower::Covered> Indexer::Follow(Transaction& transaction) {
+absl::StatusOr<index::Follower::Covered> Indexer::Follow(Transaction& transaction,
+                                                         Question question) {
   bool first = false;
-  {
+  if (question == Question::kSearch) {
     const MutexLock lock(mutex_);
     first = !std::exchange(asked_, true);
   }

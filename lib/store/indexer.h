@@ -38,10 +38,14 @@ class Indexer {
  public:
   Indexer(const Foundation& base, WriteQueue& queue, Readers& readers, IndexKeeper& keeper);
 
+  /// What is asked. A list reads all rows in less time than a search does: it uses an index that is
+  /// in memory, brings none there, and has none made.
+  enum class Question : std::uint8_t { kSearch, kList };
+
   /// The view of what `transaction` shows; null: scan the rows. `outrun`: others have led the index
   /// further, ask again in a new snapshot. kUnavailable, kCancelled, kDeadlineExceeded: the
   /// transaction answers nothing more.
-  absl::StatusOr<index::Follower::Covered> Cover(Transaction& transaction)
+  absl::StatusOr<index::Follower::Covered> Cover(Transaction& transaction, Question question)
       ABSL_LOCKS_EXCLUDED(mutex_);
   /// What a question is to do that was outrun too often: scan, and see to it that the next need
   /// not.
@@ -69,7 +73,7 @@ class Indexer {
       ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  absl::StatusOr<index::Follower::Covered> Follow(Transaction& transaction)
+  absl::StatusOr<index::Follower::Covered> Follow(Transaction& transaction, Question question)
       ABSL_LOCKS_EXCLUDED(mutex_);
   /// Read the index that is kept, if there is none in memory, or wait for whoever does. Errors of
   /// IndexKeeper::Load.

@@ -39,28 +39,40 @@ std::vector<absl::StatusOr<Memory>> Questions::Get(std::span<const std::string> 
   return results.ok() ? *std::move(results) : Results(ids.size(), results.status());
 }
 
-absl::StatusOr<ListResult> Questions::List(const ListRequest& request) {
-  return readers_.Answer(Begin(request.bounds), [&](Transaction& transaction) {
-    return recall::List(transaction, request, base_.Now());
-  });
-}
-
-absl::StatusOr<SearchResult> Questions::Search(const SearchRequest& request) {
-  const Bounds bounds = Begin(request.bounds);
+template <typename Ask>
+auto Questions::AnswerIndexed(const Bounds& bounds, Indexer::Question question, Ask ask)
+    -> decltype(ask(std::declval<Transaction&>(), nullptr)) {
+  using Result = decltype(ask(std::declval<Transaction&>(), nullptr));
   for (int attempt = 1;; ++attempt) {
     const bool last = attempt == kSnapshotsMax;
     bool outrun = false;
-    absl::StatusOr<SearchResult> result =
-        readers_.Answer(bounds, [&](Transaction& transaction) -> absl::StatusOr<SearchResult> {
-          AIMEM_ASSIGN_OR_RETURN(const index::Follower::Covered covered,
-                                 indexer_.Cover(transaction));
-          outrun = covered.outrun;
-          if (outrun && !last) return SearchResult();
-          if (outrun) indexer_.GiveUp();
-          return recall::Search(transaction, request, base_.Now(), covered.view.get());
-        });
+    Result result = readers_.Answer(bounds, [&](Transaction& transaction) -> Result {
+      AIMEM_ASSIGN_OR_RETURN(const index::Follower::Covered covered,
+                             indexer_.Cover(transaction, question));
+      outrun = covered.outrun;
+      if (outrun && !last) return typename Result::value_type();
+      if (outrun) indexer_.GiveUp();
+      return ask(transaction, covered.view.get());
+    });
     if (!result.ok() || !outrun || last) return result;
   }
+}
+
+absl::StatusOr<ListResult> Questions::List(const ListRequest& request) {
+  const Bounds bounds = Begin(request.bounds);
+  const auto list = [&](Transaction& transaction, const index::View* view) {
+    return recall::List(transaction, request, base_.Now(), view);
+  };
+  if (recall::UsesIndex(request)) return AnswerIndexed(bounds, Indexer::Question::kList, list);
+  return readers_.Answer(bounds,
+                         [&](Transaction& transaction) { return list(transaction, nullptr); });
+}
+
+absl::StatusOr<SearchResult> Questions::Search(const SearchRequest& request) {
+  return AnswerIndexed(Begin(request.bounds), Indexer::Question::kSearch,
+                       [&](Transaction& transaction, const index::View* view) {
+                         return recall::Search(transaction, request, base_.Now(), view);
+                       });
 }
 
 absl::StatusOr<OperationInfo> Questions::GetOperation(OperationId operation) {

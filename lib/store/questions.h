@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -47,6 +48,11 @@ class Questions {
   absl::StatusOr<CheckReport> Check(const CheckOptions& options);
 
  private:
+  /// As Readers::Answer, with the view of the index that shows what the transaction shows, or null.
+  /// Where others have led the index further, in a new snapshot.
+  template <typename Ask>
+  auto AnswerIndexed(const Bounds& bounds, Indexer::Question question, Ask ask)
+      -> decltype(ask(std::declval<Transaction&>(), nullptr));
   [[nodiscard]] Bounds Begin(const ReadBounds& asked) const { return {asked, base_.clock}; }
   absl::StatusOr<StoreInfo> ReadInfo(Transaction& transaction, const InfoOptions& options);
 

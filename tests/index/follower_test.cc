@@ -18,10 +18,12 @@
 #include "aimem/testing/manual_clock.h"
 #include "gtest/gtest.h"
 #include "lib/log/commit.h"
+#include "lib/recall/list.h"
 #include "support/backend/forwarding_backend.h"
 #include "tests/index/all_documents.h"
 #include "tests/oracle/generator.h"
 #include "tests/oracle/oracle.h"
+#include "tests/support/all_lists.h"
 #include "tests/support/batches.h"
 #include "tests/support/temp_dir.h"
 
@@ -122,6 +124,16 @@ ChangePage PageOfAnother(ManualClock& clock, std::uint64_t seed, bool states) {
   return *other->ReadChanges(states ? ChangeCursor::Everything() : ChangeCursor::After({}));
 }
 
+// A list that the view answers is the one that the rows make.
+void ExpectLists(const View& view, Transaction& transaction, absl::Time now) {
+  const auto list = [&](const View* of) {
+    return testing::AllLists([&, of](const ListRequest& request) {
+      return recall::List(transaction, request, now, of);
+    });
+  };
+  EXPECT_EQ(list(&view), list(nullptr));
+}
+
 void FollowRandomRequests(Data& data, std::uint64_t seed) {
   const auto store = data.Open();
   oracle::Generator generator(seed);
@@ -147,7 +159,9 @@ void FollowRandomRequests(Data& data, std::uint64_t seed) {
     }
     while (i % 4 == 0 && follower.Merge()) {
     }
-    ASSERT_TRUE(Follows(follower, *data.Read()));
+    const auto transaction = data.Read();
+    ASSERT_TRUE(Follows(follower, *transaction));
+    ExpectLists(*follower.newest(), *transaction, data.clock.Now());
     if (::testing::Test::HasFailure()) return;
   }
   EXPECT_TRUE(store->Close().ok());

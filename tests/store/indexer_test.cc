@@ -17,9 +17,11 @@
 #include "aimem/local_store.h"
 #include "aimem/store.h"
 #include "aimem/testing/manual_clock.h"
+#include "lib/recall/list.h"
 #include "lib/recall/search.h"
 #include "tests/store/hits.h"
 #include "tests/store/manual_executor.h"
+#include "tests/support/all_lists.h"
 #include "tests/support/batches.h"
 #include "tests/support/eventually.h"
 #include "tests/support/gate.h"
@@ -44,6 +46,10 @@ void FillTwoPages(Store& store) {
     if (batch.items.size() < 500) continue;
     ASSERT_TRUE(store.Write(std::exchange(batch, {})).status.ok());
   }
+}
+
+std::vector<std::string> ListsOf(Store& store) {
+  return testing::AllLists([&](const ListRequest& request) { return store.List(request); });
 }
 
 absl::Status Ask(Store& store) { return store.Search({.query = "title 7"}).status(); }
@@ -77,6 +83,31 @@ TEST(Indexer, MakesNoIndexForOneQuestion) {
   EXPECT_EQ(store->Info()->index->documents, kMemories);
   EXPECT_EQ(store->Info()->index->segments, 1);
   EXPECT_GT(store->Info()->index->bytes, 0);
+  EXPECT_TRUE(store->Close().ok());
+}
+
+TEST(Indexer, ListsMakeNoIndexAndReadNoRowsWhereOneIsThere) {
+  ManualExecutor executor;
+  std::atomic<int> scans = 0;
+  const auto disk = std::make_shared<EphemeralDisk>();
+  FillTwoPages(**OpenEphemeralStore(disk));
+  testing::Hooks hooks;
+  hooks.scan = [&] { ++scans; };
+  const auto store =
+      *OpenLocalStore(std::make_unique<HookedBackend>(OpenEphemeralBackend(disk), std::move(hooks)),
+                      {.environment = {.executor = &executor}});
+  const auto search = [&] { return store->Search({.query = "title 7", .touch = false}).status(); };
+  const std::vector<std::string> scanned = ListsOf(*store);
+  EXPECT_GT(scans, 0);
+  ASSERT_TRUE(search().ok());
+  executor.RunAll();
+  EXPECT_FALSE(store->Info()->index.has_value());
+  ASSERT_TRUE(search().ok());
+  executor.RunAll();
+  ASSERT_TRUE(store->Info()->index.has_value());
+  scans = 0;
+  EXPECT_EQ(ListsOf(*store), scanned);
+  EXPECT_EQ(scans, 0);
   EXPECT_TRUE(store->Close().ok());
 }
 
@@ -136,6 +167,13 @@ Hits Scanned(Backend& backend, const SearchRequest& request, absl::Time now) {
   return HitsOf(recall::Search(*transaction, request, now, nullptr));
 }
 
+std::vector<std::string> ScannedLists(Backend& backend, absl::Time now) {
+  const auto transaction = *backend.BeginRead();
+  return testing::AllLists([&](const ListRequest& request) {
+    return recall::List(*transaction, request, now, nullptr);
+  });
+}
+
 void ExpectIndexed(Store& store) {
   EXPECT_TRUE(Eventually([&] { return Ask(store).ok() && store.Info()->index.has_value(); }));
 }
@@ -160,6 +198,10 @@ TEST(Indexer, AQuestionFindsWhatWasWrittenBeforeItByAnyStoreOverTheSameFile) {
       ASSERT_TRUE(writer.Write(DeleteMemory{.id = put.items[0].id}).status.ok());
     }
     EXPECT_GT(one->Info()->index->commits_behind, 0);
+    if (i % 2 == 0) {
+      EXPECT_EQ(ListsOf(*one), ScannedLists(*backend, clock.Now()));
+      EXPECT_EQ(one->Info()->index->commits_behind, 0);
+    }
     for (const char* query : {"apples", "pears"}) {
       const SearchRequest request = {.query = query, .touch = false};
       EXPECT_EQ(HitsOf(one->Search(request)), Scanned(*backend, request, clock.Now()));

@@ -12,9 +12,11 @@
 #include "aimem/testing/manual_clock.h"
 #include "gtest/gtest.h"
 #include "lib/index/manifest.h"
+#include "lib/recall/list.h"
 #include "lib/recall/search.h"
 #include "support/postgres/postgres_server.h"
 #include "tests/store/hits.h"
+#include "tests/support/all_lists.h"
 #include "tests/support/batches.h"
 #include "tests/support/eventually.h"
 #include "tests/support/hooked_backend.h"
@@ -76,6 +78,12 @@ class KeptIndexInPostgres : public ::testing::Test {
                 HitsOf(recall::Search(*transaction, request, clock_.Now(), nullptr)))
           << query;
     }
+    const auto transaction = *backend->BeginRead();
+    const std::vector<std::string> scanned = testing::AllLists([&](const ListRequest& request) {
+      return recall::List(*transaction, request, clock_.Now(), nullptr);
+    });
+    EXPECT_EQ(testing::AllLists([&](const ListRequest& request) { return store.List(request); }),
+              scanned);
   }
   int RowsWithWord() const {
     const auto counted = server_->Execute(
