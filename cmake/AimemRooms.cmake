@@ -21,6 +21,7 @@ set(AIMEM_NEEDS_replication Protobuf gRPC)
 set(AIMEM_NEEDS_http prometheus)
 # … and what it is built with: headers, and programs that write code.
 set(AIMEM_BUILDS_WITH_core nlohmann_json)
+set(AIMEM_BUILDS_WITH_open nlohmann_json)
 set(AIMEM_BUILDS_WITH_web Boost)
 set(AIMEM_BUILDS_WITH_wire nlohmann_json)
 # What the program and the tests need beyond the rooms.

@@ -222,6 +222,17 @@ struct MigrateCommand {
   bool verify = false;
 };
 
+struct BackupCommand {
+  std::string to = "./backups";
+  std::int64_t keep = 48;
+};
+
+struct RestoreCommand {
+  std::string from;
+  bool skip_verify = false;
+  bool force = false;
+};
+
 struct GcCommand {
   std::string request_id;
 };
@@ -278,6 +289,10 @@ absl::Status RunArchiveStats(Context& context);
 absl::Status RunExport(Context& context);
 absl::Status RunImport(Context& context, const ImportCommand& command);
 absl::Status RunMigrate(Context& context, const MigrateCommand& command);
+
+absl::Status RunBackup(Context& context, const BackupCommand& command);
+absl::Status RunBackupList(Context& context, const BackupCommand& command);
+absl::Status RunRestore(Context& context, const RestoreCommand& command);
 
 absl::Status RunStats(Context& context);
 absl::Status RunNamespaces(Context& context);

@@ -82,6 +82,8 @@ class Commands {
     AddExport();
     AddImport();
     AddMigrate();
+    AddBackup();
+    AddRestore();
     AddOperation();
     AddDoctor();
     AddCert();
@@ -391,6 +393,40 @@ class Commands {
     Text(command, "--namespace", o.namespace_, "Only memories of this namespace and their links");
     command.add_flag("--dry-run", o.dry_run, "Compare, write nothing");
     command.add_flag("--verify", o.verify, "Compare both stores afterwards");
+  }
+
+  void AddBackup() {
+    const auto o = std::make_shared<BackupCommand>();
+    const auto run = [o](Context& context) { return RunBackup(context, *o); };
+    CLI::App& backup =
+        Add(app_, "backup", "Copy the database into a folder, beside those who use it", run,
+            "  aimem backup\n"
+            "  aimem --db m.db backup --to /mnt/backups --keep 7\n"
+            "  aimem backup list --to /mnt/backups\n");
+    Text(backup, "--to", o->to, "Folder for snapshot and manifest; made if absent [./backups]");
+    Integer(backup, "--keep", o->keep,
+            "Backups of this database that stay in the folder, the newest; 0: all [48]");
+    CLI::App& list = Add(
+        backup, "list", "List the backups in a folder, newest first",
+        [o](Context& context) { return RunBackupList(context, *o); },
+        "  aimem backup list --to /mnt/backups\n");
+    Text(list, "--to", o->to, "Folder of the backups [./backups]");
+    // The command itself is run after its subcommand: it must not take that one's place.
+    backup.callback([this, &backup, run] {
+      if (backup.get_subcommands().empty()) action_ = run;
+    });
+  }
+
+  void AddRestore() {
+    auto [command, o] = Add<RestoreCommand>(
+        app_, "restore", "Put a backup in the place of the database, which is kept beside it",
+        RunRestore,
+        "  aimem restore --from ./backups\n"
+        "  aimem --db m.db restore --from /mnt/backups/ai-memory-2026-12-01T044203Z.db\n");
+    Text(command, "--from", o.from, "Snapshot, or folder of which the newest is taken")->required();
+    command.add_flag("--skip-verify", o.skip_verify,
+                     "Take a snapshot without its manifest, or one that is not what that says");
+    command.add_flag("--force", o.force, "Also in place of another database than it was made of");
   }
 
   void AddOperation() {

@@ -10,6 +10,7 @@
 #include "aimem/backends/sqlite.h"
 #include "aimem/local_store.h"
 #include "aimem/open.h"
+#include "backends/open/url.h"
 #include "lib/base/status.h"
 
 namespace aimem {
@@ -87,15 +88,23 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenMemory(const OpenOptions& options) 
 
 }  // namespace
 
+namespace open {
+
+std::optional<std::string> SqlitePath(std::string_view url) {
+  const std::optional<std::string_view> scheme = SchemeOf(url);
+  if (!scheme && url != "memory:") return std::string(url);
+  // sqlite:///absolute keeps its slash; of sqlite://./relative the path is what follows.
+  if (scheme != "sqlite") return std::nullopt;
+  return std::string(url.substr(scheme->size() + 3));
+}
+
+}  // namespace open
+
 absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(std::string_view url,
                                                      const OpenOptions& options) {
+  if (url == "memory:") return OpenMemory(options);
+  if (const auto path = open::SqlitePath(url)) return OpenSqlite(*path, options);
   const std::optional<std::string_view> scheme = SchemeOf(url);
-  if (!scheme) {
-    if (url == "memory:") return OpenMemory(options);
-    return OpenSqlite(url, options);
-  }
-  // sqlite:///absolute keeps its slash; of sqlite://./relative the path is what follows.
-  if (*scheme == "sqlite") return OpenSqlite(url.substr(scheme->size() + 3), options);
   if (*scheme == "postgres" || *scheme == "postgresql") return OpenPostgres(url, options);
   return absl::InvalidArgumentError(absl::StrFormat(
       "unrecognised store URL: %s (expected sqlite:///path or postgres://...)", MaskUrl(url)));

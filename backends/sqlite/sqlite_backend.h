@@ -49,6 +49,8 @@ class SqliteBackend : public Backend, public Lender {
   absl::StatusOr<std::string> PhysicalIdentity() override;
   absl::StatusOr<std::int64_t> SizeBytes() override;
   std::string Url() const override { return "sqlite://" + place_.path; }
+  /// CopySqliteStore, of what is read now.
+  absl::Status CopyTo(const std::string& to, const SqliteCopyOptions& options);
   absl::Status Close() override;
 
  private:

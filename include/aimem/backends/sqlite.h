@@ -1,9 +1,13 @@
 // SQLite: one file, no server.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "aimem/backends/backend.h"
@@ -60,5 +64,43 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenSqliteBackend(const std::string& pa
 absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const std::string& path,
                                                        const SqliteOptions& options = {},
                                                        const StoreOptions& store_options = {});
+
+// -- Files as wholes: what backups are made of (aimem/backup.h) -----------------------------------
+
+struct SqliteCopyOptions {
+  /// Called between two pieces, on the calling thread: pages copied so far, and all of them.
+  std::function<void(std::int64_t done, std::int64_t total)> progress = {};
+  /// Set by another thread or a signal handler to stop between two pieces: kCancelled. Borrowed;
+  /// may be null.
+  const std::atomic<bool>* cancel = nullptr;
+};
+
+/// Copy the store at `from`, as it stands now, into the file `to`, which is absent or empty; what
+/// is copied is on the disk when this returns. Every commit that was acknowledged before the call
+/// is in the copy. Other processes go on reading and writing meanwhile and wait for nothing; their
+/// log only begins anew once this has ended.
+///
+/// Not OK: what `to` holds is no copy, remove it. kCancelled; kResourceExhausted (no room);
+/// otherwise as OpenSqliteBackend, which also tells that there is nothing at `from`.
+absl::Status CopySqliteStore(const std::string& from, const std::string& to,
+                             const SqliteCopyOptions& options = {});
+
+/// OK if the file at `path`, which nobody writes, is a whole store of a version that this program
+/// reads: header, tables, and all pages, rows and indexes by SQLite's own check. Writes nothing.
+/// kDataLoss says what is damaged; kFailedPrecondition: no store, or a newer one; kCancelled.
+absl::Status VerifySqliteFile(const std::string& path, const std::atomic<bool>* cancel = nullptr);
+
+/// OK if no process has the store at `path` open, or nothing is there; kFailedPrecondition.
+absl::Status CheckSqliteUnused(const std::string& path);
+
+/// Put the file `with`, a whole store in the same folder that nobody has open, in the place of what
+/// lies at `path`. That is kept under the name `aside`, which is free, with what its write-ahead
+/// log held; where nothing lies, nothing is kept. Whoever looks finds the one or the other; owner
+/// and mode stay. `with` is on the disk already.
+///
+/// kFailedPrecondition: a process has the store open; kAlreadyExists: something is called `aside`;
+/// kPermissionDenied; kUnavailable. Not OK: nothing was replaced.
+absl::Status ReplaceSqliteStore(const std::string& path, const std::string& with,
+                                const std::string& aside);
 
 }  // namespace aimem

@@ -1,0 +1,13 @@
+// What a URL of a store names.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace aimem::open {
+
+/// The path of the file that `url` names; nullopt: it names no file.
+std::optional<std::string> SqlitePath(std::string_view url);
+
+}  // namespace aimem::open

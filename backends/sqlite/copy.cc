@@ -1,0 +1,129 @@
+// A store's file copied as a whole, beside those who use it; and a copy that is looked at.
+//
+// Pages are copied by sqlite3_backup_step inside one read transaction, not row by row (VACUUM INTO,
+// which sorts every index anew and takes several times as long). The transaction pins a snapshot:
+// no step sees what is committed meanwhile, so none begins again because of that, and whoever
+// writes only ever appends to the log.
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "backends/sqlite/connection.h"
+#include "backends/sqlite/file.h"
+#include "backends/sqlite/sqlite_backend.h"
+#include "backends/sqlite/transaction.h"
+#include "lib/base/status.h"
+
+namespace aimem {
+namespace sqlite {
+namespace {
+
+/// 4 MiB: between two of them it is asked whether to go on.
+constexpr int kPagesAStep = 1'024;
+/// Steps of SQLite's machine between two looks at `cancel`.
+constexpr int kStepsALook = 100'000;
+
+struct Closer {
+  void operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
+};
+using Handle = std::unique_ptr<sqlite3, Closer>;
+
+struct Finisher {
+  void operator()(sqlite3_backup* backup) const { sqlite3_backup_finish(backup); }
+};
+
+bool Cancelled(const std::atomic<bool>* cancel) { return cancel != nullptr && cancel->load(); }
+
+absl::Status ErrorOf(sqlite3* handle, int code, std::string_view action, const std::string& path) {
+  const int system_error = handle == nullptr ? 0 : sqlite3_system_errno(handle);
+  return SqliteError(code, system_error, sqlite3_errstr(code), action, path);
+}
+
+/// For a file that nobody else knows of and that is worth nothing until it is whole: no journal.
+/// Its last step syncs it.
+absl::StatusOr<Handle> OpenCopy(const std::string& path) {
+  sqlite3* handle = nullptr;
+  const int flags =
+      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+  Handle copy(handle);
+  if (code != SQLITE_OK) return ErrorOf(handle, code, "opening", path);
+  code = sqlite3_exec(handle,
+                      "PRAGMA page_size = 4096; PRAGMA journal_mode = OFF;"
+                      "PRAGMA synchronous = FULL; PRAGMA cache_size = -16384",
+                      nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) return ErrorOf(handle, code, "using", path);
+  return copy;
+}
+
+absl::Status CopyPages(sqlite3* from, sqlite3* to, const std::string& path,
+                       const SqliteCopyOptions& options) {
+  const std::unique_ptr<sqlite3_backup, Finisher> backup(
+      sqlite3_backup_init(to, "main", from, "main"));
+  if (backup == nullptr) return ErrorOf(to, sqlite3_extended_errcode(to), "writing", path);
+  for (;;) {
+    if (Cancelled(options.cancel)) return absl::CancelledError("stopped: nothing was kept");
+    const int code = sqlite3_backup_step(backup.get(), kPagesAStep);
+    if (code != SQLITE_OK && code != SQLITE_DONE) return ErrorOf(to, code, "copying to", path);
+    if (options.progress) {
+      const int total = sqlite3_backup_pagecount(backup.get());
+      options.progress(total - sqlite3_backup_remaining(backup.get()), total);
+    }
+    if (code == SQLITE_DONE) return absl::OkStatus();
+  }
+}
+
+int StopIfCancelled(void* cancel) {
+  return Cancelled(static_cast<const std::atomic<bool>*>(cancel)) ? 1 : 0;
+}
+
+absl::Status CheckPages(const Place& place, const std::atomic<bool>* cancel) {
+  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> connection,
+                         Connection::Open(place, Access::kImmutable));
+  sqlite3_progress_handler(connection->handle(), kStepsALook, &StopIfCancelled,
+                           const_cast<std::atomic<bool>*>(cancel));  // It is only read.
+  Statement check(*connection, Sql::kIntegrityCheck);
+  const absl::StatusOr<bool> row = check.Step();
+  if (!row.ok() && Cancelled(cancel)) return absl::CancelledError("stopped while verifying");
+  AIMEM_RETURN_IF_ERROR(row.status());
+  if (*row && check.Blob(0) == "ok") return absl::OkStatus();
+  return MakeStatus(absl::StatusCode::kDataLoss,
+                    absl::StrFormat("'%s' is damaged: %s", place.path, check.Blob(0)));
+}
+
+}  // namespace
+
+absl::Status SqliteBackend::CopyTo(const std::string& to, const SqliteCopyOptions& options) {
+  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction, BeginRead());
+  Connection& source = static_cast<SqliteTransaction&>(*transaction).connection();
+  AIMEM_ASSIGN_OR_RETURN(const Handle copy, OpenCopy(to));
+  return CopyPages(source.handle(), copy.get(), to, options);
+}
+
+}  // namespace sqlite
+
+absl::Status CopySqliteStore(const std::string& from, const std::string& to,
+                             const SqliteCopyOptions& options) {
+  AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> source,
+                         OpenSqliteBackend(from, {.create = false, .read_only = true}));
+  AIMEM_RETURN_IF_ERROR(static_cast<sqlite::SqliteBackend&>(*source).CopyTo(to, options));
+  return source->Close();
+}
+
+absl::Status VerifySqliteFile(const std::string& path, const std::atomic<bool>* cancel) {
+  sqlite::Place place;
+  AIMEM_ASSIGN_OR_RETURN(place.path, sqlite::ResolvePath(path));
+  AIMEM_ASSIGN_OR_RETURN(const sqlite::Found found, sqlite::Inspect(place));
+  if (found == sqlite::Found::kNothing) {
+    return MakeStatus(absl::StatusCode::kDataLoss,
+                      absl::StrFormat("there is no store in '%s': it is empty", path));
+  }
+  return sqlite::CheckPages(place, cancel);
+}
+
+}  // namespace aimem
