@@ -11,6 +11,7 @@ set(AIMEM_MAY_USE_replication core replication_protocol replication_node)  # the
 set(AIMEM_MAY_USE_wire core)                            # JSON and values, both ways
 set(AIMEM_MAY_USE_web core)                             # HTTP, whatever is served
 set(AIMEM_MAY_USE_http core web wire)                   # the HTTP API: services/rest
+set(AIMEM_MAY_USE_mcp core wire)                        # the tools of agents
 
 # What a room needs besides, where it is linked, by the names of AimemDependencies.cmake …
 set(AIMEM_NEEDS_core Threads absl OpenSSL libutf8proc stemmer)
@@ -24,6 +25,7 @@ set(AIMEM_BUILDS_WITH_core nlohmann_json)
 set(AIMEM_BUILDS_WITH_open nlohmann_json)
 set(AIMEM_BUILDS_WITH_web Boost)
 set(AIMEM_BUILDS_WITH_wire nlohmann_json)
+set(AIMEM_BUILDS_WITH_mcp nlohmann_json)
 # What the program and the tests need beyond the rooms.
 set(AIMEM_PROGRAM_NEEDS CLI11 Boost nlohmann_json)
 set(AIMEM_TESTS_NEED GTest ${AIMEM_PROGRAM_NEEDS})
@@ -34,6 +36,7 @@ set(AIMEM_LIB_OPEN_TO_replication_protocol log)
 set(AIMEM_LIB_OPEN_TO_replication_node log execute store)  # request.h, hooks.h alone
 set(AIMEM_LIB_OPEN_TO_wire model recall transfer)  # texts of errors, scores, JSON as text
 set(AIMEM_LIB_OPEN_TO_http model)                  # texts of errors
+set(AIMEM_LIB_OPEN_TO_mcp model)                   # rules, times
 # Of a folder that is opened for one header: how the names begin that a shared library shows of it.
 set(AIMEM_LIB_SHOWS_store Open)
 set(AIMEM_LIB_SHOWS_execute ApproximateBytes)
@@ -45,6 +48,7 @@ set(AIMEM_REPLICATION_OPEN_TO_replication protocol node grpc)
 set(AIMEM_SERVICES_OPEN_TO_wire wire)
 set(AIMEM_SERVICES_OPEN_TO_web web)
 set(AIMEM_SERVICES_OPEN_TO_http rest web wire)
+set(AIMEM_SERVICES_OPEN_TO_mcp mcp wire)
 
 # What stands beside the product: it may use this of it, and no room may use it.
 set(AIMEM_SERVICES_OPEN_TO_campaign wire)

@@ -1,32 +1,14 @@
 // archive list, restore, purge, stats.
-#include <map>
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "aimem/intents.h"
 #include "apps/aimem/cli.h"
 #include "apps/aimem/output.h"
 #include "lib/base/status.h"
 #include "lib/model/validate.h"
 
 namespace aimem::cli {
-namespace {
-
-constexpr std::int64_t kRowsAtOnce = 10'000;
-
-absl::StatusOr<std::map<std::string, std::int64_t>> CountArchive(Store& store) {
-  std::map<std::string, std::int64_t> counts;
-  ListRequest request;
-  request.kind = ListKind::kArchived;
-  request.limit = kRowsAtOnce;
-  do {
-    AIMEM_ASSIGN_OR_RETURN(ListResult page, store.List(request));
-    for (const ArchivedMemory& archived : page.archived) ++counts[archived.memory.namespace_];
-    request.page_token = std::move(page.next_page_token);
-  } while (!request.page_token.empty());
-  return counts;
-}
-
-}  // namespace
 
 absl::Status RunArchiveList(Context& context, const ArchiveListCommand& command) {
   ListRequest request;
@@ -88,13 +70,9 @@ absl::Status RunArchivePurge(Context& context, const PurgeCommand& command) {
 
 absl::Status RunArchiveStats(Context& context) {
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kRead));
-  AIMEM_ASSIGN_OR_RETURN(const auto counts, CountArchive(*store));
+  AIMEM_ASSIGN_OR_RETURN(const auto by_namespace, CountArchive(*store));
   std::int64_t total = 0;
-  std::vector<NamespaceCount> by_namespace;
-  for (const auto& [name, count] : counts) {
-    total += count;
-    by_namespace.push_back({name, count});
-  }
+  for (const NamespaceCount& one : by_namespace) total += one.count;
   if (context.json) {
     context.out << JsonObject()
                        .Int("archived_total", total)

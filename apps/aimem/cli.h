@@ -247,6 +247,12 @@ struct CertIssueCommand {
   std::optional<std::int64_t> days;
 };
 
+struct McpCommand {
+  std::string profile = "standard";
+  std::string tier;
+  bool verbose = false;
+};
+
 struct ServeCommand {
   std::string host = "127.0.0.1";
   std::int64_t port = 9077;
@@ -306,6 +312,7 @@ absl::Status RunDoctor(Context& context, const DoctorCommand& command);
 absl::Status RunCertInit(Context& context, const CertInitCommand& command);
 absl::Status RunCertIssue(Context& context, const CertIssueCommand& command);
 
+absl::Status RunMcp(Context& context, const McpCommand& command);
 absl::Status RunServe(Context& context, const ServeCommand& command);
 
 /// Parse the command line and run what it asks for: the exit code.

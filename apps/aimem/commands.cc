@@ -87,6 +87,7 @@ class Commands {
     AddOperation();
     AddDoctor();
     AddCert();
+    AddMcp();
     AddServe();
   }
 
@@ -471,6 +472,21 @@ class Commands {
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     Integer(issue, "--days", o.days, "Days that it is valid, 1 to 3650 [825]");
+  }
+
+  void AddMcp() {
+    auto [command, o] = Add<McpCommand>(
+        app_, "mcp", "Serve the database to an agent: MCP over standard input and output", RunMcp,
+        "  aimem --db m.db mcp\n"
+        "  claude mcp add memory -- aimem --db ~/memory.db mcp\n"
+        "  AI_MEMORY_AGENT_ID=ai:reviewer aimem mcp --profile core\n");
+    Text(command, "--profile", o.profile,
+         "Tools that are shown: standard, the 36 of ai-memory, or core, the seven that remember "
+         "[standard]");
+    Text(command, "--tier", o.tier,
+         "keyword, semantic, smart or autonomous, as ai-memory has it: without models each is "
+         "keyword");
+    command.add_flag("--verbose", o.verbose, "Log more than warnings");
   }
 
   void AddServe() {

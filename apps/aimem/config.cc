@@ -37,26 +37,10 @@ absl::StatusOr<bool> Anonymous() {
       "AI_MEMORY_ANONYMIZE is '%s': use 1, true, yes, on, 0, false, no or off", text));
 }
 
-// Characters that an agent id does not allow collapse to one '-'; none at the edges.
-std::string Sanitized(std::string_view text) {
-  std::string clean;
-  for (const char c : text) {
-    const bool allowed =
-        absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-';
-    if (allowed && c != '-') {
-      clean += c;
-    } else if (!clean.empty() && clean.back() != '-') {
-      clean += '-';
-    }
-  }
-  while (!clean.empty() && clean.back() == '-') clean.pop_back();
-  return clean;
-}
-
 std::string HostName() {
   std::array<char, 256> name{};
   if (gethostname(name.data(), name.size() - 1) != 0) return "";
-  return Sanitized(name.data());
+  return model::AgentIdPart(name.data());
 }
 
 // What `git remote get-url origin` says; empty without git, repository or remote.
@@ -103,19 +87,24 @@ std::string DatabaseUrl(const std::optional<std::string>& flag) {
   return url.empty() ? "ai-memory.db" : url;
 }
 
-absl::StatusOr<std::string> AgentIdentity(const std::optional<std::string>& flag) {
-  std::string claimed = flag.value_or("");
-  if (claimed.empty()) claimed = FromEnvironment("AI_MEMORY_AGENT_ID");
-  if (!claimed.empty()) {
-    AIMEM_RETURN_IF_ERROR(model::CheckAgentId(claimed));
-    return claimed;
-  }
+absl::StatusOr<ClaimedIdentity> IdentityOfAgents(const std::optional<std::string>& flag) {
+  ClaimedIdentity identity;
+  identity.claimed = flag.value_or("");
+  if (identity.claimed.empty()) identity.claimed = FromEnvironment("AI_MEMORY_AGENT_ID");
+  if (!identity.claimed.empty()) AIMEM_RETURN_IF_ERROR(model::CheckAgentId(identity.claimed));
   AIMEM_ASSIGN_OR_RETURN(const bool anonymous, Anonymous());
   static const std::uint32_t discriminator = std::random_device()();
   const std::string process = absl::StrFormat("pid-%d-%08x", getpid(), discriminator);
-  std::string host = anonymous ? "" : HostName();
-  host.resize(std::min<std::size_t>(host.size(), 64));
-  return host.empty() ? "anonymous:" + process : "host:" + host + ":" + process;
+  identity.host = anonymous ? "" : HostName();
+  identity.host.resize(std::min<std::size_t>(identity.host.size(), 64));
+  identity.fallback =
+      identity.host.empty() ? "anonymous:" + process : "host:" + identity.host + ":" + process;
+  return identity;
+}
+
+absl::StatusOr<std::string> AgentIdentity(const std::optional<std::string>& flag) {
+  AIMEM_ASSIGN_OR_RETURN(ClaimedIdentity identity, IdentityOfAgents(flag));
+  return identity.claimed.empty() ? std::move(identity.fallback) : std::move(identity.claimed);
 }
 
 absl::StatusOr<std::string> DerivedNamespace() {

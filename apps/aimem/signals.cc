@@ -1,6 +1,12 @@
 #include "apps/aimem/signals.h"
 
+#include <sys/signalfd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
 
 namespace aimem::cli {
 
@@ -18,6 +24,12 @@ int StopSignals::Wait(absl::Duration timeout) const {
   }
   const timespec limit = absl::ToTimespec(std::max(timeout, absl::ZeroDuration()));
   return std::max(0, sigtimedwait(&signals_, nullptr, &limit));
+}
+
+absl::StatusOr<int> StopSignals::Descriptor() const {
+  const int fd = signalfd(-1, &signals_, SFD_CLOEXEC);
+  if (fd >= 0) return fd;
+  return absl::UnavailableError(absl::StrCat("signalfd: ", std::strerror(errno)));
 }
 
 void StopSignals::Release() const { pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr); }

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <thread>
 
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
 namespace aimem::cli {
@@ -18,6 +19,10 @@ class StopSignals {
 
   /// Wait for one, at most `timeout`. Its number; 0: `timeout` has passed.
   [[nodiscard]] int Wait(absl::Duration timeout) const;
+
+  /// A descriptor that can be read from once there is one; the process's to its end. kUnavailable:
+  /// there are no descriptors left.
+  [[nodiscard]] absl::StatusOr<int> Descriptor() const;
 
   /// From now on a signal ends the process at once. By the thread that calls.
   void Release() const;

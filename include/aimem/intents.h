@@ -1,7 +1,9 @@
 // What programs that remember do with a store, beyond one call of it: written once, here.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -9,9 +11,11 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "aimem/environment.h"
+#include "aimem/lifetimes.h"
 #include "aimem/memory.h"
 #include "aimem/requests.h"
 #include "aimem/store.h"
+#include "aimem/types.h"
 #include "aimem/write_batch.h"
 
 namespace aimem {
@@ -35,12 +39,58 @@ SearchRequest Recall(std::string_view text);
 absl::StatusOr<std::vector<Memory>> FindSimilar(Store& store, const Memory& memory,
                                                 const ReadBounds& bounds = {});
 
+/// How many memories lie in the archive, by count, then by namespace. Reads all of it, page by
+/// page; errors are those of Store::List.
+absl::StatusOr<std::vector<NamespaceCount>> CountArchive(Store& store,
+                                                         const ReadBounds& bounds = {});
+
 // -- Writing --------------------------------------------------------------------------------------
 
 /// Settle a contradiction between two live memories, of which these are the full ids: `winner`
 /// supersedes `loser` (a link), the loser stays and counts for little (priority 1, confidence 0.1),
 /// and the winner is counted as used. One commit; kNotFound if one of them is not live.
 WriteBatch Resolve(std::string_view winner, std::string_view loser);
+
+// -- Messages between agents ----------------------------------------------------------------------
+
+/// What one agent says to another. It is kept as a memory of the namespace InboxOf(to), with the
+/// sender as its author; to be read it has to be asked for.
+struct AgentMessage {
+  std::string from = {};   ///< Agent ids.
+  std::string to = {};     ///< Need not be registered.
+  std::string title = {};  ///< 1 to 470 characters. Two messages may have the same.
+  std::string payload = {};
+  std::int64_t priority = 5;  ///< 1 to 10.
+  Tier tier = Tier::kMid;
+};
+
+/// "_messages/AGENT".
+std::string InboxOf(std::string_view agent_id);
+
+/// The memory that `message` becomes, under `id`, which nothing else may have: the operation of the
+/// write that sends it (ChooseOperation), so that sending it again is seen to be that. It lives as
+/// long as `lifetimes` gives its tier. kInvalidArgument: an agent id, title or payload that is
+/// none.
+absl::StatusOr<ImportMemory> Message(const AgentMessage& message, const Id128& id, absl::Time now,
+                                     const Lifetimes& lifetimes = {});
+
+struct ReceivedMessage {
+  std::string id = {};
+  AgentMessage message = {};
+  absl::Time sent_at = {};
+  std::int64_t uses = 0;  ///< 0: nobody has said that it was read (TouchMemory).
+};
+
+struct InboxRequest {
+  std::string agent_id = {};
+  bool unread_only = false;
+  std::int64_t limit = 50;  ///< 0 to 1,000,000, of what it asks for.
+  ReadBounds bounds = {};
+};
+
+/// Messages to an agent, the latest first. Whoever may read the store may read them all.
+/// kInvalidArgument: no agent id; errors of Store::List.
+absl::StatusOr<std::vector<ReceivedMessage>> Inbox(Store& store, const InboxRequest& request);
 
 // -- Looking after --------------------------------------------------------------------------------
 

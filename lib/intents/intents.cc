@@ -1,5 +1,7 @@
 #include "aimem/intents.h"
 
+#include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -31,6 +33,25 @@ absl::StatusOr<std::vector<Memory>> FindSimilar(Store& store, const Memory& memo
   }
   if (similar.size() > limits::kSimilar) similar.pop_back();
   return similar;
+}
+
+absl::StatusOr<std::vector<NamespaceCount>> CountArchive(Store& store, const ReadBounds& bounds) {
+  std::map<std::string, std::int64_t> counts;
+  ListRequest request;
+  request.kind = ListKind::kArchived;
+  request.limit = 10'000;
+  request.bounds = bounds;
+  do {
+    AIMEM_ASSIGN_OR_RETURN(ListResult page, store.List(request));
+    for (const ArchivedMemory& row : page.archived) ++counts[row.memory.namespace_];
+    request.page_token = std::move(page.next_page_token);
+  } while (!request.page_token.empty());
+  std::vector<NamespaceCount> by_namespace;
+  for (const auto& [name, count] : counts) by_namespace.push_back({name, count});
+  std::stable_sort(
+      by_namespace.begin(), by_namespace.end(),
+      [](const NamespaceCount& a, const NamespaceCount& b) { return a.count > b.count; });
+  return by_namespace;
 }
 
 WriteBatch Resolve(std::string_view winner, std::string_view loser) {

@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/civil_time.h"
@@ -383,6 +384,21 @@ absl::Status CheckAgentId(std::string_view agent_id) {
       "agent_id", agent_id,
       absl::StrFormat("agent_id contains invalid character '%s' (allowed: alphanumeric, _-:@./)",
                       FirstCharacters(rest, 1)));
+}
+
+std::string AgentIdPart(std::string_view text) {
+  std::string clean;
+  for (const char c : text) {
+    const bool allowed =
+        absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-';
+    if (allowed && c != '-') {
+      clean += c;
+    } else if (!clean.empty() && clean.back() != '-') {
+      clean += '-';
+    }
+  }
+  while (!clean.empty() && clean.back() == '-') clean.pop_back();
+  return clean;
 }
 
 absl::Status CheckAgentType(std::string_view agent_type) {

@@ -35,6 +35,9 @@ absl::Status CheckRelation(std::string_view relation);
 /// Ids, relation, then equal ids.
 absl::Status CheckLink(std::string_view source, std::string_view target, std::string_view relation);
 absl::Status CheckAgentId(std::string_view agent_id);
+/// `text` as a part of an agent id: what that does not allow collapses to one '-', with none at its
+/// ends. May be empty.
+std::string AgentIdPart(std::string_view text);
 absl::Status CheckAgentType(std::string_view agent_type);
 absl::Status CheckScope(std::string_view scope);
 /// Count of ids and repeats; then the caller checks title, summary and namespace.

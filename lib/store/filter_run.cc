@@ -64,13 +64,19 @@ void FilterRun::Begin() {
   absl::StatusOr<bool> finished = false;
   {
     absl::StatusOr<Readers::Snapshot> read = place_.readers.Begin();
-    finished = read.ok() ? FindEarlier(**read) : read.status();
+    if (!read.ok()) {
+      finished = read.status();
+    } else if (!job_.options.dry_run) {
+      finished = FindEarlier(**read);
+    }
     if (finished.ok() && !*finished) {
       if (absl::Status status = Select(**read, *rule); !status.ok()) finished = status;
     }
   }
   if (!finished.ok()) {
     Fail(finished.status());
+  } else if (job_.options.dry_run) {
+    AnswerDryRun();
   } else {
     // Of a request that is here as a whole nothing is selected: its last commit is asked for once
     // more, in a transaction, which makes sure that it is durable.
@@ -109,6 +115,14 @@ absl::Status FilterRun::Select(Transaction& transaction, const execute::FilterRu
         return rule.takes(memory, now);
       }));
   return absl::OkStatus();
+}
+
+void FilterRun::AnswerDryRun() {
+  WriteResult counted;
+  counted.operation = job_.operation;
+  counted.outcome = WriteOutcome::kCommitted;
+  counted.items.push_back({.count = static_cast<std::int64_t>(ids_.size())});
+  Finish(std::move(counted));
 }
 
 void FilterRun::WriteNext() {

@@ -48,6 +48,8 @@ class FilterRun : public std::enable_shared_from_this<FilterRun> {
   /// Find which commits of this request the log has already. True: all of them.
   absl::StatusOr<bool> FindEarlier(Transaction& transaction);
   absl::Status Select(Transaction& transaction, const execute::FilterRule& rule);
+  /// What it would take is what was selected.
+  void AnswerDryRun();
   void WriteNext();
   void Committed(WriteResult result);
   void Finish(WriteResult result);

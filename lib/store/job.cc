@@ -60,6 +60,9 @@ absl::Status CheckRequest(const WriteBatch& batch, const WriteOptions& options) 
       }
       AIMEM_RETURN_IF_ERROR(execute::FilterOf(item).status());
     }
+    if (options.dry_run && !execute::SelectsByFilter(item)) {
+      return InvalidField("dry_run", "", "only changes by filter can be a dry run");
+    }
     if (options.lazy && !std::holds_alternative<TouchMemory>(item)) {
       return InvalidField("lazy", "", "only touches can be lazy");
     }

@@ -1,12 +1,12 @@
 // Routes that read: memories, links, archive, counts.
 #include <algorithm>
-#include <map>
 #include <ostream>
 #include <streambuf>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
+#include "aimem/intents.h"
 #include "aimem/transfer.h"
 #include "lib/base/status.h"
 #include "lib/base/utf8.h"
@@ -24,7 +24,6 @@ using wire::JsonArrayOf;
 using wire::JsonObject;
 
 constexpr std::int64_t kRowsMax = 1'000'000;
-constexpr std::int64_t kRowsAtOnce = 10'000;
 constexpr std::int64_t kListMax = 200;
 constexpr std::int64_t kArchiveMax = 1'000;
 constexpr std::size_t kExportBytesMax = 256u << 20;
@@ -239,28 +238,14 @@ void Api::Archive(Call call) {
 }
 
 void Api::ArchiveStats(Call call) {
-  std::map<std::string, std::int64_t> counts;
+  const auto by_namespace = CountArchive(store_, BoundsOf(call));
+  if (!by_namespace.ok()) return std::move(call.respond)(Problem(by_namespace.status()));
   std::int64_t total = 0;
-  ListRequest request;
-  request.kind = ListKind::kArchived;
-  request.limit = kRowsAtOnce;
-  request.bounds = BoundsOf(call);
-  do {
-    absl::StatusOr<ListResult> page = store_.List(request);
-    if (!page.ok()) return std::move(call.respond)(Problem(page.status()));
-    for (const ArchivedMemory& row : page->archived) ++counts[row.memory.namespace_];
-    total += Count(page->archived);
-    request.page_token = std::move(page->next_page_token);
-  } while (!request.page_token.empty());
-  std::vector<NamespaceCount> by_namespace;
-  for (const auto& [name, count] : counts) by_namespace.push_back({name, count});
-  std::stable_sort(
-      by_namespace.begin(), by_namespace.end(),
-      [](const NamespaceCount& a, const NamespaceCount& b) { return a.count > b.count; });
+  for (const NamespaceCount& one : *by_namespace) total += one.count;
   std::move(call.respond)(
       JsonAnswer(200, JsonObject()
                           .Int("archived_total", total)
-                          .Raw("by_namespace", wire::NamespaceCountArray(by_namespace))
+                          .Raw("by_namespace", wire::NamespaceCountArray(*by_namespace))
                           .Build()));
 }
 
