@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -10,6 +11,7 @@
 #include "lib/execute/batch.h"
 #include "lib/execute/rows.h"
 #include "lib/model/view.h"
+#include "lib/recall/find.h"
 
 namespace aimem::execute {
 
@@ -18,6 +20,8 @@ struct FilterRule {
   /// What the item did, if it took any.
   ItemEffect effect = ItemEffect::kUnchanged;
   std::function<bool(const model::MemoryView& memory, absl::Time now)> takes;
+  /// What all that it takes are known to be. nullopt: no index knows them, since they are not live.
+  std::optional<recall::Candidates> candidates;
   /// The part that ends the life of a memory that is taken.
   std::function<Rows::PartWrite(const model::MemoryView& memory, absl::Time now)> end;
 };

@@ -7,8 +7,11 @@
 
 #include "absl/strings/str_format.h"
 #include "aimem/errors.h"
+#include "aimem/limits.h"
 #include "lib/base/status.h"
 #include "lib/model/validate.h"
+#include "lib/recall/filter.h"
+#include "lib/recall/indexed.h"
 #include "lib/recall/links.h"
 #include "lib/recall/scan.h"
 #include "lib/text/analysis.h"
@@ -24,6 +27,8 @@ using model::Phase;
 constexpr std::size_t kAmbiguousShown = kErrorIds;
 // How many rows are looked at for a prefix: a writer does so while others wait.
 constexpr std::size_t kPrefixRows = 2'000;
+// A row that is read by id costs so many times what one of a scan does, or somewhat less.
+constexpr std::int64_t kScannedMeanwhile = 4;
 
 absl::Status NotFound(const std::string& id) {
   return WithDetail(absl::NotFoundError(absl::StrFormat("not found: %s", id)),
@@ -221,6 +226,20 @@ bool ForgetMatcher::Matches(const MemoryView& view) const {
   return look_in(view.title) || look_in(view.content) || look_in(view.tags);
 }
 
+// Whoever has a word of the pattern as it is written has the term that this word makes, since words
+// are told apart in the same way (and the stemmer sees them without accents, as English does).
+Candidates CandidatesOf(const ForgetMemories& forget) {
+  Candidates candidates;
+  candidates.filter.namespace_ = forget.namespace_;
+  candidates.filter.tier = forget.tier;
+  if (!forget.pattern) return candidates;
+  absl::StatusOr<text::Analyzer> analyzer = text::Analyzer::Create();
+  if (!analyzer.ok()) return candidates;
+  candidates.terms = analyzer->AnalyzeQuestion(*forget.pattern, text::QuestionKind::kSearch);
+  if (candidates.terms.size() > limits::kRecallTerms) candidates.terms.resize(limits::kRecallTerms);
+  return candidates;
+}
+
 absl::StatusOr<std::vector<std::string>> SelectIds(Transaction& transaction, Wanted wanted) {
   std::vector<std::string> ids;
   AIMEM_RETURN_IF_ERROR(ForEachRow(transaction, Kind::kMemory,
@@ -230,6 +249,25 @@ absl::StatusOr<std::vector<std::string>> SelectIds(Transaction& transaction, Wan
                                      }
                                      return absl::OkStatus();
                                    }));
+  return ids;
+}
+
+absl::StatusOr<std::vector<std::string>> SelectIds(Transaction& transaction, Wanted wanted,
+                                                   const index::View& view,
+                                                   const Candidates& candidates, absl::Time now) {
+  AIMEM_ASSIGN_OR_RETURN(const MemoryFilter filter,
+                         MemoryFilter::Create(candidates.filter,
+                                              /*with_ancestors=*/false, now));
+  const std::optional<absl::Time> ended_by = candidates.ended ? std::optional(now) : std::nullopt;
+  const std::vector<std::string> asked = IndexedIds(view, filter, candidates.terms, ended_by);
+  if (static_cast<std::int64_t>(asked.size()) > view.documents() / kScannedMeanwhile) {
+    return SelectIds(transaction, wanted);
+  }
+  std::vector<std::string> ids;
+  AIMEM_RETURN_IF_ERROR(ForEachMemory(
+      transaction, asked, [&](const std::string& id, std::span<const Part>, const MemoryView& one) {
+        if (wanted(one)) ids.push_back(id);
+      }));
   return ids;
 }
 

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "aimem/backends/backend.h"
 #include "aimem/requests.h"
+#include "lib/index/view.h"
 #include "lib/model/view.h"
 
 namespace aimem::text {
@@ -39,6 +40,13 @@ std::vector<absl::StatusOr<Memory>> Get(Transaction& transaction, std::span<cons
 /// Namespaces are counted over all live memories, expired ones included, as the total is.
 absl::StatusOr<StoreCounts> Count(Transaction& transaction, absl::Time now);
 
+/// What every memory that a selection wants is known to be, as far as an index knows it.
+struct Candidates {
+  Filter filter = {.expired = true};
+  std::vector<std::string> terms = {};  ///< That it has, as they are in the index.
+  bool ended = false;                   ///< Its end has come.
+};
+
 /// Whether a memory is live and one that `forget` selects. Both the selection and the execution
 /// of a change by filter ask this. A selector without any condition matches nothing, and so does
 /// a pattern without a word. One thread at a time, copies included.
@@ -55,8 +63,16 @@ class ForgetMatcher {
   std::shared_ptr<text::Analyzer> analyzer_;
 };
 
+/// What all are that a ForgetMatcher of `forget` matches.
+Candidates CandidatesOf(const ForgetMemories& forget);
+
 /// Ids of the memories for which `wanted` holds, in key order.
 absl::StatusOr<std::vector<std::string>> SelectIds(
     Transaction& transaction, absl::FunctionRef<bool(const model::MemoryView&)> wanted);
+/// The same, where all of these are `candidates` as of `now`. `view`: of exactly what `transaction`
+/// shows; only rows of candidates are read, unless they are many.
+absl::StatusOr<std::vector<std::string>> SelectIds(
+    Transaction& transaction, absl::FunctionRef<bool(const model::MemoryView&)> wanted,
+    const index::View& view, const Candidates& candidates, absl::Time now);
 
 }  // namespace aimem::recall

@@ -20,7 +20,7 @@ class TermHolders {
  public:
   static constexpr Ordinal kEnd = TermCursor::kEnd;
 
-  TermHolders(const Segment& segment, const std::vector<std::string>& terms) {
+  TermHolders(const Segment& segment, std::span<const std::string> terms) {
     for (const std::string& term : terms) cursors_.emplace_back(segment, term);
   }
 
@@ -42,12 +42,14 @@ class TermHolders {
   std::deque<TermCursor> cursors_;
 };
 
-// Call `visit` with the place and the segment of each live document that has the namespace, the
-// tags and the agent that `filter` asks for.
+// Call `visit` with the place and the segment of each live document that has all of `more_terms`,
+// and the namespace, the tags and the agent that `filter` asks for.
 template <typename Visit>
-void ForEachNamed(const index::View& view, const MemoryFilter& filter, const Visit& visit) {
+void ForEachNamed(const index::View& view, const MemoryFilter& filter,
+                  std::span<const std::string> more_terms, const Visit& visit) {
   const AskedDocuments asked(view, filter);
-  const std::vector<std::string> terms = filter.Terms();
+  std::vector<std::string> terms = filter.Terms();
+  terms.insert(terms.end(), more_terms.begin(), more_terms.end());
   for (std::uint32_t number = 0; number < view.layers.size(); ++number) {
     const Layer& layer = view.layers[number];
     TermHolders holders(*layer.segment, terms);
@@ -65,6 +67,11 @@ bool Matches(const MemoryFilter& filter, const Segment& segment, Ordinal documen
   const index::Facts facts = segment.FactsOf(document);
   return filter.Holds(facts, segment.PriorityOf(document), segment.CreatedAt(document)) &&
          filter.Visible(facts, segment, document);
+}
+
+bool AliveAt(const Segment& segment, Ordinal document, std::int64_t now) {
+  const std::int64_t end = segment.FactsOf(document).expires_at;
+  return end == index::kNever || end > now;
 }
 
 struct Listed {
@@ -103,7 +110,7 @@ void OfferIndexed(const index::View& view, const MemoryFilter& filter, const Mem
     return after && listed.rank != *after ? listed.rank > *after : page.IsAfter(position(listed));
   };
   Least<Listed, ListedBefore> least(page.wanted(), ListedBefore(view, order));
-  ForEachNamed(view, filter, [&](DocumentRef at, const Segment& segment) {
+  ForEachNamed(view, filter, {}, [&](DocumentRef at, const Segment& segment) {
     const Listed listed{order.RankOf({.priority = segment.PriorityOf(at.document),
                                       .created_at = segment.CreatedAt(at.document),
                                       .updated_at = segment.UpdatedAt(at.document)}),
@@ -123,9 +130,7 @@ NamespaceCounts CountIndexedNamespaces(const index::View& view, const MemoryFilt
       if (!filter.InNamespace(part.name)) continue;
       std::int64_t alive = 0;
       for (Ordinal i = part.documents.begin; i < part.documents.end; ++i) {
-        if (!layer.IsLive(i)) continue;
-        const std::int64_t end = layer.segment->FactsOf(i).expires_at;
-        alive += end == index::kNever || end > now ? 1 : 0;
+        if (layer.IsLive(i) && AliveAt(*layer.segment, i, now)) ++alive;
       }
       if (alive > 0) counts[part.name] += alive;
     }
@@ -133,9 +138,12 @@ NamespaceCounts CountIndexedNamespaces(const index::View& view, const MemoryFilt
   return counts;
 }
 
-std::vector<std::string> IndexedIds(const index::View& view, const MemoryFilter& filter) {
+std::vector<std::string> IndexedIds(const index::View& view, const MemoryFilter& filter,
+                                    std::span<const std::string> terms,
+                                    std::optional<absl::Time> ended_by) {
   std::vector<std::string> ids;
-  ForEachNamed(view, filter, [&](DocumentRef at, const Segment& segment) {
+  ForEachNamed(view, filter, terms, [&](DocumentRef at, const Segment& segment) {
+    if (ended_by && AliveAt(segment, at.document, model::ToNanoseconds(*ended_by))) return;
     if (Matches(filter, segment, at.document)) ids.push_back(segment.Id(at.document));
   });
   std::sort(ids.begin(), ids.end());

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "lib/index/view.h"
 #include "lib/recall/filter.h"
 #include "lib/recall/memory_order.h"
@@ -25,7 +27,10 @@ using NamespaceCounts = std::map<std::string, std::int64_t, std::less<>>;
 NamespaceCounts CountIndexedNamespaces(const index::View& view, const MemoryFilter& filter,
                                        std::int64_t now);
 
-/// Ids of the memories that `filter` lets through, ascending.
-std::vector<std::string> IndexedIds(const index::View& view, const MemoryFilter& filter);
+/// Ids of the memories that `filter` lets through, that have all of `terms`, and that end by
+/// `ended_by` if there is one; ascending.
+std::vector<std::string> IndexedIds(const index::View& view, const MemoryFilter& filter,
+                                    std::span<const std::string> terms,
+                                    std::optional<absl::Time> ended_by);
 
 }  // namespace aimem::recall

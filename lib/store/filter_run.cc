@@ -109,11 +109,15 @@ absl::StatusOr<bool> FilterRun::FindEarlier(Transaction& transaction) {
 }
 
 absl::Status FilterRun::Select(Transaction& transaction, const execute::FilterRule& rule) {
-  AIMEM_ASSIGN_OR_RETURN(
-      ids_,
-      recall::SelectIds(transaction, [&, now = place_.base.Now()](const model::MemoryView& memory) {
-        return rule.takes(memory, now);
-      }));
+  const absl::Time now = place_.base.Now();
+  const auto takes = [&](const model::MemoryView& memory) { return rule.takes(memory, now); };
+  index::Follower::Covered covered;
+  if (rule.candidates) {
+    AIMEM_ASSIGN_OR_RETURN(covered, place_.indexer.Cover(transaction, Indexer::Question::kList));
+  }
+  AIMEM_ASSIGN_OR_RETURN(ids_, covered.view ? recall::SelectIds(transaction, takes, *covered.view,
+                                                                *rule.candidates, now)
+                                            : recall::SelectIds(transaction, takes));
   return absl::OkStatus();
 }
 

@@ -14,6 +14,7 @@
 #include "lib/base/background.h"
 #include "lib/execute/execute.h"
 #include "lib/store/foundation.h"
+#include "lib/store/indexer.h"
 #include "lib/store/job.h"
 #include "lib/store/readers.h"
 #include "lib/store/write_queue.h"
@@ -30,6 +31,7 @@ class FilterRun : public std::enable_shared_from_this<FilterRun> {
     WriteQueue& queue;
     Readers& readers;
     Background& background;
+    Indexer& indexer;
   };
 
   /// Take `job` over: select in the background, then queue commit after commit.

@@ -41,7 +41,7 @@ void Intake::Write(WriteBatch batch, const WriteOptions& options, WriteCallback 
   const bool by_filter = execute::SelectsByFilter(batch.items.front());
   job.batch = std::move(batch);
   if (by_filter) {
-    FilterRun::Start({base_, queue_, readers_, selections_}, std::move(job));
+    FilterRun::Start({base_, queue_, readers_, selections_, indexer_}, std::move(job));
   } else if (options.lazy) {
     queue_.EnqueueLazy(std::move(job), caller);
   } else {

@@ -7,6 +7,7 @@
 #include "lib/base/background.h"
 #include "lib/base/mutex.h"
 #include "lib/store/foundation.h"
+#include "lib/store/indexer.h"
 #include "lib/store/job.h"
 #include "lib/store/readers.h"
 #include "lib/store/write_queue.h"
@@ -21,11 +22,13 @@ namespace aimem::store {
 class Intake {
  public:
   /// `selections`: where changes by filter select.
-  Intake(const Foundation& base, WriteQueue& queue, Readers& readers, Background& selections)
+  Intake(const Foundation& base, WriteQueue& queue, Readers& readers, Background& selections,
+         Indexer& indexer)
       : base_(base),
         queue_(queue),
         readers_(readers),
         selections_(selections),
+        indexer_(indexer),
         decoder_(base.options.environment.executor, "aimem-pages") {}
 
   void Write(WriteBatch batch, const WriteOptions& options, WriteCallback done,
@@ -48,6 +51,7 @@ class Intake {
   WriteQueue& queue_;
   Readers& readers_;
   Background& selections_;
+  Indexer& indexer_;
   Mutex mutex_;
   int decoding_ ABSL_GUARDED_BY(mutex_) = 0;  // by decoder_, or waiting for it
   Background decoder_;

@@ -61,7 +61,7 @@ struct LocalStore::Nouns {
         index_keeper(base, queue, health, recovery),
         indexer(base, queue, readers, index_keeper),
         writer(base, queue, health, recovery, watcher, streams, outcomes, keeper, indexer),
-        intake(base, queue, readers, selections),
+        intake(base, queue, readers, selections, indexer),
         questions(base, queue, health, readers, unreadable, indexer),
         touches(base, queue, intake) {}
 

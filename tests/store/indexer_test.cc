@@ -214,6 +214,39 @@ TEST(Indexer, AQuestionFindsWhatWasWrittenBeforeItByAnyStoreOverTheSameFile) {
   EXPECT_TRUE(backend->Close().ok());
 }
 
+// What a change by filter takes is what the lists say before and after it.
+TEST(Indexer, AChangeByFilterReadsNoRowsButThoseThatItMayTake) {
+  ManualClock clock(absl::FromUnixSeconds(1'772'366'400));
+  std::atomic<int> scans = 0;
+  testing::Hooks hooks;
+  hooks.scan = [&] { ++scans; };
+  const auto store =
+      *OpenLocalStore(std::make_unique<HookedBackend>(OpenEphemeralBackend(), std::move(hooks)),
+                      {.environment = {.clock = &clock}});
+  for (int i = 0; i < 40; ++i) {
+    PutMemory put{.title = absl::StrCat("title ", i), .content = i % 5 == 0 ? "apples" : "pears"};
+    if (i % 8 == 7) put.expires_at = clock.Now() + absl::Minutes(1);
+    ASSERT_TRUE(store->Write(std::move(put)).status.ok());
+  }
+  ExpectIndexed(*store);
+  scans = 0;
+  WriteResult forgotten = store->Write(ForgetMemories{.pattern = "apples"});
+  ASSERT_TRUE(forgotten.status.ok()) << forgotten.status;
+  EXPECT_EQ(forgotten.items.at(0).count, 8);
+  clock.Advance(absl::Hours(1));
+  const WriteResult expired = store->Write(ExpireMemories());
+  ASSERT_TRUE(expired.status.ok()) << expired.status;
+  EXPECT_EQ(expired.items.at(0).count, 4);
+  EXPECT_EQ(store->List({.limit = 100})->memories.size(), 28u);
+  EXPECT_EQ(scans, 0);
+  // Too many to be read one by one.
+  forgotten = store->Write(ForgetMemories{.namespace_ = "global"});
+  ASSERT_TRUE(forgotten.status.ok()) << forgotten.status;
+  EXPECT_EQ(forgotten.items.at(0).count, 28);
+  EXPECT_GT(scans, 0);
+  EXPECT_TRUE(store->Close().ok());
+}
+
 TEST(Indexer, DataThatWasPutBackIsIndexedAnew) {
   const auto disk = std::make_shared<EphemeralDisk>();
   const auto store = *OpenEphemeralStore(disk);

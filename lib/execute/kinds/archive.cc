@@ -32,6 +32,7 @@ absl::StatusOr<FilterRule> KindOf<ForgetMemories>::Filter(const ForgetMemories& 
           [matcher = recall::ForgetMatcher(item)](const model::MemoryView& memory, absl::Time) {
             return memory.phase == model::Phase::kLive && matcher.Matches(memory);
           },
+      .candidates = recall::CandidatesOf(item),
       .end =
           [](const model::MemoryView&, absl::Time now) {
             return Rows::PartWrite{part::kForgotten, kOwnStamp,
@@ -48,6 +49,7 @@ absl::StatusOr<FilterRule> KindOf<ExpireMemories>::Filter(const ExpireMemories& 
                           return memory.phase == model::Phase::kLive && memory.expires_at &&
                                  *memory.expires_at < model::ToNanoseconds(now);
                         },
+                    .candidates = recall::Candidates{.ended = true},
                     .end =
                         [archive = item.archive](const model::MemoryView& memory, absl::Time now) {
                           if (!archive) return Rows::PartWrite{part::kDeleted, kOwnStamp, ""};
@@ -100,6 +102,7 @@ absl::StatusOr<FilterRule> KindOf<PurgeArchive>::Filter(const PurgeArchive& item
             if (!days) return true;
             return model::FromNanoseconds(memory.archived_at) < now - absl::Hours(24) * *days;
           },
+      .candidates = std::nullopt,
       .end =
           [](const model::MemoryView&, absl::Time) {
             return Rows::PartWrite{part::kDeleted, kOwnStamp, ""};
