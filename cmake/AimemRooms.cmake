@@ -56,6 +56,7 @@ set(AIMEM_CLIENTS_OPEN_TO_http_client http)
 set(AIMEM_CLIENTS_OPEN_TO_campaign http)
 set(AIMEM_SUPPORT_OPEN_TO_campaign federation postgres process)
 set(AIMEM_CAMPAIGN_OPEN_TO campaign demo)
+set(AIMEM_LIB_OPEN_TO_demo recall)  # the scan, beside the index
 
 # Inside the core: which folder of lib/ may include which. Each uses only those named here.
 set(AIMEM_LIB_MAY_USE_base "")

@@ -16,6 +16,7 @@ std::unique_ptr<Phase> WriteThroughFaults();
 std::unique_ptr<Phase> KillTheAuthor();
 std::unique_ptr<Phase> Compare();
 std::unique_ptr<Phase> AskQuestions();
+std::unique_ptr<Phase> ExplainTwo();
 std::unique_ptr<Phase> MigrateBothWays();
 std::unique_ptr<Phase> ShowTable();
 
