@@ -41,7 +41,7 @@ absl::Status CopyRows(std::string_view url, const std::string& to, const BackupO
   // It is synced as a whole afterwards.
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> copy,
                          OpenSqliteBackend(to, {.sync_writes = false}));
-  AIMEM_RETURN_IF_ERROR(CopyBackend(*source, *copy, options));
+  AIMEM_RETURN_IF_ERROR(CopyBackend(*source, *copy, {options.cancel, options.progress}));
   AIMEM_RETURN_IF_ERROR(copy->Scrub());
   AIMEM_RETURN_IF_ERROR(copy->Close());
   return source->Close();

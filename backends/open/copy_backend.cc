@@ -15,8 +15,8 @@ constexpr std::size_t kPageBytes = 4u << 20;
 
 class Copy {
  public:
-  Copy(Transaction& from, Backend& to, const BackupOptions& options)
-      : from_(from), to_(to), options_(options) {}
+  Copy(Transaction& from, Backend& to, const Waiting& waiting)
+      : from_(from), to_(to), waiting_(waiting) {}
 
   absl::Status Run() {
     AIMEM_ASSIGN_OR_RETURN(ReadResult found, from_.Read({.heads = true, .meta = true}));
@@ -67,28 +67,26 @@ class Copy {
   }
 
   absl::Status Put(const WriteSet& set, std::size_t rows) {
-    if (options_.cancel != nullptr && options_.cancel->load()) {
-      return absl::CancelledError("stopped: nothing was kept");
-    }
+    if (waiting_.stopped()) return absl::CancelledError("stopped: nothing was kept");
     AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> transaction, to_.BeginWrite());
     AIMEM_RETURN_IF_ERROR(transaction->Put(set));
     AIMEM_RETURN_IF_ERROR(transaction->Commit().status);
     progress_.done += static_cast<std::int64_t>(rows);
-    if (options_.progress) options_.progress(progress_);
+    if (waiting_.progress) waiting_.progress(progress_);
     return absl::OkStatus();
   }
 
   Transaction& from_;
   Backend& to_;
-  const BackupOptions& options_;
+  const Waiting& waiting_;
   TransferProgress progress_;
 };
 
 }  // namespace
 
-absl::Status CopyBackend(Backend& from, Backend& to, const BackupOptions& options) {
+absl::Status CopyBackend(Backend& from, Backend& to, const Waiting& waiting) {
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Transaction> snapshot, from.BeginRead());
-  return Copy(*snapshot, to, options).Run();
+  return Copy(*snapshot, to, waiting).Run();
 }
 
 }  // namespace aimem::open

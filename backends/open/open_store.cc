@@ -63,15 +63,14 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenSqlite(std::string_view path,
   return OpenSqliteBackend(std::string(path), sqlite);
 }
 
-absl::StatusOr<std::unique_ptr<Backend>> OpenPostgres(std::string_view url,
+absl::StatusOr<std::unique_ptr<Backend>> OpenPostgres(const open::PostgresPlace& place,
                                                       const OpenOptions& options) {
   // How durable a commit is, the server's synchronous_commit decides, never less than asked for.
   PostgresOptions postgres;
   postgres.create = options.create;
   postgres.read_only = options.read_only;
-  auto [server, schema] = TakeSchema(url);
-  if (schema) postgres.schema = *std::move(schema);
-  return OpenPostgresBackend(server, postgres);
+  postgres.schema = place.schema;
+  return OpenPostgresBackend(place.url, postgres);
 }
 
 absl::StatusOr<std::unique_ptr<Backend>> OpenMemory(const OpenOptions& options) {
@@ -98,14 +97,20 @@ std::optional<std::string> SqlitePath(std::string_view url) {
   return std::string(url.substr(scheme->size() + 3));
 }
 
+std::optional<PostgresPlace> PostgresPlaceOf(std::string_view url) {
+  const std::optional<std::string_view> scheme = SchemeOf(url);
+  if (scheme != "postgres" && scheme != "postgresql") return std::nullopt;
+  auto [server, schema] = TakeSchema(url);
+  return PostgresPlace{std::move(server), schema.value_or(PostgresOptions().schema)};
+}
+
 }  // namespace open
 
 absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(std::string_view url,
                                                      const OpenOptions& options) {
   if (url == "memory:") return OpenMemory(options);
   if (const auto path = open::SqlitePath(url)) return OpenSqlite(*path, options);
-  const std::optional<std::string_view> scheme = SchemeOf(url);
-  if (*scheme == "postgres" || *scheme == "postgresql") return OpenPostgres(url, options);
+  if (const auto place = open::PostgresPlaceOf(url)) return OpenPostgres(*place, options);
   return absl::InvalidArgumentError(absl::StrFormat(
       "unrecognised store URL: %s (expected sqlite:///path or postgres://...)", MaskUrl(url)));
 }

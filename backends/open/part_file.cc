@@ -132,7 +132,7 @@ absl::StatusOr<FileDigest> DigestFile(const std::string& path, const Waiting& wa
     digest.bytes += read_bytes;
     if (copy != nullptr) status = copy->Write(bytes);
     if (waiting.progress) waiting.progress({.done = digest.bytes, .total = 0});
-    if (waiting.cancel != nullptr && waiting.cancel->load()) {
+    if (waiting.stopped()) {
       status = absl::CancelledError("stopped: nothing was changed");
     }
   }

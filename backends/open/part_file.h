@@ -3,15 +3,13 @@
 
 #include <sys/types.h>
 
-#include <atomic>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "aimem/transfer.h"
+#include "backends/open/waiting.h"
 
 namespace aimem::open {
 
@@ -56,12 +54,6 @@ struct FileDigest {
   std::int64_t bytes = 0;
 
   friend bool operator==(const FileDigest&, const FileDigest&) = default;
-};
-
-/// Who waits for long work.
-struct Waiting {
-  const std::atomic<bool>* cancel = nullptr;
-  const std::function<void(const TransferProgress&)>& progress;
 };
 
 /// Read the whole file, and write it to `copy` too if that is not null. kCancelled.

@@ -4,10 +4,14 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "aimem/backends/postgres.h"
 #include "aimem/backends/sqlite.h"
 #include "aimem/backup.h"
 #include "aimem/open.h"
+#include "backends/open/copy_backend.h"
 #include "backends/open/part_file.h"
 #include "backends/open/snapshots.h"
 #include "backends/open/url.h"
@@ -82,23 +86,25 @@ absl::StatusOr<PartFile> CopyBeside(const Verified& snapshot, const fs::path& st
 }
 
 /// Whose data a store that is about to be replaced holds; zeros: nobody's.
-absl::StatusOr<Id128> Replaced(const std::string& path) {
-  absl::StatusOr<Id128> store = StoreOf(path);
+absl::StatusOr<Id128> Replaced(const std::string& url) {
+  absl::StatusOr<Id128> store = StoreOf(url);
   // What is damaged is what a backup is for, and is kept.
   if (absl::IsNotFound(store.status()) || absl::IsDataLoss(store.status())) return Id128();
   return store;
 }
 
-absl::Status CheckSameStore(const std::string& snapshot, const PartFile& part,
-                            const std::string& path) {
-  AIMEM_ASSIGN_OR_RETURN(const Id128 theirs, Replaced(path));
-  AIMEM_ASSIGN_OR_RETURN(const Id128 ours, StoreOf(part.path()));
+/// `copy` is a file with the same bytes as `snapshot`, or that itself.
+absl::Status CheckSameStore(const std::string& snapshot, const std::string& copy,
+                            const std::string& url, const RestoreOptions& options) {
+  if (options.force) return absl::OkStatus();
+  AIMEM_ASSIGN_OR_RETURN(const Id128 theirs, Replaced(url));
+  AIMEM_ASSIGN_OR_RETURN(const Id128 ours, StoreOf(copy));
   if (theirs == Id128() || theirs == ours) return absl::OkStatus();
   return MakeStatus(
       absl::StatusCode::kFailedPrecondition,
       absl::StrFormat("snapshot %s is of another store (%s) than '%s' (%s): name another snapshot, "
                       "or pass --force to replace that store; nothing was changed",
-                      snapshot, ToHex(AsBytes(ours)), path, ToHex(AsBytes(theirs))));
+                      snapshot, ToHex(AsBytes(ours)), MaskUrl(url), ToHex(AsBytes(theirs))));
 }
 
 absl::StatusOr<std::string> Resolve(const std::string& path) {
@@ -115,7 +121,7 @@ absl::StatusOr<RestoreResult> RestoreFile(const std::string& from, const std::st
   AIMEM_RETURN_IF_ERROR(CheckSqliteUnused(path));
   AIMEM_ASSIGN_OR_RETURN(const Verified snapshot, VerifySnapshot(from, options));
   AIMEM_ASSIGN_OR_RETURN(PartFile part, CopyBeside(snapshot, path, options));
-  if (!options.force) AIMEM_RETURN_IF_ERROR(CheckSameStore(snapshot.path, part, path));
+  AIMEM_RETURN_IF_ERROR(CheckSameStore(snapshot.path, part.path(), path, options));
   const fs::path aside =
       path.parent_path() / (path.stem().string() + ".pre-restore-" + TimeName(now) + ".db");
   std::error_code error;
@@ -131,16 +137,86 @@ absl::StatusOr<RestoreResult> RestoreFile(const std::string& from, const std::st
                                   to, result.previous));
 }
 
+// -- PostgreSQL -----------------------------------------------------------------------------------
+
+/// `schema` and something more, as long as a name may be.
+std::string Named(const std::string& schema, const std::string& more) {
+  constexpr std::size_t kNameBytes = 63;
+  return schema.substr(0, kNameBytes - more.size()) + more;
+}
+
+/// Equal vectors and equal sums: every row and every commit that is there came over.
+absl::Status CheckEqual(Store& snapshot, Store& copy) {
+  AIMEM_ASSIGN_OR_RETURN(const DigestResult theirs, snapshot.Digest());
+  AIMEM_ASSIGN_OR_RETURN(const DigestResult ours, copy.Digest());
+  if (theirs.vector == ours.vector && theirs.sums.front().sum == ours.sums.front().sum) {
+    return absl::OkStatus();
+  }
+  return MakeStatus(absl::StatusCode::kDataLoss,
+                    "what the database holds is not what was copied into it: nothing was replaced");
+}
+
+/// Fill the schema that `options` names with what the snapshot holds.
+absl::Status FillSchema(const Verified& snapshot, const std::string& url,
+                        const PostgresOptions& schema, const RestoreOptions& options) {
+  const SqliteOptions as_it_is{.create = false, .read_only = true};
+  {
+    AIMEM_ASSIGN_OR_RETURN(const auto from, OpenSqliteBackend(snapshot.path, as_it_is));
+    AIMEM_ASSIGN_OR_RETURN(const auto to, OpenPostgresBackend(url, schema));
+    AIMEM_RETURN_IF_ERROR(CopyBackend(*from, *to, {options.cancel, options.progress}));
+    AIMEM_RETURN_IF_ERROR(to->Close());
+  }
+  AIMEM_ASSIGN_OR_RETURN(const auto from, OpenSqliteStore(snapshot.path, as_it_is));
+  PostgresOptions reading = schema;
+  reading.read_only = true;
+  AIMEM_ASSIGN_OR_RETURN(const auto to, OpenPostgresStore(url, reading));
+  AIMEM_RETURN_IF_ERROR(CheckEqual(*from, *to));
+  return to->Close();
+}
+
+absl::StatusOr<bool> FillAndReplace(const Verified& snapshot, const PostgresPlace& place,
+                                    const std::string& aside, const RestoreOptions& options) {
+  const PostgresOptions target{.schema = place.schema};
+  const PostgresOptions filled{.schema = Named(place.schema, "_restoring")};
+  // What one that was cut short left there.
+  AIMEM_RETURN_IF_ERROR(DropPostgresStore(place.url, filled));
+  absl::Status status = FillSchema(snapshot, place.url, filled, options);
+  if (status.ok()) {
+    absl::StatusOr<bool> replaced = ReplacePostgresStore(place.url, filled.schema, aside, target);
+    if (replaced.ok()) return replaced;
+    status = replaced.status();
+  }
+  DropPostgresStore(place.url, filled).IgnoreError();
+  return status;
+}
+
+absl::StatusOr<RestoreResult> RestoreSchema(const std::string& from, const std::string& url,
+                                            const PostgresPlace& place, absl::Time now,
+                                            const RestoreOptions& options) {
+  AIMEM_RETURN_IF_ERROR(CheckPostgresUnused(place.url, {.schema = place.schema}));
+  AIMEM_ASSIGN_OR_RETURN(const Verified snapshot, VerifySnapshot(from, options));
+  AIMEM_RETURN_IF_ERROR(CheckSameStore(snapshot.path, snapshot.path, url, options));
+  const std::string time = absl::AsciiStrToLower(absl::StrReplaceAll(TimeName(now), {{"-", ""}}));
+  const std::string aside = Named(place.schema, "_pre_restore_" + time);
+  AIMEM_ASSIGN_OR_RETURN(const bool replaced, FillAndReplace(snapshot, place, aside, options));
+  return RestoreResult{
+      .from = snapshot.path, .to = MaskUrl(url), .previous = replaced ? "schema " + aside : ""};
+}
+
 }  // namespace
 }  // namespace open
 
 absl::StatusOr<RestoreResult> Restore(const std::string& from, std::string_view url, absl::Time now,
                                       const RestoreOptions& options) {
-  const std::optional<std::string> path = open::SqlitePath(url);
-  if (path) return open::RestoreFile(from, *path, now, options);
+  if (const auto path = open::SqlitePath(url)) {
+    return open::RestoreFile(from, *path, now, options);
+  }
+  if (const auto place = open::PostgresPlaceOf(url)) {
+    return open::RestoreSchema(from, std::string(url), *place, now, options);
+  }
   return MakeStatus(absl::StatusCode::kInvalidArgument,
-                    absl::StrFormat("%s: only a file can be restored in place; restore into a new "
-                                    "file, then `aimem migrate` that into the database",
+                    absl::StrFormat("%s: a backup is restored into a file or into PostgreSQL "
+                                    "(expected sqlite:///path or postgres://...)",
                                     MaskUrl(url)));
 }
 

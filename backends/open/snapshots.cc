@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
-#include "aimem/backends/sqlite.h"
+#include "aimem/open.h"
 #include "backends/open/part_file.h"
 #include "lib/base/files.h"
 #include "lib/base/status.h"
@@ -92,9 +92,9 @@ absl::StatusOr<std::string> FindSnapshot(const std::string& from) {
   return whole != snapshots.end() ? *whole : snapshots.front();
 }
 
-absl::StatusOr<Id128> StoreOf(const std::string& path) {
+absl::StatusOr<Id128> StoreOf(const std::string& url) {
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store,
-                         OpenSqliteStore(path, {.create = false, .read_only = true}));
+                         OpenStore(url, {.create = false, .read_only = true}));
   AIMEM_ASSIGN_OR_RETURN(const StoreInfo info, store->Info());
   AIMEM_RETURN_IF_ERROR(store->Close());
   return info.member;

@@ -28,7 +28,7 @@ absl::StatusOr<BackupManifest> ReadManifest(const std::string& path);
 /// `from` itself, or the newest snapshot in that folder: of those with a manifest, if there are.
 absl::StatusOr<std::string> FindSnapshot(const std::string& from);
 
-/// Whose data the file at `path` holds.
-absl::StatusOr<Id128> StoreOf(const std::string& path);
+/// Whose data there is at `url`, a path or the URL of a database.
+absl::StatusOr<Id128> StoreOf(const std::string& url);
 
 }  // namespace aimem::open

@@ -277,21 +277,62 @@ absl::Status Validate(const PostgresOptions& options) {
   return absl::OkStatus();
 }
 
+namespace postgres {
+namespace {
+
+absl::StatusOr<SessionSettings> SettingsOf(const std::string& url, const PostgresOptions& options) {
+  AIMEM_RETURN_IF_ERROR(Validate(options));
+  AIMEM_ASSIGN_OR_RETURN(ConnectionInfo connection, ParseUrl(url, options));
+  return SessionSettings{.connection = std::move(connection),
+                         .schema = options.schema,
+                         .lock_timeout = options.lock_timeout,
+                         .answer_timeout = options.answer_timeout,
+                         .damage = std::make_shared<Damage>()};
+}
+
+}  // namespace
+}  // namespace postgres
+
 absl::StatusOr<std::unique_ptr<Backend>> OpenPostgresBackend(const std::string& url,
                                                              const PostgresOptions& options) {
-  AIMEM_RETURN_IF_ERROR(Validate(options));
-  AIMEM_ASSIGN_OR_RETURN(postgres::ConnectionInfo connection, postgres::ParseUrl(url, options));
-  postgres::SessionSettings settings{.connection = std::move(connection),
-                                     .schema = options.schema,
-                                     .lock_timeout = options.lock_timeout,
-                                     .answer_timeout = options.answer_timeout,
-                                     .damage = std::make_shared<Damage>()};
+  AIMEM_ASSIGN_OR_RETURN(postgres::SessionSettings settings, postgres::SettingsOf(url, options));
   const absl::Status prepared =
       postgres::PrepareDatabase(settings, options.create && !options.read_only);
   if (!prepared.ok()) {
     return Annotate(prepared, absl::StrFormat("opening '%s'", settings.connection.masked_url));
   }
   return std::make_unique<postgres::PostgresBackend>(std::move(settings), options);
+}
+
+absl::Status CheckPostgresUnused(const std::string& url, const PostgresOptions& options) {
+  AIMEM_ASSIGN_OR_RETURN(const postgres::SessionSettings settings,
+                         postgres::SettingsOf(url, options));
+  return postgres::RunAlone(settings, {settings.schema}, {});
+}
+
+absl::Status DropPostgresStore(const std::string& url, const PostgresOptions& options) {
+  AIMEM_ASSIGN_OR_RETURN(const postgres::SessionSettings settings,
+                         postgres::SettingsOf(url, options));
+  // Not CASCADE: what else lies there is somebody else's.
+  return postgres::RunAlone(
+      settings, {settings.schema},
+      {"DROP TABLE IF EXISTS @.entity, @.log, @.meta, @.block", "DROP SCHEMA IF EXISTS @"});
+}
+
+absl::StatusOr<bool> ReplacePostgresStore(const std::string& url, const std::string& with,
+                                          const std::string& aside,
+                                          const PostgresOptions& options) {
+  for (const std::string& name : {with, aside}) {
+    AIMEM_RETURN_IF_ERROR(Validate(PostgresOptions{.schema = name}));
+  }
+  AIMEM_ASSIGN_OR_RETURN(const postgres::SessionSettings settings,
+                         postgres::SettingsOf(url, options));
+  AIMEM_ASSIGN_OR_RETURN(const bool replaces, postgres::HasSchema(settings, settings.schema));
+  std::vector<std::string> statements;
+  if (replaces) statements.push_back(absl::StrFormat("ALTER SCHEMA @ RENAME TO %s", aside));
+  statements.push_back(absl::StrFormat("ALTER SCHEMA %s RENAME TO @", with));
+  AIMEM_RETURN_IF_ERROR(postgres::RunAlone(settings, {settings.schema, with}, statements));
+  return replaces;
 }
 
 }  // namespace aimem

@@ -1,13 +1,16 @@
 #include "backends/postgres/schema.h"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <pqxx/pqxx>
+#include <thread>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "aimem/environment.h"
 #include "backends/postgres/errors.h"
 #include "backends/postgres/statements.h"
 #include "backends/postgres/watch.h"
@@ -199,7 +202,12 @@ absl::Status CheckOrCreate(pqxx::connection& connection, Watch& watch,
 
 }  // namespace
 
-absl::Status PrepareDatabase(const SessionSettings& settings, bool create) {
+namespace {
+
+/// A connection on which nothing that is set for the role ends or changes `work`, which waits for
+/// no answer longer than the store would.
+template <typename Work>
+absl::Status Connected(const SessionSettings& settings, const Work& work) {
   std::string hung;
   absl::Status status = WithoutExceptions(settings.connection, [&]() -> absl::Status {
     pqxx::connection connection(settings.connection.conninfo);
@@ -211,11 +219,71 @@ absl::Status PrepareDatabase(const SessionSettings& settings, bool create) {
       setting.exec(kNoTimeoutSql);
       setting.exec(kRoleSettingsSql);
     }
-    return CheckOrCreate(connection, watch, settings, create);
+    return work(connection, watch);
   });
   if (status.ok() || hung.empty()) return status;
   // What libpqxx said is that its connection was gone.
   return absl::UnavailableError(absl::StrCat("PostgreSQL: connection lost: ", hung));
+}
+
+/// A session that has just been closed is at its end on the server a moment later.
+constexpr absl::Duration kForSessionsToEnd = absl::Seconds(2);
+constexpr auto kBetweenLooks = std::chrono::milliseconds(20);
+
+absl::Status TakeName(pqxx::transaction_base& transaction, Watch& watch,
+                      const SessionSettings& settings, const std::string& schema) {
+  const absl::Duration end = SystemClock().Monotonic() + kForSessionsToEnd;
+  const std::string sql = absl::StrFormat(
+      "SELECT pg_catalog.pg_try_advisory_xact_lock(%s, pg_catalog.hashtext($1))", kInUseClass);
+  for (;;) {
+    watch.Await("asking who uses the store", settings.answer_timeout);
+    if (transaction.exec_params1(sql, schema)[0].as<bool>()) return absl::OkStatus();
+    if (SystemClock().Monotonic() > end) break;
+    std::this_thread::sleep_for(kBetweenLooks);
+  }
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "the store in schema '%s' is in use: stop the servers and commands that have it open, then "
+      "try again; nothing was changed",
+      schema));
+}
+
+}  // namespace
+
+absl::Status PrepareDatabase(const SessionSettings& settings, bool create) {
+  return Connected(settings, [&](pqxx::connection& connection, Watch& watch) {
+    return CheckOrCreate(connection, watch, settings, create);
+  });
+}
+
+absl::Status RunAlone(const SessionSettings& settings, const std::vector<std::string>& schemas,
+                      const std::vector<std::string>& statements) {
+  return Connected(settings, [&](pqxx::connection& connection, Watch& watch) -> absl::Status {
+    pqxx::work transaction(connection);
+    for (const std::string& schema : schemas) {
+      AIMEM_RETURN_IF_ERROR(TakeName(transaction, watch, settings, schema));
+    }
+    for (const std::string& sql : statements) {
+      watch.Await("replacing the store", settings.answer_timeout);
+      transaction.exec(absl::StrReplaceAll(sql, {{"@", settings.schema}}));
+    }
+    watch.Await("committing that", settings.answer_timeout);
+    transaction.commit();
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<bool> HasSchema(const SessionSettings& settings, const std::string& schema) {
+  bool has = false;
+  AIMEM_RETURN_IF_ERROR(
+      Connected(settings, [&](pqxx::connection& connection, Watch& watch) -> absl::Status {
+        pqxx::read_transaction transaction(connection);
+        watch.Await("looking for the schema", settings.answer_timeout);
+        has = !transaction
+                   .exec_params("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1", schema)
+                   .empty();
+        return absl::OkStatus();
+      }));
+  return has;
 }
 
 }  // namespace aimem::postgres

@@ -13,8 +13,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "backends/postgres/session.h"
 
 namespace aimem::postgres {
@@ -24,5 +26,13 @@ namespace aimem::postgres {
 ///
 /// Errors: those of OpenPostgresBackend.
 absl::Status PrepareDatabase(const SessionSettings& settings, bool create);
+
+/// Run `statements` in one transaction, alone with the names of `schemas`: no session has one of
+/// them. "@" stands for settings.schema. kFailedPrecondition: somebody has.
+absl::Status RunAlone(const SessionSettings& settings, const std::vector<std::string>& schemas,
+                      const std::vector<std::string>& statements);
+
+/// Whether there is a schema of that name.
+absl::StatusOr<bool> HasSchema(const SessionSettings& settings, const std::string& schema);
 
 }  // namespace aimem::postgres

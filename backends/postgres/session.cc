@@ -135,8 +135,8 @@ absl::Status Session::SetUp() {
   if (PQsetnonblocking(connection, 1) != 0 || PQenterPipelineMode(connection) != 1) {
     return Lost("cannot enter pipeline mode");
   }
-  for (const std::string& sql :
-       {std::string(kNoTimeoutSql), std::string(kRoleSettingsSql), SettingsSql(settings_, role_)}) {
+  for (const std::string& sql : {std::string(kNoTimeoutSql), std::string(kRoleSettingsSql),
+                                 SettingsSql(settings_, role_), WithSchema(kShareNameSql)}) {
     AIMEM_RETURN_IF_ERROR(SendOne(Call::Sql(sql)));
   }
   for (const PreparedStatement& statement : kPrepared) {
@@ -159,6 +159,7 @@ std::string Session::WithSchema(const char* sql) const {
   return absl::StrReplaceAll(sql, {{"@lock", kLockKey},
                                    {"@head", absl::StrFormat("%d", kLogHeadBytes)},
                                    {"@hasblocks", has_blocks},
+                                   {"@class", kInUseClass},
                                    {"@", settings_.schema}});
 }
 

@@ -1,8 +1,8 @@
 // The SQL of this room: every statement that runs more than once a session, prepared by name, but
 // for those on the table of blocks, which need not be there.
-// "@" stands for the schema, "@lock" for kLockKey, "@head" for kLogHeadBytes, "@hasblocks" for 1 if
-// there is a table of blocks and it may be read: who may not read it goes without, as if there were
-// none.
+// "@" stands for the schema, "@class" for kInUseClass, "@lock" for kLockKey, "@head" for
+// kLogHeadBytes, "@hasblocks" for 1 if there is a table of blocks and it may be read: who may not
+// read it goes without, as if there were none.
 //
 // Every question is answered by a range or point of an index, so the plans are fixed by session
 // settings (session.cc) rather than left to statistics that a young table does not have.
@@ -51,6 +51,12 @@ inline constexpr char kRoleSettingsSql[] =
     " 'default_transaction_isolation', 'default_transaction_read_only',"
     " 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'lock_timeout',"
     " 'transaction_timeout')";
+
+/// Every session shares this lock on the name of its schema, as every connection shares one on a
+/// file of SQLite: who replaces a store takes it alone. "@class" is kInUseClass.
+inline constexpr char kShareNameSql[] =
+    "SELECT pg_catalog.pg_advisory_lock_shared(@class, pg_catalog.hashtext('@'))";
+inline constexpr char kInUseClass[] = "1634299245";
 
 // -- Blocks ---------------------------------------------------------------------------------------
 

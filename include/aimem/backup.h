@@ -99,9 +99,10 @@ struct RestoreOptions {
 };
 
 struct RestoreResult {
-  std::string from = {};      ///< The snapshot.
-  std::string to = {};        ///< What was restored; passwords masked.
-  std::string previous = {};  ///< Where what was there before is kept; empty: there was nothing.
+  std::string from = {};  ///< The snapshot.
+  std::string to = {};    ///< What was restored; passwords masked.
+  /// Where what was there before is kept: a path, or "schema NAME". Empty: there was nothing.
+  std::string previous = {};
 };
 
 /// Put the snapshot at `from`, or the newest one in that folder, in the place of the store that

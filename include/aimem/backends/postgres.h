@@ -64,4 +64,23 @@ absl::StatusOr<std::unique_ptr<Store>> OpenPostgresStore(const std::string& url,
                                                          const PostgresOptions& options = {},
                                                          const StoreOptions& store_options = {});
 
+// -- Schemas as wholes: what a backup is restored with (aimem/backup.h) ---------------------------
+
+/// OK if no session of aimem uses `options.schema`, whether it is there or not;
+/// kFailedPrecondition.
+absl::Status CheckPostgresUnused(const std::string& url, const PostgresOptions& options = {});
+
+/// Remove the store in `options.schema`; nothing there is no error. kFailedPrecondition: a session
+/// of aimem uses it, or the schema holds something else as well.
+absl::Status DropPostgresStore(const std::string& url, const PostgresOptions& options = {});
+
+/// Call the schema `with`, which holds a whole store that nobody uses, `options.schema`, and what
+/// is called so now `aside`, which is free: in one transaction.
+///
+/// kFailedPrecondition: a session of aimem uses what is to be replaced; kPermissionDenied: the role
+/// does not own it, or may not make schemas. Not OK: nothing was replaced.
+absl::StatusOr<bool> ReplacePostgresStore(const std::string& url, const std::string& with,
+                                          const std::string& aside,
+                                          const PostgresOptions& options = {});
+
 }  // namespace aimem
