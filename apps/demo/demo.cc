@@ -24,7 +24,7 @@ constexpr int kLinesShown = 20;  // of a log
 campaign::Phases<Run> AllPhases() {
   campaign::Phases<Run> phases;
   for (const auto make : {StartFederation, WriteToAll, WriteThroughFaults, KillTheAuthor, Compare,
-                          AskQuestions, ExplainTwo, MigrateBothWays, ShowTable}) {
+                          AskQuestions, ExplainTwo, TwoAgents, MigrateBothWays, ShowTable}) {
     phases.push_back(make());
   }
   return phases;
@@ -41,7 +41,7 @@ void ShowLogs(const Federation& federation, Screen& screen) {
 
 absl::Status RunDemo(const DemoOptions& options) {
   Screen screen;
-  screen.Title("aimem: a memory store for agents. Three members, put to the test in 9 steps");
+  screen.Title("aimem: a memory store for agents. Three members, put to the test in 10 steps");
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<campaign::WorkFolder> folder,
                          campaign::WorkFolder::Make(options.folder, "aimem-demo", options.keep));
   screen.Line(absl::StrFormat("Everything happens in %s, which is %s at the end.", folder->path(),

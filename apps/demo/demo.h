@@ -1,4 +1,4 @@
-// The main job: a federation of three members, put to the test in eight steps.
+// The main job: a federation of three members, put to the test step by step.
 #pragma once
 
 #include <atomic>

@@ -17,6 +17,7 @@ std::unique_ptr<Phase> KillTheAuthor();
 std::unique_ptr<Phase> Compare();
 std::unique_ptr<Phase> AskQuestions();
 std::unique_ptr<Phase> ExplainTwo();
+std::unique_ptr<Phase> TwoAgents();
 std::unique_ptr<Phase> MigrateBothWays();
 std::unique_ptr<Phase> ShowTable();
 

@@ -80,8 +80,14 @@ std::optional<RpcError> CheckMeta(const Json& meta) {
       {{"requested", asked}, {"supported", revision ? Names(kOnly) : Names(kRevisions)}});
 }
 
-bool IsList(std::string_view method) {
-  return method == "tools/list" || method == "prompts/list" || method == "server/discover";
+// How long what it answers may be kept, and by whom: hints that caches act on.
+void AddHints(std::string_view method, Json& result) {
+  const bool fixed = method == "tools/list" || method == "prompts/list" ||
+                     method == "server/discover" || method == "resources/templates/list";
+  const bool moves = method == "resources/list" || method == "resources/read";
+  if (!fixed && !moves) return;
+  result["ttlMs"] = fixed ? kListsLastMs : 0;
+  result["cacheScope"] = fixed ? "public" : "private";
 }
 
 }  // namespace
@@ -124,8 +130,11 @@ Json Server::ServerInfo(Revision revision) const {
   return info;
 }
 
-Json Server::Capabilities(Revision /*revision*/) const {
-  return {{"prompts", Json::object()}, {"tools", Json::object()}};
+Json Server::Capabilities(Revision revision) const {
+  Json capabilities = {{"prompts", Json::object()}, {"tools", Json::object()}};
+  if (HasResources(revision)) capabilities["resources"] = Json::object();
+  if (HasCompletion(revision)) capabilities["completions"] = Json::object();
+  return capabilities;
 }
 
 Json Server::Initialize(const Json& params, Speaker& speaker) const {
@@ -167,10 +176,7 @@ Outcome Server::AnswerStateless(const Request& request, const std::stop_token& s
   if (result == nullptr) return outcome;
   (*result)["resultType"] = "complete";
   (*result)["_meta"][kServerKey] = ServerInfo(speaker.revision);
-  if (IsList(request.method)) {
-    (*result)["ttlMs"] = kListsLastMs;
-    (*result)["cacheScope"] = "public";
-  }
+  AddHints(request.method, *result);
   return outcome;
 }
 
@@ -179,12 +185,13 @@ Outcome Server::Dispatch(const Request& request, const Speaker& speaker,
   const Revision revision = speaker.revision;
   const std::string& method = request.method;
   const bool stateless = mcp::IsStateless(revision);
-  const bool is_list = method == "tools/list" || method == "prompts/list";
-  // No page has a next one.
+  // None of these is so long that a page has a next one.
+  const bool is_list = method == "tools/list" || method == "prompts/list" ||
+                       (method == "resources/templates/list" && HasResources(revision));
   if (is_list && HasPages(revision) && request.params.contains("cursor")) {
     return MakeError(kInvalidParams, "cursor: there is no such page");
   }
-  if (method == "tools/list") return ListTools(request.params, revision);
+  if (method == "tools/list") return ListTools(revision);
   if (method == "tools/call") return CallTool(request.params, speaker, stop);
   if (method == "prompts/list") return ListPrompts(revision);
   if (method == "prompts/get") return GetPrompt(request.params, revision);
@@ -196,13 +203,29 @@ Outcome Server::Dispatch(const Request& request, const Speaker& speaker,
   if (!stateless && (method == "ping" || method == "notifications/initialized")) {
     return Json::object();
   }
+  return AnswerResources(request, speaker, stop);
+}
+
+Outcome Server::AnswerResources(const Request& request, const Speaker& speaker,
+                                const std::stop_token& stop) const {
+  const Revision revision = speaker.revision;
+  const std::string& method = request.method;
+  const Reading reading = {store_, revision, stop};
+  if (HasResources(revision)) {
+    if (method == "resources/list") return ListResources(reading, request.params);
+    if (method == "resources/read") return ReadResource(reading, request.params);
+    if (method == "resources/templates/list") return ListResourceTemplates(revision);
+  }
+  if (HasCompletion(revision) && method == "completion/complete") {
+    return Complete(reading, request.params);
+  }
   return MakeError(kMethodNotFound, absl::StrCat("method not found: ", method));
 }
 
-Outcome Server::ListTools(const Json& /*params*/, Revision revision) const {
+Json Server::ListTools(Revision revision) const {
   Json tools = Json::array();
   for (const Tool* tool : tools_) tools.push_back(Describe(*tool, revision));
-  return Json{{"tools", std::move(tools)}};
+  return {{"tools", std::move(tools)}};
 }
 
 // -- Tools ----------------------------------------------------------------------------------------

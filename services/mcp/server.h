@@ -10,6 +10,7 @@
 
 #include "aimem/services/mcp.h"
 #include "aimem/store.h"
+#include "services/mcp/resources.h"
 #include "services/mcp/revision.h"
 #include "services/mcp/rpc.h"
 #include "services/mcp/tool.h"
@@ -21,8 +22,6 @@ struct Speaker {
   Revision revision = Revision::k2024_11;  // upstream demands no initialize
   std::string client;  ///< What the client calls itself; empty: it does not say.
 };
-
-using Outcome = std::variant<Json, RpcError>;
 
 /// Thread-safe.
 class Server {
@@ -45,7 +44,9 @@ class Server {
   Outcome AnswerStateless(const Request& request, const std::stop_token& stop) const;
   Outcome Dispatch(const Request& request, const Speaker& speaker,
                    const std::stop_token& stop) const;
-  Outcome ListTools(const Json& params, Revision revision) const;
+  Outcome AnswerResources(const Request& request, const Speaker& speaker,
+                          const std::stop_token& stop) const;
+  [[nodiscard]] Json ListTools(Revision revision) const;
   Outcome CallTool(const Json& params, const Speaker& speaker, const std::stop_token& stop) const;
   [[nodiscard]] Json RunTool(const Tool& tool, const Json& params, const Json& arguments,
                              const Speaker& speaker, const std::stop_token& stop) const;
