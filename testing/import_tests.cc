@@ -164,16 +164,22 @@ std::vector<NamespaceStandard> Standards(Store& store) {
 }
 
 TEST_P(StoreConformance, StandardIsSetReplacedAndCleared) {
+  const std::string kPolicy =
+      R"({"approver":"human","delete":"any","promote":"any","write":"any"})";
   const std::string one = Id(Note("one"));
   const std::string two = Id(Note("two"));
-  Do(SetStandard{.namespace_ = "b", .memory_id = one, .parent = "", .policy = R"({ "x":1 })"});
+  Do(SetStandard{
+      .namespace_ = "b",
+      .memory_id = one,
+      .parent = "",
+      .policy = R"({ "write":"any", "promote":"any","delete":"any","approver":"human"})"});
   Do(SetStandard{.namespace_ = "a", .memory_id = one, .parent = "b", .policy = ""});
   EXPECT_THAT(Standards(store()), ElementsAre(NamespaceStandard{"a", one, "b", ""},
-                                              NamespaceStandard{"b", one, "", R"({"x":1})"}));
+                                              NamespaceStandard{"b", one, "", kPolicy}));
   // An absent policy keeps the one there.
   Do(SetStandard{.namespace_ = "b", .memory_id = two, .parent = "a", .policy = ""});
   EXPECT_THAT(Standards(store()), ElementsAre(NamespaceStandard{"a", one, "b", ""},
-                                              NamespaceStandard{"b", two, "a", R"({"x":1})"}));
+                                              NamespaceStandard{"b", two, "a", kPolicy}));
   EXPECT_EQ(Do(ClearStandard{"b"}).effect, ItemEffect::kDeleted);
   EXPECT_EQ(Do(ClearStandard{"b"}).effect, ItemEffect::kUnchanged);
   EXPECT_THAT(Standards(store()), ElementsAre(NamespaceStandard{"a", one, "b", ""}));
@@ -195,12 +201,6 @@ TEST_P(StoreConformance, DeletingAMemoryRemovesItsStandards) {
   Do(SetStandard{.namespace_ = "a", .memory_id = id, .parent = "", .policy = ""});
   Do(DeleteMemory{id});
   EXPECT_THAT(Standards(store()), IsEmpty());
-}
-
-TEST_P(StoreConformance, GovernanceQueueIsAnsweredAsUnimplemented) {
-  EXPECT_EQ(Refusal(QueuePending{"store", "", "notes", "{}"}).code(),
-            absl::StatusCode::kUnimplemented);
-  EXPECT_EQ(Refusal(DecidePending{"id", true}).code(), absl::StatusCode::kUnimplemented);
 }
 
 }  // namespace

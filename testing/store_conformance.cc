@@ -29,6 +29,7 @@ std::string FolderOf(const ::testing::TestInfo& info) {
 conformance::AllTests::AllTests() {
   LinkPutTests();
   LinkImportTests();
+  LinkGovernanceTests();
   LinkPatchTests();
   LinkArchiveTests();
   LinkEraseTests();

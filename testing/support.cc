@@ -86,6 +86,18 @@ std::vector<std::string> Dump(Store& store) {
     lines.push_back(absl::StrFormat("standard %s %s %s %s", standard.namespace_, standard.memory_id,
                                     standard.parent, standard.policy));
   }
+  for (const PendingAction& action : ListAll(store, ListKind::kPending).pending) {
+    std::string votes;
+    for (const Approval& vote : action.approvals) {
+      absl::StrAppendFormat(&votes, " %s at %s", vote.agent_id, Show(vote.approved_at));
+    }
+    lines.push_back(absl::StrFormat(
+        "pending %s %s %s %s to=%s title=%s by %s at %s: %s by %s at %s; votes%s of %d; %s",
+        action.id, action.action_type, action.memory_id, action.namespace_, action.to_namespace,
+        action.title, action.requested_by, Show(action.requested_at),
+        PendingStatusName(action.status), action.decided_by, Show(action.decided_at), votes,
+        action.quorum, action.memory ? Show(*action.memory) : ""));
+  }
   return lines;
 }
 

@@ -35,6 +35,7 @@ VersionVector Vector(Store& store);
 // AllTests asks for these, one of each file with tests, so that none is left out.
 void LinkPutTests();
 void LinkImportTests();
+void LinkGovernanceTests();
 void LinkPatchTests();
 void LinkArchiveTests();
 void LinkEraseTests();

@@ -90,10 +90,55 @@ struct NamespaceStandard {
   std::string memory_id = {};
   /// Explicit parent namespace; empty: none.
   std::string parent = {};
-  /// Governance policy as canonical JSON; empty: none.
+  /// Governance policy as canonical JSON; empty: none. SetStandard says what it means.
   std::string policy = {};
 
   friend bool operator==(const NamespaceStandard&, const NamespaceStandard&) = default;
+};
+
+/// Where a change that needed approval stands. Of two decisions that were made on two members at
+/// once the approval counts, since it has been done.
+enum class PendingStatus : std::uint8_t { kPending, kRejected, kApproved };
+
+/// "pending", "rejected" or "approved".
+std::string_view PendingStatusName(PendingStatus status);
+
+/// The inverse of PendingStatusName, case-sensitive; nullopt for any other text.
+std::optional<PendingStatus> ParsePendingStatus(std::string_view name);
+
+/// An agent's vote for a change.
+struct Approval {
+  std::string agent_id = {};
+  absl::Time approved_at = absl::UnixEpoch();
+
+  friend bool operator==(const Approval&, const Approval&) = default;
+};
+
+/// A change that waits for approval, or waited for it.
+struct PendingAction {
+  /// A UUID that follows from the operation that asked for the change.
+  std::string id = {};
+  /// store, delete, erase or promote.
+  std::string action_type = {};
+  /// What is to be changed; of a store empty until it is approved, then what it wrote.
+  std::string memory_id = {};
+  std::string namespace_ = {};
+  /// Of a store: what is to be stored. Its id is the one that follows from its name, its times are
+  /// those of the request.
+  std::optional<Memory> memory = {};
+  std::string title = {};         ///< Of a delete: the memory's.
+  std::string to_namespace = {};  ///< Of a promotion into another namespace.
+  std::string requested_by = {};
+  absl::Time requested_at = absl::UnixEpoch();
+  PendingStatus status = PendingStatus::kPending;
+  std::string decided_by = {};
+  std::optional<absl::Time> decided_at = {};
+  /// Votes of a consensus, by agent.
+  std::vector<Approval> approvals = {};
+  /// How many votes were asked for when the last one was given; 0: there is none.
+  std::int64_t quorum = 0;
+
+  friend bool operator==(const PendingAction&, const PendingAction&) = default;
 };
 
 }  // namespace aimem

@@ -59,9 +59,12 @@ enum class ListKind : std::uint8_t {
   kArchived,    ///< Newest archived_at first; fills `archived`. Of the filter: namespace.
   kLinks,       ///< By key; fills `links`. `of_id` restricts to those of one memory.
   kNamespaces,  ///< Those with memories that are not expired, by count then name.
-  kStandards,   ///< By namespace.
+  kStandards,   ///< By namespace. Without a live memory: only those that have a policy.
   kAgents,      ///< Registrations: memories of `_agents`, oldest registration first.
   kConflicts,   ///< Names with several live memories.
+  /// Changes that wait for approval or waited for it, newest first; fills `pending`. Of the filter:
+  /// namespace. `of_id` restricts to one, `status` to those of one status.
+  kPending,
 };
 
 enum class ListOrder : std::uint8_t {
@@ -74,13 +77,14 @@ struct ListRequest {
   ListKind kind = ListKind::kMemories;
   Filter filter = {};
   ListOrder order = ListOrder::kPriority;  ///< For kMemories.
-  std::string of_id = {};                  ///< For kLinks; exact id.
+  std::string of_id = {};                  ///< For kLinks and kPending; exact id.
   std::int64_t limit = 20;                 ///< 0 to 1,000,000.
   std::int64_t offset = 0;                 ///< Rows to skip after `page_token`.
   /// Go on where the page that returned this ended; writes in between neither repeat nor hide
   /// rows that they do not touch. Empty: from the start. Opaque.
   std::string page_token = {};
   ReadBounds bounds = {};
+  std::optional<PendingStatus> status = {};  ///< For kPending.
 };
 
 struct NamespaceCount {
@@ -102,6 +106,7 @@ struct ListResult {
   std::vector<NamespaceCount> namespaces = {};
   std::vector<NamespaceStandard> standards = {};
   std::vector<NameConflict> conflicts = {};
+  std::vector<PendingAction> pending = {};
   /// Empty: that was all.
   std::string next_page_token = {};
 };

@@ -172,7 +172,23 @@ struct ConsolidateMemories {
   std::string source = "consolidation";
 };
 
-/// Set what describes a namespace and what it inherits from.
+/// Set what describes a namespace, what it inherits from, and who may change what lies in it.
+///
+/// The policy in force in a namespace is its own; else that of the nearest ancestor that has one;
+/// else that of the explicit parents of its first segment; else that of the namespace `*`. It
+/// outlives its memory, until ClearStandard. It is
+///
+///   {"write": LEVEL, "promote": LEVEL, "delete": LEVEL, "approver": APPROVER}
+///
+/// with the levels "any", "registered" (in `_agents`), "owner" (of the memory; of a store: of the
+/// standard's memory) and "approve" (the change is queued: ItemEffect::kQueued, DecidePending), and
+/// "human", {"agent": id} or {"consensus": n} as approver. Keys besides are ignored. Execution
+/// checks it of each store, update, delete, erasure, promotion, forgetting, consolidation and
+/// restoring, by WriteOptions::agent_id: kPermissionDenied. Imports, links, touches and what
+/// expires are not governed; docs/guarantees.md has the rules. A standard itself may be changed by
+/// whom the policy in force there lets decide.
+///
+/// kNotFound; kInvalidArgument if the policy is none; kPermissionDenied.
 struct SetStandard {
   std::string namespace_ = {};
   std::string memory_id = {};  ///< Exact id of a live memory.
@@ -181,6 +197,7 @@ struct SetStandard {
   std::string policy = {};  ///< JSON object; empty: keep the one there.
 };
 
+/// Remove the standard of a namespace, policy included. kPermissionDenied as SetStandard.
 struct ClearStandard {
   std::string namespace_ = {};
 };
@@ -192,25 +209,27 @@ struct RegisterAgent {
   std::vector<std::string> capabilities = {};
 };
 
-/// Ask for approval of a change. kUnimplemented: this version keeps no governance queue.
-struct QueuePending {
-  std::string action_type = {};  ///< store, delete or promote.
-  std::string memory_id = {};
-  std::string namespace_ = {};
-  std::string payload = {};
-};
-
-/// Approve or reject a queued change. kUnimplemented, as QueuePending.
+/// Approve or reject a change that waits for approval (ListKind::kPending), as
+/// WriteOptions::agent_id.
+///
+/// What is approved is done in the same commit: the result is that of the change. An approval that
+/// leaves votes to be given is kQueued; of one that is given again, nothing changes. A rejection is
+/// kUpdated, and its id the action's. What cannot be done any more is kFailedPrecondition, and goes
+/// on waiting.
+///
+/// kNotFound; kFailedPrecondition: it was decided before; kPermissionDenied: this agent may not
+/// decide it. With the approver `human` any agent may but who asked for the change; with an agent,
+/// that one; with a consensus, registered agents but who asked, as many as it names. Who asked may
+/// always reject.
 struct DecidePending {
-  std::string action_id = {};
+  std::string action_id = {};  ///< Exact.
   bool approve = false;
 };
 
-using WriteItem =
-    std::variant<PutMemory, ImportMemory, PatchMemory, DeleteMemory, PromoteMemory, AddLink,
-                 RemoveLink, TouchMemory, ForgetMemories, ExpireMemories, RestoreMemory,
-                 PurgeArchive, ConsolidateMemories, SetStandard, ClearStandard, RegisterAgent,
-                 QueuePending, DecidePending, EraseMemory>;
+using WriteItem = std::variant<PutMemory, ImportMemory, PatchMemory, DeleteMemory, PromoteMemory,
+                               AddLink, RemoveLink, TouchMemory, ForgetMemories, ExpireMemories,
+                               RestoreMemory, PurgeArchive, ConsolidateMemories, SetStandard,
+                               ClearStandard, RegisterAgent, DecidePending, EraseMemory>;
 
 namespace internal {
 template <typename Item, typename Items>
@@ -270,6 +289,9 @@ enum class ItemEffect : std::uint8_t {
   kDeleted = 3,
   kArchived = 4,
   kRestored = 5,
+  /// Not done: it waits for approval, as the pending action that the result's `id` names. Earlier
+  /// versions show it as unchanged.
+  kQueued = 6,
 };
 
 struct ItemResult {
@@ -278,7 +300,8 @@ struct ItemResult {
   absl::Status status = {};
   ItemEffect effect = ItemEffect::kUnchanged;
   /// The memory that was written: the stored id, the copy of a vertical promotion, the new row
-  /// of a consolidation; full where a prefix was given. Empty for links and filters.
+  /// of a consolidation; full where a prefix was given. Empty for links and filters. With kQueued,
+  /// the pending action.
   std::string id = {};
   /// Entities changed by this item; for changes by filter their total.
   std::int64_t count = 0;
@@ -305,6 +328,7 @@ struct WriteResult {
   /// OK if committed. kPending: kDeadlineExceeded (durable here; ask again, or retry with the same
   /// request id, which waits for the rest). kUnknown: kUnknown (ask with the operation). kRejected:
   /// kInvalidArgument (also a batch, row or commit that is too large), kNotFound, kAlreadyExists,
+  /// kPermissionDenied (governance: SetStandard says who may),
   /// kResourceExhausted (a queue or the disk is full: retry later), kUnavailable (fenced, closing,
   /// locked: retry), kAborted (the request id names another request), kFailedPrecondition (what
   /// somebody has to mend first), kDataLoss (a row that it reads cannot be read: run Check; or the

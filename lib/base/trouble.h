@@ -18,6 +18,7 @@ enum class Trouble : std::uint8_t {
   kKeyUnreadable,  ///< kDataLoss: what a request id was used for; a new one helps.
   kRowUnreadable,  ///< kDataLoss: one row, which the text names; all others are well.
   kNotListening,   ///< kUnavailable: of an address to serve at; the data has nothing to do with it.
+  kOvertaken,      ///< kFailedPrecondition: it was decided, or cannot be done any more.
 };
 
 inline constexpr char kTroublePayload[] = "aimem/trouble";

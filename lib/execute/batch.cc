@@ -74,6 +74,8 @@ absl::Status Batch::CheckRenames() {
   return absl::OkStatus();
 }
 
+std::string Batch::NextPendingId() { return model::PendingId(context_.operation, queued_++); }
+
 absl::Status Batch::End(const EntityKey& key, Rows::PartWrite end) {
   std::vector<Rows::PartWrite> parts;
   parts.push_back(std::move(end));

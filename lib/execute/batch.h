@@ -29,6 +29,7 @@ struct ExecuteContext {
   const WriteOptions& write;
   absl::Time now;
   const Selection* selection = nullptr;  ///< For the items that select by filter.
+  OperationId operation = {};            ///< What the ids of changes that are queued follow from.
 };
 
 /// What an item answers if it was not refused.
@@ -65,6 +66,22 @@ class Batch {
   /// Of the names that were taken: call it after the last item.
   absl::Status CheckRenames();
 
+  /// What is executed was approved: no policy is asked.
+  [[nodiscard]] bool approved() const { return approved_; }
+  /// While it lives, what is executed was approved.
+  class Approval {
+   public:
+    explicit Approval(Batch& batch) : batch_(batch) { batch_.approved_ = true; }
+    ~Approval() { batch_.approved_ = false; }
+    Approval(const Approval&) = delete;
+    Approval& operator=(const Approval&) = delete;
+
+   private:
+    Batch& batch_;
+  };
+  /// The id of the next change that this batch queues for approval.
+  std::string NextPendingId();
+
   /// Write the part that ends the life of `key`; the batch cannot change it again.
   absl::Status End(const EntityKey& key, Rows::PartWrite end);
 
@@ -76,6 +93,8 @@ class Batch {
   const ExecuteContext& context_;
   const std::int64_t now_ns_;
   std::vector<Renamed> renamed_;
+  std::uint64_t queued_ = 0;
+  bool approved_ = false;
 };
 
 }  // namespace aimem::execute

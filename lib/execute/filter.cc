@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "lib/base/status.h"
+#include "lib/execute/governance.h"
 
 namespace aimem::execute {
 
@@ -22,6 +23,10 @@ absl::StatusOr<ItemResult> EndSelected(const FilterRule& rule, Batch& batch) {
     AIMEM_RETURN_IF_ERROR(entity.status());
     const model::MemoryView& view = (*entity)->view;
     if (!rule.takes(view, batch.now())) continue;
+    if (!rule.governed.empty()) {
+      AIMEM_RETURN_IF_ERROR(MayChange(
+          {rule.governed, &model::Policy::remove, view.namespace_, view.agent_id}, batch));
+    }
     AIMEM_RETURN_IF_ERROR(batch.End(key, rule.end(view, batch.now())));
     ++count;
   }

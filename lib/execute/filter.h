@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <optional>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -19,6 +20,8 @@ namespace aimem::execute {
 struct FilterRule {
   /// What the item did, if it took any.
   ItemEffect effect = ItemEffect::kUnchanged;
+  /// As what the policies of namespaces have a say in it (Change::verb); empty: they have none.
+  std::string_view governed = {};
   std::function<bool(const model::MemoryView& memory, absl::Time now)> takes;
   /// What all that it takes are known to be. nullopt: no index knows them, since they are not live.
   std::optional<recall::Candidates> candidates;

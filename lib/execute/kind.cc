@@ -27,4 +27,8 @@ void ReadList::Standard(const std::string& namespace_) {
   reads_.keys.push_back({Kind::kNamespaceStandard, namespace_});
 }
 
+void ReadList::Pending(const std::string& id) {
+  if (id.size() <= limits::kIdBytes) reads_.keys.push_back({Kind::kPendingAction, id});
+}
+
 }  // namespace aimem::execute

@@ -36,6 +36,7 @@ class ReadList {
   /// A link and both ends.
   void Link(const std::string& source, const std::string& target, const std::string& relation);
   void Standard(const std::string& namespace_);
+  void Pending(const std::string& id);
 
  private:
   ReadSet& reads_;

@@ -17,6 +17,7 @@
 #include "lib/execute/kinds/archive.h"
 #include "lib/execute/kinds/links.h"
 #include "lib/execute/kinds/memories.h"
+#include "lib/execute/kinds/pending.h"
 #include "lib/execute/kinds/standards.h"
 
 namespace aimem::execute {

@@ -12,10 +12,7 @@ namespace {
 
 namespace part = model::part;
 
-}  // namespace
-
-MemoryRow RowOf(const Entity& entity) {
-  const model::MemoryView& view = entity.view;
+MemoryRow RowOf(std::span<const model::Part> parts, const model::MemoryView& view) {
   MemoryRow row;
   row.namespace_ = std::string(view.namespace_);
   row.title = std::string(view.title);
@@ -26,7 +23,7 @@ MemoryRow RowOf(const Entity& entity) {
   row.confidence = view.confidence;
   row.source = std::string(view.source);
   row.agent_id = std::string(view.agent_id);
-  for (const model::Part& have : entity.parts) {
+  for (const model::Part& have : parts) {
     if (!have.name.empty() && have.name[0] == part::kMetaPrefix && model::MetaVisible(have, view)) {
       row.metadata.emplace_back(std::string(have.name.substr(1)), std::string(have.value));
     }
@@ -37,6 +34,52 @@ MemoryRow RowOf(const Entity& entity) {
   row.access_count = view.access_count;
   row.last_accessed_at = view.last_accessed_at;
   return row;
+}
+
+// What a memory says and when it was made: all but its life, its end and its uses.
+void AddValues(const MemoryRow& row, Tier tier, std::vector<Rows::PartWrite>& parts) {
+  const auto set = [&](std::string_view name, std::string value) {
+    parts.push_back({name, kOwnStamp, std::move(value)});
+  };
+  set(part::kName, model::EncodeName(row.namespace_, row.title));
+  set(part::kContent, row.content);
+  set(part::kTags, row.tags);
+  set(part::kPriority, std::string(1, static_cast<char>(row.priority)));
+  set(part::kConfidence, model::EncodeConfidence(row.confidence));
+  set(part::kSource, row.source);
+  set(part::kAgentId, row.agent_id);
+  set(part::kCreatedAt, model::EncodeTime(row.created_at));
+  set(part::kUpdatedAt, model::EncodeTime(row.updated_at));
+  if (tier != Tier::kShort) set(tier == Tier::kLong ? part::kTierLong : part::kTierMid, "");
+}
+
+// `parts` borrow from `names`, which must outlive them.
+void AddMetadata(const MemoryRow& row, std::vector<std::string>& names,
+                 std::vector<Rows::PartWrite>& parts) {
+  names.reserve(row.metadata.size());
+  for (const auto& [key, value] : row.metadata) {
+    names.push_back(model::MetaPart(key));
+    parts.push_back({names.back(), kOwnStamp, value});
+  }
+}
+
+}  // namespace
+
+MemoryRow RowOf(const Entity& entity) { return RowOf(entity.parts, entity.view); }
+
+MemoryRow ProposedRow(std::span<const model::Part> parts) {
+  MemoryRow row = RowOf(parts, model::ViewProposed(parts));
+  row.keeps_end = model::Find(parts, part::kExpiry) == nullptr;
+  return row;
+}
+
+void AddProposed(const MemoryRow& row, std::vector<std::string>& names,
+                 std::vector<Rows::PartWrite>& parts) {
+  AddValues(row, row.tier, parts);
+  if (row.expires_at || !row.keeps_end) {
+    parts.push_back({part::kExpiry, kOwnStamp, model::EncodeExpiry(row.tier, row.expires_at)});
+  }
+  AddMetadata(row, names, parts);
 }
 
 absl::Status SetMetadata(const std::string& canonical, MemoryRow& row) {
@@ -106,16 +149,7 @@ absl::Status WriteRow(const std::string& id, const MemoryRow& row, Batch& batch)
     parts.push_back({name, kOwnStamp, std::move(value)});
   };
   set(part::kPut, "");
-  set(part::kName, model::EncodeName(row.namespace_, row.title));
-  set(part::kContent, row.content);
-  set(part::kTags, row.tags);
-  set(part::kPriority, std::string(1, static_cast<char>(row.priority)));
-  set(part::kConfidence, model::EncodeConfidence(row.confidence));
-  set(part::kSource, row.source);
-  set(part::kAgentId, row.agent_id);
-  set(part::kCreatedAt, model::EncodeTime(row.created_at));
-  set(part::kUpdatedAt, model::EncodeTime(row.updated_at));
-  if (tier != Tier::kShort) set(tier == Tier::kLong ? part::kTierLong : part::kTierMid, "");
+  AddValues(row, tier, parts);
   set(part::kExpiry, model::EncodeExpiry(tier, row.expires_at));
   set(part::kUseCount, model::EncodeU64(static_cast<std::uint64_t>(row.access_count)));
   set(part::kUseLast, row.last_accessed_at ? model::EncodeTime(*row.last_accessed_at) : "");
@@ -123,11 +157,7 @@ absl::Status WriteRow(const std::string& id, const MemoryRow& row, Batch& batch)
     set(part::kForgotten, model::EncodeU64(static_cast<std::uint64_t>(*row.forgotten_ms)));
   }
   std::vector<std::string> names;  // borrowed by `parts` until Draft has copied them
-  names.reserve(row.metadata.size());
-  for (const auto& [key, value] : row.metadata) {
-    names.push_back(model::MetaPart(key));
-    set(names.back(), value);
-  }
+  AddMetadata(row, names, parts);
   // What an earlier item of this batch wrote has the same stamp, so this put does not outrank it.
   for (const model::Part& have : entity->parts) {
     if (have.stamp != kOwnStamp || !model::MetaVisible(have, entity->view)) continue;

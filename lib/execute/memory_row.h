@@ -41,6 +41,11 @@ struct MemoryRow {
 
 /// Everything that a put over `entity` carries along.
 MemoryRow RowOf(const Entity& entity);
+/// The row that the parts of AddProposed say.
+MemoryRow ProposedRow(std::span<const model::Part> parts);
+/// Add to `parts` those of `row` as it is to be stored later. They borrow from `names`.
+void AddProposed(const MemoryRow& row, std::vector<std::string>& names,
+                 std::vector<Rows::PartWrite>& parts);
 
 /// Take the members of a canonical object over into `row`, agent_id into its own field.
 absl::Status SetMetadata(const std::string& canonical, MemoryRow& row);

@@ -284,6 +284,16 @@ absl::StatusOr<bool> Rows::Join(const EntityKey& key, std::span<const model::Par
   return true;
 }
 
+std::set<std::string> Rows::Changed(Kind kind) const {
+  std::set<std::string> keys;
+  const auto add = [&](const EntityKey& key) {
+    if (key.kind == kind) keys.insert(key.key);
+  };
+  for (const EntityKey& key : changed_) add(key);
+  for (const auto& [key, draft] : drafts_) add(key);
+  return keys;
+}
+
 std::vector<EntityRow> Rows::TakeChanged() {
   std::vector<EntityRow> rows;
   rows.reserve(changed_.size());

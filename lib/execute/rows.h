@@ -104,6 +104,9 @@ class Rows {
   /// One has become so since the start.
   [[nodiscard]] bool has_purged() const { return has_purged_; }
 
+  /// Keys of `kind` that were changed since the start, by drafts too.
+  [[nodiscard]] std::set<std::string> Changed(Kind kind) const;
+
   /// All rows changed since the start, as the backend keeps them. Call once.
   std::vector<EntityRow> TakeChanged();
 

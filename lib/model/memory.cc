@@ -33,4 +33,24 @@ std::string_view ArchiveReasonName(ArchiveReason reason) {
   return "unknown";
 }
 
+std::string_view PendingStatusName(PendingStatus status) {
+  switch (status) {
+    case PendingStatus::kPending:
+      return "pending";
+    case PendingStatus::kRejected:
+      return "rejected";
+    case PendingStatus::kApproved:
+      return "approved";
+  }
+  return "unknown";
+}
+
+std::optional<PendingStatus> ParsePendingStatus(std::string_view name) {
+  for (const PendingStatus status :
+       {PendingStatus::kPending, PendingStatus::kRejected, PendingStatus::kApproved}) {
+    if (name == PendingStatusName(status)) return status;
+  }
+  return std::nullopt;
+}
+
 }  // namespace aimem

@@ -62,6 +62,11 @@ inline constexpr std::string_view kLinked = "\x16"sv;          // created_at, ti
 inline constexpr std::string_view kStandardMemory = "\x17"sv;  // memory id
 inline constexpr std::string_view kStandardParent = "\x18"sv;  // namespace, or empty
 inline constexpr std::string_view kStandardPolicy = "\x19"sv;  // canonical JSON, or empty
+inline constexpr std::string_view kRequested = "\x1a"sv;       // lib/model/pending.h, as the next
+inline constexpr std::string_view kApproved = "\x1b"sv;
+inline constexpr std::string_view kRejected = "\x1c"sv;
+/// First byte of one part per vote; the rest is the agent.
+inline constexpr char kVotePrefix = '\x1d';
 /// First byte of one part per top-level metadata key; the rest is the key. Value: canonical JSON
 /// of the member; empty: cleared.
 inline constexpr char kMetaPrefix = '\x20';

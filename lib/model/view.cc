@@ -205,6 +205,18 @@ MemoryView ViewMemory(std::span<const Part> parts) {
   return view;
 }
 
+MemoryView ViewProposed(std::span<const Part> parts) {
+  const Fields fields(parts);
+  MemoryView view;
+  ReadName(fields.Value(part::kName), view);
+  ReadValues(fields, view);
+  view.tier = view.given_tier = MarkedTier(fields);
+  if (const std::optional<Expiry> expiry = DecodeExpiry(fields.Value(part::kExpiry))) {
+    view.expires_at = expiry->at;
+  }
+  return view;
+}
+
 bool MetaVisible(const Part& part, const MemoryView& view) {
   return !part.name.empty() && part.name.front() == part::kMetaPrefix && !part.value.empty() &&
          part.stamp >= view.put && part.name.substr(1) != kAgentIdKey;
@@ -299,6 +311,10 @@ std::string FirstId(std::string_view namespace_, std::string_view title) {
 
 std::string NextId(std::string_view id, Stamp stamp) {
   return Version8Uuid(Sha256({id, kNul, EncodeU64(stamp.hlc), EncodeU64(stamp.stream)}));
+}
+
+std::string PendingId(const OperationId& operation, std::uint64_t number) {
+  return Version8Uuid(Sha256({"pending", kNul, operation.ToString(), EncodeU64(number)}));
 }
 
 Hash256 NameHash(std::string_view namespace_, std::string_view title) {

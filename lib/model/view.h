@@ -51,6 +51,10 @@ struct MemoryView {
 /// and a state without name, content or a decodable expiry reads as gone.
 MemoryView ViewMemory(std::span<const Part> parts);
 
+/// The same of a memory that is to be stored once that is approved: it has no put, phase kGone, and
+/// no end where its parts have none.
+MemoryView ViewProposed(std::span<const Part> parts);
+
 /// True if this metadata part is shown: not cleared, and not older than the put.
 bool MetaVisible(const Part& part, const MemoryView& view);
 
@@ -91,6 +95,8 @@ std::string FirstId(std::string_view namespace_, std::string_view title);
 /// The id to try after `id`, whose entity is archived, erased or lives under another name.
 /// `stamp`: the greatest of that entity's put, name and purged.
 std::string NextId(std::string_view id, Stamp stamp);
+/// The id of the `number`-th change that `operation` queues for approval: a version 8 UUID too.
+std::string PendingId(const OperationId& operation, std::uint64_t number);
 /// The hash under which rows are found by name or, for links, by target.
 Hash256 NameHash(std::string_view namespace_, std::string_view title);
 Hash256 LinkTargetHash(std::string_view target_id);

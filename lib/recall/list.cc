@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lib/base/status.h"
+#include "lib/model/pending.h"
 #include "lib/model/validate.h"
 #include "lib/recall/filter.h"
 #include "lib/recall/indexed.h"
@@ -221,7 +222,8 @@ absl::Status ListStandards(Transaction& transaction, const MemoryFilter& filter,
         if (view.phase == Phase::kLive) live.push_back(id);
       }));
   for (const auto& [name, standard] : standards) {
-    if (std::binary_search(live.begin(), live.end(), standard.memory_id)) page.Offer(name);
+    const bool described = std::binary_search(live.begin(), live.end(), standard.memory_id);
+    if (described || !standard.policy.empty()) page.Offer(name);
   }
   for (const std::string& name : page.Take(result.next_page_token)) {
     result.standards.push_back(std::move(standards[name]));
@@ -267,6 +269,33 @@ absl::Status ListConflicts(Transaction& transaction, const MemoryFilter& filter,
   return absl::OkStatus();
 }
 
+absl::Status ListPending(Transaction& transaction, const ListRequest& request,
+                         const MemoryFilter& filter, Page page, ListResult& result) {
+  const auto offer = [&](const std::string& id, Parts parts) {
+    const std::optional<PendingAction> action = model::ViewPending(id, parts);
+    if (!action || !filter.InNamespace(action->namespace_)) return;
+    if (request.status && action->status != *request.status) return;
+    page.Offer(NewestFirstPosition(id, model::ToNanoseconds(action->requested_at)));
+  };
+  if (request.of_id.empty()) {
+    AIMEM_RETURN_IF_ERROR(
+        ForEachRow(transaction, Kind::kPendingAction, [&](const EntityRow& row, Parts parts) {
+          offer(row.key.key, parts);
+          return absl::OkStatus();
+        }));
+  } else {
+    AIMEM_RETURN_IF_ERROR(
+        ForEachOf(transaction, Kind::kPendingAction, std::span(&request.of_id, 1), offer));
+  }
+  std::vector<std::string> ids = page.Take(result.next_page_token);
+  DropPrefix(ids, kNumberBytes);
+  return ForEachOf(transaction, Kind::kPendingAction, ids, [&](const std::string& id, Parts parts) {
+    if (auto action = model::ViewPending(id, parts)) {
+      result.pending.push_back(*std::move(action));
+    }
+  });
+}
+
 absl::Status Fill(Transaction& transaction, const ListRequest& request, const MemoryFilter& filter,
                   Page page, absl::Time now, const index::View* index, ListResult& result) {
   switch (request.kind) {
@@ -284,6 +313,8 @@ absl::Status Fill(Transaction& transaction, const ListRequest& request, const Me
       return ListAgents(transaction, filter, std::move(page), result);
     case ListKind::kConflicts:
       return ListConflicts(transaction, filter, std::move(page), result);
+    case ListKind::kPending:
+      return ListPending(transaction, request, filter, std::move(page), result);
   }
   return absl::InvalidArgumentError("kind is none of ListKind");
 }

@@ -57,23 +57,32 @@ absl::Status ForEachRow(
   });
 }
 
+absl::Status ForEachOf(
+    Transaction& transaction, Kind kind, std::span<const std::string> ids,
+    absl::FunctionRef<void(const std::string& id, std::span<const model::Part>)> visit) {
+  model::Parts parts;
+  for (std::size_t begin = 0; begin < ids.size(); begin += kRowsTogether) {
+    const auto some = ids.subspan(begin, std::min(kRowsTogether, ids.size() - begin));
+    ReadSet set;
+    for (const std::string& id : some) set.keys.push_back({kind, id});
+    AIMEM_ASSIGN_OR_RETURN(const ReadResult read, transaction.Read(set));
+    for (const std::optional<EntityRow>& row : read.rows) {
+      if (!row || !DecodeRow(*row, parts).ok()) continue;
+      visit(row->key.key, parts);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ForEachMemory(
     Transaction& transaction, std::span<const std::string> ids,
     absl::FunctionRef<void(const std::string& id, std::span<const model::Part>,
                            const model::MemoryView&)>
         visit) {
-  model::Parts parts;
-  for (std::size_t begin = 0; begin < ids.size(); begin += kRowsTogether) {
-    const auto some = ids.subspan(begin, std::min(kRowsTogether, ids.size() - begin));
-    ReadSet set;
-    for (const std::string& id : some) set.keys.push_back({Kind::kMemory, id});
-    AIMEM_ASSIGN_OR_RETURN(const ReadResult read, transaction.Read(set));
-    for (const std::optional<EntityRow>& row : read.rows) {
-      if (!row || !DecodeRow(*row, parts).ok()) continue;
-      visit(row->key.key, parts, model::ViewMemory(parts));
-    }
-  }
-  return absl::OkStatus();
+  return ForEachOf(transaction, Kind::kMemory, ids,
+                   [&](const std::string& id, std::span<const model::Part> parts) {
+                     visit(id, parts, model::ViewMemory(parts));
+                   });
 }
 
 }  // namespace aimem::recall

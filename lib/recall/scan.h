@@ -27,8 +27,13 @@ absl::Status ForEachRow(
     Transaction& transaction, std::optional<Kind> kind,
     absl::FunctionRef<absl::Status(const EntityRow&, std::span<const model::Part>)> visit);
 
-/// Call `visit` with every memory of `ids` that has a row, in the order of `ids`; a few hundred
-/// are read together. A row that does not decode is left out, as by ForEachRow.
+/// Call `visit` with every entity of `kind` and `ids` that has a row, in the order of `ids`; a few
+/// hundred are read together. A row that does not decode is left out, as by ForEachRow.
+absl::Status ForEachOf(
+    Transaction& transaction, Kind kind, std::span<const std::string> ids,
+    absl::FunctionRef<void(const std::string& id, std::span<const model::Part>)> visit);
+
+/// The same of memories, with their views.
 absl::Status ForEachMemory(
     Transaction& transaction, std::span<const std::string> ids,
     absl::FunctionRef<void(const std::string& id, std::span<const model::Part>,

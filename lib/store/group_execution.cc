@@ -143,7 +143,8 @@ absl::Status GroupExecution::Write(WriteJob& job) {
   }
   if (ReplayIfKnown(job)) return AddMemories(job);
   const execute::ExecuteContext context{rows_, base_.options.lifetimes, job.options, base_.Now(),
-                                        job.selection ? &*job.selection : nullptr};
+                                        job.selection ? &*job.selection : nullptr,
+                                        job.operation};
   std::vector<ItemResult> items;
   absl::Status status = execute::Execute(job.batch, context, items);
   std::string answer = status.ok()

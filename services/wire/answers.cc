@@ -20,9 +20,9 @@ using nlohmann::json;
 
 constexpr std::array<WriteOutcome, 4> kOutcomes = {WriteOutcome::kCommitted, WriteOutcome::kPending,
                                                    WriteOutcome::kRejected, WriteOutcome::kUnknown};
-constexpr std::array<ItemEffect, 6> kEffects = {ItemEffect::kUnchanged, ItemEffect::kCreated,
-                                                ItemEffect::kUpdated,   ItemEffect::kDeleted,
-                                                ItemEffect::kArchived,  ItemEffect::kRestored};
+constexpr std::array<ItemEffect, 7> kEffects = {
+    ItemEffect::kUnchanged, ItemEffect::kCreated,  ItemEffect::kUpdated, ItemEffect::kDeleted,
+    ItemEffect::kArchived,  ItemEffect::kRestored, ItemEffect::kQueued};
 constexpr std::array<PeerState, 5> kPeerStates = {PeerState::kAway, PeerState::kOnline,
                                                   PeerState::kLagging, PeerState::kFetching,
                                                   PeerState::kDenied};

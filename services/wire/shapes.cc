@@ -195,6 +195,8 @@ std::string_view EffectName(ItemEffect effect) {
       return "archived";
     case ItemEffect::kRestored:
       return "restored";
+    case ItemEffect::kQueued:
+      return "queued";
   }
   return "unchanged";
 }

@@ -56,7 +56,7 @@ struct Agent {
 Agent ReadAgent(const Memory& memory);
 std::string AgentJson(const Agent& agent);
 
-/// "unchanged", "created", "updated", "deleted", "archived" or "restored".
+/// "unchanged", "created", "updated", "deleted", "archived", "restored" or "queued".
 std::string_view EffectName(ItemEffect effect);
 /// effect, id, count and, of an item that was refused, error.
 std::string ItemJson(const ItemResult& item);

@@ -76,6 +76,7 @@ TEST(Kinds, WhatIsCertainlyReadIsReadInOneRoundTrip) {
   EXPECT_EQ(ReadsMore(ConsolidateMemories{.ids = {"a", "b"}, .title = "t", .summary = "s"}), 0);
   EXPECT_EQ(ReadsMore(SetStandard{.namespace_ = "kitchen", .memory_id = "m1"}), 0);
   EXPECT_EQ(ReadsMore(ClearStandard{"kitchen"}), 0);
+  EXPECT_EQ(ReadsMore(DecidePending{"p1", true}), 0);
   EXPECT_EQ(ReadsMore(RegisterAgent{.agent_id = "bot", .agent_type = "human"}), 0);
 }
 

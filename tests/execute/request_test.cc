@@ -200,9 +200,6 @@ std::vector<Golden> Others() {
        "870f6cdff20dfbaa22eae90ff95a3e711602e2bac1dadd0097a73d5272061812"},
       {"register", RegisterAgent{"bot", "ai", {"a"}}, "10 0d  01 03 626f74  02 02 6169  03 02 0161",
        "83324ce5c96eea491b3b4b2909d1cd818a1242261cf920c371ddb381456cc1a8"},
-      {"queue", QueuePending{"store", "m1", "kitchen", "{}"},
-       "11 18  01 05 73746f7265  02 02 6d31  03 07 6b69746368656e  04 02 7b7d",
-       "d0a5bff15e6dc5dd1d935c31abdba8126b8dbedcec7b84eb1f070964ee126edb"},
       {"decide", DecidePending{"p1", true}, "12 07  01 02 7031  02 01 01",
        "9ee13d741a5c2a5da783cfa990f20868d285619a97358862b791a0d0703dd20a"},
   };

@@ -51,6 +51,19 @@ std::string Show(const NamespaceStandard& standard) {
                          standard.policy);
 }
 
+std::string Show(const PendingAction& action) {
+  std::string votes;
+  for (const Approval& vote : action.approvals) {
+    absl::StrAppendFormat(&votes, "%s at %s;", vote.agent_id, Show(vote.approved_at));
+  }
+  return absl::StrFormat(
+      "%s %s %s in %s to '%s' title='%s' by %s at %s: %s by %s at %s votes=%s memory: %s",
+      action.id, action.action_type, action.memory_id, action.namespace_, action.to_namespace,
+      action.title, action.requested_by, Show(action.requested_at),
+      PendingStatusName(action.status), action.decided_by, Show(action.decided_at), votes,
+      action.memory ? Show(*action.memory) : "none");
+}
+
 template <typename Values>
 std::vector<std::string> Lines(const Values& values) {
   std::vector<std::string> lines;
@@ -103,8 +116,9 @@ struct ItemPrinter {
   }
   std::string operator()(const ClearStandard& i) const { return "ClearStandard " + i.namespace_; }
   std::string operator()(const RegisterAgent& i) const { return "Register " + i.agent_id; }
-  std::string operator()(const QueuePending&) const { return "Queue"; }
-  std::string operator()(const DecidePending&) const { return "Decide"; }
+  std::string operator()(const DecidePending& i) const {
+    return (i.approve ? "Approve " : "Reject ") + i.action_id;
+  }
 };
 
 std::string Show(const Request& request) {
@@ -130,6 +144,8 @@ ListResult ListAll(Store& store, ListKind kind) {
             [](const Memory& a, const Memory& b) { return a.id < b.id; });
   std::sort(list->archived.begin(), list->archived.end(),
             [](const auto& a, const auto& b) { return a.memory.id < b.memory.id; });
+  std::sort(list->pending.begin(), list->pending.end(),
+            [](const PendingAction& a, const PendingAction& b) { return a.id < b.id; });
   return *std::move(list);
 }
 
@@ -138,6 +154,7 @@ void CompareState(Store& store, const World& world) {
   EXPECT_EQ(Lines(ListAll(store, ListKind::kArchived).archived), Lines(world.Archived()));
   EXPECT_EQ(Lines(ListAll(store, ListKind::kLinks).links), Lines(world.Links()));
   EXPECT_EQ(Lines(ListAll(store, ListKind::kStandards).standards), Lines(world.Standards()));
+  EXPECT_EQ(Lines(ListAll(store, ListKind::kPending).pending), Lines(world.Pending()));
 }
 
 void CompareSearch(Store& store, const World& world, const std::string& query, absl::Time now) {

@@ -1,5 +1,6 @@
 #include "tests/oracle/generator.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -153,7 +154,7 @@ PromoteMemory Generator::Promote(const World& world) {
 }
 
 RegisterAgent Generator::Register() {
-  return {.agent_id = absl::StrFormat("ai:%d", Below(2)),
+  return {.agent_id = absl::StrFormat("ai:client-%d", Below(3)),
           .agent_type = Chance(50) ? "human" : "ai:model",
           .capabilities = {"read"}};
 }
@@ -177,6 +178,24 @@ WriteItem Generator::Alone(const World& world) {
     default:
       return RestoreMemory{Id(world, Chance(90) ? Phase::kArchived : Phase::kLive)};
   }
+}
+
+SetStandard Generator::Standard(const World& world) {
+  SetStandard standard{.namespace_ = Chance(15) ? "*" : Namespace(),
+                       .memory_id = Id(world, Phase::kLive),
+                       .parent = Chance(50) ? Namespace() : "",
+                       .policy = ""};
+  if (Chance(40)) standard.policy = OneOf(Policies()).json;
+  if (Chance(5)) standard.policy = Metadata();
+  return standard;
+}
+
+DecidePending Generator::Decide(const World& world) {
+  std::vector<std::string> ids;
+  for (const Waiting& one : world.waiting()) {
+    if (one.action.status == PendingStatus::kPending || Chance(5)) ids.push_back(one.action.id);
+  }
+  return {.action_id = ids.empty() || Chance(5) ? "nobody-0" : OneOf(ids), .approve = Chance(80)};
 }
 
 WriteItem Generator::Making(const World& world, absl::Time now) {
@@ -211,14 +230,9 @@ WriteItem Generator::Ending(const World& world, absl::Time now) {
     return RemoveLink{link.source_id, link.target_id, link.relation};
   }
   if (kind < 82) {
-    return SetStandard{.namespace_ = Namespace(),
-                       .memory_id = Id(world, Phase::kLive),
-                       .parent = Chance(50) ? Namespace() : "",
-                       .policy = Chance(50) ? Metadata() : ""};
+    return Standard(world);
   }
-  if (kind < 85) return ClearStandard{Namespace()};
-  if (kind < 86) return QueuePending{"store", "", "a", "{}"};
-  if (kind < 87) return DecidePending{"id", true};
+  if (kind < 86) return ClearStandard{Chance(20) ? "*" : Namespace()};
   return Patch(world, now);
 }
 
@@ -230,7 +244,11 @@ Request Generator::Next(const World& world, absl::Time now) {
   options.principal = absl::StrFormat("client-%d", client);
   if (client != 0) options.agent_id = absl::StrFormat("ai:client-%d", client);
   options.allow_partial = Chance(25);
-  if (Chance(15)) {
+  const auto open = [](const Waiting& one) { return one.action.status == PendingStatus::kPending; };
+  const bool waits = std::any_of(world.waiting().begin(), world.waiting().end(), open);
+  if (Chance(waits ? 25 : 2)) {
+    request.batch.items.push_back(Decide(world));
+  } else if (Chance(15)) {
     request.batch.items.push_back(Alone(world));
   } else {
     const bool making = Chance(60);

@@ -52,6 +52,8 @@ class Generator {
   ConsolidateMemories Consolidate(const World& world);
   PromoteMemory Promote(const World& world);
   RegisterAgent Register();
+  SetStandard Standard(const World& world);
+  DecidePending Decide(const World& world);
 
   std::mt19937_64 random_;
   std::vector<Request> keyed_;

@@ -77,10 +77,11 @@ TEST(Oracle, GeneratedRequestsReachEveryKindEveryEffectAndEveryRefusal) {
     for (const WriteItem& item : request.batch.items) kinds.insert(item.index());
     for (const ItemResult& item : answer.items) ++effects[item.effect];
   }
-  EXPECT_THAT(effects, SizeIs(6));
+  EXPECT_THAT(effects, SizeIs(7));
   EXPECT_THAT(kinds, SizeIs(std::variant_size_v<WriteItem>)) << "a kind is compared with nothing";
-  for (const auto code : {absl::StatusCode::kOk, absl::StatusCode::kInvalidArgument,
-                          absl::StatusCode::kNotFound, absl::StatusCode::kAlreadyExists}) {
+  for (const auto code :
+       {absl::StatusCode::kOk, absl::StatusCode::kInvalidArgument, absl::StatusCode::kNotFound,
+        absl::StatusCode::kAlreadyExists, absl::StatusCode::kPermissionDenied}) {
     EXPECT_GT(codes[code], 3) << absl::StatusCodeToString(code);
   }
   EXPECT_GT(codes[absl::StatusCode::kOk], 150);

@@ -14,6 +14,7 @@ constexpr std::int64_t kMostUses = 1'000'000;
 
 absl::Status Invalid() { return absl::InvalidArgumentError("invalid"); }
 absl::Status NotFound() { return absl::NotFoundError("not found"); }
+absl::Status Denied() { return absl::PermissionDeniedError("denied"); }
 absl::Status Taken() { return absl::AlreadyExistsError("taken"); }
 
 ItemResult Done(ItemEffect effect, std::string id, std::int64_t count = 1) {
@@ -268,6 +269,11 @@ World::Result World::Do(const PutMemory& item) {
     memory.expires_at =
         batch_.now + (item.tier == Tier::kShort ? absl::Hours(6) : absl::Hours(7 * 24));
   }
+  const absl::StatusOr<bool> waits = Waits(What::kWrite, item.namespace_, nullptr);
+  if (!waits.ok()) return waits.status();
+  if (*waits) {
+    return Queue({.action_type = "store", .namespace_ = item.namespace_}, std::move(row));
+  }
   return Upsert(std::move(row));
 }
 
@@ -314,8 +320,14 @@ World::Result World::Do(const PatchMemory& item) {
   Row* row = FindLive(item.id);
   if (row == nullptr) return NotFound();
   const auto metadata = item.metadata ? MembersOf(*item.metadata) : std::nullopt;
-  if ((item.title && BadTitle(*item.title)) || (item.priority && BadPriority(*item.priority)) ||
-      (item.metadata && !metadata)) {
+  if (item.title && BadTitle(*item.title)) return Invalid();
+  const std::string from = row->memory.namespace_;
+  absl::Status may = MayChange(What::kWrite, from, &row->agent_id);
+  if (may.ok() && item.namespace_ && *item.namespace_ != from) {
+    may = MayChange(What::kWrite, *item.namespace_, nullptr);
+  }
+  if (!may.ok()) return may;
+  if ((item.priority && BadPriority(*item.priority)) || (item.metadata && !metadata)) {
     return Invalid();
   }
   Memory& memory = row->memory;
@@ -353,6 +365,16 @@ World::Result World::Do(const PatchMemory& item) {
 World::Result World::Do(const DeleteMemory& item) {
   Row* row = FindLive(item.id);
   if (row == nullptr) return NotFound();
+  const Memory& memory = row->memory;
+  const absl::StatusOr<bool> waits = Waits(What::kDelete, memory.namespace_, &row->agent_id);
+  if (!waits.ok()) return waits.status();
+  if (*waits) {
+    return Queue({.action_type = "delete",
+                  .memory_id = item.id,
+                  .namespace_ = memory.namespace_,
+                  .title = memory.title},
+                 {});
+  }
   Delete(*row);
   return Done(ItemEffect::kDeleted, item.id);
 }
@@ -361,7 +383,24 @@ World::Result World::Do(const EraseMemory& item) {
   Row* row = Find(item.id);
   if (row == nullptr) return NotFound();
   if (row->phase == Phase::kErased) return Done(ItemEffect::kUnchanged, item.id, 0);
+  // Of what was deleted nobody knows where it was.
+  const bool gone = row->phase == Phase::kGone;
+  const std::string namespace_ = gone ? "" : row->memory.namespace_;
+  const std::string owner = gone ? "" : row->agent_id;
+  const absl::StatusOr<bool> waits = Waits(What::kDelete, namespace_, &owner);
+  if (!waits.ok()) return waits.status();
+  if (*waits) {
+    return Queue({.action_type = "erase", .memory_id = item.id, .namespace_ = namespace_}, {});
+  }
   if (batch_.closed.contains(item.id)) return Invalid();
+  std::erase_if(waiting_, [&](const Waiting& waiting) {
+    const PendingAction& action = waiting.action;
+    if (!action.memory) return action.memory_id == item.id && !action.title.empty();
+    const bool named = !gone && action.memory->namespace_ == row->memory.namespace_ &&
+                       action.memory->title == row->memory.title;
+    return named || action.memory_id == item.id ||
+           FirstIdOf(action.memory->namespace_, action.memory->title) == item.id;
+  });
   Delete(*row, Phase::kErased);
   return Done(ItemEffect::kDeleted, item.id);
 }
@@ -369,13 +408,26 @@ World::Result World::Do(const EraseMemory& item) {
 World::Result World::Do(const PromoteMemory& item) {
   Row* row = FindLive(item.id);
   if (row == nullptr) return NotFound();
-  if (item.to_namespace.empty()) {
+  const bool up = !item.to_namespace.empty();
+  if (up && !row->memory.namespace_.starts_with(item.to_namespace + "/")) return Invalid();
+  const absl::StatusOr<bool> leaving =
+      Waits(What::kPromote, row->memory.namespace_, &row->agent_id);
+  const absl::StatusOr<bool> arriving =
+      up ? Waits(What::kWrite, item.to_namespace, nullptr) : absl::StatusOr<bool>(false);
+  if (!leaving.ok() || !arriving.ok()) return Denied();
+  if (*leaving || *arriving) {
+    return Queue({.action_type = "promote",
+                  .memory_id = item.id,
+                  .namespace_ = row->memory.namespace_,
+                  .to_namespace = item.to_namespace},
+                 {});
+  }
+  if (!up) {
     row->memory.tier = Tier::kLong;
     row->memory.expires_at.reset();
     row->memory.updated_at = batch_.now;
     return Done(ItemEffect::kUpdated, item.id);
   }
-  if (!row->memory.namespace_.starts_with(item.to_namespace + "/")) return Invalid();
   const World before = *this;
   Row copy = *row;
   copy.memory.namespace_ = item.to_namespace;
@@ -449,6 +501,10 @@ World::Result World::Do(const ForgetMemories& item) {
         (words.empty() || !std::includes(have.begin(), have.end(), words.begin(), words.end()))) {
       continue;
     }
+    if (absl::Status may = MayChange(What::kDelete, row.memory.namespace_, &row.agent_id);
+        !may.ok()) {
+      return may;
+    }
     Archive(row, ArchiveReason::kForget, ToMilliseconds(batch_.now));
     ++count;
   }
@@ -490,6 +546,10 @@ World::Result World::Do(const RestoreMemory& item) {
     return NotFound();
   }
   if (row->live()) return Taken();
+  if (absl::Status may = MayChange(What::kWrite, row->memory.namespace_, &row->agent_id);
+      !may.ok()) {
+    return may;
+  }
   if (!Owners(row->memory.namespace_, row->memory.title).empty()) return Taken();
   if (batch_.closed.contains(item.id)) return Invalid();
   row->phase = Phase::kLive;
@@ -503,6 +563,7 @@ World::Result World::Do(const ConsolidateMemories& item) {
   if (item.ids.size() < 2 || distinct.size() != item.ids.size() || BadTitle(item.title)) {
     return Invalid();
   }
+  if (absl::Status may = MayChange(What::kWrite, item.namespace_, nullptr); !may.ok()) return may;
   Row merged;
   std::set<std::string> tags;
   std::set<std::string> agents;
@@ -510,6 +571,10 @@ World::Result World::Do(const ConsolidateMemories& item) {
   for (const std::string& id : item.ids) {
     const Row* source = FindLive(id);
     if (source == nullptr) return NotFound();
+    if (absl::Status may = MayChange(What::kDelete, source->memory.namespace_, &source->agent_id);
+        !may.ok()) {
+      return may;
+    }
     for (const auto& [key, value] : source->metadata) merged.metadata[key] = value;
     tags.insert(source->memory.tags.begin(), source->memory.tags.end());
     if (!source->agent_id.empty()) agents.insert(source->agent_id);
@@ -544,6 +609,10 @@ World::Result World::Do(const ConsolidateMemories& item) {
 World::Result World::Do(const SetStandard& item) {
   if (!IsLive(item.memory_id)) return NotFound();
   if (item.parent == item.namespace_) return Invalid();
+  if (absl::Status may = MayGovern(item.namespace_); !may.ok()) return may;
+  const bool known = std::any_of(Policies().begin(), Policies().end(),
+                                 [&](const KnownPolicy& one) { return one.json == item.policy; });
+  if (!item.policy.empty() && !known) return Invalid();
   if (batch_.closed_standards.contains(item.namespace_)) return Invalid();
   for (NamespaceStandard& standard : standards_) {
     if (standard.namespace_ != item.namespace_) continue;
@@ -557,10 +626,11 @@ World::Result World::Do(const SetStandard& item) {
 }
 
 World::Result World::Do(const ClearStandard& item) {
-  const std::size_t removed = std::erase_if(standards_, [&](const NamespaceStandard& standard) {
+  if (StandardOf(item.namespace_) == nullptr) return Done(ItemEffect::kUnchanged, "", 0);
+  if (absl::Status may = MayGovern(item.namespace_); !may.ok()) return may;
+  std::erase_if(standards_, [&](const NamespaceStandard& standard) {
     return standard.namespace_ == item.namespace_;
   });
-  if (removed == 0) return Done(ItemEffect::kUnchanged, "", 0);
   batch_.closed_standards.insert(item.namespace_);
   return Done(ItemEffect::kDeleted, "");
 }
@@ -593,8 +663,191 @@ World::Result World::Do(const RegisterAgent& item) {
   return Upsert(std::move(row));
 }
 
-World::Result World::Do(const QueuePending&) { return absl::UnimplementedError("queue"); }
-World::Result World::Do(const DecidePending&) { return absl::UnimplementedError("queue"); }
+// -- Governance -----------------------------------------------------------------------------------
+
+const std::vector<KnownPolicy>& Policies() {
+  static const auto& policies = *new std::vector<KnownPolicy>{
+      {R"({"approver":"human","delete":"owner","promote":"any","write":"any"})", "any", "any",
+       "owner", "", 0},
+      {R"({"approver":"human","delete":"approve","promote":"approve","write":"approve"})",
+       "approve", "approve", "approve", "", 0},
+      {R"({"approver":{"agent":"ai:client-1"},"delete":"any","promote":"owner","write":"approve"})",
+       "approve", "owner", "any", "ai:client-1", 0},
+      {R"({"approver":{"consensus":1},"delete":"registered","promote":"approve","write":"owner"})",
+       "owner", "approve", "registered", "", 1},
+      {R"({"approver":{"consensus":2},"delete":"approve","promote":"any","write":"registered"})",
+       "registered", "any", "approve", "", 2},
+  };
+  return policies;
+}
+
+NamespaceStandard* World::StandardOf(const std::string& namespace_) {
+  for (NamespaceStandard& standard : standards_) {
+    if (standard.namespace_ == namespace_) return &standard;
+  }
+  return nullptr;
+}
+
+World::InForce World::PolicyIn(const std::string& namespace_) {
+  std::vector<std::string> places;
+  std::string place = namespace_;
+  while (!place.empty()) {
+    places.push_back(place);
+    const std::size_t slash = place.rfind('/');
+    place = slash == std::string::npos ? "" : place.substr(0, slash);
+  }
+  while (!places.empty()) {
+    const NamespaceStandard* standard = StandardOf(places.back());
+    if (standard == nullptr || standard->parent.empty()) break;
+    if (std::find(places.begin(), places.end(), standard->parent) != places.end()) break;
+    places.push_back(standard->parent);
+  }
+  places.emplace_back("*");
+  for (const std::string& each : places) {
+    const NamespaceStandard* standard = StandardOf(each);
+    if (standard == nullptr) continue;
+    for (const KnownPolicy& policy : Policies()) {
+      if (policy.json == standard->policy) return {&policy, standard->memory_id};
+    }
+  }
+  return {};
+}
+
+bool World::IsRegistered(const std::string& agent_id) const {
+  return std::any_of(rows_.begin(), rows_.end(), [&](const Row& row) {
+    return row.live() && row.memory.namespace_ == "_agents" &&
+           row.memory.title == "agent:" + agent_id &&
+           (!row.memory.expires_at || *row.memory.expires_at > batch_.now);
+  });
+}
+
+absl::StatusOr<bool> World::Waits(What what, const std::string& namespace_,
+                                  const std::string* owner) {
+  const InForce in_force = PolicyIn(namespace_);
+  if (batch_.approved || in_force.policy == nullptr) return false;
+  const KnownPolicy& policy = *in_force.policy;
+  const std::string& level = what == What::kWrite     ? policy.write
+                             : what == What::kPromote ? policy.promote
+                                                      : policy.remove;
+  const std::string& author = batch_.options->agent_id;
+  if (level == "approve") return true;
+  if (level == "registered" && !IsRegistered(author)) return Denied();
+  if (level == "owner") {
+    const Row* standard = FindLive(in_force.standard_id);
+    std::string whose = standard != nullptr ? standard->agent_id : "";
+    if (owner != nullptr) whose = *owner;
+    if (whose.empty() || whose != author) return Denied();
+  }
+  return false;
+}
+
+absl::Status World::MayChange(What what, const std::string& namespace_, const std::string* owner) {
+  const absl::StatusOr<bool> waits = Waits(what, namespace_, owner);
+  return waits.ok() && !*waits ? absl::OkStatus() : Denied();
+}
+
+absl::Status World::MayGovern(const std::string& namespace_) {
+  const InForce in_force = PolicyIn(namespace_);
+  if (in_force.policy == nullptr) return absl::OkStatus();
+  const std::string& author = batch_.options->agent_id;
+  if (in_force.policy->quorum > 0) return IsRegistered(author) ? absl::OkStatus() : Denied();
+  const std::string& agent = in_force.policy->agent;
+  return agent.empty() || agent == author ? absl::OkStatus() : Denied();
+}
+
+World::Result World::Queue(PendingAction action, Row row) {
+  action.id =
+      batch_.given_id.empty() ? absl::StrFormat("unknown-%d", waiting_.size()) : batch_.given_id;
+  action.requested_by = batch_.options->agent_id;
+  action.requested_at = batch_.now;
+  if (action.action_type == "store") {
+    action.memory = row.Seen();
+    action.memory->id = FirstIdOf(row.memory.namespace_, row.memory.title);
+  }
+  const std::string id = action.id;
+  waiting_.push_back({std::move(action), std::move(row)});
+  return Done(ItemEffect::kQueued, id);
+}
+
+absl::Status World::MayDecide(const InForce& in_force, const PendingAction& action, bool approve) {
+  const std::string& author = batch_.options->agent_id;
+  const bool own = !author.empty() && author == action.requested_by;
+  if (!approve && own) return absl::OkStatus();
+  const KnownPolicy human;
+  const KnownPolicy& policy = in_force.policy != nullptr ? *in_force.policy : human;
+  if (policy.quorum > 0 && !IsRegistered(author)) return Denied();
+  if (!policy.agent.empty()) return policy.agent == author ? absl::OkStatus() : Denied();
+  return approve && own ? Denied() : absl::OkStatus();
+}
+
+World::Result World::Make(const Waiting& waiting) {
+  const PendingAction& action = waiting.action;
+  if (action.action_type == "store") {
+    Row row = waiting.row;
+    row.memory.created_at = row.memory.updated_at = batch_.now;
+    return Upsert(std::move(row));
+  }
+  if (action.action_type == "delete") return Do(DeleteMemory{action.memory_id});
+  if (action.action_type == "erase") return Do(EraseMemory{action.memory_id});
+  return Do(PromoteMemory{action.memory_id, action.to_namespace});
+}
+
+World::Result World::Do(const DecidePending& item) {
+  const auto find = [&] {
+    return std::find_if(waiting_.begin(), waiting_.end(),
+                        [&](const Waiting& one) { return one.action.id == item.action_id; });
+  };
+  auto found = find();
+  if (found == waiting_.end()) return NotFound();
+  if (found->action.status != PendingStatus::kPending) {
+    if (item.approve) return absl::FailedPreconditionError("decided");
+    return NotFound();
+  }
+  const InForce in_force = PolicyIn(found->action.namespace_);
+  if (absl::Status may = MayDecide(in_force, found->action, item.approve); !may.ok()) return may;
+  const std::string& author = batch_.options->agent_id;
+  const auto decide = [&](PendingStatus status) {
+    found = find();
+    found->action.status = status;
+    found->action.decided_by = author;
+    found->action.decided_at = batch_.now;
+  };
+  if (!item.approve) {
+    decide(PendingStatus::kRejected);
+    return Done(ItemEffect::kUpdated, item.action_id);
+  }
+  const std::size_t quorum = in_force.policy != nullptr ? in_force.policy->quorum : 0;
+  std::vector<Approval> votes = found->action.approvals;
+  const bool again = std::any_of(votes.begin(), votes.end(),
+                                 [&](const Approval& one) { return one.agent_id == author; });
+  if (quorum > 0 && !again) {
+    votes.push_back({author, batch_.now});
+    std::sort(votes.begin(), votes.end(),
+              [](const Approval& a, const Approval& b) { return a.agent_id < b.agent_id; });
+  }
+  if (votes.size() < quorum) {
+    found->action.approvals = votes;
+    return Done(ItemEffect::kQueued, item.action_id);
+  }
+  batch_.approved = true;
+  const World before = *this;
+  Result made = Make(Waiting(*found));
+  if (!made.ok()) *this = before;
+  batch_.approved = false;
+  if (!made.ok()) return absl::FailedPreconditionError("cannot be done");
+  decide(PendingStatus::kApproved);
+  found->action.approvals = votes;
+  if (!made->id.empty()) found->action.memory_id = made->id;
+  return made;
+}
+
+std::vector<PendingAction> World::Pending() const {
+  std::vector<PendingAction> pending;
+  for (const Waiting& one : waiting_) pending.push_back(one.action);
+  std::sort(pending.begin(), pending.end(),
+            [](const PendingAction& a, const PendingAction& b) { return a.id < b.id; });
+  return pending;
+}
 
 std::vector<Memory> World::Live() const {
   std::vector<Memory> live;
@@ -631,7 +884,7 @@ std::vector<Link> World::Links() const {
 std::vector<NamespaceStandard> World::Standards() const {
   std::vector<NamespaceStandard> standards;
   for (const NamespaceStandard& standard : standards_) {
-    if (IsLive(standard.memory_id)) standards.push_back(standard);
+    if (IsLive(standard.memory_id) || !standard.policy.empty()) standards.push_back(standard);
   }
   std::sort(standards.begin(), standards.end(),
             [](const auto& a, const auto& b) { return a.namespace_ < b.namespace_; });

@@ -40,6 +40,21 @@ struct Row {
   [[nodiscard]] Memory Seen() const;
 };
 
+/// What policies are made of here, so that nothing has to be read of JSON.
+struct KnownPolicy {
+  std::string json;  // canonical
+  std::string write, promote, remove;
+  std::string agent;  // that approves; empty: none
+  std::size_t quorum = 0;
+};
+const std::vector<KnownPolicy>& Policies();
+
+/// A change that waits for approval, or waited.
+struct Waiting {
+  PendingAction action;
+  Row row;  // that a store is to write
+};
+
 /// Runs the items of batches, and answers by looking from one end to the other.
 class World {
  public:
@@ -55,6 +70,8 @@ class World {
   [[nodiscard]] std::vector<ArchivedMemory> Archived() const;      // by id
   [[nodiscard]] std::vector<Link> Links() const;                   // by key
   [[nodiscard]] std::vector<NamespaceStandard> Standards() const;  // by namespace
+  [[nodiscard]] const std::vector<Waiting>& waiting() const { return waiting_; }
+  [[nodiscard]] std::vector<PendingAction> Pending() const;  // by id
   /// Ids of the live memories, not expired at `now`, that have all (any) of the words of `query`.
   [[nodiscard]] std::vector<std::string> Search(const std::string& query, Match match,
                                                 absl::Time now) const;
@@ -66,6 +83,7 @@ class World {
     absl::Time now;
     const WriteOptions* options = nullptr;
     std::string given_id;          // of the item that runs
+    bool approved = false;         // what runs was approved
     std::set<std::string> closed;  // ids of memories
     std::set<LinkKey> closed_links;
     std::set<std::string> closed_standards;
@@ -90,8 +108,24 @@ class World {
   Result Do(const SetStandard& item);
   Result Do(const ClearStandard& item);
   Result Do(const RegisterAgent& item);
-  Result Do(const QueuePending& item);
   Result Do(const DecidePending& item);
+
+  /// Governance: the policy that is in force, whether a change has to wait, and what is then left.
+  struct InForce {
+    const KnownPolicy* policy = nullptr;  // null: none
+    std::string standard_id;
+  };
+  enum class What { kWrite, kPromote, kDelete };
+  NamespaceStandard* StandardOf(const std::string& namespace_);
+  InForce PolicyIn(const std::string& namespace_);
+  [[nodiscard]] bool IsRegistered(const std::string& agent_id) const;
+  /// `owner`: of the memory; null: that of the standard counts.
+  absl::StatusOr<bool> Waits(What what, const std::string& namespace_, const std::string* owner);
+  absl::Status MayChange(What what, const std::string& namespace_, const std::string* owner);
+  absl::Status MayGovern(const std::string& namespace_);
+  absl::Status MayDecide(const InForce& in_force, const PendingAction& action, bool approve);
+  Result Queue(PendingAction action, Row row);
+  Result Make(const Waiting& waiting);
 
   Row* Find(std::string_view id);
   Row* FindLive(std::string_view id);
@@ -106,6 +140,7 @@ class World {
   std::vector<Row> rows_;
   std::vector<Link> links_;
   std::vector<NamespaceStandard> standards_;
+  std::vector<Waiting> waiting_;
   BatchState batch_;
 };
 

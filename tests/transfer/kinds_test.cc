@@ -35,7 +35,7 @@ Made Make(Store& store, Kind kind) {
       testing::WriteAll(store, {SetStandard{.namespace_ = "team",
                                             .memory_id = testing::Put(store, "team", "rules"),
                                             .parent = "",
-                                            .policy = "{}"}});
+                                            .policy = ""}});
       return {{kind, "team"}, Counted::kStandard};
     case Kind::kPendingAction:
     case Kind::kSubscription:

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lib/base/status.h"
+#include "lib/execute/governance.h"
 #include "lib/execute/memory_row.h"
 #include "lib/model/validate.h"
 
@@ -16,14 +17,11 @@ constexpr char kNamespace[] = "_agents";
 
 std::string TitleOf(const RegisterAgent& item) { return "agent:" + item.agent_id; }
 
-absl::Status NoQueue() {
-  return absl::UnimplementedError("this version keeps no queue of pending actions");
-}
-
 }  // namespace
 
 void KindOf<RegisterAgent>::Reads(const RegisterAgent& item, ReadList& reads) {
   reads.Name(kNamespace, TitleOf(item));
+  reads.Standard(kNamespace);
 }
 
 absl::StatusOr<ItemResult> KindOf<RegisterAgent>::Execute(const RegisterAgent& item, Batch& batch) {
@@ -31,6 +29,7 @@ absl::StatusOr<ItemResult> KindOf<RegisterAgent>::Execute(const RegisterAgent& i
   AIMEM_RETURN_IF_ERROR(model::CheckAgentType(item.agent_type));
   std::vector<std::string> capabilities = item.capabilities;
   AIMEM_RETURN_IF_ERROR(model::CheckTags(capabilities));
+  AIMEM_RETURN_IF_ERROR(MayRegister(batch));
   MemoryRow row;
   row.namespace_ = kNamespace;
   row.title = TitleOf(item);
@@ -57,18 +56,6 @@ absl::StatusOr<ItemResult> KindOf<RegisterAgent>::Execute(const RegisterAgent& i
   row.source = "system";
   row.created_at = row.updated_at = batch.now_ns();
   return Upsert(std::move(row), batch);
-}
-
-void KindOf<QueuePending>::Reads(const QueuePending&, ReadList&) {}
-
-absl::StatusOr<ItemResult> KindOf<QueuePending>::Execute(const QueuePending&, Batch&) {
-  return NoQueue();
-}
-
-void KindOf<DecidePending>::Reads(const DecidePending&, ReadList&) {}
-
-absl::StatusOr<ItemResult> KindOf<DecidePending>::Execute(const DecidePending&, Batch&) {
-  return NoQueue();
 }
 
 }  // namespace aimem::execute

@@ -1,4 +1,4 @@
-// Agents, and what they ask approval for.
+// Agents.
 #pragma once
 
 #include <cstdint>
@@ -22,30 +22,6 @@ struct KindOf<RegisterAgent> {
   };
   static void Reads(const RegisterAgent& item, ReadList& reads);
   static absl::StatusOr<ItemResult> Execute(const RegisterAgent& item, Batch& batch);
-};
-
-template <>
-struct KindOf<QueuePending> {
-  static constexpr std::uint8_t kNumber = 17;
-  static constexpr std::tuple kFields{
-      Field{1, &QueuePending::action_type},
-      Field{2, &QueuePending::memory_id},
-      Field{3, &QueuePending::namespace_},
-      Field{4, &QueuePending::payload},
-  };
-  static void Reads(const QueuePending& item, ReadList& reads);
-  static absl::StatusOr<ItemResult> Execute(const QueuePending& item, Batch& batch);
-};
-
-template <>
-struct KindOf<DecidePending> {
-  static constexpr std::uint8_t kNumber = 18;
-  static constexpr std::tuple kFields{
-      Field{1, &DecidePending::action_id},
-      Field{2, &DecidePending::approve},
-  };
-  static void Reads(const DecidePending& item, ReadList& reads);
-  static absl::StatusOr<ItemResult> Execute(const DecidePending& item, Batch& batch);
 };
 
 }  // namespace aimem::execute

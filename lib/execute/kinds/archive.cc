@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "aimem/errors.h"
 #include "lib/base/status.h"
+#include "lib/execute/governance.h"
 #include "lib/execute/memory_row.h"
 #include "lib/model/validate.h"
 #include "lib/recall/find.h"
@@ -28,6 +29,7 @@ absl::StatusOr<FilterRule> KindOf<ForgetMemories>::Filter(const ForgetMemories& 
   }
   return FilterRule{
       .effect = ItemEffect::kArchived,
+      .governed = "forget",
       .takes =
           [matcher = recall::ForgetMatcher(item)](const model::MemoryView& memory, absl::Time) {
             return memory.phase == model::Phase::kLive && matcher.Matches(memory);
@@ -76,6 +78,8 @@ absl::StatusOr<ItemResult> KindOf<RestoreMemory>::Execute(const RestoreMemory& i
   if (entity->view.phase != model::Phase::kArchived) {
     return NotFound("not found in archive", item.id);
   }
+  AIMEM_RETURN_IF_ERROR(MayChange(
+      {"restore", &model::Policy::write, entity->view.namespace_, entity->view.agent_id}, batch));
   MemoryRow row = RowOf(*entity);
   AIMEM_ASSIGN_OR_RETURN(const std::vector<std::string> owners,
                          batch.rows().Owners(row.namespace_, row.title));

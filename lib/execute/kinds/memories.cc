@@ -12,6 +12,7 @@
 #include "aimem/errors.h"
 #include "aimem/limits.h"
 #include "lib/base/status.h"
+#include "lib/execute/governance.h"
 #include "lib/execute/kinds/links.h"
 #include "lib/execute/memory_row.h"
 #include "lib/model/validate.h"
@@ -39,6 +40,7 @@ std::optional<std::int64_t> DefaultExpiry(Tier tier, const Batch& batch) {
 
 void KindOf<PutMemory>::Reads(const PutMemory& item, ReadList& reads) {
   reads.Name(item.namespace_, item.title);
+  ReadPolicies(item.namespace_, reads);
 }
 
 absl::StatusOr<ItemResult> KindOf<PutMemory>::Execute(const PutMemory& item, Batch& batch) {
@@ -82,6 +84,9 @@ absl::StatusOr<ItemResult> KindOf<PutMemory>::Execute(const PutMemory& item, Bat
                          : DefaultExpiry(item.tier, batch);
     row.keeps_end = true;
   }
+  AIMEM_ASSIGN_OR_RETURN(const bool waits,
+                         MustBeApproved({"store", &model::Policy::write, row.namespace_}, batch));
+  if (waits) return Queue({.action_type = "store", .namespace_ = row.namespace_}, &row, batch);
   return Upsert(std::move(row), batch);
 }
 
@@ -199,12 +204,17 @@ absl::StatusOr<ItemResult> KindOf<PatchMemory>::Execute(const PatchMemory& item,
   std::string title(item.title ? std::string_view(*item.title) : view.title);
   std::string namespace_(item.namespace_ ? std::string_view(*item.namespace_) : view.namespace_);
   if (item.title) AIMEM_RETURN_IF_ERROR(model::CheckTitle(title));
+  if (item.namespace_) AIMEM_RETURN_IF_ERROR(model::CheckNamespace(namespace_));
+  AIMEM_RETURN_IF_ERROR(
+      MayChange({"update", &model::Policy::write, view.namespace_, view.agent_id}, batch));
+  if (namespace_ != view.namespace_) {
+    AIMEM_RETURN_IF_ERROR(MayChange({"update", &model::Policy::write, namespace_}, batch));
+  }
   if (item.content) {
     std::string content = *item.content;
     AIMEM_RETURN_IF_ERROR(model::CheckContent(content));
     set(part::kContent, std::move(content));
   }
-  if (item.namespace_) AIMEM_RETURN_IF_ERROR(model::CheckNamespace(namespace_));
   if (item.tags) {
     std::vector<std::string> tags = *item.tags;
     AIMEM_RETURN_IF_ERROR(model::CheckTags(tags));
@@ -250,6 +260,18 @@ void KindOf<DeleteMemory>::Reads(const DeleteMemory& item, ReadList& reads) {
 
 absl::StatusOr<ItemResult> KindOf<DeleteMemory>::Execute(const DeleteMemory& item, Batch& batch) {
   AIMEM_ASSIGN_OR_RETURN(const std::string id, batch.ResolveLive(item.id));
+  AIMEM_ASSIGN_OR_RETURN(const Entity* entity, batch.rows().Memory(id));
+  const model::MemoryView& view = entity->view;
+  AIMEM_ASSIGN_OR_RETURN(
+      const bool waits,
+      MustBeApproved({"delete", &model::Policy::remove, view.namespace_, view.agent_id}, batch));
+  if (waits) {
+    return Queue({.action_type = "delete",
+                  .memory_id = id,
+                  .namespace_ = std::string(view.namespace_),
+                  .title = std::string(view.title)},
+                 nullptr, batch);
+  }
   AIMEM_RETURN_IF_ERROR(batch.End({Kind::kMemory, id}, {part::kDeleted, kOwnStamp, ""}));
   return Done(ItemEffect::kDeleted, id);
 }
@@ -265,6 +287,17 @@ absl::StatusOr<ItemResult> KindOf<EraseMemory>::Execute(const EraseMemory& item,
   if (entity->view.phase == model::Phase::kPurged) {
     return Done(ItemEffect::kUnchanged, item.id, 0);
   }
+  const model::MemoryView& view = entity->view;
+  AIMEM_ASSIGN_OR_RETURN(
+      const bool waits,
+      MustBeApproved({"erase", &model::Policy::remove, view.namespace_, view.agent_id}, batch));
+  if (waits) {
+    return Queue(
+        {.action_type = "erase", .memory_id = item.id, .namespace_ = std::string(view.namespace_)},
+        nullptr, batch);
+  }
+  AIMEM_RETURN_IF_ERROR(batch.rows().MayDraft({Kind::kMemory, item.id}));
+  AIMEM_RETURN_IF_ERROR(ErasePending(item.id, batch));
   AIMEM_RETURN_IF_ERROR(batch.End({Kind::kMemory, item.id}, {part::kPurged, kOwnStamp, ""}));
   return Done(ItemEffect::kDeleted, item.id);
 }
@@ -273,32 +306,48 @@ absl::StatusOr<ItemResult> KindOf<EraseMemory>::Execute(const EraseMemory& item,
 
 namespace {
 
-absl::StatusOr<ItemResult> PromoteTo(const std::string& id, const std::string& to_namespace,
-                                     Batch& batch) {
-  AIMEM_ASSIGN_OR_RETURN(const Entity* entity, batch.rows().Memory(id));
-  std::string target = to_namespace;
-  AIMEM_RETURN_IF_ERROR(model::CheckNamespace(target));
-  MemoryRow row = RowOf(*entity);
-  const std::vector<std::string_view> ancestors = model::Ancestors(row.namespace_);
-  if (target == row.namespace_) {
+/// That `target` is a proper ancestor of `namespace_`.
+absl::Status CheckAncestor(const std::string& target, std::string_view namespace_) {
+  if (target == namespace_) {
     return InvalidField(
         "to_namespace", target,
         absl::StrCat("to_namespace must be a proper ancestor of the memory's namespace (got self: ",
                      target, ")"));
   }
-  if (std::find(ancestors.begin(), ancestors.end(), target) == ancestors.end()) {
-    std::string list;
-    std::string names;
-    for (std::string_view ancestor : ancestors) {
-      if (ancestor == row.namespace_) continue;
-      absl::StrAppend(&list, list.empty() ? "" : ", ", "\"", ToAbsl(ancestor), "\"");
-      absl::StrAppend(&names, names.empty() ? "" : ",", ToAbsl(ancestor));
-    }
-    return InvalidField("to_namespace", target,
-                        absl::StrCat("to_namespace '", target, "' is not an ancestor of '",
-                                     row.namespace_, "' (ancestors: [", list, "])"),
-                        names);
+  const std::vector<std::string_view> ancestors = model::Ancestors(namespace_);
+  if (std::find(ancestors.begin(), ancestors.end(), target) != ancestors.end()) {
+    return absl::OkStatus();
   }
+  std::string list;
+  std::string names;
+  for (std::string_view ancestor : ancestors) {
+    if (ancestor == namespace_) continue;
+    absl::StrAppend(&list, list.empty() ? "" : ", ", "\"", ToAbsl(ancestor), "\"");
+    absl::StrAppend(&names, names.empty() ? "" : ",", ToAbsl(ancestor));
+  }
+  return InvalidField("to_namespace", target,
+                      absl::StrCat("to_namespace '", target, "' is not an ancestor of '",
+                                   ToAbsl(namespace_), "' (ancestors: [", list, "])"),
+                      names);
+}
+
+/// Whether a promotion has to be approved: for the place that it leaves or the one that it goes to.
+absl::StatusOr<bool> PromotionWaits(const model::MemoryView& view, const std::string& target,
+                                    Batch& batch) {
+  constexpr std::string_view kVerb = "promote";
+  AIMEM_ASSIGN_OR_RETURN(
+      const bool leaving,
+      MustBeApproved({kVerb, &model::Policy::promote, view.namespace_, view.agent_id}, batch));
+  if (target.empty()) return leaving;
+  AIMEM_ASSIGN_OR_RETURN(const bool arriving,
+                         MustBeApproved({kVerb, &model::Policy::write, target}, batch));
+  return leaving || arriving;
+}
+
+absl::StatusOr<ItemResult> PromoteTo(const std::string& id, const std::string& target,
+                                     Batch& batch) {
+  AIMEM_ASSIGN_OR_RETURN(const Entity* entity, batch.rows().Memory(id));
+  MemoryRow row = RowOf(*entity);
   row.namespace_ = target;
   row.created_at = row.updated_at = batch.now_ns();
   row.access_count = 0;
@@ -321,7 +370,22 @@ void KindOf<PromoteMemory>::Reads(const PromoteMemory& item, ReadList& reads) {
 
 absl::StatusOr<ItemResult> KindOf<PromoteMemory>::Execute(const PromoteMemory& item, Batch& batch) {
   AIMEM_ASSIGN_OR_RETURN(const std::string id, batch.ResolveLive(item.id));
-  if (!item.to_namespace.empty()) return PromoteTo(id, item.to_namespace, batch);
+  AIMEM_ASSIGN_OR_RETURN(const Entity* entity, batch.rows().Memory(id));
+  const model::MemoryView& view = entity->view;
+  std::string target = item.to_namespace;
+  if (!target.empty()) {
+    AIMEM_RETURN_IF_ERROR(model::CheckNamespace(target));
+    AIMEM_RETURN_IF_ERROR(CheckAncestor(target, view.namespace_));
+  }
+  AIMEM_ASSIGN_OR_RETURN(const bool waits, PromotionWaits(view, target, batch));
+  if (waits) {
+    return Queue({.action_type = "promote",
+                  .memory_id = id,
+                  .namespace_ = std::string(view.namespace_),
+                  .to_namespace = target},
+                 nullptr, batch);
+  }
+  if (!target.empty()) return PromoteTo(id, target, batch);
   std::vector<Rows::PartWrite> parts;
   parts.push_back({part::kTierLong, kOwnStamp, ""});
   parts.push_back({part::kExpiry, kOwnStamp, model::EncodeExpiry(Tier::kLong, std::nullopt)});
@@ -366,6 +430,7 @@ absl::StatusOr<ItemResult> KindOf<TouchMemory>::Execute(const TouchMemory& item,
 
 void KindOf<ConsolidateMemories>::Reads(const ConsolidateMemories& item, ReadList& reads) {
   reads.Name(item.namespace_, item.title);
+  ReadPolicies(item.namespace_, reads);
   if (item.ids.size() > limits::kConsolidateMax) return;
   for (const std::string& id : item.ids) reads.Memory(id);
 }
@@ -373,6 +438,7 @@ void KindOf<ConsolidateMemories>::Reads(const ConsolidateMemories& item, ReadLis
 absl::StatusOr<ItemResult> KindOf<ConsolidateMemories>::Execute(const ConsolidateMemories& item,
                                                                 Batch& batch) {
   AIMEM_RETURN_IF_ERROR(model::CheckConsolidateIds(item.ids));
+  constexpr std::string_view kVerb = "consolidate";
   MemoryRow row;
   row.title = item.title;
   row.content = item.summary;
@@ -381,6 +447,7 @@ absl::StatusOr<ItemResult> KindOf<ConsolidateMemories>::Execute(const Consolidat
   AIMEM_RETURN_IF_ERROR(model::CheckContent(row.content));
   AIMEM_RETURN_IF_ERROR(model::CheckNamespace(row.namespace_));
   AIMEM_RETURN_IF_ERROR(model::CheckSource(item.source, model::Sources::kImport));
+  AIMEM_RETURN_IF_ERROR(MayChange({kVerb, &model::Policy::write, row.namespace_}, batch));
   AIMEM_ASSIGN_OR_RETURN(const std::vector<std::string> owners,
                          batch.rows().Owners(row.namespace_, row.title));
   std::map<std::string, std::string> members;
@@ -390,6 +457,9 @@ absl::StatusOr<ItemResult> KindOf<ConsolidateMemories>::Execute(const Consolidat
     AIMEM_ASSIGN_OR_RETURN(const Entity* entity, batch.rows().Memory(id));
     if (!entity->live()) return NotFound("memory not found", id);
     const MemoryRow source = RowOf(*entity);
+    AIMEM_RETURN_IF_ERROR(MayChange(
+        {kVerb, &model::Policy::remove, source.namespace_, std::string_view(source.agent_id)},
+        batch));
     for (const auto& [key, value] : source.metadata) members[key] = value;
     for (std::string& tag : model::DecodeTags(source.tags)) tags.insert(std::move(tag));
     if (!source.agent_id.empty()) agents.insert(source.agent_id);

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "lib/base/status.h"
+#include "lib/execute/governance.h"
+#include "lib/model/policy.h"
 #include "lib/model/validate.h"
 #include "lib/model/view.h"
 
@@ -28,7 +30,7 @@ absl::StatusOr<std::string> DerivedParent(const std::string& namespace_, Rows& r
 
 void KindOf<SetStandard>::Reads(const SetStandard& item, ReadList& reads) {
   reads.Memory(item.memory_id);
-  reads.Standard(item.namespace_);
+  ReadPolicies(item.namespace_, reads);
 }
 
 absl::StatusOr<ItemResult> KindOf<SetStandard>::Execute(const SetStandard& item, Batch& batch) {
@@ -45,6 +47,7 @@ absl::StatusOr<ItemResult> KindOf<SetStandard>::Execute(const SetStandard& item,
   if (parent.empty()) {
     AIMEM_ASSIGN_OR_RETURN(parent, DerivedParent(namespace_, batch.rows()));
   }
+  AIMEM_RETURN_IF_ERROR(MayGovern("set_standard", namespace_, batch));
   const EntityKey key{Kind::kNamespaceStandard, namespace_};
   AIMEM_ASSIGN_OR_RETURN(const Entity* before, batch.rows().Get(key));
   const bool update = model::ViewStandard(namespace_, before->parts).has_value();
@@ -52,6 +55,7 @@ absl::StatusOr<ItemResult> KindOf<SetStandard>::Execute(const SetStandard& item,
   parts.push_back({part::kStandardMemory, kOwnStamp, item.memory_id});
   parts.push_back({part::kStandardParent, kOwnStamp, parent});
   if (!item.policy.empty()) {
+    AIMEM_RETURN_IF_ERROR(model::ParsePolicy(item.policy).status());
     AIMEM_ASSIGN_OR_RETURN(std::string policy, model::CanonicalMetadata(item.policy));
     parts.push_back({part::kStandardPolicy, kOwnStamp, std::move(policy)});
   }
@@ -60,7 +64,7 @@ absl::StatusOr<ItemResult> KindOf<SetStandard>::Execute(const SetStandard& item,
 }
 
 void KindOf<ClearStandard>::Reads(const ClearStandard& item, ReadList& reads) {
-  reads.Standard(item.namespace_);
+  ReadPolicies(item.namespace_, reads);
 }
 
 absl::StatusOr<ItemResult> KindOf<ClearStandard>::Execute(const ClearStandard& item, Batch& batch) {
@@ -71,6 +75,7 @@ absl::StatusOr<ItemResult> KindOf<ClearStandard>::Execute(const ClearStandard& i
   if (!model::ViewStandard(namespace_, entity->parts)) {
     return Done(ItemEffect::kUnchanged, "", 0);
   }
+  AIMEM_RETURN_IF_ERROR(MayGovern("clear_standard", namespace_, batch));
   AIMEM_RETURN_IF_ERROR(batch.End(key, {part::kDeleted, kOwnStamp, ""}));
   return Done(ItemEffect::kDeleted, "");
 }
