@@ -29,6 +29,7 @@ const std::vector<Entry>& Entries() {
                                              {"recall", MeasureRecall},
                                              {"recall-index", MeasureRecallIndex},
                                              {"recall-ranking", MeasureRanking},
+                                             {"list", MeasureList},
                                              {"federation", MeasureFederation},
                                              {"federation-slow", MeasureFederationSlow},
                                              {"federation-catchup", MeasureFederationCatchUp}};

@@ -36,6 +36,8 @@ Section MeasureMigrate(const Settings& settings);
 Section MeasureRecall(const Settings& settings);
 /// Search over an index, beside the scan of the same rows.
 Section MeasureRecallIndex(const Settings& settings);
+/// A page of a list from the index, beside the scan and an ORDER BY over an index.
+Section MeasureList(const Settings& settings);
 /// Segments of the index, by themselves.
 Section MeasureIndex(const Settings& settings);
 /// What recall finds of settings.data.

@@ -58,6 +58,25 @@ void SqliteMemories::Get(const std::string& id) {
   sqlite3_stmt* select = select_.get();
   BindText(select, 1, id);
   if (sqlite3_step(select) != SQLITE_ROW) throw Failure("the rival has no memory " + id);
+  CopyRow(select);
+  sqlite3_reset(select);
+}
+
+void SqliteMemories::IndexOrder() {
+  Execute(database_.get(),
+          "CREATE INDEX by_priority ON memories(priority DESC, updated_at DESC, id)");
+  list_ = Prepare(database_.get(),
+                  "SELECT * FROM memories ORDER BY priority DESC, updated_at DESC, id LIMIT ?1");
+}
+
+void SqliteMemories::ListByPriority(std::int64_t count) {
+  sqlite3_bind_int64(list_.get(), 1, count);
+  for (; count > 0 && sqlite3_step(list_.get()) == SQLITE_ROW; --count) CopyRow(list_.get());
+  if (count > 0) throw Failure("the rival has too few memories");
+  sqlite3_reset(list_.get());
+}
+
+void SqliteMemories::CopyRow(sqlite3_stmt* select) {
   std::string* text = row_.text;
   for (const int column : kTextColumns) {
     const void* bytes = sqlite3_column_blob(select, column);
@@ -67,7 +86,6 @@ void SqliteMemories::Get(const std::string& id) {
   row_.integer[0] = sqlite3_column_int64(select, 6);
   row_.integer[1] = sqlite3_column_int64(select, 9);
   row_.confidence = sqlite3_column_double(select, 7);
-  sqlite3_reset(select);
 }
 
 }  // namespace aimem::bench

@@ -1,4 +1,4 @@
-// A bare table of memories in SQLite, read by its primary key.
+// A bare table of memories in SQLite, read by its primary key, or in an order that an index has.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,12 @@ class SqliteMemories {
   /// Select one row by its id and copy every column out. Throws if there is none.
   void Get(const std::string& id);
 
+  /// Make an index for ListByPriority.
+  void IndexOrder();
+  /// Select the first `count` rows by priority, then by their last update, and copy every column
+  /// out. Throws if there are fewer.
+  void ListByPriority(std::int64_t count);
+
  private:
   struct Row {
     std::string text[11];
@@ -28,8 +34,10 @@ class SqliteMemories {
     double confidence;
   };
 
+  void CopyRow(sqlite3_stmt* select);
+
   Database database_;
-  Prepared insert_, select_;
+  Prepared insert_, select_, list_;
   Row row_;
 };
 

@@ -137,10 +137,25 @@ std::int64_t RegisteredAt(const MemoryView& view, Parts parts) {
   return time ? model::ToNanoseconds(*time) : view.created_at;
 }
 
+// Call `visit` with every live memory of the agents' namespace, and maybe others.
+absl::Status ForEachAgent(
+    Transaction& transaction, absl::Time now, const index::View* index,
+    absl::FunctionRef<void(const std::string& id, const MemoryView&, Parts)> visit) {
+  if (index == nullptr) return ForEachIn(transaction, Phase::kLive, visit);
+  AIMEM_ASSIGN_OR_RETURN(
+      const MemoryFilter agents,
+      MemoryFilter::Create({.namespace_ = std::string(kAgentsNamespace), .expired = true},
+                           /*with_ancestors=*/false, now));
+  return ForEachMemory(transaction, IndexedIds(*index, agents, {}, std::nullopt),
+                       [&](const std::string& id, Parts parts, const MemoryView& view) {
+                         if (view.phase == Phase::kLive) visit(id, view, parts);
+                       });
+}
+
 absl::Status ListAgents(Transaction& transaction, const MemoryFilter& filter, Page page,
-                        ListResult& result) {
-  AIMEM_RETURN_IF_ERROR(ForEachIn(
-      transaction, Phase::kLive, [&](const std::string& id, const MemoryView& view, Parts parts) {
+                        absl::Time now, const index::View* index, ListResult& result) {
+  AIMEM_RETURN_IF_ERROR(ForEachAgent(
+      transaction, now, index, [&](const std::string& id, const MemoryView& view, Parts parts) {
         if (view.namespace_ == kAgentsNamespace && filter.Matches(view, parts)) {
           page.Offer(TimePosition(id, RegisteredAt(view, parts)));
         }
@@ -310,7 +325,7 @@ absl::Status Fill(Transaction& transaction, const ListRequest& request, const Me
     case ListKind::kStandards:
       return ListStandards(transaction, filter, std::move(page), result);
     case ListKind::kAgents:
-      return ListAgents(transaction, filter, std::move(page), result);
+      return ListAgents(transaction, filter, std::move(page), now, index, result);
     case ListKind::kConflicts:
       return ListConflicts(transaction, filter, std::move(page), result);
     case ListKind::kPending:
@@ -322,7 +337,8 @@ absl::Status Fill(Transaction& transaction, const ListRequest& request, const Me
 }  // namespace
 
 bool UsesIndex(const ListRequest& request) {
-  return request.kind == ListKind::kMemories || request.kind == ListKind::kNamespaces;
+  return request.kind == ListKind::kMemories || request.kind == ListKind::kNamespaces ||
+         request.kind == ListKind::kAgents;
 }
 
 absl::StatusOr<ListResult> List(Transaction& transaction, const ListRequest& request,

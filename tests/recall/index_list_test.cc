@@ -44,7 +44,8 @@ void ExpectSame(const ListResult& indexed, const ListResult& scanned) {
 
 ListRequest RandomList(Chance& chance, const WorldKind& kind) {
   ListRequest request;
-  request.kind = chance.In(5) ? ListKind::kNamespaces : ListKind::kMemories;
+  request.kind = chance.Of<ListKind>({ListKind::kMemories, ListKind::kMemories, ListKind::kMemories,
+                                      ListKind::kNamespaces, ListKind::kAgents});
   request.order =
       chance.Of<ListOrder>({ListOrder::kPriority, ListOrder::kCreated, ListOrder::kNewest});
   if (!chance.In(3)) request.filter = RandomFilter(chance, kind);
@@ -84,6 +85,7 @@ class IndexListTest : public ::testing::Test {
   struct Seen {
     int pages = 0;
     int memories = 0;
+    int agents = 0;
     int namespaces = 0;
     int next_pages = 0;
   };
@@ -98,7 +100,8 @@ class IndexListTest : public ::testing::Test {
       ASSERT_TRUE(indexed.ok()) << indexed.status();
       ExpectSame(*indexed, *scanned);
       ++seen_.pages;
-      seen_.memories += static_cast<int>(scanned->memories.size());
+      (request.kind == ListKind::kAgents ? seen_.agents : seen_.memories) +=
+          static_cast<int>(scanned->memories.size());
       seen_.namespaces += static_cast<int>(scanned->namespaces.size());
       if (scanned->next_page_token.empty()) return;
       ++seen_.next_pages;
@@ -157,6 +160,7 @@ TEST_F(IndexListTest, ListsAsTheScanDoes) {
   }
   EXPECT_GT(seen_.pages, 120 * 15);
   EXPECT_GT(seen_.memories, 10'000);
+  EXPECT_GT(seen_.agents, 100);
   EXPECT_GT(seen_.namespaces, 500);
   EXPECT_GT(seen_.next_pages, 1'000);
 }
@@ -214,7 +218,7 @@ TEST_F(IndexListTest, ATokenThatNoPageGaveMeansTheSameToBoth) {
 
 TEST_F(IndexListTest, AnEmptyIndexHasAnEmptyPage) {
   const index::View view;
-  for (const ListKind kind : {ListKind::kMemories, ListKind::kNamespaces}) {
+  for (const ListKind kind : {ListKind::kMemories, ListKind::kNamespaces, ListKind::kAgents}) {
     const auto result = List(*rows_.Read(), {.kind = kind}, kNow, &view);
     ASSERT_TRUE(result.ok()) << result.status();
     EXPECT_THAT(result->memories, IsEmpty());

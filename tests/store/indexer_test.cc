@@ -1,6 +1,7 @@
 // A store keeps an index: when it is made, who waits for it, and what it says of itself.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -279,6 +280,12 @@ TEST(Indexer, ReadersAndWritersGoOnBesideEachOther) {
             HitsOf(store->Search({.query = title, .match = Match::kAll, .touch = false}));
         ASSERT_EQ(found.size(), 1u) << title;
         EXPECT_EQ(found[0].first, put.items.at(0).id);
+        const auto listed = store->List({.order = ListOrder::kNewest, .limit = 300});
+        ASSERT_TRUE(listed.ok()) << listed.status();
+        EXPECT_EQ(std::count_if(listed->memories.begin(), listed->memories.end(),
+                                [&](const Memory& memory) { return memory.title == title; }),
+                  1)
+            << title;
       }
     });
   }

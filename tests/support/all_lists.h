@@ -46,7 +46,8 @@ inline std::vector<std::string> AllLists(AskList ask) {
   filters[4].tier = Tier::kLong;
   filters[5].min_priority = 6;
   filters[6].as_agent = "a/b/c";
-  std::vector<ListRequest> requests = {{.kind = ListKind::kNamespaces, .limit = 2}};
+  std::vector<ListRequest> requests = {{.kind = ListKind::kNamespaces, .limit = 2},
+                                       {.kind = ListKind::kAgents, .limit = 2}};
   for (const Filter& filter : filters) {
     requests.push_back({.filter = filter});
     requests.push_back({.filter = filter, .order = ListOrder::kCreated, .limit = 3, .offset = 2});
