@@ -52,7 +52,7 @@ std::string MemoryText(const Sheet& sheet, const Memory& memory) {
   return text + '\n';
 }
 
-std::string Text(const Sheet& sheet) {
+std::string AsText(const Sheet& sheet) {
   std::string text = absl::StrCat("What is remembered of ", sheet.namespace_, ":\n");
   if (!sheet.standards.empty()) text += "\nStandards, from general to specific:\n";
   for (const Memory* standard : sheet.standards) {
@@ -75,7 +75,7 @@ std::string StandardJson(const Memory* standard) {
 }
 
 // The shape of memory_session_start, and what a budget adds to it.
-std::string Json(const Sheet& sheet) {
+std::string AsJson(const Sheet& sheet) {
   const auto row = [](const Memory* memory) {
     return transfer::MemoryObject(*memory).Number("score", 0).Build();
   };
@@ -92,7 +92,7 @@ std::string Json(const Sheet& sheet) {
   return object.Build() + '\n';
 }
 
-std::string Toon(const Sheet& sheet, wire::ToonColumns columns) {
+std::string AsToon(const Sheet& sheet, wire::ToonColumns columns) {
   wire::ToonDocument document;
   document.mode = "session_start";
   document.budget_tokens = sheet.budget_tokens;
@@ -101,14 +101,14 @@ std::string Toon(const Sheet& sheet, wire::ToonColumns columns) {
   return wire::ToToon(document, columns);
 }
 
-std::string CompactToon(const Sheet& sheet) { return Toon(sheet, wire::ToonColumns::kCompact); }
-std::string FullToon(const Sheet& sheet) { return Toon(sheet, wire::ToonColumns::kFull); }
+std::string AsCompactToon(const Sheet& sheet) { return AsToon(sheet, wire::ToonColumns::kCompact); }
+std::string AsFullToon(const Sheet& sheet) { return AsToon(sheet, wire::ToonColumns::kFull); }
 
 absl::StatusOr<Render> RenderOf(const std::string& format) {
-  if (format == "text") return Text;
-  if (format == "json") return Json;
-  if (format == "toon") return FullToon;
-  if (format == "toon_compact") return CompactToon;
+  if (format == "text") return AsText;
+  if (format == "json") return AsJson;
+  if (format == "toon") return AsFullToon;
+  if (format == "toon_compact") return AsCompactToon;
   return absl::InvalidArgumentError(
       absl::StrFormat("invalid format: %s (use text, json, toon, toon_compact)", format));
 }
@@ -126,8 +126,8 @@ struct Found {
 };
 
 // Those of the first namespace come first, whatever the priority of others.
-absl::StatusOr<Found> Find(Store& store, const std::vector<std::string>& namespaces,
-                           std::int64_t limit) {
+absl::StatusOr<Found> FindFor(Store& store, const std::vector<std::string>& namespaces,
+                              std::int64_t limit) {
   const ReadBounds bounds{.timeout = kReadTimeout};
   Found found;
   AIMEM_ASSIGN_OR_RETURN(found.standards, StandardsOf(store, namespaces[0], bounds));
@@ -135,6 +135,7 @@ absl::StatusOr<Found> Find(Store& store, const std::vector<std::string>& namespa
     return std::ranges::find(found.standards, memory.id, &Memory::id) != found.standards.end();
   };
   for (const std::string& name : namespaces) {
+    if (!std::cmp_less(found.memories.size(), limit)) break;
     ListRequest request;
     request.filter.namespace_ = name;
     request.limit = limit + static_cast<std::int64_t>(found.standards.size());
@@ -181,7 +182,7 @@ absl::StatusOr<std::vector<std::string>> Namespaces(const BootCommand& command) 
 absl::Status Show(Context& context, const BootCommand& command, Render render) {
   AIMEM_ASSIGN_OR_RETURN(const std::vector<std::string> namespaces, Namespaces(command));
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kExisting));
-  AIMEM_ASSIGN_OR_RETURN(const Found found, Find(*store, namespaces, command.limit));
+  AIMEM_ASSIGN_OR_RETURN(const Found found, FindFor(*store, namespaces, command.limit));
   if (found.standards.empty() && found.memories.empty()) return absl::OkStatus();
   context.out << Fit({.namespace_ = namespaces[0], .budget_tokens = command.budget_tokens}, found,
                      render);

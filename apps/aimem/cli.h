@@ -253,6 +253,15 @@ struct McpCommand {
   bool verbose = false;
 };
 
+struct InstallCommand {
+  std::string client;
+  std::optional<std::string> config;
+  bool replace = false;
+  bool undo = false;
+  bool dry_run = false;
+  bool yes = false;
+};
+
 struct ServeCommand {
   std::string host = "127.0.0.1";
   std::int64_t port = 9077;
@@ -313,6 +322,8 @@ absl::Status RunCertInit(Context& context, const CertInitCommand& command);
 absl::Status RunCertIssue(Context& context, const CertIssueCommand& command);
 
 absl::Status RunMcp(Context& context, const McpCommand& command);
+absl::Status RunInstall(Context& context, const InstallCommand& command);
+
 absl::Status RunServe(Context& context, const ServeCommand& command);
 
 /// Parse the command line and run what it asks for: the exit code.

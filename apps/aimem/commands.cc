@@ -88,6 +88,7 @@ class Commands {
     AddDoctor();
     AddCert();
     AddMcp();
+    AddInstall();
     AddServe();
   }
 
@@ -487,6 +488,25 @@ class Commands {
          "keyword, semantic, smart or autonomous, as ai-memory has it: without models each is "
          "keyword");
     command.add_flag("--verbose", o.verbose, "Log more than warnings");
+  }
+
+  void AddInstall() {
+    auto [command, o] =
+        Add<InstallCommand>(app_, "install", "Make an MCP client start this program", RunInstall,
+                            "  aimem --db ~/memories.db install claude-code\n"
+                            "  aimem --db ~/memories.db install json --config .mcp.json --dry-run\n"
+                            "  aimem install codex --undo\n");
+    Text(command, "client", o.client, "claude-code, claude-desktop, codex, cursor or json")
+        ->required();
+    Text(command, "--config", o.config, "File of the client [where it looks for it]");
+    CLI::Option* const undo =
+        command.add_flag("--undo", o.undo, "Make the servers that run aimem what they were before");
+    command
+        .add_flag("--replace", o.replace,
+                  "Let a server that runs ai-memory run aimem, with its name and arguments")
+        ->excludes(undo);
+    command.add_flag("--dry-run", o.dry_run, "Show the change, write nothing");
+    command.add_flag("-y,--yes", o.yes, "Write without asking at the terminal");
   }
 
   void AddServe() {
