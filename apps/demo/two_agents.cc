@@ -1,4 +1,3 @@
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -7,26 +6,23 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "apps/demo/phases.h"
+#include "campaign/agent.h"
 #include "lib/base/status.h"
-#include "support/process/child_process.h"
 
 namespace aimem::demo {
 namespace {
 
+using campaign::Agent;
 using campaign::Federation;
 using campaign::Report;
 
 constexpr std::size_t kStoresAt = 0;   // a
 constexpr std::size_t kRecallsAt = 1;  // b
-constexpr absl::Duration kAnswer = absl::Seconds(10);
 constexpr absl::Duration kUntilThere = absl::Seconds(10);
 constexpr absl::Duration kPause = absl::Milliseconds(20);
 
 constexpr char kTitle[] = "Who waters the office plants";
 
-constexpr char kInitialize[] =
-    R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25",)"
-    R"("capabilities":{},"clientInfo":{"name":"%s","version":"1"}}})";
 constexpr char kStore[] =
     R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"memory_store","arguments":)"
     R"({"title":"Who waters the office plants","content":"Noor, on Mondays; in August it is Tom.",)"
@@ -34,39 +30,6 @@ constexpr char kStore[] =
 constexpr char kRecall[] =
     R"({"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"memory_recall","arguments":)"
     R"({"context":"who takes care of the plants?","namespace":"office"}}})";
-
-/// `aimem mcp` on a member's file, beside its server, as an agent's client starts it.
-class Agent {
- public:
-  static absl::StatusOr<Agent> Start(const std::string& program, const std::string& path,
-                                     std::string_view name) {
-    AIMEM_ASSIGN_OR_RETURN(
-        support::ChildProcess child,
-        support::ChildProcess::Spawn(
-            {"--db", path, "mcp"},
-            {.input = true, .output = true, .program = program, .die_with_parent = true}));
-    Agent agent(std::move(child));
-    AIMEM_RETURN_IF_ERROR(agent.Ask(absl::StrFormat(kInitialize, name)).status());
-    return agent;
-  }
-
-  absl::StatusOr<std::string> Ask(const std::string& message) {
-    AIMEM_RETURN_IF_ERROR(child_.Send(absl::StrCat(message, "\n")));
-    AIMEM_ASSIGN_OR_RETURN(const std::optional<std::string> line, child_.ReadLine(kAnswer));
-    if (line) return *line;
-    return absl::UnavailableError("aimem mcp ended without an answer");
-  }
-
-  absl::StatusOr<support::ProcessEnd> End() {
-    child_.CloseInput();
-    return child_.Wait();
-  }
-
- private:
-  explicit Agent(support::ChildProcess child) : child_(std::move(child)) {}
-
-  support::ChildProcess child_;
-};
 
 class Talk : public Phase {
  public:
@@ -88,8 +51,7 @@ class Talk : public Phase {
     AIMEM_ASSIGN_OR_RETURN(const bool found, AwaitRecall(reader, report));
     report.Check(found, "memory_recall at b finds it, and says which agent kept it");
     for (Agent* agent : {&writer, &reader}) {
-      AIMEM_ASSIGN_OR_RETURN(const support::ProcessEnd end, agent->End());
-      report.Check(end.ok(), "aimem mcp ended with its input");
+      report.Check(agent->End().ok(), "aimem mcp ended with its input");
     }
     return absl::OkStatus();
   }

@@ -22,6 +22,7 @@ Refusal RefusalOf(const absl::Status& status) {
     case Trouble::kKeyUnreadable:  // of a client's request
     case Trouble::kRowUnreadable:  // of an entity
     case Trouble::kNotListening:   // of a start
+    case Trouble::kOvertaken:      // of a decision
     case Trouble::kNone:
       break;
   }

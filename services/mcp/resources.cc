@@ -83,7 +83,7 @@ absl::StatusOr<std::vector<NamespaceCount>> NamespacesByName(const Reading& read
 
 Json NamespaceResource(const NamespaceCount& one, Revision revision) {
   Json resource = {
-      {"uri", absl::StrCat(kNamespaces, Encoded(one.namespace_))},
+      {"uri", NamespaceUri(one.namespace_)},
       {"name", one.namespace_},
       {"description", absl::StrCat(one.count, one.count == 1 ? " memory" : " memories")},
       {"mimeType", kMimeType}};
@@ -129,6 +129,16 @@ Json Template(const char* uri, const char* name, const char* title, const char* 
 }
 
 }  // namespace
+
+std::string MemoryUri(std::string_view id) { return absl::StrCat(kMemories, Encoded(id)); }
+
+std::string NamespaceUri(std::string_view name) { return absl::StrCat(kNamespaces, Encoded(name)); }
+
+bool IsResourceUri(std::string_view uri) {
+  if (const auto id = After(uri, kMemories)) return MemoryUri(*id) == uri;
+  const auto name = After(uri, kNamespaces);
+  return name && NamespaceUri(*name) == uri;
+}
 
 Outcome ListResources(const Reading& reading, const Json& params) {
   // A cursor is the name that the page before ended with.

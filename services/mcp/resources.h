@@ -26,6 +26,11 @@ struct Reading {
   std::stop_token stop;
 };
 
+std::string MemoryUri(std::string_view id);
+std::string NamespaceUri(std::string_view name);
+/// It is one that these would return.
+bool IsResourceUri(std::string_view uri);
+
 /// {"resources":[…],"nextCursor"}: namespaces by name, so many a page. `params` may have a cursor.
 Outcome ListResources(const Reading& reading, const Json& params);
 /// {"resourceTemplates":[…]}

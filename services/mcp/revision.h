@@ -30,7 +30,7 @@ inline bool HasPages(Revision revision) { return revision >= Revision::k2025_03;
 inline bool HasProgress(Revision revision) { return revision >= Revision::k2025_03; }
 inline bool HasCompletion(Revision revision) { return revision >= Revision::k2025_03; }
 inline bool HasResources(Revision revision) { return revision >= Revision::k2025_03; }
-inline bool HasLogging(Revision revision) {
+inline bool HasSubscribe(Revision revision) {
   return revision >= Revision::k2025_03 && !IsStateless(revision);
 }
 inline bool HasBatches(Revision revision) { return revision == Revision::k2025_03; }

@@ -92,7 +92,8 @@ void AddHints(std::string_view method, Json& result) {
 
 }  // namespace
 
-Server::Server(Store& store, McpOptions options) : store_(store), options_(std::move(options)) {
+Server::Server(Store& store, McpOptions options, bool tells)
+    : store_(store), options_(std::move(options)), tells_(tells) {
   for (const Tool& tool : AllTools()) {
     const bool core = std::find(kCore.begin(), kCore.end(), tool.name) != kCore.end();
     if (core || options_.profile == McpProfile::kStandard) tools_.push_back(&tool);
@@ -132,7 +133,10 @@ Json Server::ServerInfo(Revision revision) const {
 
 Json Server::Capabilities(Revision revision) const {
   Json capabilities = {{"prompts", Json::object()}, {"tools", Json::object()}};
-  if (HasResources(revision)) capabilities["resources"] = Json::object();
+  if (HasResources(revision)) {
+    capabilities["resources"] =
+        tells_ ? Json{{"listChanged", true}, {"subscribe", true}} : Json::object();
+  }
   if (HasCompletion(revision)) capabilities["completions"] = Json::object();
   return capabilities;
 }

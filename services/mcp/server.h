@@ -26,8 +26,8 @@ struct Speaker {
 /// Thread-safe.
 class Server {
  public:
-  /// `store` must outlive it. `options` are valid.
-  Server(Store& store, McpOptions options);
+  /// `store` must outlive it. `options` are valid. `tells`: the transport has a ResourceWatch.
+  Server(Store& store, McpOptions options, bool tells = false);
 
   /// `request` is of the stateless revision: it says so itself, or asks what only that has.
   [[nodiscard]] static bool IsStateless(const Request& request);
@@ -57,6 +57,7 @@ class Server {
 
   Store& store_;
   const McpOptions options_;
+  const bool tells_;
   std::vector<const Tool*> tools_;  // of the profile, in the order of the list
 };
 

@@ -24,6 +24,7 @@
 #include "services/mcp/lines.h"
 #include "services/mcp/rpc.h"
 #include "services/mcp/server.h"
+#include "services/mcp/watch.h"
 
 namespace aimem::mcp {
 namespace {
@@ -141,7 +142,9 @@ class WorkQueue {
 class Conversation {
  public:
   Conversation(Store& store, const McpOptions& options, int out)
-      : server_(store, options), writer_(out) {}
+      : server_(store, options, /*tells=*/true),
+        writer_(out),
+        watch_(store, [this](std::string message) { writer_.Send(std::move(message)); }) {}
 
   absl::Status Run(int in, int stop) {
     std::thread worker;
@@ -217,7 +220,9 @@ class Conversation {
 
   void TakeNotification(const Notification& notification) {
     if (notification.method == "notifications/cancelled" && notification.params.is_object()) {
-      queue_.Cancel(notification.params.value("requestId", Json()));
+      const Json id = notification.params.value("requestId", Json());
+      queue_.Cancel(id);
+      watch_.Cancel(id);
     } else if (notification.method == "initialize" && speaker_.revision == Revision::k2024_11) {
       Speaker named = speaker_;  // upstream takes the name, and nothing else
       static_cast<void>(server_.Initialize(notification.params, named));
@@ -235,10 +240,12 @@ class Conversation {
     for (const Request& request : work.requests) {
       const std::stop_token stop = work.stop.get_token();
       if (stop.stop_requested()) return;  // a cancelled request is not answered
-      const Outcome outcome = server_.Answer(request, work.speaker, stop);
-      if (stop.stop_requested()) return;
       const Revision revision =
           Server::IsStateless(request) ? Revision::k2026_07 : work.speaker.revision;
+      const std::optional<Outcome> followed = Follow(request, revision);
+      if (request.method == "subscriptions/listen" && !followed) continue;  // it goes on
+      const Outcome outcome = followed ? *followed : server_.Answer(request, work.speaker, stop);
+      if (stop.stop_requested()) return;
       texts.push_back(std::holds_alternative<Json>(outcome)
                           ? ResultText(request.id, std::get<Json>(outcome))
                           : ErrorText(request.id, std::get<RpcError>(outcome), revision));
@@ -247,8 +254,43 @@ class Conversation {
     for (std::string& text : texts) writer_.Send(std::move(text));
   }
 
+  /// What is subscribed, or no more. nullopt: `request` is about something else, or it listens from
+  /// now on.
+  std::optional<Outcome> Follow(const Request& request, Revision revision) {
+    const std::string& method = request.method;
+    if (method == "resources/list" && HasSubscribe(revision)) {
+      watch_.WatchList().IgnoreError();  // as subscribed as one that nothing happens to
+      return std::nullopt;
+    }
+    if (method == "subscriptions/listen") return Listen(request);
+    const bool subscribes = method == "resources/subscribe";
+    if ((!subscribes && method != "resources/unsubscribe") || !HasSubscribe(revision)) {
+      return std::nullopt;
+    }
+    const Json uri = request.params.value("uri", Json());
+    if (!uri.is_string()) return RpcError{kInvalidParams, "uri must be a string"};
+    if (!subscribes) watch_.Unsubscribe(uri.get<std::string>());
+    return Ended(subscribes ? watch_.Subscribe(uri.get<std::string>()) : absl::OkStatus());
+  }
+
+  std::optional<Outcome> Listen(const Request& request) {
+    // What it must say of itself is seen to with that of all others.
+    const Request discover = {request.id, "server/discover", request.params};
+    const Outcome stateless = server_.Answer(discover, {}, {});
+    if (std::holds_alternative<RpcError>(stateless)) return stateless;
+    const absl::Status status = watch_.Listen(request.id, request.params);
+    return status.ok() ? std::nullopt : std::optional(Ended(status));
+  }
+
+  static Outcome Ended(const absl::Status& status) {
+    if (status.ok()) return Json::object();
+    return RpcError{absl::IsInvalidArgument(status) ? kInvalidParams : kInternalError,
+                    std::string(ToStd(status.message()))};
+  }
+
   const Server server_;
   Writer writer_;
+  ResourceWatch watch_;
   WorkQueue queue_;
   Speaker speaker_;  // of the reading thread
 };
