@@ -307,7 +307,7 @@ TEST_P(StoreConformance, DecisionIsMadeOnceAndByWhomThePolicyNames) {
   EXPECT_EQ(Denied(Refusal(DecidePending{action, true}, As("ai:x"))),
             "approve rejected: designated approver is 'ai:boss'; got 'ai:x'");
   EXPECT_EQ(Denied(Refusal(DecidePending{action, false}, As("ai:y"))),
-            "reject rejected: designated approver is 'ai:boss'; got 'ai:y'");
+            "rejection refused: designated approver is 'ai:boss'; got 'ai:y'");
   EXPECT_EQ(Do(DecidePending{action, true}, As("ai:boss")).effect, ItemEffect::kCreated);
   const absl::Status again = Refusal(DecidePending{action, true}, As("ai:boss"));
   EXPECT_EQ(again.code(), absl::StatusCode::kFailedPrecondition);

@@ -76,6 +76,9 @@ absl::StatusOr<WriteResult> Execute(Context& context, Store& store, WriteBatch b
 absl::StatusOr<ItemResult> ExecuteOne(Context& context, Store& store, WriteItem item,
                                       const std::string& request_id);
 
+/// Say of a change that it waits for approval (ItemEffect::kQueued), which is no failure.
+absl::Status TellQueued(Context& context, Store& store, const std::string& pending_id);
+
 /// The failure of a command that looked for one memory by the id that its caller gave: that there
 /// is none is an answer, not a fault. TellError says it as it is, without "Error: ".
 absl::Status PlainIfMissing(absl::Status status);
@@ -189,6 +192,11 @@ struct ArchiveListCommand {
   std::int64_t offset = 0;
 };
 
+struct PendingListCommand {
+  std::optional<std::string> status;
+  std::int64_t limit = 100;
+};
+
 struct PurgeCommand {
   std::optional<std::int64_t> older_than_days;
   std::string request_id;
@@ -300,6 +308,10 @@ absl::Status RunArchiveList(Context& context, const ArchiveListCommand& command)
 absl::Status RunArchiveRestore(Context& context, const IdCommand& command);
 absl::Status RunArchivePurge(Context& context, const PurgeCommand& command);
 absl::Status RunArchiveStats(Context& context);
+
+absl::Status RunPendingList(Context& context, const PendingListCommand& command);
+absl::Status RunPendingApprove(Context& context, const IdCommand& command);
+absl::Status RunPendingReject(Context& context, const IdCommand& command);
 
 absl::Status RunExport(Context& context);
 absl::Status RunImport(Context& context, const ImportCommand& command);

@@ -78,6 +78,7 @@ class Commands {
     AddNamespaces();
     AddConflicts();
     AddAgents();
+    AddPending();
     AddGc();
     AddExport();
     AddImport();
@@ -362,6 +363,27 @@ class Commands {
     agents.callback([this, &agents] {
       if (agents.get_subcommands().empty()) action_ = RunAgentsList;
     });
+  }
+
+  void AddPending() {
+    CLI::App& pending = *app_.add_subcommand(
+        "pending", "Changes that wait for approval, by the policy of a namespace");
+    pending.fallthrough();
+    pending.require_subcommand(1);
+    auto [list, l] =
+        Add<PendingListCommand>(pending, "list", "List them, newest first", RunPendingList,
+                                "  aimem pending list --status pending\n");
+    Text(list, "--status", l.status, "Only those: pending, approved or rejected");
+    Integer(list, "--limit", l.limit, "At most so many [100]");
+    auto [approve, a] = Add<IdCommand>(
+        pending, "approve", "Approve a change, which is made at once, or vote for it",
+        RunPendingApprove, "  aimem --agent-id alice pending approve ID\n");
+    Text(approve, "id", a.id, "Full id")->required();
+    RequestId(approve, a.request_id);
+    auto [reject, r] = Add<IdCommand>(pending, "reject", "Reject a change", RunPendingReject,
+                                      "  aimem --agent-id alice pending reject ID\n");
+    Text(reject, "id", r.id, "Full id")->required();
+    RequestId(reject, r.request_id);
   }
 
   void AddGc() {

@@ -5,6 +5,7 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_format.h"
+#include "aimem/errors.h"
 #include "apps/aimem/cli.h"
 #include "apps/aimem/config.h"
 #include "lib/base/mutex.h"
@@ -15,6 +16,13 @@ namespace {
 
 constexpr char kPlainPayload[] = "aimem/cli/plain";
 constexpr absl::Duration kTellAfter = absl::Seconds(2);
+
+// What governance refuses is an answer, too.
+absl::Status PlainIfGoverned(absl::Status status) {
+  const std::optional<ErrorDetail> detail = DetailOf(status);
+  if (detail && detail->field == "governance") status.SetPayload(kPlainPayload, absl::Cord());
+  return status;
+}
 
 struct Awaited {
   Mutex mutex;
@@ -111,9 +119,10 @@ absl::StatusOr<WriteResult> Execute(Context& context, Store& store, WriteBatch b
       break;
   }
   for (const ItemResult& item : result.items) {
-    if (!item.status.ok()) return item.status;
+    if (!item.status.ok()) return PlainIfGoverned(item.status);
   }
-  return result.status.ok() ? absl::InternalError("the write was rejected") : result.status;
+  if (result.status.ok()) return absl::InternalError("the write was rejected");
+  return PlainIfGoverned(result.status);
 }
 
 absl::Status PlainIfMissing(absl::Status status) {

@@ -28,6 +28,11 @@ namespace {
 // How long a memory that is stored waits to be shown with what may contradict it.
 constexpr absl::Duration kSimilarTimeout = absl::Seconds(1);
 
+/// The change waits for approval.
+bool Waits(const absl::StatusOr<ItemResult>& result) {
+  return result.ok() && result->effect == ItemEffect::kQueued;
+}
+
 absl::StatusOr<Tier> TierFlag(const std::string& text) {
   if (const std::optional<Tier> tier = ParseTier(text)) return *tier;
   return absl::InvalidArgumentError(
@@ -245,6 +250,7 @@ absl::Status RunStore(Context& context, const StoreCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kCreate));
   const absl::StatusOr<ItemResult> stored =
       ExecuteOne(context, *store, std::move(put), command.request_id);
+  if (Waits(stored)) return TellQueued(context, *store, stored->id);
   std::vector<Memory> similar;
   if (!command.no_similar) similar = FindSimilarTo(context, *store, stored);
   WarnOfSimilar(context, similar);
@@ -407,6 +413,9 @@ absl::Status RunErase(Context& context, const DeleteCommand& command) {
       Execute(context, *store, EraseMemory{command.id}, command.request_id);
   if (!result.ok()) return PlainIfMissing(result.status());
   if (result->items.empty()) return absl::InternalError("the store gave no result");
+  if (result->items[0].effect == ItemEffect::kQueued) {
+    return TellQueued(context, *store, result->items[0].id);
+  }
   TellErased(context, command.id, *result);
   return absl::OkStatus();
 }
@@ -418,6 +427,7 @@ absl::Status RunDelete(Context& context, const DeleteCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
   const absl::StatusOr<ItemResult> result =
       ExecuteOne(context, *store, DeleteMemory{command.id}, command.request_id);
+  if (Waits(result)) return TellQueued(context, *store, result->id);
   if (!result.ok()) return PlainIfMissing(result.status());
   if (context.json) {
     context.out << JsonObject().Bool("deleted", true).Text("id", result->id).Build() << '\n';
@@ -434,6 +444,7 @@ absl::Status RunPromote(Context& context, const PromoteCommand& command) {
   const std::string source = found.ok() ? found->id : command.id;
   const absl::StatusOr<ItemResult> result = ExecuteOne(
       context, *store, PromoteMemory{command.id, command.to_namespace}, command.request_id);
+  if (Waits(result)) return TellQueued(context, *store, result->id);
   if (!result.ok()) return PlainIfMissing(result.status());
   if (command.to_namespace.empty()) {
     if (context.json) {

@@ -16,8 +16,8 @@ namespace aimem {
 ///
 /// kInvalidArgument has `field`, mostly `value`, and `limit` where there is one; also what is too
 /// large, and a prefix that several ids have (`ids`). kNotFound has `value`, the id. kAlreadyExists
-/// has in `ids` who owns the name. kAborted has both hashes. Of a batch that was refused, and of
-/// each of its items that was, `item` says which.
+/// has in `ids` who owns the name. What governance refuses has the field "governance". kAborted has
+/// both hashes. Of a batch that was refused, and of each of its items that was, `item` says which.
 ///
 /// It is not stored: the answer to a request that is replayed has codes and messages alone.
 struct ErrorDetail {

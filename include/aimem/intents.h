@@ -44,6 +44,10 @@ absl::StatusOr<std::vector<Memory>> FindSimilar(Store& store, const Memory& memo
 absl::StatusOr<std::vector<NamespaceCount>> CountArchive(Store& store,
                                                          const ReadBounds& bounds = {});
 
+/// The change that waits for approval, or waited, under this id. kNotFound.
+absl::StatusOr<PendingAction> GetPending(Store& store, std::string id,
+                                         const ReadBounds& bounds = {});
+
 // -- Writing --------------------------------------------------------------------------------------
 
 /// Settle a contradiction between two live memories, of which these are the full ids: `winner`

@@ -63,4 +63,15 @@ WriteBatch Resolve(std::string_view winner, std::string_view loser) {
   return batch;
 }
 
+absl::StatusOr<PendingAction> GetPending(Store& store, std::string id, const ReadBounds& bounds) {
+  ListRequest request;
+  request.kind = ListKind::kPending;
+  request.of_id = std::move(id);
+  request.limit = 1;
+  request.bounds = bounds;
+  AIMEM_ASSIGN_OR_RETURN(ListResult result, store.List(request));
+  if (!result.pending.empty()) return std::move(result.pending.front());
+  return absl::NotFoundError("pending action not found: " + request.of_id);
+}
+
 }  // namespace aimem

@@ -80,7 +80,8 @@ Response StatusAnswer(const absl::Status& status) {
   if (trouble == Trouble::kDiskFull) return ErrorAnswer(507, ToStd(status.message()));
   if (trouble == Trouble::kDamaged) return Unavailable(ToStd(status.message()));
   // It stays so until somebody does what the text says.
-  if (trouble == Trouble::kKeyUnreadable || trouble == Trouble::kRowUnreadable) {
+  if (trouble == Trouble::kKeyUnreadable || trouble == Trouble::kRowUnreadable ||
+      trouble == Trouble::kOvertaken) {
     return ErrorAnswer(409, ToStd(status.message()));
   }
   const auto row = std::find_if(kRows.begin(), kRows.end(),

@@ -22,6 +22,7 @@
 #include "services/web/deadlines.h"
 #include "services/web/handler.h"
 #include "services/wire/requests.h"
+#include "services/wire/shapes.h"
 
 namespace aimem::rest {
 
@@ -98,6 +99,15 @@ class Api final : public web::Handler {
   void Restore(Call call);
   void Purge(Call call);
   void Register(Call call);
+
+  // -- What waits for approval (pending_routes.cc) ------------------------------------------------
+  void Pending(Call call);
+  void Approve(Call call);
+  void Reject(Call call);
+  /// If the change of `result` waits for approval: answer so, and nothing is left of `call`.
+  bool Waits(Call& call, const WriteResult& result);
+  /// Answer with what `show` makes of the action that waits.
+  void ShowWaiting(Call call, WriteResult result, wire::JsonObject (*show)(const PendingAction&));
 
   /// Who asks: `claimed`, the header, or a name made up for this request.
   absl::StatusOr<std::string> Identity(const Request& request, std::string_view claimed = "");

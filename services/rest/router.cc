@@ -82,6 +82,9 @@ void Api::AddRoutes() {
   Route("/api/v1/archive", {{"GET", &Api::Archive, kReader}, {"DELETE", &Api::Purge, kHere}});
   Route("/api/v1/archive/stats", {{"GET", &Api::ArchiveStats, kReader}});
   Route("/api/v1/archive/{id}/restore", {{"POST", &Api::Restore, kHere}});
+  Route("/api/v1/pending", {{"GET", &Api::Pending, kReader}});
+  Route("/api/v1/pending/{id}/approve", {{"POST", &Api::Approve, kHere}});
+  Route("/api/v1/pending/{id}/reject", {{"POST", &Api::Reject, kHere}});
   Route("/api/v1/agents",
         {{"GET", &Api::Agents, kReader}, {"POST", &Api::Register, kHere, Body::kMustBeJson}});
 }

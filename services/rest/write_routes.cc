@@ -147,6 +147,7 @@ void Api::Create(Call call) {
   // An update keeps or raises what the memory had: the answer says what is stored.
   Write(std::move(call), std::move(body->put), {.agent_id = *agent_id, .return_memory = true},
         [this, asked = std::move(asked), agent = *agent_id](Call done, WriteResult result) {
+          if (Waits(done, result)) return;
           if (result.items[0].memory) return AnswerWithSimilar(std::move(done), std::move(result));
           std::move(done.respond)(CreatedAnswer(asked, agent, {}, result));
         });
@@ -209,23 +210,30 @@ void Api::Bulk(Call call) {
     titles.push_back(std::move(title));
     items.emplace_back(std::move(body.put));
   }
-  const auto answer = [](std::int64_t created, const std::vector<std::string>& failed) {
-    return JsonObject().Int("created", created).Raw("errors", wire::JsonStrings(failed));
+  const auto answer = [](std::int64_t created, const std::vector<std::string>& failed,
+                         const std::vector<std::string>& waiting) {
+    JsonObject body;
+    body.Int("created", created).Raw("errors", wire::JsonStrings(failed));
+    if (!waiting.empty()) body.Raw("pending_ids", wire::JsonStrings(waiting));
+    return body;
   };
-  if (items.empty()) return std::move(call.respond)(JsonAnswer(200, answer(0, errors).Build()));
+  if (items.empty()) return std::move(call.respond)(JsonAnswer(200, answer(0, errors, {}).Build()));
   Write(std::move(call), std::move(items), {.agent_id = *author, .allow_partial = true},
         [answer, errors = std::move(errors), titles = std::move(titles)](
             Call done, const WriteResult& result) mutable {
           std::int64_t created = 0;
+          std::vector<std::string> waiting;
           for (std::size_t i = 0; i < result.items.size(); ++i) {
             const absl::Status& item = result.items[i].status;
-            if (item.ok()) {
+            if (item.ok() && result.items[i].effect == ItemEffect::kQueued) {
+              waiting.push_back(result.items[i].id);
+            } else if (item.ok()) {
               ++created;
             } else {
               errors.push_back(absl::StrFormat("%s: %s", titles[i], ToStd(item.message())));
             }
           }
-          std::move(done.respond)(Done(200, answer(created, errors), result));
+          std::move(done.respond)(Done(200, answer(created, errors, waiting), result));
         });
 }
 
@@ -248,14 +256,16 @@ void Api::Update(Call call) {
 
 void Api::Erase(Call call) {
   std::string id = call.id;
-  WriteOne(std::move(call), EraseMemory{std::move(id)}, [](Call done, const WriteResult& result) {
-    JsonObject body;
-    body.Bool("deleted", true)
-        .Bool("erased", true)
-        .Bool("erasing", result.erasing)
-        .Text("message", wire::ErasedText(result));
-    std::move(done.respond)(Done(200, std::move(body), result));
-  });
+  WriteOne(std::move(call), EraseMemory{std::move(id)},
+           [this](Call done, const WriteResult& result) {
+             if (Waits(done, result)) return;
+             JsonObject body;
+             body.Bool("deleted", true)
+                 .Bool("erased", true)
+                 .Bool("erasing", result.erasing)
+                 .Text("message", wire::ErasedText(result));
+             std::move(done.respond)(Done(200, std::move(body), result));
+           });
 }
 
 void Api::Delete(Call call) {
@@ -266,9 +276,11 @@ void Api::Delete(Call call) {
   if (!query.error().empty()) return std::move(call.respond)(TextAnswer(400, query.error()));
   if (erase) return Erase(std::move(call));
   std::string id = call.id;
-  WriteOne(std::move(call), DeleteMemory{std::move(id)}, [](Call done, const WriteResult& result) {
-    std::move(done.respond)(Done(200, std::move(JsonObject().Bool("deleted", true)), result));
-  });
+  WriteOne(
+      std::move(call), DeleteMemory{std::move(id)}, [this](Call done, const WriteResult& result) {
+        if (Waits(done, result)) return;
+        std::move(done.respond)(Done(200, std::move(JsonObject().Bool("deleted", true)), result));
+      });
 }
 
 void Api::Promote(Call call) {
@@ -276,7 +288,8 @@ void Api::Promote(Call call) {
   if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
   std::string id = call.id;
   WriteOne(std::move(call), PromoteMemory{std::move(id), ""},
-           [](Call done, const WriteResult& result) {
+           [this](Call done, const WriteResult& result) {
+             if (Waits(done, result)) return;
              const std::string& full = result.items[0].id.empty() ? done.id : result.items[0].id;
              JsonObject body;
              body.Bool("promoted", true).Text("id", full).Text("tier", TierName(Tier::kLong));

@@ -22,37 +22,41 @@ namespace {
 
 namespace part = model::part;
 
-absl::Status Refused(std::string_view verb, std::string_view reason,
+// How refusals of the two decisions begin.
+constexpr std::string_view kApproval = "approve rejected";
+constexpr std::string_view kRejection = "rejection refused";
+
+absl::Status Refused(std::string_view what, std::string_view reason,
                      absl::StatusCode code = absl::StatusCode::kPermissionDenied) {
-  return WithDetail(MakeStatus(code, absl::StrCat(ToAbsl(verb), " rejected: ", ToAbsl(reason))),
+  return WithDetail(MakeStatus(code, absl::StrCat(ToAbsl(what), ": ", ToAbsl(reason))),
                     {.field = "governance"});
 }
 
-absl::Status Overtaken(std::string_view verb, std::string_view reason) {
-  return WithTrouble(Refused(verb, reason, absl::StatusCode::kFailedPrecondition),
+absl::Status Overtaken(std::string_view reason) {
+  return WithTrouble(Refused(kApproval, reason, absl::StatusCode::kFailedPrecondition),
                      Trouble::kOvertaken);
 }
 
 /// Who decides, by the policy of now.
-absl::StatusOr<model::Approver> ApproverOf(const PendingAction& action, std::string_view verb,
+absl::StatusOr<model::Approver> ApproverOf(const PendingAction& action, std::string_view what,
                                            Batch& batch) {
   const absl::StatusOr<std::optional<PolicyInForce>> in_force = PolicyOf(action.namespace_, batch);
   if (absl::IsPermissionDenied(in_force.status())) {
-    return Refused(verb, ToStd(in_force.status().message()));
+    return Refused(what, ToStd(in_force.status().message()));
   }
   AIMEM_RETURN_IF_ERROR(in_force.status());
   return *in_force ? (*in_force)->policy.approver : model::Approver();
 }
 
-absl::Status MayDecide(const model::Approver& approver, std::string_view verb, Batch& batch) {
+absl::Status MayDecide(const model::Approver& approver, std::string_view what, Batch& batch) {
   const std::string& author = batch.write().agent_id;
   if (approver.quorum > 0) {
     AIMEM_ASSIGN_OR_RETURN(const bool registered, IsRegistered(author, batch));
     if (registered) return absl::OkStatus();
-    return Refused(verb, absl::StrCat("consensus voter '", author, "' is not a registered agent"));
+    return Refused(what, absl::StrCat("consensus voter '", author, "' is not a registered agent"));
   }
   if (approver.human() || approver.agent == author) return absl::OkStatus();
-  return Refused(verb,
+  return Refused(what,
                  absl::StrCat("designated approver is '", approver.agent, "'; got '", author, "'"));
 }
 
@@ -60,12 +64,12 @@ absl::Status MayDecide(const model::Approver& approver, std::string_view verb, B
 /// have no name cannot be told apart.
 absl::Status MayApprove(const model::Approver& approver, const PendingAction& action,
                         Batch& batch) {
-  AIMEM_RETURN_IF_ERROR(MayDecide(approver, "approve", batch));
+  AIMEM_RETURN_IF_ERROR(MayDecide(approver, kApproval, batch));
   const std::string& author = batch.write().agent_id;
   if (author.empty() || author != action.requested_by || !approver.agent.empty()) {
     return absl::OkStatus();
   }
-  return Refused("approve",
+  return Refused(kApproval,
                  absl::StrCat("'", author, "' asked for it: somebody else has to decide"));
 }
 
@@ -108,10 +112,10 @@ absl::StatusOr<ItemResult> Approve(const PendingAction& action, const EntityKey&
         code == absl::StatusCode::kResourceExhausted) {
       return made;
     }
-    return Overtaken("approve",
-                     absl::StrCat("it cannot be done and goes on waiting, reject it or mend this "
-                                  "first: ",
-                                  made.status().message()));
+    return Overtaken(
+        absl::StrCat("it cannot be done and goes on waiting, reject it or mend this "
+                     "first: ",
+                     made.status().message()));
   }
   AIMEM_RETURN_IF_ERROR(
       Note(key, part::kApproved,
@@ -147,9 +151,8 @@ absl::StatusOr<ItemResult> Vote(const PendingAction& action, std::int64_t quorum
 absl::StatusOr<ItemResult> Reject(const PendingAction& action, const EntityKey& key, Batch& batch) {
   const std::string& author = batch.write().agent_id;
   if (author.empty() || author != action.requested_by) {
-    constexpr std::string_view kVerb = "reject";
-    AIMEM_ASSIGN_OR_RETURN(const model::Approver approver, ApproverOf(action, kVerb, batch));
-    AIMEM_RETURN_IF_ERROR(MayDecide(approver, kVerb, batch));
+    AIMEM_ASSIGN_OR_RETURN(const model::Approver approver, ApproverOf(action, kRejection, batch));
+    AIMEM_RETURN_IF_ERROR(MayDecide(approver, kRejection, batch));
   }
   AIMEM_RETURN_IF_ERROR(
       Note(key, part::kRejected, model::EncodeRejected(batch.now_ns(), author), batch));
@@ -159,8 +162,8 @@ absl::StatusOr<ItemResult> Reject(const PendingAction& action, const EntityKey& 
 absl::Status NotOpen(const DecidePending& item, const std::optional<PendingAction>& action) {
   if (!item.approve) return NotFound("pending action not found or already decided", item.action_id);
   if (!action) return NotFound("approve rejected: pending action not found", item.action_id);
-  return Overtaken("approve", absl::StrCat("already decided: status=",
-                                           ToAbsl(PendingStatusName(action->status))));
+  return Overtaken(
+      absl::StrCat("already decided: status=", ToAbsl(PendingStatusName(action->status))));
 }
 
 }  // namespace
@@ -177,7 +180,7 @@ absl::StatusOr<ItemResult> KindOf<DecidePending>::Execute(const DecidePending& i
   if (!action || action->status != PendingStatus::kPending) return NotOpen(item, action);
   AIMEM_RETURN_IF_ERROR(batch.rows().MayDraft(key));
   if (!item.approve) return Reject(*action, key, batch);
-  AIMEM_ASSIGN_OR_RETURN(const model::Approver approver, ApproverOf(*action, "approve", batch));
+  AIMEM_ASSIGN_OR_RETURN(const model::Approver approver, ApproverOf(*action, kApproval, batch));
   AIMEM_RETURN_IF_ERROR(MayApprove(approver, *action, batch));
   if (approver.quorum > 0) return Vote(*action, approver.quorum, key, batch);
   return Approve(*action, key, batch);
