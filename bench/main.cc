@@ -25,6 +25,7 @@ const std::vector<Entry>& Entries() {
                                              {"get", MeasureGet},
                                              {"postgres", MeasurePostgres},
                                              {"migrate", MeasureMigrate},
+                                             {"backup", MeasureBackup},
                                              {"index", MeasureIndex},
                                              {"recall", MeasureRecall},
                                              {"recall-index", MeasureRecallIndex},

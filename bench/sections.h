@@ -32,6 +32,8 @@ Section MeasureGet(const Settings& settings);
 Section MeasurePostgres(const Settings& settings);
 /// SQLite to PostgreSQL and back.
 Section MeasureMigrate(const Settings& settings);
+/// A backup beside writers.
+Section MeasureBackup(const Settings& settings);
 /// Search by scan.
 Section MeasureRecall(const Settings& settings);
 /// Search over an index, beside the scan of the same rows.

@@ -2,11 +2,14 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -19,6 +22,7 @@
 #include "backends/open/url.h"
 #include "lib/base/files.h"
 #include "lib/base/status.h"
+#include "lib/base/thread.h"
 
 namespace aimem {
 namespace open {
@@ -60,16 +64,51 @@ absl::Status CopyStore(std::string_view url, const std::string& to, const Backup
   return CopySqliteStore(*path, to, copy);
 }
 
+/// The digest of a file, read on a thread of its own.
+class Digesting {
+ public:
+  Digesting(const std::string& path, const std::atomic<bool>* cancel) {
+    try {
+      thread_ = StartThread("aimem-digest", [this, path, cancel] { Read(path, cancel); });
+    } catch (const std::exception&) {
+      Read(path, cancel);  // There is no thread to be had.
+    }
+  }
+  ~Digesting() {
+    if (thread_.joinable()) thread_.join();
+  }
+  Digesting(const Digesting&) = delete;
+  Digesting& operator=(const Digesting&) = delete;
+
+  absl::StatusOr<FileDigest> Wait() {
+    if (thread_.joinable()) thread_.join();
+    return std::move(digest_);
+  }
+
+ private:
+  void Read(const std::string& path, const std::atomic<bool>* cancel) {
+    try {
+      digest_ = DigestFile(path, {cancel, nullptr});
+    } catch (...) {
+      digest_ = StatusOfException();
+    }
+  }
+
+  absl::StatusOr<FileDigest> digest_ = absl::UnknownError("not read");
+  std::thread thread_;
+};
+
 /// The copy is whole and on the disk: what its manifest says.
 absl::Status Verify(const PartFile& part, const BackupOptions& options, BackupManifest& manifest) {
+  AIMEM_RETURN_IF_ERROR(part.Sync());
+  Digesting digesting(part.path(), options.cancel);
   const absl::Status sound = VerifySqliteFile(part.path(), options.cancel);
   if (absl::IsDataLoss(sound)) {
     return Annotate(sound, "no backup was made, the copy of the store is not sound");
   }
   AIMEM_RETURN_IF_ERROR(sound);
   AIMEM_ASSIGN_OR_RETURN(manifest.store, StoreOf(part.path()));
-  AIMEM_RETURN_IF_ERROR(part.Sync());
-  AIMEM_ASSIGN_OR_RETURN(FileDigest digest, DigestFile(part.path(), {options.cancel, nullptr}));
+  AIMEM_ASSIGN_OR_RETURN(FileDigest digest, digesting.Wait());
   manifest.sha256 = std::move(digest.sha256);
   manifest.bytes = digest.bytes;
   return absl::OkStatus();
