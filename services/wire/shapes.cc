@@ -144,6 +144,7 @@ std::string RecallJson(const SearchRequest& request, const SearchResult& result)
 void AddSimilar(const std::vector<Memory>& similar, JsonObject& object) {
   if (similar.empty()) return;
   std::vector<std::string> ids;
+  ids.reserve(similar.size());
   for (const Memory& memory : similar) ids.push_back(memory.id);
   object.Raw("potential_contradictions", JsonStrings(ids));
 }
