@@ -5,10 +5,12 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "aimem/intents.h"
 #include "lib/base/status.h"
 #include "lib/model/validate.h"
 #include "services/wire/json_members.h"
 #include "services/wire/outcome.h"
+#include "services/wire/pending.h"
 
 namespace aimem::mcp {
 namespace {
@@ -161,6 +163,16 @@ Answer Call::Written(Json value, const WriteResult& result) const {
     if (result.replayed) value["receipt"]["replayed"] = true;
   }
   return {std::move(value)};
+}
+
+std::optional<Answer> Call::Waiting(const WriteResult& result) const {
+  if (result.items[0].effect != ItemEffect::kQueued) return std::nullopt;
+  const std::string& id = result.items[0].id;
+  const absl::StatusOr<PendingAction> action = GetPending(store_, id, Bounds());
+  // It may have been erased meanwhile: what was answered stands.
+  Json value = action.ok() ? Parsed(wire::QueuedObject(*action).Build())
+                           : Json{{"status", "pending"}, {"pending_id", id}};
+  return Written(std::move(value), result);
 }
 
 Answer Call::Listed(Json value, const wire::ToonDocument& toon) const {

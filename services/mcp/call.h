@@ -74,6 +74,8 @@ class Call {
   /// `value`, and what became of the write: the operation, the outcome in words. Not in 2024-11-05,
   /// whose answers have no more members than those of v0.6.0.
   [[nodiscard]] Answer Written(Json value, const WriteResult& result) const;
+  /// What is answered if the change of `result` waits for approval; nullopt: it does not.
+  [[nodiscard]] std::optional<Answer> Waiting(const WriteResult& result) const;
   /// `value`, shown as itself or, by the `format` that the call asks for, as `toon`.
   [[nodiscard]] Answer Listed(Json value, const wire::ToonDocument& toon) const;
 

@@ -73,6 +73,7 @@ absl::StatusOr<Answer> RunStore(Call& call) {
   }
   AIMEM_RETURN_IF_ERROR(model::CheckAgentId(agent_id));
   AIMEM_ASSIGN_OR_RETURN(const WriteResult result, call.Write(std::move(put), agent_id));
+  if (std::optional<Answer> waiting = call.Waiting(result)) return *std::move(waiting);
   const ItemResult& item = result.items[0];
   Json answer = {{"id", item.id}};
   if (item.memory) {
@@ -120,6 +121,7 @@ absl::StatusOr<Answer> RunDelete(Call& call) {
   AIMEM_ASSIGN_OR_RETURN(std::string agent_id, call.Caller());
   AIMEM_ASSIGN_OR_RETURN(const WriteResult result,
                          call.Write(DeleteMemory{call.Text("id")}, agent_id));
+  if (std::optional<Answer> waiting = call.Waiting(result)) return *std::move(waiting);
   return call.Written({{"deleted", true}}, result);
 }
 
@@ -132,6 +134,7 @@ absl::StatusOr<Answer> RunPromote(Call& call) {
   }
   AIMEM_ASSIGN_OR_RETURN(const WriteResult result,
                          call.Write(PromoteMemory{id, target.value_or("")}, agent_id));
+  if (std::optional<Answer> waiting = call.Waiting(result)) return *std::move(waiting);
   const std::string& written = result.items[0].id;
   if (!target) {
     return call.Written({{"promoted", true},
@@ -430,8 +433,9 @@ std::vector<Tool> MemoryTools() {
         Object("metadata", "Anything else, as JSON").Or("{}"),
         Text("agent_id", "Who stores it; default: the agent that calls"),
         Text("scope", "Who may see it, for questions that say as_agent").OneOf(kScopes)},
-       {Text("id").Required(), Text("tier"), Text("namespace"), Text("title"), Text("agent_id"),
-        Bool("duplicate"), Text("action"), Texts("potential_contradictions"), Receipt()},
+       {Text("id"), Text("tier"), Text("namespace"), Text("title"), Text("agent_id"),
+        Bool("duplicate"), Text("action"), Texts("potential_contradictions"), Text("status"),
+        Text("pending_id"), Text("reason"), Receipt()},
        RunStore},
       {"memory_recall",
        "Recall memories",
@@ -502,7 +506,7 @@ std::vector<Tool> MemoryTools() {
        "Delete one memory and its links, without archive. To put many aside use memory_forget.",
        {.destructive = true, .idempotent = true},
        {Id("The id, or its unique beginning"), HiddenAgent()},
-       {Bool("deleted"), Receipt()},
+       {Bool("deleted"), Text("status"), Text("pending_id"), Text("reason"), Receipt()},
        RunDelete},
       {"memory_promote",
        "Promote a memory",
@@ -512,7 +516,8 @@ std::vector<Tool> MemoryTools() {
        {.idempotent = true},
        {Id("The id, or its unique beginning"), Text("to_namespace", "A parent of its namespace"),
         HiddenAgent()},
-       {Bool("promoted"), Text("mode"), Receipt()},
+       {Bool("promoted"), Text("mode"), Text("status"), Text("pending_id"), Text("reason"),
+        Receipt()},
        RunPromote},
       {"memory_forget",
        "Forget memories",

@@ -373,6 +373,59 @@ TEST_F(McpTools, AgentsRegister) {
   EXPECT_EQ(agents["agents"][0]["agent_id"], "alice");
 }
 
+// -- Governance -----------------------------------------------------------------------------------
+
+TEST_F(McpTools, WhatNeedsApprovalWaitsAndIsDecided) {
+  const std::string rules = Store({{"title", "rules"}, {"content", "ask"}, {"namespace", "shop"}});
+  const std::string kept = Store({{"title", "kept"}, {"content", "c"}, {"namespace", "shop"}});
+  EXPECT_THAT(
+      client_.Error("memory_namespace_set_standard",
+                    {{"namespace", "shop"}, {"id", rules}, {"governance", {{"write", "x"}}}}),
+      HasSubstr("invalid governance: "));
+  client_.Value("memory_namespace_set_standard", {{"namespace", "shop"},
+                                                  {"id", rules},
+                                                  {"governance",
+                                                   {{"write", "approve"},
+                                                    {"promote", "registered"},
+                                                    {"delete", "owner"},
+                                                    {"approver", "human"}}}});
+  const Json waiting = client_.Value(
+      "memory_store",
+      {{"title", "new"}, {"content", "c"}, {"namespace", "shop"}, {"agent_id", "alice"}});
+  const std::string id = waiting["pending_id"];
+  EXPECT_EQ(waiting, (Json{{"status", "pending"},
+                           {"pending_id", id},
+                           {"reason", "governance requires approval"},
+                           {"action", "store"},
+                           {"namespace", "shop"}}));
+  EXPECT_EQ(client_.Value("memory_list", {{"namespace", "shop"}, {"format", "json"}})["count"], 2);
+  const Json listed = client_.Value("memory_pending_list", {{"status", "pending"}});
+  ASSERT_EQ(listed["count"], 1);
+  EXPECT_EQ(listed["pending"][0]["requested_by"], "alice");
+  EXPECT_EQ(listed["pending"][0]["payload"]["title"], "new");
+  const Json approved = client_.Value("memory_pending_approve", {{"id", id}, {"agent_id", "bob"}});
+  EXPECT_EQ(approved["approved"], true);
+  EXPECT_EQ(approved["decided_by"], "bob");
+  EXPECT_EQ(client_.Value("memory_get", {{"id", approved["memory_id"]}})["title"], "new");
+  EXPECT_THAT(client_.Error("memory_pending_approve", {{"id", id}, {"agent_id", "bob"}}),
+              HasSubstr("already decided: status=approved"));
+  EXPECT_THAT(client_.Error("memory_pending_reject", {{"id", "none"}}),
+              HasSubstr("pending action not found or already decided: none"));
+  EXPECT_THAT(client_.Error("memory_pending_list", {{"status", "odd"}}),
+              HasSubstr("invalid status"));
+  EXPECT_THAT(client_.Error("memory_delete", {{"id", kept}, {"agent_id", "mallory"}}),
+              HasSubstr("delete denied by governance: "));
+  EXPECT_THAT(client_.Error("memory_promote", {{"id", kept}}),
+              HasSubstr("is not a registered agent"));
+  const Json second = client_.Value(
+      "memory_store",
+      {{"title", "newer"}, {"content", "c"}, {"namespace", "shop"}, {"agent_id", "alice"}});
+  EXPECT_EQ(client_.Value("memory_pending_reject",
+                          {{"id", second["pending_id"]}, {"agent_id", "alice"}})["rejected"],
+            true);
+  EXPECT_EQ(client_.Value("memory_pending_list", {{"status", "rejected"}})["count"], 1);
+}
+
 // -- Receipts, and the same again -----------------------------------------------------------------
 
 TEST_F(McpTools, LaterRevisionsGetAReceiptOfEachWrite) {
