@@ -43,7 +43,6 @@ Indexer::Indexer(const Foundation& base, WriteQueue& queue, Readers& readers, In
 
 absl::StatusOr<index::Follower::Covered> Indexer::Cover(Transaction& transaction,
                                                         Question question) {
-  if (question == Question::kList && !follower_.newest()) return index::Follower::Covered();
   absl::StatusOr<index::Follower::Covered> covered = Follow(transaction, question);
   if (!covered.ok()) {
     // Who had no time to follow, is not to leave it to the next, who has none either.
@@ -59,17 +58,18 @@ absl::StatusOr<index::Follower::Covered> Indexer::Cover(Transaction& transaction
 
 absl::StatusOr<index::Follower::Covered> Indexer::Follow(Transaction& transaction,
                                                          Question question) {
-  bool first = false;
+  // Who asks once leaves no work behind.
+  bool again = follower_.newest() != nullptr;
   if (question == Question::kSearch) {
     const MutexLock lock(mutex_);
-    first = !std::exchange(asked_, true);
+    again = std::exchange(asked_, true);
   }
   AIMEM_ASSIGN_OR_RETURN(const ReadResult read, transaction.Read({.heads = true, .meta = true}));
   AIMEM_ASSIGN_OR_RETURN(const std::optional<index::Position> position, changes::PositionOf(read));
   if (!position) return index::Follower::Covered();
   AIMEM_RETURN_IF_ERROR(LoadFirst(transaction, read));
   AIMEM_ASSIGN_OR_RETURN(index::Follower::Covered covered, follower_.Cover(transaction, *position));
-  if (!covered.view && !covered.outrun && !first) Want(/*renewed=*/true);
+  if (!covered.view && !covered.outrun && again) Want(/*renewed=*/true);
   return covered;
 }
 

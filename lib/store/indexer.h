@@ -39,7 +39,8 @@ class Indexer {
   Indexer(const Foundation& base, WriteQueue& queue, Readers& readers, IndexKeeper& keeper);
 
   /// What is asked. A list, or the selection of a change by filter, reads all rows in less time
-  /// than a search does: it uses an index that is in memory, brings none there, and has none made.
+  /// than a search does: it uses an index that is there, in memory or beside the rows, and has none
+  /// made.
   enum class Question : std::uint8_t { kSearch, kList };
 
   /// The view of what `transaction` shows; null: scan the rows. `outrun`: others have led the index

@@ -24,8 +24,10 @@
 #include "aimem/store.h"
 #include "aimem/testing/manual_clock.h"
 #include "lib/index/manifest.h"
+#include "lib/recall/list.h"
 #include "lib/recall/search.h"
 #include "tests/store/hits.h"
+#include "tests/support/all_lists.h"
 #include "tests/support/batches.h"
 #include "tests/support/eventually.h"
 #include "tests/support/gate.h"
@@ -141,6 +143,26 @@ TEST_F(KeptIndex, WhoOpensAStoreAsksItsIndexAndReadsNoRows) {
   ASSERT_TRUE(PlaceOf(Path()).has_value());
   EXPECT_LE(CommitsOf(Path()) - PlaceOf(Path())->commits, kTail / 500);
   EXPECT_EQ(ScansOfAFreshStore(Path()), 0);
+}
+
+TEST_F(KeptIndex, WhoOpensAStoreListsFromItsIndexAndReadsNoRows) {
+  {
+    const auto store = Open();
+    Write(*store, 0, 9'000);
+    EXPECT_TRUE(store->Close().ok());
+  }
+  ASSERT_TRUE(PlaceOf(Path()).has_value());
+  const auto backend = *OpenSqliteBackend(Path(), kFast);
+  std::atomic<int> scans = 0;
+  const auto store = Open({.scan = [&] { ++scans; }});
+  const auto lists =
+      testing::AllLists([&](const ListRequest& request) { return store->List(request); });
+  EXPECT_EQ(scans, 0);
+  EXPECT_EQ(lists, testing::AllLists([&](const ListRequest& request) {
+              return recall::List(**backend->BeginRead(), request, clock_.Now());
+            }));
+  EXPECT_TRUE(store->Close().ok());
+  EXPECT_TRUE(backend->Close().ok());
 }
 
 TEST_F(KeptIndex, OfFewMemoriesNoneIsKept) {
