@@ -391,7 +391,13 @@ class TomlConfig final : public ClientConfig {
     // With the blank line that parted it from what is above.
     const std::string_view above = std::string_view(text_).substr(0, begin);
     const std::size_t blank = above.ends_with("\n\n") ? 1 : above.ends_with("\n\r\n") ? 2 : 0;
-    return Replace(begin - blank, end, "");
+    AIMEM_RETURN_IF_ERROR(Replace(begin - blank, end, ""));
+    // With the line ends that were put behind a last line without one.
+    const std::size_t size = old.text_.size();
+    if (!text_.starts_with(old.text_) || text_.find_first_not_of("\r\n", size) != text_.npos) {
+      return absl::OkStatus();
+    }
+    return Replace(size, text_.size(), "");
   }
 
   [[nodiscard]] bool HasContent() const override {

@@ -326,6 +326,14 @@ TEST_F(Install, ATableIsAddedToTomlAndTakenOut) {
   EXPECT_EQ(Read("config.toml"), before);
 }
 
+TEST_F(Install, ALastLineThatDoesNotEndIsEndedAndLeftAsItWas) {
+  Write("config.toml", "model = \"m\"");
+  EXPECT_EQ(InstallInto("codex", "config.toml").code, 0);
+  EXPECT_THAT(Read("config.toml"), StartsWith("model = \"m\"\n\n[mcp_servers.aimem]\n"));
+  EXPECT_EQ(UndoIn("codex", "config.toml").code, 0);
+  EXPECT_EQ(Read("config.toml"), "model = \"m\"");
+}
+
 TEST_F(Install, ATableThatIsThereKeepsWhatElseItHas) {
   Write("config.toml",
         "[mcp_servers.\"aimem\"] # ours\nstartup_timeout_sec = 9\ncommand = '/old/aimem'\r\n"
