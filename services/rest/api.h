@@ -21,6 +21,8 @@
 #include "services/rest/metrics.h"
 #include "services/web/deadlines.h"
 #include "services/web/handler.h"
+#include "services/web/hosts.h"
+#include "services/web/mount.h"
 #include "services/wire/requests.h"
 #include "services/wire/shapes.h"
 
@@ -41,7 +43,7 @@ class Api final : public web::Handler {
 
   void Handle(Request request, Respond respond) override;
   [[nodiscard]] Response Lost() const override;
-  void Drain() override { draining_ = true; }
+  void Drain() override;
 
   void SetReady(bool ready) { ready_ = ready; }
 
@@ -83,7 +85,9 @@ class Api final : public web::Handler {
   const Path* Find(std::string_view path, std::string& id) const;
   void Dispatch(const Path& path, Call call);
   void Run(Action action, Call call);
-  bool Authorised(const Request& request) const;
+  enum class KeyIn { kHeader, kHeaderOrQuery };
+  bool Authorised(const Request& request, KeyIn where) const;
+  [[nodiscard]] web::Mount* FindMount(std::string_view path) const;
 
   // -- Writing (write_routes.cc) ------------------------------------------------------------------
   void Create(Call call);
@@ -169,6 +173,7 @@ class Api final : public web::Handler {
 
   Store& store_;
   const HttpOptions options_;
+  const web::HostRule hosts_;
   Threads& threads_;
   Clock& clock_;
   Random& random_;

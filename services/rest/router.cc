@@ -39,11 +39,19 @@ bool SameSecret(std::string_view a, std::string_view b) {
   return difference == 0;
 }
 
+web::HostRule HostsOf(const HttpOptions& options) {
+  std::vector<std::string> names = options.allowed_hosts;
+  names.push_back(options.host);
+  using Host = web::HostRule::Host;
+  return web::HostRule(names, options.api_key.empty() ? Host::kChecked : Host::kAny);
+}
+
 }  // namespace
 
 Api::Api(Store& store, const HttpOptions& options, Threads& threads)
     : store_(store),
       options_(options),
+      hosts_(HostsOf(options)),
       threads_(threads),
       clock_(options.environment.clock ? *options.environment.clock : SystemClock()),
       random_(options.environment.random ? *options.environment.random : SystemRandom()),
@@ -122,10 +130,16 @@ const Api::Path* Api::Find(std::string_view path, std::string& id) const {
 }
 
 void Api::Handle(Request request, Respond respond) {
-  if (request.method == "OPTIONS") return std::move(respond)(Response{});
-  if (request.path != kHealth && !Authorised(request)) {
+  if (const std::string_view why = hosts_.Refusal(request); !why.empty()) {
+    return std::move(respond)(ErrorAnswer(403, why));
+  }
+  web::Mount* const mount = FindMount(request.path);
+  if (mount == nullptr && request.method == "OPTIONS") return std::move(respond)(Response{});
+  const KeyIn where = mount == nullptr ? KeyIn::kHeaderOrQuery : KeyIn::kHeader;
+  if (request.path != kHealth && !Authorised(request, where)) {
     return std::move(respond)(ErrorAnswer(401, "missing or invalid API key"));
   }
+  if (mount != nullptr) return mount->Handle(std::move(request), std::move(respond), threads_);
   Call call;
   const Path* path = Find(request.path, call.id);
   if (path == nullptr) return std::move(respond)(Response{.status = 404});
@@ -173,10 +187,21 @@ void Api::Dispatch(const Path& path, Call call) {
 
 void Api::Run(Action action, Call call) { (this->*action)(std::move(call)); }
 
-bool Api::Authorised(const Request& request) const {
+web::Mount* Api::FindMount(std::string_view path) const {
+  const auto found = std::find_if(options_.mounts.begin(), options_.mounts.end(),
+                                  [&](const auto& mount) { return mount->path() == path; });
+  return found == options_.mounts.end() ? nullptr : found->get();
+}
+
+void Api::Drain() {
+  draining_ = true;
+  for (const auto& mount : options_.mounts) mount->Drain();
+}
+
+bool Api::Authorised(const Request& request, KeyIn where) const {
   if (options_.api_key.empty()) return true;
   const std::string_view key = request.Header("X-API-Key");
-  if (!key.empty()) return SameSecret(key, options_.api_key);
+  if (!key.empty() || where == KeyIn::kHeader) return SameSecret(key, options_.api_key);
   const std::optional<std::string> in_query = web::Query(request.query).Text("api_key");
   return in_query && SameSecret(*in_query, options_.api_key);
 }

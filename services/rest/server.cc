@@ -4,6 +4,7 @@
 #include "aimem/services/http.h"
 #include "lib/base/status.h"
 #include "services/rest/api.h"
+#include "services/web/hosts.h"
 #include "services/web/server.h"
 
 namespace aimem {
@@ -45,6 +46,9 @@ class ApiServer final : public HttpServer {
 
 absl::Status Validate(const HttpOptions& options) {
   AIMEM_RETURN_IF_ERROR(web::Validate(rest::ServerOptionsOf(options)));
+  for (const std::string& name : options.allowed_hosts) {
+    AIMEM_RETURN_IF_ERROR(web::CheckHostName("allowed_hosts", name));
+  }
   AIMEM_RETURN_IF_ERROR(web::CheckTimeout("write_timeout", options.write_timeout));
   if (options.similar_timeout != absl::ZeroDuration()) {
     AIMEM_RETURN_IF_ERROR(web::CheckTimeout("similar_timeout", options.similar_timeout));

@@ -142,7 +142,7 @@ TEST_F(HttpOutcome, WhatTheStoreDoesNotAnswerIsUnknownAtTheDeadline) {
     EXPECT_EQ(asked_again.status, 200);
     EXPECT_EQ(asked_again.Text("outcome"), "UNKNOWN");
     RawConnection waiting(port());
-    waiting.Send("GET " + operation + "?wait_ms=30000 HTTP/1.1\r\nHost: x\r\n\r\n");
+    waiting.Send("GET " + operation + "?wait_ms=30000 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     // The late answer is for nobody, and the connection goes on.
     store.Release(committed);
     EXPECT_TRUE(Eventually([&] { return Get("/api/v1/health").status == 200; }));
@@ -282,7 +282,7 @@ TEST_F(HttpOutcome, OperationIsWaitedForWithoutHoldingUpReaders) {
   EXPECT_EQ(answer.body["members_durable"].size(), 2u);
   EXPECT_EQ(answer.body["peers"].size(), 2u);
   RawConnection waiting(port());
-  waiting.Send("GET " + target + "?wait_ms=30000 HTTP/1.1\r\nHost: x\r\n\r\n");
+  waiting.Send("GET " + target + "?wait_ms=30000 HTTP/1.1\r\nHost: localhost\r\n\r\n");
   EXPECT_EQ(Get("/api/v1/memories").status, 200) << "the only reader is free";
   committed = true;
   EXPECT_THAT(waiting.ReadUntil("\"outcome\":\"COMMITTED\""), HasSubstr("COMMITTED"));

@@ -755,7 +755,7 @@ TEST_F(HttpRoutes, BodiesThatAreNotJsonOrOfAnotherShape) {
 
 TEST_F(HttpRoutes, JsonBodiesNeedTheirContentType) {
   const auto post = [&](const std::string& type) {
-    return Raw("POST /api/v1/memories HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + type +
+    return Raw("POST /api/v1/memories HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + type +
                "Content-Length: 29\r\n\r\n{\"title\":\"t\",\"content\":\"ccc\"} ");
   };
   EXPECT_EQ(post("").first, 415);

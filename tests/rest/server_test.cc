@@ -16,12 +16,12 @@ using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr char kGetHealth[] = "GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n";
+constexpr char kGetHealth[] = "GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 std::string Create(const std::string& title, const std::string& headers = "") {
   const std::string body = json({{"title", title}, {"content", "c"}}).dump();
   return absl::StrFormat(
-      "POST /api/v1/memories HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n%s"
+      "POST /api/v1/memories HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%s"
       "Content-Length: %d\r\n\r\n%s",
       headers, body.size(), body);
 }
@@ -36,7 +36,7 @@ TEST_F(HttpServing, ConnectionIsKept) {
     connection.Send(kGetHealth);
     EXPECT_EQ(StatusOf(connection.ReadUntil("}")), 200);
   }
-  connection.Send("GET /api/v1/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  connection.Send("GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
   EXPECT_THAT(connection.ReadAll(), HasSubstr("Connection: close\r\n"));
 }
 
@@ -50,8 +50,8 @@ TEST_F(HttpServing, OldClientsAreToldThatTheConnectionIsKept) {
 
 TEST_F(HttpServing, PipelinedRequestsAreAnsweredInOrder) {
   RawConnection connection(port());
-  connection.Send(Create("one") + "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n" + Create("two") +
-                  kGetHealth);
+  connection.Send(Create("one") + "GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n" +
+                  Create("two") + kGetHealth);
   const std::string all = connection.ReadUntil("\"aimem_version\":\"1.2.3\"}");
   const std::size_t one = all.find("\"title\":\"one\"");
   const std::size_t none = all.find("404 Not Found");
@@ -70,7 +70,7 @@ TEST_F(HttpServing, RequestInSmallPiecesIsRead) {
 TEST_F(HttpServing, ChunkedBodyIsRead) {
   RawConnection connection(port());
   connection.Send(
-      "POST /api/v1/memories HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+      "POST /api/v1/memories HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
       "Transfer-Encoding: chunked\r\n\r\n"
       "b\r\n{\"title\":\"t\r\n10\r\n\",\"content\":\"c\"}\r\n0\r\n\r\n");
   EXPECT_EQ(StatusOf(connection.ReadUntil("}")), 201);
@@ -102,7 +102,7 @@ TEST_F(HttpServing, MalformedRequestsAreRefused) {
 TEST_F(HttpServing, HeaderThatIsTooLargeIs431) {
   options.header_bytes_max = 1'024;
   const auto with_header = [](std::size_t bytes) {
-    return "GET /api/v1/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: " +
+    return "GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX: " +
            std::string(bytes, 'x') + "\r\n\r\n";
   };
   EXPECT_EQ(Raw(with_header(500)).first, 200);
@@ -114,14 +114,14 @@ TEST_F(HttpServing, BodyThatIsTooLargeIs413BeforeItIsRead) {
   options.body_bytes_max = 10'000;
   RawConnection connection(port());
   connection.Send(
-      "POST /api/v1/memories HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+      "POST /api/v1/memories HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
       "Expect: 100-continue\r\nContent-Length: 10001\r\n\r\n");
   const std::string answer = connection.ReadAll();
   EXPECT_EQ(StatusOf(answer), 413) << answer;
   EXPECT_THAT(answer, HasSubstr("text/plain"));
   // Without a length it is noticed on the way.
   std::string chunks =
-      "POST /api/v1/memories HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+      "POST /api/v1/memories HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
       "Transfer-Encoding: chunked\r\n\r\n";
   for (int i = 0; i < 11; ++i) chunks += "400\r\n" + std::string(1'024, ' ') + "\r\n";
   EXPECT_EQ(Raw(chunks).first, 413);
@@ -194,7 +194,7 @@ TEST_F(HttpServing, ConnectionsBeyondTheLimitAreTold) {
   const auto [status, text] = Raw(kGetHealth);
   EXPECT_EQ(status, 503);
   EXPECT_THAT(text, HasSubstr("Retry-After: "));
-  second.Send("GET /api/v1/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  second.Send("GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
   second.ReadAll();
   EXPECT_TRUE(Eventually([&] {
     RawConnection next(port());
@@ -298,7 +298,7 @@ TEST_F(HttpServing, ShutdownDoesNotWaitForWhoWaitsForAnOperation) {
   RawConnection waiting(port());
   waiting.Send(
       "GET /api/v1/operations/01890a5d-ac96-774b-bcce-b302099a8057?wait_ms=30000 HTTP/1.1\r\n"
-      "Host: x\r\n\r\n");
+      "Host: localhost\r\n\r\n");
   // It is being answered once the server knows of a second connection that came later.
   EXPECT_EQ(Get("/api/v1/memories").status, 200);
   const absl::Time begin = absl::Now();
@@ -327,7 +327,7 @@ class LongSearch {
   std::atomic<bool> stopped_ = false;
 };
 
-constexpr char kSearch[] = "GET /api/v1/search?q=word HTTP/1.1\r\nHost: h\r\n\r\n";
+constexpr char kSearch[] = "GET /api/v1/search?q=word HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 TEST_F(HttpServing, SearchEndsWhenItsClientHangsUp) {
   LongSearch search(store);
@@ -346,7 +346,7 @@ TEST_F(HttpServing, WhoClosesItsSendingSideIsAnswered) {
         Eventually(absl::Seconds(1), [&] { return request.bounds.stop.stop_requested(); }));
   };
   RawConnection client(port());
-  client.Send("GET /api/v1/search?q=word HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  client.Send("GET /api/v1/search?q=word HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
   client.CloseSending();
   EXPECT_EQ(StatusOf(client.ReadAll()), 200);
 }

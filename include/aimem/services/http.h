@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -11,6 +12,10 @@
 #include "aimem/store.h"
 
 namespace aimem {
+
+namespace web {
+class Mount;
+}  // namespace web
 
 /// How the API is served. Every default is the safe choice.
 struct HttpOptions {
@@ -21,6 +26,11 @@ struct HttpOptions {
   // -- Who ----------------------------------------------------------------------------------------
   /// Every route except health needs it in X-API-Key. Empty: none does.
   std::string api_key = {};
+  /// Names by which the server is asked, without ports, besides localhost, 127.0.0.1, [::1] and
+  /// `host`. Without an API key a request whose Host is none of these is answered 403, so that a
+  /// page in a browser cannot reach the server by a name of its own; and with or without one, so is
+  /// a request of a page whose Origin is none of these.
+  std::vector<std::string> allowed_hosts = {};
   /// Shown in health as aimem_version.
   std::string version = {};
 
@@ -42,6 +52,11 @@ struct HttpOptions {
   /// Bounds /health (then an error) and /federation (then without the data). In [10 ms, 24 h].
   absl::Duration health_timeout = absl::Seconds(2);
   int reader_threads = 0;  ///< For requests that read; 0: one a processor.
+
+  // -- What else ----------------------------------------------------------------------------------
+  /// Served at paths of their own beside the API (MakeMcpMount), under the same rules of who may
+  /// ask, but the API key must stand in its header. Each belongs to one server.
+  std::vector<std::shared_ptr<web::Mount>> mounts = {};
 
   // -- What it stands in --------------------------------------------------------------------------
   Environment environment = {};
