@@ -11,7 +11,7 @@ set(AIMEM_MAY_USE_replication core replication_protocol replication_node)  # the
 set(AIMEM_MAY_USE_wire core)                            # JSON and values, both ways
 set(AIMEM_MAY_USE_web core)                             # HTTP, whatever is served
 set(AIMEM_MAY_USE_http core web wire)                   # the HTTP API: services/rest
-set(AIMEM_MAY_USE_mcp core wire)                        # the tools of agents
+set(AIMEM_MAY_USE_mcp core web wire)                    # the tools of agents
 
 # What a room needs besides, where it is linked, by the names of AimemDependencies.cmake …
 set(AIMEM_NEEDS_core Threads absl OpenSSL libutf8proc stemmer)
@@ -48,7 +48,7 @@ set(AIMEM_REPLICATION_OPEN_TO_replication protocol node grpc)
 set(AIMEM_SERVICES_OPEN_TO_wire wire)
 set(AIMEM_SERVICES_OPEN_TO_web web)
 set(AIMEM_SERVICES_OPEN_TO_http rest web wire)
-set(AIMEM_SERVICES_OPEN_TO_mcp mcp wire)
+set(AIMEM_SERVICES_OPEN_TO_mcp mcp web wire)
 
 # What stands beside the product: it may use this of it, and no room may use it.
 set(AIMEM_SERVICES_OPEN_TO_campaign wire)

@@ -274,6 +274,7 @@ struct ServeCommand {
   std::string host = "127.0.0.1";
   std::int64_t port = 9077;
   std::string api_key_file;
+  std::vector<std::string> allow_hosts;
   std::optional<std::int64_t> quorum_writes;
   std::string quorum_peers;
   std::int64_t quorum_timeout_ms = 2'000;

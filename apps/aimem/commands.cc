@@ -32,6 +32,15 @@ CLI::Option* Text(CLI::App& app, const std::string& names, std::optional<std::st
       ->type_name("TEXT");
 }
 
+// As many as are given.
+CLI::Option* Texts(CLI::App& app, const std::string& names, std::vector<std::string>& target,
+                   const std::string& help) {
+  return app.add_option(names, target, help)
+      ->type_name("TEXT")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
 template <typename Target>
 CLI::Option* Integer(CLI::App& app, const std::string& names, Target& target,
                      const std::string& help) {
@@ -488,12 +497,8 @@ class Commands {
         "  aimem cert issue certs beta --host beta.example --host 10.0.0.7 --days 365\n");
     Text(issue, "directory", o.directory, "Folder of the authority")->required();
     Text(issue, "name", o.name, "Name of the member, unique in the federation")->required();
-    issue
-        .add_option("--host", o.hosts,
-                    "DNS name or IP address to add [localhost, 127.0.0.1 and ::1 are there]")
-        ->type_name("TEXT")
-        ->expected(1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    Texts(issue, "--host", o.hosts,
+          "DNS name or IP address to add [localhost, 127.0.0.1 and ::1 are there]");
     Integer(issue, "--days", o.days, "Days that it is valid, 1 to 3650 [825]");
   }
 
@@ -533,15 +538,22 @@ class Commands {
 
   void AddServe() {
     auto [command, o] = Add<ServeCommand>(
-        app_, "serve", "Serve the database over HTTP, alone or as a member of a federation",
+        app_, "serve",
+        "Serve the database over HTTP, to programs (/api/v1) and to agents (MCP at /mcp), alone or "
+        "as a member of a federation",
         RunServe,
         "  aimem --db m.db serve\n"
+        "  claude mcp add --transport http memory http://127.0.0.1:9077/mcp\n"
+        "  aimem serve --allow-host memory.home.example\n"
         "  aimem --db a.db serve --quorum-writes 2 \\\n"
         "      --quorum-peers http://10.0.0.2:9077,http://10.0.0.3:9077 \\\n"
         "      --replication-ca ca.pem --replication-cert a.pem --replication-key a.key\n");
     Text(command, "--host", o.host, "Address to listen on [127.0.0.1]");
     Integer(command, "--port", o.port, "Port to listen on; 0: any free one [9077]");
     Text(command, "--api-key-file", o.api_key_file, "File with the key that every request needs");
+    Texts(command, "--allow-host", o.allow_hosts,
+          "Name by which it may be asked besides localhost, 127.0.0.1, [::1] and --host: without "
+          "an API key others get 403, and so do pages of others in any case; repeat it for more");
     Integer(command, "--quorum-writes", o.quorum_writes,
             "Members that must hold a write, this one included [a majority]");
     Text(command, "--quorum-peers", o.quorum_peers,

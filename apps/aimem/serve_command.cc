@@ -1,4 +1,5 @@
-// serve: a store behind HTTP, alone or as a member of a federation, until a signal ends it.
+// serve: a store behind HTTP, for programs and agents, alone or as a member of a federation, until
+// a signal ends it.
 #include <arpa/inet.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "aimem/intents.h"
 #include "aimem/replication/replicated_store.h"
 #include "aimem/services/http.h"
+#include "aimem/services/mcp.h"
 #include "aimem/version.h"
 #include "apps/aimem/cli.h"
 #include "apps/aimem/config.h"
@@ -51,6 +53,7 @@ absl::StatusOr<HttpOptions> MakeHttpOptions(const ServeCommand& command, LogSink
   }
   options.port = static_cast<int>(command.port);
   AIMEM_ASSIGN_OR_RETURN(options.api_key, ReadApiKey(command.api_key_file));
+  options.allowed_hosts = command.allow_hosts;
   options.version = AIMEM_VERSION;
   options.similar_timeout = absl::Milliseconds(command.similar_timeout_ms);
   options.environment.log = &log;
@@ -60,6 +63,17 @@ absl::StatusOr<HttpOptions> MakeHttpOptions(const ServeCommand& command, LogSink
         "and write everything: give --api-key-file, or --insecure if that is meant",
         options.host));
   }
+  return options;
+}
+
+// Agents say who they are themselves: what the environment claims is who runs the server.
+absl::StatusOr<McpOptions> MakeMcpOptions(LogSink& log) {
+  McpOptions options;
+  AIMEM_ASSIGN_OR_RETURN(const ClaimedIdentity identity, IdentityOfAgents(std::nullopt));
+  options.host_name = identity.host;
+  options.version = AIMEM_VERSION;
+  options.environment.log = &log;
+  AIMEM_RETURN_IF_ERROR(Validate(options));
   return options;
 }
 
@@ -185,6 +199,7 @@ absl::Status RunServe(Context& context, const ServeCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(HttpOptions http, MakeHttpOptions(command, log));
   AIMEM_ASSIGN_OR_RETURN(const ReplicationOptions replication, MakeReplicationOptions(command));
   AIMEM_RETURN_IF_ERROR(CheckBoth(http, replication));
+  AIMEM_ASSIGN_OR_RETURN(const McpOptions mcp, MakeMcpOptions(log));
   if (!replication.peers.empty()) http.write_timeout = replication.quorum_timeout + kAfterTheQuorum;
   const std::string url = DatabaseUrl(context.db);
   AIMEM_ASSIGN_OR_RETURN(const Served served, replication.listen.empty()
@@ -193,6 +208,7 @@ absl::Status RunServe(Context& context, const ServeCommand& command) {
   Store& store = *served.store;
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<ExpiryService> expiry,
                          StartExpiry(store, {.environment = {.log = &log}}));
+  AIMEM_ASSIGN_OR_RETURN(http.mounts.emplace_back(), MakeMcpMount(store, mcp));
   auto server = StartHttpServer(store, http);
   if (!server.ok()) {
     const absl::Status closed = store.Close();

@@ -26,6 +26,7 @@ inline constexpr int kMethodNotFound = -32'601;
 inline constexpr int kInvalidParams = -32'602;
 inline constexpr int kInternalError = -32'603;
 inline constexpr int kResourceNotFound = -32'002;  // of the stateful revisions
+inline constexpr int kHeaderMismatch = -32'020;    // of the stateless one, over HTTP
 inline constexpr int kVersionNotSupported = -32'022;
 
 /// Why a request has no result.

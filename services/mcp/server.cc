@@ -115,7 +115,12 @@ bool Server::IsStateless(const Request& request) {
          request.method == "subscriptions/listen";
 }
 
+std::optional<RpcError> Server::CheckStateless(const Request& request) {
+  return CheckMeta(MetaOf(request.params));
+}
+
 std::string Server::CallerOf(const Speaker& speaker) const {
+  if (!speaker.agent_id.empty()) return speaker.agent_id;
   if (!options_.agent_id.empty()) return options_.agent_id;
   const std::string client = model::AgentIdPart(speaker.client);
   if (client.empty()) return options_.fallback_agent_id;
@@ -164,17 +169,18 @@ Outcome Server::Answer(const Request& request, const Speaker& speaker,
                        const std::stop_token& stop) const {
   Outcome outcome = MakeError(kInternalError, "internal error");
   const absl::Status thrown = Contain([&] {
-    outcome =
-        IsStateless(request) ? AnswerStateless(request, stop) : Dispatch(request, speaker, stop);
+    outcome = IsStateless(request) ? AnswerStateless(request, speaker.agent_id, stop)
+                                   : Dispatch(request, speaker, stop);
   });
   if (!thrown.ok()) return MakeError(kInternalError, ErrorMessage(thrown));
   return outcome;
 }
 
-Outcome Server::AnswerStateless(const Request& request, const std::stop_token& stop) const {
+Outcome Server::AnswerStateless(const Request& request, const std::string& agent_id,
+                                const std::stop_token& stop) const {
   const Json meta = MetaOf(request.params);
   if (std::optional<RpcError> error = CheckMeta(meta)) return *std::move(error);
-  const Speaker speaker = {Revision::k2026_07, ClientOf(meta.value(kClientKey, Json()))};
+  const Speaker speaker = {Revision::k2026_07, ClientOf(meta.value(kClientKey, Json())), agent_id};
   Outcome outcome = Dispatch(request, speaker, stop);
   Json* const result = std::get_if<Json>(&outcome);
   if (result == nullptr) return outcome;

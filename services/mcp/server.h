@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -20,7 +21,8 @@ namespace aimem::mcp {
 /// What `initialize` has agreed on; of a stateless request, what that says itself.
 struct Speaker {
   Revision revision = Revision::k2024_11;  // upstream demands no initialize
-  std::string client;  ///< What the client calls itself; empty: it does not say.
+  std::string client;    ///< What the client calls itself; empty: it does not say.
+  std::string agent_id;  ///< Who it is, where the transport says so; else empty.
 };
 
 /// Thread-safe.
@@ -32,16 +34,21 @@ class Server {
   /// `request` is of the stateless revision: it says so itself, or asks what only that has.
   [[nodiscard]] static bool IsStateless(const Request& request);
 
+  /// What is wrong with what a stateless request says of itself; nullopt: nothing.
+  [[nodiscard]] static std::optional<RpcError> CheckStateless(const Request& request);
+
   /// What `initialize` answers, and what `speaker` is from then on.
   Json Initialize(const Json& params, Speaker& speaker) const;
-  /// What any other request is answered, or a stateless one. `stop`: it was cancelled, nobody waits
+  /// What any other request is answered, or a stateless one, of which `speaker` says no more than
+  /// who it is. `stop`: it was cancelled, nobody waits
   /// for what it returns.
   Outcome Answer(const Request& request, const Speaker& speaker, const std::stop_token& stop) const;
 
   [[nodiscard]] const McpOptions& options() const { return options_; }
 
  private:
-  Outcome AnswerStateless(const Request& request, const std::stop_token& stop) const;
+  Outcome AnswerStateless(const Request& request, const std::string& agent_id,
+                          const std::stop_token& stop) const;
   Outcome Dispatch(const Request& request, const Speaker& speaker,
                    const std::stop_token& stop) const;
   Outcome AnswerResources(const Request& request, const Speaker& speaker,

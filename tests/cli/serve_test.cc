@@ -285,6 +285,42 @@ TEST_F(Serve, KeyIsReadFromItsFile) {
   EXPECT_THAT(End().err, Not(HasSubstr("hush")));
 }
 
+TEST_F(Serve, AgentsAreServedBesideTheApi) {
+  Begin();
+  const nlohmann::json opened = Request(
+      "POST", "/mcp", 200,
+      R"({"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25"}})");
+  EXPECT_EQ(opened.at("result").at("protocolVersion"), "2025-11-25");
+  const std::string meta = R"("_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",)"
+                           R"("io.modelcontextprotocol/clientCapabilities":{}})";
+  const nlohmann::json stored =
+      Request("POST", "/mcp", 200,
+              R"({"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"memory_store",)"
+              R"("arguments":{"title":"t","content":"c"},)" +
+                  meta + "}}",
+              {{"MCP-Protocol-Version", "2026-07-28"},
+               {"Mcp-Method", "tools/call"},
+               {"Mcp-Name", "memory_store"},
+               {"X-Agent-Id", "alice"}});
+  const std::string id = stored.at("result").at("structuredContent").at("id");
+  const nlohmann::json seen = Request("GET", "/api/v1/memories/" + id, 200);
+  EXPECT_EQ(seen.at("memory").at("metadata").at("agent_id"), "alice") << seen;
+  EXPECT_EQ(End().code, 0);
+}
+
+TEST_F(Serve, OtherNamesAreServedIfTheyAreAllowed) {
+  Begin({"--allow-host", "memory.example", "--allow-host", "other.example"});
+  const auto ask = [&](const std::string& header, const std::string& value, int expected) {
+    Request("GET", "/api/v1/stats", expected, "", {{header, value}});
+  };
+  ask("Origin", "http://memory.example", 200);
+  ask("Origin", "http://other.example:8080", 200);
+  ask("Origin", "http://evil.example", 403);
+  EXPECT_EQ(End().code, 0);
+  EXPECT_THAT(Fail(1, Arguments({"--allow-host", "http://memory.example"})),
+              HasSubstr("http://memory.example"));
+}
+
 TEST_F(Serve, BeforeItHasHeardItsPeersAWriteIsRefusedAndSaysSo) {
   Begin({"--quorum-peers", "127.0.0.1:1,127.0.0.1:2", "--quorum-timeout-ms", "100",
          "--replication-listen", "127.0.0.1:0"});

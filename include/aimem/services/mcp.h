@@ -3,14 +3,20 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "aimem/environment.h"
 #include "aimem/store.h"
 
 namespace aimem {
+
+namespace web {
+class Mount;
+}  // namespace web
 
 /// Which tools a client is shown.
 enum class McpProfile : std::uint8_t {
@@ -48,5 +54,10 @@ absl::Status Validate(const McpOptions& options);
 /// Blocks, with one thread beside the caller's. `store` must outlive the call. kInvalidArgument
 /// (options); kUnavailable: a descriptor failed.
 absl::Status ServeMcp(Store& store, const McpOptions& options, int in, int out, int stop = -1);
+
+/// The same over HTTP, at /mcp, to any number of clients: for HttpOptions::mounts of one server,
+/// whose Shutdown `store` must outlive. Who writes is then whom the header X-Agent-Id names, if it
+/// is sent; a session belongs to the one who has opened it. kInvalidArgument (options).
+absl::StatusOr<std::shared_ptr<web::Mount>> MakeMcpMount(Store& store, const McpOptions& options);
 
 }  // namespace aimem
