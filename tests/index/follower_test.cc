@@ -440,7 +440,8 @@ TEST_P(FollowerTest, ReadersWritersAndTheBackgroundGoOnBesideEachOther) {
   std::vector<std::thread> threads;
   for (int writer = 0; writer < 2; ++writer) {
     threads.emplace_back([&, writer] {
-      for (int i = 0; i < 300; ++i) {
+      // However quick they are: until a reader was shown something meanwhile.
+      for (int i = 0; i < 300 || (shown == 0 && !HasFailure()); ++i) {
         const std::string title = absl::StrCat("title ", (i * 7 + writer) % 25);
         const WriteResult put = store->Write(OnePut(title, absl::StrCat("content ", i)));
         if (i % 3 != 0) continue;

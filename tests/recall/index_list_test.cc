@@ -139,7 +139,7 @@ class IndexListTest : public ::testing::Test {
                            .created_at = kNow - absl::Hours(i + 1)});
       plan.documents.push_back(*DocumentOf(memories_.back()));
     }
-    view_.layers.push_back(MakeLayer(std::move(plan)));
+    view_.layers.push_back(MakeLayer(plan));
     rows_.Put(memories_);
   }
 

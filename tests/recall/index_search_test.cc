@@ -217,7 +217,7 @@ TEST_F(IndexSearchTest, AnswersAsTheScanDoesWhereMostTurnsAreHidden) {
       plans[2].documents.push_back(*DocumentOf(memory));
     }
     index::View view;
-    for (LayerPlan& plan : plans) view.layers.push_back(MakeLayer(std::move(plan)));
+    for (const LayerPlan& plan : plans) view.layers.push_back(MakeLayer(plan));
     Rows rows;
     rows.Put(memories);
     const auto transaction = rows.Read();
@@ -243,7 +243,7 @@ TEST_F(IndexSearchTest, WhatHasNoRowIsLeftOut) {
   LayerPlan plan;
   for (const MemoryRow& memory : memories) plan.documents.push_back(*DocumentOf(memory));
   index::View view;
-  view.layers.push_back(MakeLayer(std::move(plan)));
+  view.layers.push_back(MakeLayer(plan));
   memories.erase(memories.begin());
   memories[1].forgotten_at = kNow;  // m2
   Rows rows;

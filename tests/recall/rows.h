@@ -50,7 +50,7 @@ struct MemoryRow {
   Stamp stamp{10, 1};
 };
 
-inline EntityRow RowOf(EntityKey key, model::PartsBuilder& builder) {
+inline EntityRow RowOf(const EntityKey& key, model::PartsBuilder& builder) {
   const model::Parts& parts = builder.Build();
   return {.key = key, .name = model::IndexedName(key, parts), .state = log::EncodeState(parts)};
 }

@@ -160,7 +160,7 @@ struct LayerPlan {
   std::set<std::string> deleted;
 };
 
-inline index::Layer MakeLayer(LayerPlan plan) {
+inline index::Layer MakeLayer(const LayerPlan& plan) {
   index::Layer layer;
   layer.segment = index::Segment::Build(plan.documents);
   if (plan.deleted.empty()) return layer;
@@ -188,7 +188,7 @@ inline index::View MakeView(Chance& chance, MemoryMaker& maker,
     plans[other].deleted.insert(memory.id);
   }
   index::View view;
-  for (LayerPlan& plan : plans) view.layers.push_back(MakeLayer(std::move(plan)));
+  for (const LayerPlan& plan : plans) view.layers.push_back(MakeLayer(plan));
   return view;
 }
 
