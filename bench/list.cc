@@ -1,11 +1,14 @@
 // A page of a list from the index, beside the scan of the same rows and SQLite's own ORDER BY over
 // an index that has that order.
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "aimem/backends/sqlite.h"
 #include "bench/rivals/sqlite_memories.h"
 #include "bench/sections.h"
 #include "bench/stores.h"
+#include "lib/recall/list.h"
 
 namespace aimem::bench {
 namespace {
@@ -13,8 +16,8 @@ namespace {
 constexpr int kWords = 25;
 constexpr std::int64_t kPage = 20;
 
-void List(Store& store, const ListRequest& request) {
-  if (Must(store.List(request)).memories.size() != kPage) throw Failure("a page is not full");
+void MustBeFull(const ListResult& page) {
+  if (page.memories.size() != kPage) throw Failure("a page is not full");
 }
 
 }  // namespace
@@ -32,23 +35,27 @@ Section MeasureList(const Settings& settings) {
   const ObservedStore indexed = OpenSqlite(folder.File("ours.db"));
   Must(indexed.store->Search({.query = "a", .touch = false}).status());  // brings the index
   if (!Must(indexed.store->Info()).index) throw Failure("there is no index");
-  const ObservedStore scanned = OpenSqlite(folder.File("ours.db"));
+  const std::unique_ptr<Backend> backend = Must(OpenSqliteBackend(folder.File("ours.db")));
 
   const ListRequest by_priority = {.limit = kPage};
   ListRequest filtered = {.order = ListOrder::kNewest, .limit = kPage};
   filtered.filter.tier = Tier::kMid;
   filtered.filter.min_priority = 5;
-  const auto measure = [](std::int64_t count, Store& store, const ListRequest& request) {
-    return MeasureCalls(1, count, [&](std::int64_t) { List(store, request); });
+  const auto measure = [&](const ListRequest& request) {
+    return MeasureCalls(1, calls,
+                        [&](std::int64_t) { MustBeFull(Must(indexed.store->List(request))); });
   };
   std::vector<Run> ours, ours_filtered, rivals, all_rows;
   for (int round = 0; round < settings.Pick(3, 2); ++round) {
-    ours.push_back(measure(calls, *indexed.store, by_priority));
-    ours_filtered.push_back(measure(calls, *indexed.store, filtered));
+    ours.push_back(measure(by_priority));
+    ours_filtered.push_back(measure(filtered));
     rivals.push_back(MeasureCalls(1, calls, [&](std::int64_t) { rival.ListByPriority(kPage); }));
   }
-  all_rows.push_back(measure(scans, *scanned.store, by_priority));
-  Must(scanned.store->Close());
+  all_rows.push_back(MeasureCalls(1, scans, [&](std::int64_t) {
+    const auto transaction = Must(backend->BeginRead());
+    MustBeFull(Must(recall::List(*transaction, by_priority, absl::Now())));
+  }));
+  Must(backend->Close());
   Must(indexed.store->Close());
 
   const std::string rows = absl::StrFormat("%d rows", size);
