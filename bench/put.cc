@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "aimem/intents.h"
 #include "bench/rivals/sqlite_rows.h"
 #include "bench/sections.h"
 #include "bench/stores.h"
@@ -33,13 +34,16 @@ std::string Shares(const SqliteRows::Times& times, std::int64_t puts) {
       MeanUs(times.commit, puts));
 }
 
-/// Three systems over one corpus, each with a file of its own.
+/// Four systems over one corpus, each with a file of its own.
 class PutDuel {
  public:
   PutDuel(const Settings& settings, const Sizes& sizes, int words)
       : sizes_(sizes), corpus_(words), folder_(settings.directory) {
     MakeSqlite(folder_.File("ours.db"), corpus_, sizes.filled);
     ours_ = OpenSqlite(folder_.File("ours.db"));
+    MakeSqlite(folder_.File("similar.db"), corpus_, sizes.filled);
+    similar_ = OpenSqlite(folder_.File("similar.db"));
+    Must(similar_.store->Reindex());
     rows_ = std::make_unique<SqliteRows>(folder_.File("rows.db"), false);
     words_ = std::make_unique<SqliteRows>(folder_.File("words.db"), true);
     const auto sets = RecordRows(corpus_, 0, sizes.filled, kFillBatch);
@@ -57,6 +61,9 @@ class PutDuel {
       MustWrite(*ours_.store, std::move(batches[static_cast<std::size_t>(i)]));
     });
     ours.commits = ours_.seen->commits - commits;
+    Run similar = MeasureCalls(1, count, [&](std::int64_t i) {
+      PutAndFindSimilar(memories[static_cast<std::size_t>(i)]);
+    });
     Run rows = MeasureRival(*rows_, sets, memories);
     Run words = MeasureRival(*words_, sets, memories);
     if (!keep) {
@@ -67,6 +74,7 @@ class PutDuel {
     }
     total_s_ += ours.end_s - ours.begin_s;
     ours_runs_.push_back(std::move(ours));
+    similar_runs_.push_back(std::move(similar));
     rows_runs_.push_back(std::move(rows));
     words_runs_.push_back(std::move(words));
   }
@@ -84,6 +92,8 @@ class PutDuel {
       return absl::StrFormat("%s, %d words", text, words);
     };
     section.systems.push_back(Summarize(name("aimem put"), ours_runs_));
+    section.systems.push_back(
+        Summarize(name("aimem put, and what may contradict it"), similar_runs_));
     section.systems.push_back(Summarize(name("bare, the same rows"), rows_runs_));
     section.systems.push_back(Summarize(name("bare, the same rows and FTS5"), words_runs_));
     section.figures.push_back({name("put p50 / bare transaction with FTS5"),
@@ -91,6 +101,10 @@ class PutDuel {
                                Goal::AtMost(0.7)});
     section.figures.push_back({name("put p50 / bare transaction without FTS5"),
                                MedianRatio(ours_runs_, rows_runs_, P50Of), "x", Goal::AtMost(1.3)});
+    section.figures.push_back({name("put p50 with what may contradict it / without"),
+                               MedianRatio(similar_runs_, ours_runs_, P50Of),
+                               "x",
+                               {}});
     const std::int64_t puts = sizes_.calls * sizes_.rounds;
     section.notes.push_back(absl::StrFormat("%d words:", words));
     section.notes.push_back(Shares(*ours_.seen, total_s_, puts));
@@ -99,6 +113,12 @@ class PutDuel {
   }
 
  private:
+  void PutAndFindSimilar(const PutMemory& memory) {
+    const WriteResult result = similar_.store->Write(memory, {.return_memory = true});
+    Must(result.status);
+    Must(FindSimilar(*similar_.store, *result.items.at(0).memory));
+  }
+
   static Run MeasureRival(SqliteRows& rival, const std::vector<WriteSet>& sets,
                           const std::vector<PutMemory>& memories) {
     const auto count = static_cast<std::int64_t>(sets.size());
@@ -114,10 +134,11 @@ class PutDuel {
   const Corpus corpus_;
   const Folder folder_;
   ObservedStore ours_;
+  ObservedStore similar_;
   std::unique_ptr<SqliteRows> rows_;
   std::unique_ptr<SqliteRows> words_;
   double total_s_ = 0;
-  std::vector<Run> ours_runs_, rows_runs_, words_runs_;
+  std::vector<Run> ours_runs_, similar_runs_, rows_runs_, words_runs_;
 };
 
 }  // namespace
