@@ -57,9 +57,9 @@ struct FeedChange {
 std::string_view FeedWhatName(FeedChange::What what);
 
 struct FeedPage {
-  /// Ordered by kind and id, each thing once. A memory that goes takes its links and the standards
-  /// that name it along: those are not told. One that is written brings them: they are told, again
-  /// if need be. Empty: nothing, or nothing that is told.
+  /// Ordered by kind and id, each thing once. A memory that goes takes its links along, and the
+  /// standards without a policy that name it: those are not told. One that is written brings them:
+  /// they are told, again if need be. Empty: nothing, or nothing that is told.
   std::vector<FeedChange> changes = {};
   /// Where the next page begins: to be kept when `changes` have been dealt with.
   ChangeCursor next = {};
