@@ -4,9 +4,12 @@
 // which sorts every index anew and takes several times as long). The transaction pins a snapshot:
 // no step sees what is committed meanwhile, so none begins again because of that, and whoever
 // writes only ever appends to the log.
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,14 +20,15 @@
 #include "backends/sqlite/file.h"
 #include "backends/sqlite/sqlite_backend.h"
 #include "backends/sqlite/transaction.h"
+#include "lib/base/files.h"
 #include "lib/base/status.h"
 
 namespace aimem {
 namespace sqlite {
 namespace {
 
-/// 4 MiB: between two of them it is asked whether to go on.
-constexpr int kPagesAStep = 1'024;
+/// 1 MiB: between two of them it is asked whether to go on, and the disk begins to write.
+constexpr int kPagesAStep = 256;
 /// Steps of SQLite's machine between two looks at `cancel`.
 constexpr int kStepsALook = 100'000;
 
@@ -44,8 +48,48 @@ absl::Status ErrorOf(sqlite3* handle, int code, std::string_view action, const s
   return SqliteError(code, system_error, sqlite3_errstr(code), action, path);
 }
 
+/// The copy as a file. What is written to it is handed to the disk piece by piece: all at once at
+/// the end it would hold up the commits of those who write meanwhile and wait for the same disk.
+class CopiedFile {
+ public:
+  explicit CopiedFile(const std::string& path)
+      : path_(path), descriptor_(open(path.c_str(), O_RDWR | O_CLOEXEC)) {}
+  ~CopiedFile() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  CopiedFile(const CopiedFile&) = delete;
+  CopiedFile& operator=(const CopiedFile&) = delete;
+
+  /// Have what was written since the last time on its way, and wait until no more than kOnItsWay
+  /// is.
+  void Push() {
+    struct stat info {};
+    if (fstat(descriptor_, &info) != 0) return;
+    // Only hints: where a file system does not take them, Sync() has more to do.
+    if (info.st_size > pushed_) {
+      sync_file_range(descriptor_, pushed_, info.st_size - pushed_, SYNC_FILE_RANGE_WRITE);
+      pushed_ = info.st_size;
+    }
+    const off64_t due = pushed_ - kOnItsWay;
+    if (due <= waited_) return;
+    sync_file_range(descriptor_, waited_, due - waited_, SYNC_FILE_RANGE_WAIT_BEFORE);
+    waited_ = due;
+  }
+  [[nodiscard]] absl::Status Sync() const {
+    return fsync(descriptor_) == 0 ? absl::OkStatus() : FileError("syncing", path_, errno);
+  }
+
+ private:
+  static constexpr off64_t kOnItsWay = 8 << 20;
+
+  const std::string path_;
+  const int descriptor_;
+  off64_t waited_ = 0;  ///< Up to here it is written.
+  off64_t pushed_ = 0;  ///< Up to here it is written or being written.
+};
+
 /// For a file that nobody else knows of and that is worth nothing until it is whole: no journal.
-/// Its last step syncs it.
+/// What is copied is soon written, and synced when all of it is.
 absl::StatusOr<Handle> OpenCopy(const std::string& path) {
   sqlite3* handle = nullptr;
   const int flags =
@@ -55,7 +99,7 @@ absl::StatusOr<Handle> OpenCopy(const std::string& path) {
   if (code != SQLITE_OK) return ErrorOf(handle, code, "opening", path);
   code = sqlite3_exec(handle,
                       "PRAGMA page_size = 4096; PRAGMA journal_mode = OFF;"
-                      "PRAGMA synchronous = FULL; PRAGMA cache_size = -16384",
+                      "PRAGMA synchronous = OFF; PRAGMA cache_size = 256",
                       nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) return ErrorOf(handle, code, "using", path);
   return copy;
@@ -66,6 +110,7 @@ absl::Status CopyPages(sqlite3* from, sqlite3* to, const std::string& path,
   const std::unique_ptr<sqlite3_backup, Finisher> backup(
       sqlite3_backup_init(to, "main", from, "main"));
   if (backup == nullptr) return ErrorOf(to, sqlite3_extended_errcode(to), "writing", path);
+  CopiedFile file(path);
   for (;;) {
     if (Cancelled(options.cancel)) return absl::CancelledError("stopped: nothing was kept");
     const int code = sqlite3_backup_step(backup.get(), kPagesAStep);
@@ -74,7 +119,8 @@ absl::Status CopyPages(sqlite3* from, sqlite3* to, const std::string& path,
       const int total = sqlite3_backup_pagecount(backup.get());
       options.progress(total - sqlite3_backup_remaining(backup.get()), total);
     }
-    if (code == SQLITE_DONE) return absl::OkStatus();
+    if (code == SQLITE_DONE) return file.Sync();
+    file.Push();
   }
 }
 
@@ -85,6 +131,8 @@ int StopIfCancelled(void* cancel) {
 absl::Status CheckPages(const Place& place, const std::atomic<bool>* cancel) {
   AIMEM_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> connection,
                          Connection::Open(place, Access::kImmutable));
+  // An index is compared with its table in its own order: from one end of the file to the other.
+  AIMEM_RETURN_IF_ERROR(connection->Execute("PRAGMA cache_size = -65536"));
   sqlite3_progress_handler(connection->handle(), kStepsALook, &StopIfCancelled,
                            const_cast<std::atomic<bool>*>(cancel));  // It is only read.
   Statement check(*connection, Sql::kIntegrityCheck);

@@ -1,4 +1,5 @@
 // backup, restore.
+#include <poll.h>
 #include <sqlite3.h>
 
 #include <csignal>
@@ -128,6 +129,34 @@ TEST_F(Cli, BackupThatIsInterruptedLeavesNoFile) {
     EXPECT_EQ(ran.code, 128 + signal) << ran.err;
     EXPECT_THAT(ran.err, HasSubstr("stopped"));
     EXPECT_TRUE(fs::is_empty(folder() / "backups"));
+  }
+}
+
+// Killed at any moment: the database is the one or the other, whole, and nothing stays of the rest
+// once somebody restores again.
+TEST_F(Cli, RestoreThatIsKilledLeavesTheOneStoreOrTheOther) {
+  Store("a");
+  Succeed({"backup", "--to", "one"});
+  Store("b");
+  Succeed({"backup", "--to", "two"});
+  for (int milliseconds = 0; milliseconds < 60; milliseconds += 2) {
+    SCOPED_TRACE(milliseconds);
+    Child child(program(), {"restore", "--from", milliseconds % 4 == 0 ? "one" : "two"}, {},
+                folder());
+    poll(nullptr, 0, milliseconds);
+    child.Signal(SIGKILL);
+    child.Wait();
+    const std::int64_t total = Json({"stats"})["total"];
+    EXPECT_TRUE(total == 1 || total == 2) << total;
+    EXPECT_THAT(Succeed({"doctor"}).out, HasSubstr("sound"));
+    for (const auto& entry : fs::directory_iterator(folder())) {
+      if (entry.path().string().find(".pre-restore-") != std::string::npos) fs::remove(entry);
+    }
+  }
+  Succeed({"restore", "--from", "one"});
+  EXPECT_EQ(Json({"stats"})["total"], 1);
+  for (const auto& entry : fs::directory_iterator(folder())) {
+    EXPECT_EQ(entry.path().string().find("aimem-part"), std::string::npos) << entry;
   }
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 
+#include "aimem/backends/sqlite.h"
 #include "tests/backends/open/backup_fixture.h"
 
 namespace aimem {
@@ -256,6 +257,20 @@ TEST_F(RestoreTest, RefusesAStoreThatIsInUse) {
   EXPECT_THAT(Titles(db_), ElementsAre("one", "three", "two"));
   MustRestore(backup.snapshot_path);
   EXPECT_THAT(Titles(db_), ElementsAre("one"));
+}
+
+// The last of its steps cannot be done: what was done before is taken back.
+TEST_F(RestoreTest, ThatFailsHalfWayTakesBackWhatItDid) {
+  Put(db_, "one");
+  std::string damaged = BytesOf(db_);
+  damaged.replace(0, 16, "no SQLite header");
+  WriteBytes(db_, damaged);
+  for (const char* side : {"-wal", "-shm", "-journal"}) WriteBytes(db_ + side, side);
+  auto before = AllFiles(dir_.path());
+  before.erase(db_ + "-shm");  // Made anew by whoever opens the file.
+  EXPECT_EQ(ReplaceSqliteStore(db_, dir_.File("nothing"), Aside()).code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(AllFiles(dir_.path()), before);
 }
 
 TEST_F(RestoreTest, OverwritesNothingThatWasKeptBefore) {
