@@ -128,7 +128,7 @@ absl::Status Publish(PartFile& part, mode_t mode, const BackupOptions& options,
   const absl::Status named = part.Publish(result.snapshot_path);
   if (absl::IsAlreadyExists(named)) return Overwrites(result.snapshot_path);
   AIMEM_RETURN_IF_ERROR(named);
-  const absl::Status described = manifest.Publish(result.manifest_path);
+  absl::Status described = manifest.Publish(result.manifest_path);
   if (!described.ok()) unlink(result.snapshot_path.c_str());
   return described;
 }
