@@ -44,7 +44,11 @@ struct Finisher {
 bool Cancelled(const std::atomic<bool>* cancel) { return cancel != nullptr && cancel->load(); }
 
 absl::Status ErrorOf(sqlite3* handle, int code, std::string_view action, const std::string& path) {
-  const int system_error = handle == nullptr ? 0 : sqlite3_system_errno(handle);
+  int system_error = handle == nullptr ? 0 : sqlite3_system_errno(handle);
+  // A backup does not tell its connection why it failed.
+  if (handle != nullptr && system_error == 0) {
+    sqlite3_file_control(handle, "main", SQLITE_FCNTL_LAST_ERRNO, &system_error);
+  }
   return SqliteError(code, system_error, sqlite3_errstr(code), action, path);
 }
 

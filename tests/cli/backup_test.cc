@@ -132,6 +132,29 @@ TEST_F(Cli, BackupThatIsInterruptedLeavesNoFile) {
   }
 }
 
+// A file may become no larger: as if the disk were full.
+TEST_F(Cli, BackupAndRestoreWithoutRoomSaySoAndLeaveNoFile) {
+  for (int i = 0; i < 6; ++i) Store("large " + std::to_string(i), std::string(60'000, 'x'));
+  Succeed({"backup", "--to", "made"});
+  const auto limited = [&](const std::string& arguments) {
+    return Child("/bin/sh", {"-c", "ulimit -f 200; exec '" + program() + "' " + arguments}, {},
+                 folder())
+        .Wait();
+  };
+  const Ran backup = limited("backup");
+  EXPECT_EQ(backup.code, 1);
+  EXPECT_THAT(backup.err, HasSubstr("free space"));
+  EXPECT_TRUE(fs::is_empty(folder() / "backups"));
+  const Ran restore = limited("restore --from made");
+  EXPECT_EQ(restore.code, 1);
+  EXPECT_THAT(restore.err, HasSubstr("File too large"));
+  EXPECT_EQ(Json({"stats"})["total"], 6);
+  for (const auto& entry : fs::directory_iterator(folder())) {
+    EXPECT_EQ(entry.path().string().find("aimem-part"), std::string::npos) << entry;
+    EXPECT_EQ(entry.path().string().find("pre-restore"), std::string::npos) << entry;
+  }
+}
+
 // Killed at any moment: the database is the one or the other, whole, and nothing stays of the rest
 // once somebody restores again.
 TEST_F(Cli, RestoreThatIsKilledLeavesTheOneStoreOrTheOther) {

@@ -118,6 +118,19 @@ TEST_F(BackupTest, OverwritesNone) {
   EXPECT_EQ(AllFiles(backups_), before);
 }
 
+TEST_F(BackupTest, OfTwoAtOnceOneIsMadeWhole) {
+  Put(db_, "one");
+  absl::Status first;
+  std::thread other([&] { first = Backup(db_, kNow, options()).status(); });
+  const absl::Status second = Backup(db_, kNow, options()).status();
+  other.join();
+  EXPECT_NE(first.ok(), second.ok()) << first << second;
+  EXPECT_EQ((first.ok() ? second : first).code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(Names(backups_), SizeIs(2));
+  fs::remove(db_);
+  EXPECT_TRUE(Restore(backups_, db_, kNow).ok());
+}
+
 TEST_F(BackupTest, OfNothingMakesNothing) {
   EXPECT_EQ(Backup(db_, kNow, options()).status().code(), absl::StatusCode::kNotFound);
   EXPECT_FALSE(fs::exists(db_));
