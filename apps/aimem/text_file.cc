@@ -115,7 +115,7 @@ absl::Status WriteTextFile(const std::filesystem::path& path, std::string_view t
   if (descriptor.number() < 0) return Failed("writing beside", path);
   if (fchmod(descriptor.number(), ModeFor(path)) != 0 || !WriteAll(descriptor.number(), text) ||
       rename(beside.c_str(), path.c_str()) != 0) {
-    const absl::Status failed = Failed("writing", path);
+    absl::Status failed = Failed("writing", path);
     unlink(beside.c_str());
     return failed;
   }

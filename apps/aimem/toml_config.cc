@@ -468,10 +468,10 @@ class TomlConfig final : public ClientConfig {
     std::string added = table;
     if (!text_.empty()) added = "\n" + added;
     if (!text_.empty() && text_.back() != '\n') added = "\n" + added;
-    return Replace(text_.size(), text_.size(), WithLineEnds(std::move(added)));
+    return Replace(text_.size(), text_.size(), WithLineEnds(added));
   }
 
-  [[nodiscard]] std::string WithLineEnds(std::string text) const {
+  [[nodiscard]] std::string WithLineEnds(const std::string& text) const {
     return absl::StrJoin(absl::StrSplit(text, '\n'), LineEnd());
   }
 

@@ -149,7 +149,7 @@ TEST_F(Install, WhatElseIsInTheFileStaysByteForByte) {
   Write("c.json", before);
   EXPECT_EQ(InstallInto("json", "c.json").code, 0);
   const std::string after = Read("c.json");
-  const std::size_t added = after.find(",", after.find("\"x\"}"));
+  const std::size_t added = after.find(',', after.find("\"x\"}"));
   EXPECT_EQ(after.substr(0, added), before.substr(0, added));
   EXPECT_THAT(after, ::testing::EndsWith(before.substr(added)));
   EXPECT_EQ(json::parse(after)["mcpServers"]["aimem"]["args"], json({"--db", "/data/m.db", "mcp"}));

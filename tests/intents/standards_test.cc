@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "aimem/backends/ephemeral.h"
@@ -17,6 +18,7 @@ using ::testing::IsEmpty;
 std::vector<NamespaceStandard> Parents(
     const std::vector<std::pair<std::string, std::string>>& parents) {
   std::vector<NamespaceStandard> all;
+  all.reserve(parents.size());
   for (const auto& [name, parent] : parents) {
     all.push_back({.namespace_ = name, .memory_id = "of " + name, .parent = parent});
   }
@@ -41,6 +43,7 @@ TEST(StandardChain, EndsWhereParentsGoInACircle) {
 
 TEST(StandardChain, EndsAfterEightParents) {
   std::vector<std::pair<std::string, std::string>> parents;
+  parents.reserve(12);
   for (int i = 0; i < 12; ++i) {
     parents.emplace_back("n" + std::to_string(i), "n" + std::to_string(i + 1));
   }
