@@ -19,7 +19,7 @@ RpcError Mismatch(std::string_view header, std::string_view must) {
 }
 
 // What a header may not carry as it is comes as =?base64?…?=. nullopt: that is not what it says.
-std::optional<std::string> Decoded(std::string_view value) {
+std::optional<std::string> Plain(std::string_view value) {
   constexpr std::string_view kBegin = "=?base64?";
   constexpr std::string_view kEnd = "?=";
   if (value.size() < kBegin.size() + kEnd.size() || !value.starts_with(kBegin) ||
@@ -42,7 +42,7 @@ bool Says(const web::Request& http, std::string_view header, std::string_view ex
   for (const auto& [name, text] : http.headers) {
     if (!absl::EqualsIgnoreCase(name, ToAbsl(header))) continue;
     const std::string_view value = ToStd(absl::StripAsciiWhitespace(text));
-    if ((encoded ? Decoded(value) : std::string(value)) != expected) return false;
+    if ((encoded ? Plain(value) : std::string(value)) != expected) return false;
     found = true;
   }
   return found;
