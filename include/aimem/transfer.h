@@ -24,7 +24,8 @@ struct TransferProgress {
 struct MigrateOptions {
   /// Entities a page, hence a commit at the destination. In [1, 1,000]. Default 1,000.
   std::int64_t batch = 1'000;
-  /// Only memories of this namespace, exactly, and the links between them. Default: all.
+  /// Only memories of this namespace, exactly, and the links between them, its standard, and what
+  /// waits for approval in it. Default: all.
   std::optional<std::string> namespace_ = {};
   /// Read and compare, write nothing: `rows_changed` says what would change.
   bool dry_run = false;

@@ -142,7 +142,10 @@ absl::Status GroupExecution::Write(WriteJob& job) {
     return absl::OkStatus();
   }
   if (ReplayIfKnown(job)) return AddMemories(job);
-  const execute::ExecuteContext context{rows_, base_.options.lifetimes, job.options, base_.Now(),
+  const execute::ExecuteContext context{rows_,
+                                        base_.options.lifetimes,
+                                        job.options,
+                                        base_.Now(),
                                         job.selection ? &*job.selection : nullptr,
                                         job.operation};
   std::vector<ItemResult> items;

@@ -1,12 +1,14 @@
 #include "lib/transfer/scan.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_format.h"
 #include "lib/base/status.h"
 #include "lib/log/grammar.h"
 #include "lib/merge/join.h"
+#include "lib/model/pending.h"
 #include "lib/model/view.h"
 
 namespace aimem::transfer {
@@ -53,9 +55,14 @@ absl::StatusOr<std::optional<bool>> NamespaceFilter::Decide(const EntityState& s
     ask.emplace(link->target);
     return std::nullopt;
   }
-  if (state.key.kind != Kind::kMemory) return false;
+  const bool waits = state.key.kind == Kind::kPendingAction;
+  if (state.key.kind != Kind::kMemory && !waits) return false;
   model::Parts parts;
   AIMEM_RETURN_IF_ERROR(Decode(state, parts));
+  if (waits) {
+    const std::optional<PendingAction> action = model::ViewPending(state.key.key, parts);
+    return action && action->namespace_ == namespace_;
+  }
   const model::MemoryView view = model::ViewMemory(parts);
   if (view.phase == model::Phase::kLive || view.phase == model::Phase::kArchived) {
     return view.namespace_ == namespace_;

@@ -25,13 +25,18 @@ void AddNeeded(const WriteResult& result, JsonObject& body) {
   body.Raw("needed", result.quorum ? std::to_string(result.quorum->needed) : "null");
 }
 
-// Of the first item: requests that can be pending mostly have one.
+// Of the first item: requests that can be pending mostly have one. What waits for approval has
+// written no memory.
 void AddId(const WriteResult& result, JsonObject& body) {
-  if (result.items.empty() || result.items[0].id.empty()) {
+  const ItemResult none;
+  const ItemResult& item = result.items.empty() ? none : result.items[0];
+  const bool queued = item.effect == ItemEffect::kQueued;
+  if (item.id.empty() || queued) {
     body.Raw("id", "null");
   } else {
-    body.Text("id", result.items[0].id);
+    body.Text("id", item.id);
   }
+  if (queued) body.Text("pending_id", item.id);
 }
 
 }  // namespace

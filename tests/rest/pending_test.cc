@@ -111,6 +111,18 @@ TEST_F(HttpPending, BulkNamesWhatWaits) {
   EXPECT_EQ(Get("/api/v1/pending").body["pending"][0]["id"], bulk.body["pending_ids"][0]);
 }
 
+TEST_F(HttpPending, WhatWaitsAndIsNotOnEnoughMembersHasNoMemoryYet) {
+  WriteResult result;
+  result.outcome = WriteOutcome::kPending;
+  result.status = absl::DeadlineExceededError("1 of 2");
+  result.items.push_back({.effect = ItemEffect::kQueued, .id = "an-action"});
+  store.AnswerWrites(result);
+  const Answer answer = Create("new", "ai:x");
+  EXPECT_EQ(answer.status, 503) << answer.text;
+  EXPECT_TRUE(answer.body["id"].is_null()) << answer.text;
+  EXPECT_EQ(answer.Text("pending_id"), "an-action");
+}
+
 TEST_F(HttpPending, ListIsNewestFirstByStatus) {
   Govern(kApprove);
   const std::string first = Create("one", "ai:x").Text("pending_id");

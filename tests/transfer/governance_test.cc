@@ -81,5 +81,21 @@ TEST(GovernanceMigrated, PolicyAndWhatWaitsAreInForceWhereTheyArrive) {
   EXPECT_EQ(testing::States(*to).size(), testing::States(*from).size() + 2);
 }
 
+TEST(GovernanceMigrated, OfOneNamespaceWhatWaitsInItGoesAlong) {
+  const Opened from = OpenEphemeral();
+  const Opened to = OpenEphemeral();
+  const std::string id = testing::Put(*from, "rules", "of both");
+  testing::WriteAll(*from, {Standard("a", id, kApprove), Standard("b", id, kApprove)});
+  const WriteResult queued = from->Write({Note("a"), Note("b")}, {.agent_id = "ai:x"});
+  ASSERT_THAT(queued.items, SizeIs(2)) << queued.status;
+  MigrateReport report;
+  const absl::Status status = Migrate(*from, *to, {.namespace_ = "a"}, report);
+  ASSERT_TRUE(status.ok()) << status;
+  const auto list = to->List({.kind = ListKind::kPending});
+  ASSERT_TRUE(list.ok()) << list.status();
+  ASSERT_THAT(list->pending, SizeIs(1));
+  EXPECT_EQ(list->pending[0].id, queued.items[0].id);
+}
+
 }  // namespace
 }  // namespace aimem
