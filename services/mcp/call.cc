@@ -11,6 +11,7 @@
 #include "services/wire/json_members.h"
 #include "services/wire/outcome.h"
 #include "services/wire/pending.h"
+#include "services/wire/shapes.h"
 
 namespace aimem::mcp {
 namespace {
@@ -50,6 +51,8 @@ Json Parsed(std::string_view json) {
   Json value;
   return wire::ParseJson(json, value).ok() ? value : Json();
 }
+
+Json MemoryJson(const Memory& memory) { return Parsed(wire::MemoryObject(memory).Build()); }
 
 std::string ErrorMessage(const absl::Status& status) {
   // Which id it was, whoever asked knows; the words are those of upstream.

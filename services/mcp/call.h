@@ -90,6 +90,8 @@ class Call {
 /// The object that `json`, written by this library, is.
 Json Parsed(std::string_view json);
 
+Json MemoryJson(const Memory& memory);
+
 /// `status` as a tool says it: what is wrong and what to change, without codes.
 std::string ErrorMessage(const absl::Status& status);
 

@@ -55,8 +55,9 @@ constexpr std::array<std::string_view, 36> kOrder = {
 
 std::vector<Tool> MakeTools() {
   std::map<std::string_view, Tool> by_name;
-  for (std::vector<Tool> family : {MemoryTools(), ArchiveTools(), StandardTools(), PendingTools(),
-                                   AgentTools(), ModelTools()}) {
+  for (std::vector<Tool> family :
+       {KeepingTools(), SeveralTools(), AskingTools(), LookingTools(), ArchiveTools(),
+        StandardTools(), PendingTools(), AgentTools(), ModelTools()}) {
     for (Tool& tool : family) by_name.emplace(tool.name, std::move(tool));
   }
   std::vector<Tool> tools;

@@ -76,7 +76,10 @@ struct Tool {
 
 /// All 36, in the order of the list. The families stand in tools_*.cc.
 std::span<const Tool> AllTools();
-std::vector<Tool> MemoryTools();
+std::vector<Tool> KeepingTools();
+std::vector<Tool> SeveralTools();
+std::vector<Tool> AskingTools();
+std::vector<Tool> LookingTools();
 std::vector<Tool> ArchiveTools();
 std::vector<Tool> StandardTools();
 std::vector<Tool> PendingTools();
