@@ -57,7 +57,7 @@ const char* NameOf(std::string_view method) {
 }  // namespace
 
 std::optional<RpcError> CheckStateless(const web::Request& http, const Request& request) {
-  const std::optional<RpcError> error = Server::CheckStateless(request);
+  std::optional<RpcError> error = Server::CheckStateless(request);
   const bool is_version = error && error->code == kVersionNotSupported;
   if (error && !is_version) return error;
   const std::string version = is_version ? error->data["requested"].get<std::string>()

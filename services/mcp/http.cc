@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "aimem/limits.h"
 #include "aimem/services/mcp.h"
 #include "lib/base/status.h"
 #include "lib/model/validate.h"
@@ -210,6 +211,8 @@ web::Response HttpMount::Open(const Posted& posted, const Request& initialize) {
   Speaker speaker;
   speaker.agent_id = AgentOf(posted.http);
   const Json result = server_.Initialize(initialize.params, speaker);
+  // More of it would be kept, and not be used.
+  speaker.client.resize(std::min(speaker.client.size(), limits::kAgentIdBytes));
   auto [id, session] = sessions_.Open(std::move(speaker));
   const std::string text = ResultText(initialize.id, result);
   web::Response response = posted.form == Form::kJson

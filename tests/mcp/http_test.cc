@@ -24,7 +24,6 @@ namespace {
 using clients::HttpAnswer;
 using clients::HttpHeaders;
 using testing::Eventually;
-using ::testing::HasSubstr;
 using testing::Json;
 using testing::kPatience;
 using ::testing::MatchesRegex;
@@ -111,7 +110,7 @@ class McpHttp : public ::testing::Test {
   }
 
   // -- Stateless ----------------------------------------------------------------------------------
-  static Json Modern(const std::string& method, Json params = Json::object(), Json id = 7) {
+  static Json Modern(const std::string& method, Json params = Json::object(), const Json& id = 7) {
     params["_meta"]["io.modelcontextprotocol/protocolVersion"] = kVersion;
     params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = Json::object();
     return Request(method, params, id);
@@ -162,7 +161,7 @@ TEST_F(McpHttp, SessionsMeanNothingToStatelessRequests) {
 }
 
 TEST_F(McpHttp, HeadersMustRepeatWhatTheBodySays) {
-  const auto refused = [&](const Json& message, HttpHeaders headers) {
+  const auto refused = [&](const Json& message, const HttpHeaders& headers) {
     ExpectError(Post(message, headers), 400, -32'020);
   };
   const Json list = Modern("tools/list");
@@ -294,6 +293,16 @@ TEST_F(McpHttp, WhoAsksIsWhomTheHeaderNames) {
   const Json alone = Json::parse(Post(Modern("tools/call", Store("u")), headers).body);
   EXPECT_EQ(alone["result"]["structuredContent"]["agent_id"], "bob");
   EXPECT_EQ(Post(InitializeRequest("2025-11-25"), {{"X-Agent-Id", "not an id"}}).status, 400);
+}
+
+TEST_F(McpHttp, ClientWithALongNameHasAnAgentIdAllTheSame) {
+  Json initialize = InitializeRequest("2025-11-25");
+  initialize["params"]["clientInfo"]["name"] = std::string(1'000'000, 'n');
+  const std::string session = Post(initialize).headers.at("mcp-session-id");
+  const Json stored =
+      Json::parse(Post(Request("tools/call", Store("t")), {{"Mcp-Session-Id", session}}).body);
+  EXPECT_THAT(std::string(stored["result"]["structuredContent"]["agent_id"]),
+              MatchesRegex("ai:n{125}"));
 }
 
 TEST_F(McpHttp, SessionEndsByDelete) {
@@ -525,6 +534,7 @@ TEST_F(McpHttp, ManyClientsAtOnceAreAnswered) {
   const HttpHeaders headers = {{"Mcp-Session-Id", Initialize("2025-11-25")}};
   std::atomic<int> right = 0;
   std::vector<std::thread> clients;
+  clients.reserve(8);
   for (int i = 0; i < 8; ++i) {
     clients.emplace_back([&, i] {
       const HttpAnswer answer =

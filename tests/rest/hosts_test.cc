@@ -1,6 +1,7 @@
 // Who may ask: what keeps pages in a browser out.
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "tests/rest/support.h"
 
@@ -60,9 +61,9 @@ TEST_F(HttpHosts, NamesOfThisMachineAreServedAtAnyPort) {
     for (const char* at : {"", ":80", ":9077", ":61000"}) {
       const std::string host = std::string(name) + at;
       for (const char* scheme : {"http://", "https://", "HTTP://"}) {
-        const auto [status, text] = Raw(
-            Ask("POST", "/api/v1/gc",
-                "Host: " + host + "\r\nOrigin: " + scheme + host + "\r\nContent-Length: 0\r\n"));
+        const std::string headers =
+            absl::StrCat("Host: ", host, "\r\nOrigin: ", scheme, host, "\r\nContent-Length: 0\r\n");
+        const auto [status, text] = Raw(Ask("POST", "/api/v1/gc", headers));
         EXPECT_EQ(status, 200) << host << text;
       }
     }
