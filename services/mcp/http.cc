@@ -116,7 +116,7 @@ void HttpMount::Handle(web::Request request, web::Respond respond, web::Threads&
   if (std::optional<web::Response> refused = RefusePost(request)) {
     return std::move(respond)(*std::move(refused));
   }
-  threads.Read([this, request = std::move(request), respond = std::move(respond)]() mutable {
+  threads.Wait([this, request = std::move(request), respond = std::move(respond)]() mutable {
     std::move(respond)(Post(request));
   });
 }

@@ -35,8 +35,11 @@ class Threads : public std::enable_shared_from_this<Threads> {
   virtual void Post(Work work) = 0;
   /// The same, in a while. Not after the server's end.
   virtual void PostLater(absl::Duration delay, Work work) = 0;
-  /// On one of the threads that may block.
+  /// On one of the threads that may block, of which there are few: what reads, and is through soon.
   virtual void Read(Work work) = 0;
+  /// On a thread of its own, if there are fewer than 64 of those: what may wait for long, as for
+  /// other members, and must not keep others from reading.
+  virtual void Wait(Work work) = 0;
   /// The same, in a while.
   virtual void ReadLater(absl::Duration delay, Work work) = 0;
 };

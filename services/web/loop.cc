@@ -12,6 +12,12 @@ namespace aimem::web {
 
 namespace asio = boost::asio;
 
+namespace {
+
+constexpr std::size_t kWaitersMax = 64;
+
+}  // namespace
+
 // -- Begin and end --------------------------------------------------------------------------------
 
 void Loop::Start() {
@@ -39,15 +45,24 @@ void Loop::RunNetwork() {
 void Loop::CloseIntake() {
   std::vector<Work> posted;
   std::deque<Work> reads;
+  std::deque<Work> waits;
   MutexLock lock(mutex_);
   closed_ = true;
   posted.swap(posted_);
   reads.swap(reads_);
+  waits.swap(waits_);
   read_ready_.NotifyAll();
+  wait_ready_.NotifyAll();
 }
 
 void Loop::JoinReaders() {
+  std::vector<std::thread> waiters;
+  {
+    MutexLock lock(mutex_);  // closed: none is added
+    waiters.swap(waiters_);
+  }
   for (std::thread& reader : readers_) reader.join();
+  for (std::thread& waiter : waiters) waiter.join();
 }
 
 void Loop::JoinNetwork() {
@@ -93,6 +108,23 @@ void Loop::Read(Work work) {
   read_ready_.NotifyOne();
 }
 
+void Loop::Wait(Work work) {
+  MutexLock lock(mutex_);
+  if (closed_) return;
+  waits_.push_back(std::move(work));
+  if (waits_.size() > idle_waiters_ && waiters_.size() < kWaitersMax) {
+    try {
+      waiters_.push_back(StartThread("aimem-http-wait", [this] { RunWaiter(); }));
+    } catch (const std::exception& error) {
+      if (waiters_.empty()) {
+        waits_.pop_back();  // nobody would ever take it: its answer is that it was lost
+        throw;
+      }
+    }
+  }
+  wait_ready_.NotifyOne();
+}
+
 void Loop::PostLater(absl::Duration delay, Work work) {
   Post([this, delay, work = std::move(work)]() mutable {
     auto timer = std::make_shared<asio::steady_timer>(io_, absl::ToChronoNanoseconds(delay));
@@ -119,11 +151,31 @@ void Loop::RunReader() {
       work = std::move(reads_.front());
       reads_.pop_front();
     }
-    try {
-      std::move(work)();
-    } catch (const std::exception& error) {
-      Log(LogLevel::kError, absl::StrFormat("http: a reader failed: %s", error.what()));
+    Run(std::move(work));
+  }
+}
+
+void Loop::RunWaiter() {
+  while (true) {
+    Work work;
+    {
+      MutexLock lock(mutex_);
+      ++idle_waiters_;
+      while (waits_.empty() && !closed_) wait_ready_.Wait(mutex_);
+      --idle_waiters_;
+      if (closed_) return;
+      work = std::move(waits_.front());
+      waits_.pop_front();
     }
+    Run(std::move(work));
+  }
+}
+
+void Loop::Run(Work work) const {
+  try {
+    std::move(work)();
+  } catch (const std::exception& error) {
+    Log(LogLevel::kError, absl::StrFormat("http: a request failed: %s", error.what()));
   }
 }
 

@@ -45,6 +45,7 @@ class Loop final : public Threads {
   void Post(Work work) override;
   void PostLater(absl::Duration delay, Work work) override;
   void Read(Work work) override;
+  void Wait(Work work) override;
   void ReadLater(absl::Duration delay, Work work) override;
 
   // -- For listener and connections ---------------------------------------------------------------
@@ -59,6 +60,8 @@ class Loop final : public Threads {
  private:
   void RunNetwork();
   void RunReader();
+  void RunWaiter();
+  void Run(Work work) const;
   void RunPosted();
 
   const ServerOptions options_;
@@ -75,6 +78,10 @@ class Loop final : public Threads {
   CondVar read_ready_;
   std::vector<Work> posted_ ABSL_GUARDED_BY(mutex_);
   std::deque<Work> reads_ ABSL_GUARDED_BY(mutex_);
+  CondVar wait_ready_;
+  std::deque<Work> waits_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::thread> waiters_ ABSL_GUARDED_BY(mutex_);  // started when there is work for them
+  std::size_t idle_waiters_ ABSL_GUARDED_BY(mutex_) = 0;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;  // no more work is taken
 };
 

@@ -552,5 +552,29 @@ TEST_F(McpHttp, OptionsAreChecked) {
   EXPECT_FALSE(MakeMcpMount(store_, {.message_bytes_max = 1}).ok());
 }
 
+// -- Beside others --------------------------------------------------------------------------------
+
+TEST_F(McpHttp, CallsThatTakeLongKeepNobodyElseFromReading) {
+  http_.reader_threads = 1;
+  store_.hold = true;
+  server();
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 3; ++i) {
+    callers.emplace_back([this] {
+      clients::HttpClient client("127.0.0.1", server().port());
+      const Json search = {{"name", "memory_search"}, {"arguments", {{"query", "x"}}}};
+      static_cast<void>(client.Send("POST", "/mcp", Modern("tools/call", search).dump(),
+                                    Headers("tools/call", "memory_search"), kPatience));
+    });
+  }
+  EXPECT_TRUE(Eventually([&] { return store_.begun.load(); }));
+  clients::HttpClient client("127.0.0.1", server().port());
+  const auto listed = client.Send("GET", "/api/v1/memories", "", {}, kPatience);
+  EXPECT_TRUE(listed.ok() && listed->status == 200) << listed.status();
+  EXPECT_FALSE(store_.stopped);  // they still are at it
+  server_->Shutdown(absl::ZeroDuration());
+  for (std::thread& caller : callers) caller.join();
+}
+
 }  // namespace
 }  // namespace aimem

@@ -30,6 +30,7 @@ class PlannedThreads final : public Threads {
     planned_.emplace_back(clock_.time + delay, std::move(work));
   }
   void Read(Work work) override { Post(std::move(work)); }
+  void Wait(Work work) override { Post(std::move(work)); }
   void ReadLater(absl::Duration delay, Work work) override { PostLater(delay, std::move(work)); }
 
   /// Let time pass, and do what is due.
