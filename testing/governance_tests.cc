@@ -1,9 +1,11 @@
 // Governance: policies of namespaces, changes that wait for approval, and decisions on them.
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "aimem/limits.h"
 #include "gmock/gmock.h"
 #include "testing/support.h"
 
@@ -298,6 +300,66 @@ TEST_P(StoreConformance, WhatCannotWaitIsRefusedWhereItWouldHaveTo) {
     EXPECT_THAT(Denied(Refusal(change, As("ai:x"))), HasSubstr("it has to be approved"));
   }
   EXPECT_THAT(Pending(store()), IsEmpty());
+}
+
+/// `count` memories of the namespace "many"; their ids, ascending.
+std::vector<std::string> Many(Store& store, int count) {
+  std::vector<std::string> ids;
+  for (int done = 0; done < count;) {
+    WriteBatch batch;
+    for (; done < count && batch.items.size() < limits::kBatchChanges; ++done) {
+      batch.items.emplace_back(In("many", absl::StrCat("one of many ", done)));
+    }
+    const WriteResult result = store.Write(std::move(batch));
+    EXPECT_TRUE(result.durable()) << result.status;
+    for (const ItemResult& item : result.items) ids.push_back(item.id);
+  }
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+TEST_P(StoreConformance, ForgettingThatIsDeniedForOneOfManyTakesNone) {
+  const std::vector<std::string> ids = Many(store(), 1'001);
+  Do(PatchMemory{.id = ids.back(), .namespace_ = "a"});
+  Do(Standard("a", Id(In("rules", "r")), Policy("registered")));
+  const ForgetMemories forget{.pattern = "many"};
+  EXPECT_THAT(Denied(Refusal(forget, As("ai:x"))), HasSubstr("not a registered agent"));
+  EXPECT_THAT(Archive(), IsEmpty());
+  WriteOptions dry = As("ai:x");
+  dry.dry_run = true;
+  EXPECT_THAT(Denied(Refusal(forget, dry)), HasSubstr("not a registered agent"));
+  Do(Agent("ai:x"));
+  EXPECT_EQ(Do(forget, As("ai:x")).count, 1'001);
+}
+
+TEST_P(StoreConformance, DryRunIsNoWriteThatItsKeyNames) {
+  Do(In("a", "t"));
+  WriteOptions options;
+  options.request_id = "key";
+  const WriteResult written = Write(ForgetMemories{.namespace_ = "a"}, options);
+  ASSERT_TRUE(written.durable()) << written.status;
+  Do(In("a", "u"));
+  options.dry_run = true;
+  const WriteResult dry = Write(ForgetMemories{.namespace_ = "a"}, options);
+  ASSERT_THAT(dry.items, SizeIs(1)) << dry.status;
+  EXPECT_EQ(dry.items[0].count, 1);
+  EXPECT_FALSE(dry.replayed);
+  EXPECT_NE(dry.operation, written.operation);
+}
+
+TEST_P(StoreConformance, ApprovalsOfTwoAgentsUnderOneKeyAreTwoRequests) {
+  Do(Standard("a", Id(In("rules", "r")), Policy("approve", R"({"consensus":2})")));
+  for (const char* agent : {"ai:one", "ai:two"}) Do(Agent(agent));
+  const std::string action = Id(In("a", "t"), As("ai:x"));
+  WriteOptions one = As("ai:one");
+  WriteOptions two = As("ai:two");
+  one.request_id = two.request_id = "key";
+  EXPECT_EQ(Do(DecidePending{action, true}, one).effect, ItemEffect::kQueued);
+  const absl::Status status = Refusal(DecidePending{action, true}, two);
+  EXPECT_EQ(status.code(), absl::StatusCode::kAborted) << status;
+  EXPECT_TRUE(Write(DecidePending{action, true}, one).replayed);
+  two.request_id = "another key";
+  EXPECT_EQ(Do(DecidePending{action, true}, two).effect, ItemEffect::kCreated);
 }
 
 TEST_P(StoreConformance, DecisionIsMadeOnceAndByWhomThePolicyNames) {

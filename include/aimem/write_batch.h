@@ -383,8 +383,8 @@ struct WriteOptions {
   /// Refused items are skipped and named in the result; the others are committed.
   bool allow_partial = false;
   /// Of a change by filter alone (ForgetMemories, ExpireMemories, PurgeArchive): change nothing,
-  /// and answer in ItemResult::count how many memories it would take now. `request_id` is then
-  /// ignored.
+  /// and answer in ItemResult::count how many memories it would take now. `request_id` and
+  /// `operation` are then ignored: it is no write that one could ask for.
   bool dry_run = false;
   /// Fill ItemResult::memory. What is put, imported, patched, promoted, restored, consolidated,
   /// touched or registered is then answered as it is stored, without another read. It is no part of

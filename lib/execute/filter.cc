@@ -8,6 +8,15 @@
 
 namespace aimem::execute {
 
+absl::Status MayEnd(const FilterRule& rule,
+                    const std::set<std::pair<std::string, std::string>>& taken, Batch& batch) {
+  for (const auto& [namespace_, owner] : taken) {
+    AIMEM_RETURN_IF_ERROR(
+        MayChange({rule.governed, &model::Policy::remove, namespace_, owner}, batch));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ItemResult> EndSelected(const FilterRule& rule, Batch& batch) {
   if (batch.selection() == nullptr) {
     return InvalidField("items", "", "a change by filter must be alone in its batch");

@@ -4,7 +4,10 @@
 
 #include <functional>
 #include <optional>
+#include <set>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -28,6 +31,10 @@ struct FilterRule {
   /// The part that ends the life of a memory that is taken.
   std::function<Rows::PartWrite(const model::MemoryView& memory, absl::Time now)> end;
 };
+
+/// Whether the author may make this change of whatever is taken, for each (namespace, owner) of it.
+absl::Status MayEnd(const FilterRule& rule,
+                    const std::set<std::pair<std::string, std::string>>& taken, Batch& batch);
 
 /// Apply `rule` to what was selected for the batch.
 absl::StatusOr<ItemResult> EndSelected(const FilterRule& rule, Batch& batch);

@@ -29,14 +29,21 @@ namespace {
 // In the place of the number of a kind: what is asked for of the batch as a whole.
 constexpr std::uint8_t kOfTheBatch = 0;
 constexpr std::uint8_t kAllowPartial = 1;
+constexpr std::uint8_t kAuthor = 2;
 
 constexpr std::uint8_t kAnswerVersion = 1;
 // What a commit can hold: earlier versions did not bound messages.
 constexpr std::size_t kMaxText = log::kMaxCommitBytes;
 
+bool Decides(const WriteBatch& batch) {
+  return std::any_of(batch.items.begin(), batch.items.end(), [](const WriteItem& item) {
+    return std::holds_alternative<DecidePending>(item);
+  });
+}
+
 }  // namespace
 
-std::string EncodeRequest(const WriteBatch& batch, bool allow_partial) {
+std::string EncodeRequest(const WriteBatch& batch, bool allow_partial, std::string_view author) {
   std::string out;
   std::string fields;
   const auto append = [&](std::uint8_t number) {
@@ -45,6 +52,7 @@ std::string EncodeRequest(const WriteBatch& batch, bool allow_partial) {
     fields.clear();
   };
   AppendField(kAllowPartial, allow_partial, false, fields);
+  if (Decides(batch)) AppendField(kAuthor, std::string(author), std::string(), fields);
   if (!fields.empty()) append(kOfTheBatch);
   for (const WriteItem& item : batch.items) {
     std::visit(
@@ -57,8 +65,8 @@ std::string EncodeRequest(const WriteBatch& batch, bool allow_partial) {
   return out;
 }
 
-Hash256 RequestHash(const WriteBatch& batch, bool allow_partial) {
-  return Sha256({EncodeRequest(batch, allow_partial)});
+Hash256 RequestHash(const WriteBatch& batch, bool allow_partial, std::string_view author) {
+  return Sha256({EncodeRequest(batch, allow_partial, author)});
 }
 
 std::size_t ApproximateBytes(const WriteBatch& batch) {

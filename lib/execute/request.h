@@ -19,9 +19,11 @@ namespace aimem::execute {
 
 /// What is asked for, as bytes: two different requests never share them, and a field that has its
 /// default is not in them (docs/formats/request.md).
-std::string EncodeRequest(const WriteBatch& batch, bool allow_partial);
+/// `author` is a part of what decides on a change that waits, where two who decide alike are two.
+std::string EncodeRequest(const WriteBatch& batch, bool allow_partial,
+                          std::string_view author = {});
 /// SHA-256 of these bytes.
-Hash256 RequestHash(const WriteBatch& batch, bool allow_partial);
+Hash256 RequestHash(const WriteBatch& batch, bool allow_partial, std::string_view author = {});
 
 /// Bytes that a batch takes in memory, for the bounds of the queue.
 std::size_t ApproximateBytes(const WriteBatch& batch);

@@ -110,7 +110,12 @@ absl::StatusOr<bool> FilterRun::FindEarlier(Transaction& transaction) {
 
 absl::Status FilterRun::Select(Transaction& transaction, const execute::FilterRule& rule) {
   const absl::Time now = place_.base.Now();
-  const auto takes = [&](const model::MemoryView& memory) { return rule.takes(memory, now); };
+  std::set<std::pair<std::string, std::string>> taken;  // namespaces and owners
+  const auto takes = [&](const model::MemoryView& memory) {
+    if (!rule.takes(memory, now)) return false;
+    if (!rule.governed.empty()) taken.emplace(memory.namespace_, memory.agent_id);
+    return true;
+  };
   index::Follower::Covered covered;
   if (rule.candidates) {
     AIMEM_ASSIGN_OR_RETURN(covered, place_.indexer.Cover(transaction, Indexer::Question::kList));
@@ -118,7 +123,11 @@ absl::Status FilterRun::Select(Transaction& transaction, const execute::FilterRu
   AIMEM_ASSIGN_OR_RETURN(ids_, covered.view ? recall::SelectIds(transaction, takes, *covered.view,
                                                                 *rule.candidates, now)
                                             : recall::SelectIds(transaction, takes));
-  return absl::OkStatus();
+  // What one of many commits would be denied is denied before the first.
+  execute::Rows rows(transaction);
+  const execute::ExecuteContext context{rows, place_.base.options.lifetimes, job_.options, now};
+  execute::Batch batch(context);
+  return execute::MayEnd(rule, taken, batch);
 }
 
 void FilterRun::AnswerDryRun() {
@@ -181,8 +190,18 @@ WriteResult FilterRun::Unfinished(WriteResult failed) const {
   failed.items.clear();
   if (rests_on_.empty()) return failed;
   // Nothing is durable of the commit that failed; of the request there is.
-  failed.outcome = WriteOutcome::kUnknown;
   failed.rests_on = rests_on_;
+  if (absl::IsPermissionDenied(failed.status)) {
+    // It ends so, however often it is repeated.
+    failed.outcome = WriteOutcome::kRejected;
+    failed.status = WithPayloadsOf(
+        failed.status,
+        absl::PermissionDeniedError(absl::StrFormat(
+            "%s; %d memories that it took before are changed and stay so (operation %s)",
+            failed.status.message(), count_, job_.operation.ToString())));
+    return failed;
+  }
+  failed.outcome = WriteOutcome::kUnknown;
   failed.status = absl::UnknownError(absl::StrFormat(
       "incomplete: %d memories are changed and stay so, then a commit failed (%s): repeat the "
       "request%s, or ask for operation %s",

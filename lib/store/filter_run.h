@@ -55,7 +55,8 @@ class FilterRun : public std::enable_shared_from_this<FilterRun> {
   void WriteNext();
   void Committed(WriteResult result);
   void Finish(WriteResult result);
-  /// The answer where `failed` is how it ended: unknown, if some of its commits are durable.
+  /// The answer where `failed` is how it ended: unknown, if some of its commits are durable,
+  /// but denied where the next one is denied for good.
   [[nodiscard]] WriteResult Unfinished(WriteResult failed) const;
   [[nodiscard]] WriteResult Total(WriteResult last) const;
   /// The last answer, pending if one of its commits is.

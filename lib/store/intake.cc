@@ -25,9 +25,12 @@ void Intake::Write(WriteBatch batch, const WriteOptions& options, WriteCallback 
                    WriteQueue::Caller caller) {
   WriteJob job;
   job.options = options;
-  if (!options.request_id.empty()) {
+  if (options.dry_run) {
+    // Nothing is written that a key could find again, or a name could be asked for.
+    job.operation = execute::FreshOperation(base_.random, base_.Now());
+  } else if (!options.request_id.empty()) {
     job.operation = ChooseOperation(options, base_.random, base_.Now());
-    job.request_hash = execute::RequestHash(batch, options.allow_partial);
+    job.request_hash = execute::RequestHash(batch, options.allow_partial, options.agent_id);
   } else {
     job.operation = options.operation ? *options.operation
                                       : ChooseOperation(options, base_.random, base_.Now());

@@ -219,6 +219,17 @@ TEST(RequestHash, EveryKindHasTheOneThatWasWrittenDown) {
   EXPECT_EQ(kinds.size(), std::variant_size_v<WriteItem>) << "a kind has no golden hash";
 }
 
+// Written by hand and hashed by another program, like the others.
+TEST(RequestHash, DecisionIsThatOfItsAuthorAndNothingElseIs) {
+  const WriteBatch decision = DecidePending{"p1", true};
+  const std::string bytes = Bytes("00 06  02 04 61693a78    12 07  01 02 7031  02 01 01");
+  EXPECT_EQ(ToHex(EncodeRequest(decision, false, "ai:x")), ToHex(bytes));
+  EXPECT_EQ(ToHex(AsBytes(RequestHash(decision, false, "ai:x"))),
+            "645561d626758a6e076a3797e1f24a2b168f32288463c6ba1ea2246e044aad76");
+  const WriteBatch other = DeleteMemory{"m1"};
+  EXPECT_EQ(ToHex(EncodeRequest(other, true, "ai:x")), ToHex(EncodeRequest(other, true)));
+}
+
 /// Call `visit` with a default item of every kind.
 template <typename Visit, std::size_t... Index>
 void ForEachKind(const Visit& visit, std::index_sequence<Index...>) {

@@ -40,21 +40,23 @@ ChangePage PageOf(int puts, std::size_t bytes) {
 class LongWork : public ::testing::Test {
  protected:
   void Open(StoreOptions options = {}) {
-    auto store =
-        OpenLocalStore(std::make_unique<HookedBackend>(OpenEphemeralBackend(),
-                                                       Hooks{.scan = [this] { scans_.Pass(); }}),
-                       options);
+    auto store = OpenLocalStore(
+        std::make_unique<HookedBackend>(
+            OpenEphemeralBackend(),
+            Hooks{.scan = [this] { scans_.Pass(); }, .commit = [this] { commits_.Pass(); }}),
+        options);
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
   }
-  Rendezvous<WriteResult> WriteAsync(WriteBatch batch) {
+  Rendezvous<WriteResult> WriteAsync(WriteBatch batch, const WriteOptions& options = {}) {
     Rendezvous<WriteResult> answer;
-    store_->WriteAsync(std::move(batch), {},
+    store_->WriteAsync(std::move(batch), options,
                        [answer](WriteResult result) mutable { answer.Put(std::move(result)); });
     return answer;
   }
 
   Gate scans_;
+  Gate commits_;
   std::unique_ptr<Store> store_;
 };
 
@@ -103,6 +105,40 @@ TEST_F(LongWork, CloseFinishesWhatWasTaken) {
   const WriteResult result = forgotten.Take();
   EXPECT_EQ(result.outcome, WriteOutcome::kCommitted) << result.status;
   EXPECT_EQ(result.items.at(0).count, 1);
+}
+
+TEST_F(LongWork, DenialBetweenTwoCommitsOfOneEndsItAndSaysWhatWasDone) {
+  Open();
+  for (int done = 0; done < 1'500; done += 500) {
+    WriteBatch batch;
+    for (int i = done; i < done + 500; ++i) {
+      batch.items.emplace_back(
+          PutMemory{.namespace_ = "n", .title = absl::StrCat(i), .content = "c"});
+    }
+    ASSERT_TRUE(store_->Write(batch).status.ok());
+  }
+  const std::string rules =
+      store_->Write(PutMemory{.namespace_ = "r", .title = "t", .content = "c"}).items.at(0).id;
+  commits_.Shut();
+  const WriteOptions options{.request_id = "key"};
+  Rendezvous<WriteResult> forgotten = WriteAsync(Forget(), options);
+  commits_.AwaitHeld();
+  Rendezvous<WriteResult> governed = WriteAsync(SetStandard{
+      .namespace_ = "n",
+      .memory_id = rules,
+      .parent = "",
+      .policy = R"({"write":"any","promote":"any","delete":"registered","approver":"human"})"});
+  commits_.Open();
+  ASSERT_TRUE(governed.Take().status.ok());
+  const WriteResult result = forgotten.Take();
+  EXPECT_EQ(result.outcome, WriteOutcome::kRejected);
+  EXPECT_EQ(result.status.code(), absl::StatusCode::kPermissionDenied) << result.status;
+  EXPECT_NE(result.status.message().find("1000 memories"), std::string::npos) << result.status;
+  EXPECT_FALSE(IsRetryable(result));
+  const WriteResult again = WriteAsync(Forget(), options).Take();
+  EXPECT_EQ(again.status.code(), absl::StatusCode::kPermissionDenied) << again.status;
+  EXPECT_NE(again.status.message().find("1000 memories"), std::string::npos) << again.status;
+  EXPECT_TRUE(store_->Close().ok());
 }
 
 TEST_F(LongWork, LargePagesAreDecodedElsewhereAndNoneOvertakesAnother) {
