@@ -422,7 +422,7 @@ TEST_P(StoreConformance, ApprovalOfWhatCannotBeDoneLeavesItWaiting) {
   const std::string id = Id(In("a", "one"));
   Do(Standard("a", Id(In("rules", "r")), Policy("approve")));
   const std::string first = Id(DeleteMemory{id}, As("ai:x"));
-  const std::string second = Id(DeleteMemory{id}, As("ai:x"));
+  const std::string second = Id(DeleteMemory{id}, As("ai:y"));
   Do(DecidePending{first, true}, As("person"));
   const absl::Status status = Refusal(DecidePending{second, true}, As("person"));
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
@@ -489,7 +489,125 @@ TEST_P(StoreConformance, ErasingAMemoryErasesWhatWaitsToSaySomethingOfIt) {
   EXPECT_THAT(left, ::testing::UnorderedElementsAre(promotes, other));
 }
 
+TEST_P(StoreConformance, WhoAsksForTheSameAgainIsAnsweredWithWhatWaits) {
+  const std::string id = Id(In("a", "there"));
+  Do(Standard("a", Id(In("rules", "r")), Policy("approve")));
+  const std::string stores = Id(In("a", "t"), As("ai:x"));
+  const std::string deletes = Id(DeleteMemory{id}, As("ai:x"));
+  clock().Advance(absl::Hours(1));
+  EXPECT_EQ(Id(In("a", "t"), As("ai:x")), stores);
+  EXPECT_EQ(Id(DeleteMemory{id}, As("ai:x")), deletes);
+  EXPECT_THAT(Pending(store()), SizeIs(2));
+  // Whatever differs is something else.
+  PutMemory other = In("a", "t");
+  other.content = "other content";
+  const std::string says_more = Id(other, As("ai:x"));
+  EXPECT_NE(says_more, stores);
+  EXPECT_NE(Id(In("a", "t"), As("ai:y")), stores);
+  EXPECT_NE(Id(EraseMemory{id}, As("ai:x")), deletes);
+  Do(DecidePending{stores, false}, As("ai:x"));
+  EXPECT_NE(Id(In("a", "t"), As("ai:x")), stores);
+  EXPECT_EQ(Id(other, As("ai:x")), says_more);
+}
+
+/// `count` different requests to store "one" in "a", which all wait.
+WriteBatch Requests(int count) {
+  WriteBatch batch;
+  for (int i = 0; i < count; ++i) {
+    PutMemory put = In("a", "one");
+    put.content = absl::StrCat("content ", i);
+    batch.items.emplace_back(std::move(put));
+  }
+  return batch;
+}
+
+WriteBatch Rejections(const std::vector<ItemResult>& queued) {
+  WriteBatch batch;
+  for (const ItemResult& item : queued) {
+    batch.items.emplace_back(DecidePending{item.id, false});
+  }
+  return batch;
+}
+
+TEST_P(StoreConformance, WhatWaitsIsBoundedAndStopsNoErasure) {
+  const std::string one = Id(In("a", "one"));
+  const std::string rules = Id(In("rules", "r"));
+  Do(Standard("a", rules,
+              R"({"write":"approve","promote":"any","delete":"any","approver":"human"})"));
+  Do(Standard("b", rules, Policy("approve")));
+  std::vector<ItemResult> queued;
+  for (int agent = 0; agent < 10; ++agent) {
+    const WriteResult result = store().Write(Requests(100), As(absl::StrCat("ai:", agent)));
+    ASSERT_TRUE(result.durable()) << result.status;
+    queued.insert(queued.end(), result.items.begin(), result.items.end());
+    if (agent > 0) continue;
+    const absl::Status own = Write(In("a", "more"), As("ai:0")).status;
+    EXPECT_EQ(own.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(Text(own),
+              "store cannot wait for approval: 100 changes of 'ai:0' in 'a' wait already, which is "
+              "the limit: have some of them approved or rejected first");
+    const ItemResult elsewhere = Do(In("b", "more"), As("ai:0"));
+    Do(DecidePending{elsewhere.id, false}, As("ai:0"));
+  }
+  const absl::Status all = Write(In("b", "more"), As("ai:other")).status;
+  EXPECT_EQ(all.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(Text(all), HasSubstr("1000 changes wait already, which is the limit"));
+  const WriteResult rejected = store().Write(Rejections(queued), As("person"));
+  ASSERT_TRUE(rejected.durable()) << rejected.status;
+  ASSERT_TRUE(store().Write(Requests(50), As("ai:other")).durable());
+  // One commit holds 1,000 changes: what is left goes when it is asked for again.
+  EXPECT_EQ(Do(EraseMemory{one}).effect, ItemEffect::kDeleted);
+  EXPECT_FALSE(Live(one));
+  EXPECT_EQ(Do(EraseMemory{one}).effect, ItemEffect::kDeleted);
+  EXPECT_EQ(Do(EraseMemory{one}).effect, ItemEffect::kUnchanged);
+  const std::vector<PendingAction> left = Pending(store());
+  ASSERT_THAT(left, SizeIs(1));
+  EXPECT_EQ(left[0].namespace_, "b");
+}
+
+TEST_P(StoreConformance, WhatWasToBeStoredIsErasedThoughItNeverWas) {
+  const std::string rules = Id(In("rules", "r"));
+  Do(Standard("a", rules,
+              R"({"write":"approve","promote":"any","delete":"owner","approver":"human"})"));
+  const std::string open = Id(In("a", "open"), As("ai:x"));
+  const std::string rejected = Id(In("a", "rejected"), As("ai:x"));
+  const std::string memory = Action(store(), rejected).memory->id;
+  Do(DecidePending{rejected, false}, As("person"));
+  for (const std::string& id : {open, memory}) {
+    EXPECT_THAT(Denied(Refusal(EraseMemory{id}, As("ai:y"))), HasSubstr("is not the owner"));
+    EXPECT_EQ(Do(EraseMemory{id}, As("ai:x")).effect, ItemEffect::kDeleted);
+    EXPECT_EQ(Refusal(EraseMemory{id}, As("ai:x")).code(), absl::StatusCode::kNotFound);
+  }
+  EXPECT_THAT(Pending(store()), IsEmpty());
+  // Where erasing has to be approved, that waits too.
+  Do(Standard("a", rules, Policy("approve")));
+  const std::string other = Id(In("a", "other"), As("ai:x"));
+  const std::string erases = Id(EraseMemory{other}, As("ai:x"));
+  EXPECT_EQ(Action(store(), erases).action_type, "erase");
+  EXPECT_EQ(Do(DecidePending{erases, true}, As("person")).effect, ItemEffect::kDeleted);
+  const std::vector<PendingAction> left = Pending(store());
+  ASSERT_THAT(left, SizeIs(1));
+  EXPECT_EQ(left[0].id, erases);
+}
+
 // -- Several stores -------------------------------------------------------------------------------
+
+TEST_P(StoreConformance, ActionThatArrivesAfterTheErasureIsErasedWhenThatIsAskedForAgain) {
+  Store& other = OpenOther();
+  const std::string id = Id(In("a", "t"));
+  Do(Standard("a", Id(In("rules", "r")),
+              R"({"write":"approve","promote":"any","delete":"any","approver":"human"})"));
+  CatchUp(store(), other);
+  ASSERT_TRUE(other.Write(In("a", "t"), As("ai:x")).durable());
+  Do(EraseMemory{id});
+  CatchUp(other, store());
+  EXPECT_THAT(Pending(store()), SizeIs(1));
+  EXPECT_EQ(Do(EraseMemory{id}).effect, ItemEffect::kDeleted);
+  EXPECT_EQ(Do(EraseMemory{id}).effect, ItemEffect::kUnchanged);
+  CatchUp(store(), other);
+  EXPECT_THAT(Pending(store()), IsEmpty());
+  EXPECT_THAT(Pending(other), IsEmpty());
+}
 
 TEST_P(StoreConformance, DecisionsOnTwoStoresAtOnceHaveOneEffect) {
   Store& other = OpenOther();

@@ -37,6 +37,9 @@ inline constexpr std::size_t kMessageBytes = 4'096;
 inline constexpr std::size_t kQuestionBytes = 65'536;
 inline constexpr std::size_t kRecallTerms = 64;
 inline constexpr std::size_t kSearchTerms = 256;
+/// Changes that wait for approval, of a store as it knows them, and of one agent in one namespace.
+inline constexpr std::size_t kPendingActions = 1'000;
+inline constexpr std::size_t kPendingOfAgent = 100;
 /// Memories that FindSimilar returns.
 inline constexpr std::int64_t kSimilar = 5;
 

@@ -6,9 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "aimem/errors.h"
+#include "aimem/limits.h"
 #include "lib/base/status.h"
+#include "lib/log/commit.h"
 #include "lib/model/pending.h"
 #include "lib/model/validate.h"
 #include "lib/model/view.h"
@@ -193,8 +196,100 @@ absl::StatusOr<bool> IsRegistered(std::string_view agent_id, Batch& batch) {
 
 // -- What waits -----------------------------------------------------------------------------------
 
+namespace {
+
+/// Call `visit` with every action that is known here, as the batches of this group have left it.
+absl::Status ForEachAction(
+    Batch& batch,
+    absl::FunctionRef<void(const std::string& id, std::span<const model::Part>)> visit) {
+  const std::set<std::string> changed = batch.rows().Changed(Kind::kPendingAction);
+  AIMEM_RETURN_IF_ERROR(
+      recall::ForEachRow(batch.rows().transaction(), Kind::kPendingAction,
+                         [&](const EntityRow& row, std::span<const model::Part> parts) {
+                           if (!changed.contains(row.key.key)) visit(row.key.key, parts);
+                           return absl::OkStatus();
+                         }));
+  for (const std::string& id : changed) {
+    AIMEM_ASSIGN_OR_RETURN(const Entity* entity, batch.rows().Get({Kind::kPendingAction, id}));
+    visit(id, entity->parts);
+  }
+  return absl::OkStatus();
+}
+
+/// A row that waits since `at` says what `row` says now; of an end that is counted from the request
+/// what counts is how far it is.
+bool SaysTheSame(MemoryRow waits, std::int64_t at, MemoryRow row, std::int64_t now) {
+  row.keeps_end = row.keeps_end && !row.expires_at;
+  row.created_at = waits.created_at;
+  row.updated_at = waits.updated_at;
+  if (row.expires_at && waits.expires_at && *row.expires_at - now == *waits.expires_at - at) {
+    row.expires_at = waits.expires_at;
+  }
+  std::sort(row.metadata.begin(), row.metadata.end());
+  std::sort(waits.metadata.begin(), waits.metadata.end());
+  return row == waits;
+}
+
+/// It says something of the memory `id`, whose name is `name` now if it has one.
+bool Quotes(const PendingAction& action, std::span<const model::Part> parts, const std::string& id,
+            const std::optional<std::string>& name) {
+  const model::Part* stores = model::Find(parts, model::part::kName);
+  if (stores == nullptr) return !action.title.empty() && action.memory_id == id;
+  if (action.memory_id == id || stores->value == name) return true;
+  const model::MemoryView view = model::ViewProposed(parts);
+  return model::FirstId(view.namespace_, view.title) == id;
+}
+
+/// What waits, as somebody sees it who asks for one more.
+struct Line {
+  std::string same;  ///< The first id of an action that asks for just this; empty: none does.
+  std::size_t all = 0;
+  std::size_t of_author = 0;  ///< By the same agent, in the same namespace.
+};
+
+absl::StatusOr<Line> LineBefore(const PendingAction& action, const MemoryRow* row, Batch& batch) {
+  Line line;
+  AIMEM_RETURN_IF_ERROR(ForEachAction(batch, [&](const std::string& id,
+                                                 std::span<const model::Part> parts) {
+    const std::optional<PendingAction> other = model::ViewRequest(id, parts);
+    if (!other || other->status != PendingStatus::kPending) return;
+    ++line.all;
+    if (other->requested_by != action.requested_by) return;
+    if (other->namespace_ != action.namespace_) return;
+    ++line.of_author;
+    if (other->action_type != action.action_type || other->memory_id != action.memory_id ||
+        other->to_namespace != action.to_namespace) {
+      return;
+    }
+    if (!line.same.empty() && line.same < id) return;
+    if (row == nullptr || SaysTheSame(ProposedRow(parts), model::ToNanoseconds(other->requested_at),
+                                      *row, batch.now_ns())) {
+      line.same = id;
+    }
+  }));
+  return line;
+}
+
+absl::Status CheckRoom(const PendingAction& action, const Line& line) {
+  const bool of_store = line.all >= limits::kPendingActions;
+  if (!of_store && line.of_author < limits::kPendingOfAgent) return absl::OkStatus();
+  const std::size_t limit = of_store ? limits::kPendingActions : limits::kPendingOfAgent;
+  const std::string whose =
+      of_store ? "" : absl::StrCat(" of '", action.requested_by, "' in '", action.namespace_, "'");
+  return WithDetail(
+      absl::ResourceExhaustedError(absl::StrCat(
+          action.action_type, " cannot wait for approval: ", limit, " changes", whose,
+          " wait already, which is the limit: have some of them approved or rejected first")),
+      {.field = "governance", .limit = absl::StrCat(limit)});
+}
+
+}  // namespace
+
 absl::StatusOr<ItemResult> Queue(PendingAction action, const MemoryRow* row, Batch& batch) {
   action.requested_by = batch.write().agent_id;
+  AIMEM_ASSIGN_OR_RETURN(const Line line, LineBefore(action, row, batch));
+  if (!line.same.empty()) return Done(ItemEffect::kQueued, line.same, 0);
+  AIMEM_RETURN_IF_ERROR(CheckRoom(action, line));
   const EntityKey key{Kind::kPendingAction, batch.NextPendingId()};
   std::vector<Rows::PartWrite> parts;
   parts.push_back(
@@ -205,24 +300,34 @@ absl::StatusOr<ItemResult> Queue(PendingAction action, const MemoryRow* row, Bat
   return Done(ItemEffect::kQueued, key.key);
 }
 
-absl::Status ErasePending(const std::string& id, Batch& batch) {
-  std::set<std::string> ids = batch.rows().Changed(Kind::kPendingAction);
-  AIMEM_RETURN_IF_ERROR(recall::ForEachRow(batch.rows().transaction(), Kind::kPendingAction,
-                                           [&](const EntityRow& row, std::span<const model::Part>) {
-                                             ids.insert(row.key.key);
-                                             return absl::OkStatus();
-                                           }));
+absl::StatusOr<std::vector<Quote>> QuotesOf(const std::string& id, Batch& batch) {
   AIMEM_ASSIGN_OR_RETURN(const Entity* memory, batch.rows().Memory(id));
-  const std::string name = model::EncodeName(memory->view.namespace_, memory->view.title);
-  for (const std::string& pending : ids) {
-    const EntityKey key{Kind::kPendingAction, pending};
-    AIMEM_ASSIGN_OR_RETURN(const Entity* entity, batch.rows().Get(key));
-    const std::optional<PendingAction> action = model::ViewPending(pending, entity->parts);
-    if (!action || (!action->memory && action->title.empty())) continue;
-    const model::Part* stores = model::Find(entity->parts, model::part::kName);
-    const bool named = stores != nullptr && stores->value == name;
-    const bool follows = action->memory && action->memory->id == id;
-    if (action->memory_id != id && !named && !follows) continue;
+  std::optional<std::string> name;
+  if (!memory->view.title.empty()) {
+    name = model::EncodeName(memory->view.namespace_, memory->view.title);
+  }
+  std::vector<Quote> quotes;
+  AIMEM_RETURN_IF_ERROR(
+      ForEachAction(batch, [&](const std::string& key, std::span<const model::Part> parts) {
+        const std::optional<PendingAction> action = model::ViewRequest(key, parts);
+        if (!action) return;
+        if (key == id || Quotes(*action, parts, id, name)) {
+          quotes.push_back({key, action->namespace_, action->requested_by});
+        }
+      }));
+  std::sort(quotes.begin(), quotes.end(),
+            [](const Quote& a, const Quote& b) { return a.action_id < b.action_id; });
+  return quotes;
+}
+
+absl::Status EraseQuotes(const std::vector<Quote>& quotes, Batch& batch) {
+  const std::size_t taken = batch.rows().drafts() + 2;  // and the memory, and a decision
+  const std::size_t room = log::kMaxChanges - std::min(log::kMaxChanges, taken);
+  const auto some = std::span(quotes).first(std::min(room, quotes.size()));
+  std::vector<EntityKey> keys;
+  for (const Quote& quote : some) keys.push_back({Kind::kPendingAction, quote.action_id});
+  AIMEM_RETURN_IF_ERROR(batch.rows().Fetch({.keys = keys}).status());
+  for (const EntityKey& key : keys) {
     AIMEM_RETURN_IF_ERROR(batch.End(key, {model::part::kPurged, kOwnStamp, ""}));
   }
   return absl::OkStatus();

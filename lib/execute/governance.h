@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -54,10 +55,19 @@ absl::Status MayRegister(Batch& batch);
 absl::StatusOr<bool> IsRegistered(std::string_view agent_id, Batch& batch);
 
 /// Leave `action`, of which type, memory, namespace and the like are set, and what a store is to
-/// write, for somebody to decide.
+/// write, for somebody to decide. If its author asks for just this already, it is that action, and
+/// nothing changes. kResourceExhausted: too much waits (limits::kPendingActions, kPendingOfAgent).
 absl::StatusOr<ItemResult> Queue(PendingAction action, const MemoryRow* row, Batch& batch);
 
-/// Erase, of the actions that wait or waited, those that say something of the memory `id`.
-absl::Status ErasePending(const std::string& id, Batch& batch);
+/// An action that waits or waited.
+struct Quote {
+  std::string action_id;
+  std::string namespace_;
+  std::string author;  ///< Who asked for it.
+};
+/// Those that say something of the memory `id`, which nobody has to know, or have this id.
+absl::StatusOr<std::vector<Quote>> QuotesOf(const std::string& id, Batch& batch);
+/// Erase them, or as many as a commit has room for: the others when it is asked for again.
+absl::Status EraseQuotes(const std::vector<Quote>& quotes, Batch& batch);
 
 }  // namespace aimem::execute

@@ -37,6 +37,8 @@ struct MemoryRow {
   std::int64_t access_count = 0;
   std::optional<std::int64_t> last_accessed_at;
   std::optional<std::int64_t> forgotten_ms;
+
+  friend bool operator==(const MemoryRow&, const MemoryRow&) = default;
 };
 
 /// Everything that a put over `entity` carries along.

@@ -69,7 +69,7 @@ std::string Timed64(std::int64_t at, std::string_view rest) { return EncodeTime(
 
 }  // namespace
 
-std::optional<PendingAction> ViewPending(std::string_view id, std::span<const Part> parts) {
+std::optional<PendingAction> ViewRequest(std::string_view id, std::span<const Part> parts) {
   const std::optional<Timed> requested = ReadTimed(parts, part::kRequested);
   if (!requested) return std::nullopt;
   PendingAction action;
@@ -82,12 +82,18 @@ std::optional<PendingAction> ViewPending(std::string_view id, std::span<const Pa
   action.memory_id = memory_id;
   action.to_namespace = to_namespace;
   action.title = title;
+  ReadDecision(parts, action);
+  return action;
+}
+
+std::optional<PendingAction> ViewPending(std::string_view id, std::span<const Part> parts) {
+  std::optional<PendingAction> action = ViewRequest(id, parts);
+  if (!action) return std::nullopt;
   if (Find(parts, part::kName)) {
     const MemoryView view = ViewProposed(parts);
-    action.memory = ToMemory(FirstId(view.namespace_, view.title), parts, view);
+    action->memory = ToMemory(FirstId(view.namespace_, view.title), parts, view);
   }
-  ReadDecision(parts, action);
-  ReadVotes(parts, action);
+  ReadVotes(parts, *action);
   return action;
 }
 

@@ -25,6 +25,8 @@ namespace aimem::model {
 
 /// The action as a reader sees it; nullopt if there is none.
 std::optional<PendingAction> ViewPending(std::string_view id, std::span<const Part> parts);
+/// The same without what a store is to write and without votes: for whoever looks at many.
+std::optional<PendingAction> ViewRequest(std::string_view id, std::span<const Part> parts);
 
 // -- Values of its parts, with times in nanoseconds -----------------------------------------------
 /// Of `action` the fields that were asked for.

@@ -213,6 +213,10 @@ WriteItem Generator::Ending(const World& world, absl::Time now) {
   const std::uint64_t kind = Below(100);
   if (kind < 12) return DeleteMemory{Id(world, Phase::kLive)};
   if (kind < 16) {
+    if (!world.waiting().empty() && Chance(30)) {
+      const PendingAction& action = OneOf(world.waiting()).action;
+      return EraseMemory{action.memory && Chance(50) ? action.memory->id : action.id};
+    }
     return EraseMemory{Id(world, Chance(60) ? std::optional(Phase::kLive) : std::nullopt)};
   }
   if (kind < 40) return TouchMemory{Id(world, Chance(90) ? Phase::kLive : Phase::kGone)};

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <map>
+#include <set>
+#include <tuple>
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -379,10 +382,41 @@ World::Result World::Do(const DeleteMemory& item) {
   return Done(ItemEffect::kDeleted, item.id);
 }
 
+bool World::Quotes(const Waiting& waiting, const std::string& id, const Row* row) {
+  const PendingAction& action = waiting.action;
+  if (action.id == id) return true;
+  if (!action.memory) return action.memory_id == id && !action.title.empty();
+  const bool named = row != nullptr && row->phase != Phase::kGone && row->phase != Phase::kErased &&
+                     action.memory->namespace_ == row->memory.namespace_ &&
+                     action.memory->title == row->memory.title;
+  return named || action.memory_id == id ||
+         FirstIdOf(action.memory->namespace_, action.memory->title) == id;
+}
+
+World::Result World::EraseWhatWaits(const std::string& id) {
+  // By id: the first that has to be approved is what the request waits for.
+  std::map<std::string, PendingAction> quotes;
+  for (const Waiting& waiting : waiting_) {
+    if (Quotes(waiting, id, nullptr)) quotes.emplace(waiting.action.id, waiting.action);
+  }
+  if (quotes.empty()) {
+    if (Find(id) == nullptr) return NotFound();
+    return Done(ItemEffect::kUnchanged, id, 0);
+  }
+  for (const auto& [unused, action] : quotes) {
+    const absl::StatusOr<bool> waits =
+        Waits(What::kDelete, action.namespace_, &action.requested_by);
+    if (!waits.ok()) return waits.status();
+    if (!*waits) continue;
+    return Queue({.action_type = "erase", .memory_id = id, .namespace_ = action.namespace_}, {});
+  }
+  std::erase_if(waiting_, [&](const Waiting& one) { return quotes.contains(one.action.id); });
+  return Done(ItemEffect::kDeleted, id);
+}
+
 World::Result World::Do(const EraseMemory& item) {
   Row* row = Find(item.id);
-  if (row == nullptr) return NotFound();
-  if (row->phase == Phase::kErased) return Done(ItemEffect::kUnchanged, item.id, 0);
+  if (row == nullptr || row->phase == Phase::kErased) return EraseWhatWaits(item.id);
   // Of what was deleted nobody knows where it was.
   const bool gone = row->phase == Phase::kGone;
   const std::string namespace_ = gone ? "" : row->memory.namespace_;
@@ -393,14 +427,7 @@ World::Result World::Do(const EraseMemory& item) {
     return Queue({.action_type = "erase", .memory_id = item.id, .namespace_ = namespace_}, {});
   }
   if (batch_.closed.contains(item.id)) return Invalid();
-  std::erase_if(waiting_, [&](const Waiting& waiting) {
-    const PendingAction& action = waiting.action;
-    if (!action.memory) return action.memory_id == item.id && !action.title.empty();
-    const bool named = !gone && action.memory->namespace_ == row->memory.namespace_ &&
-                       action.memory->title == row->memory.title;
-    return named || action.memory_id == item.id ||
-           FirstIdOf(action.memory->namespace_, action.memory->title) == item.id;
-  });
+  std::erase_if(waiting_, [&](const Waiting& one) { return Quotes(one, item.id, row); });
   Delete(*row, Phase::kErased);
   return Done(ItemEffect::kDeleted, item.id);
 }
@@ -755,11 +782,39 @@ absl::Status World::MayGovern(const std::string& namespace_) {
   return agent.empty() || agent == author ? absl::OkStatus() : Denied();
 }
 
+bool World::IsTheSame(const Waiting& waits, const PendingAction& action, const Row& row) {
+  const PendingAction& other = waits.action;
+  if (other.status != PendingStatus::kPending ||
+      std::tie(other.requested_by, other.action_type, other.namespace_, other.memory_id,
+               other.to_namespace) != std::tie(action.requested_by, action.action_type,
+                                               action.namespace_, action.memory_id,
+                                               action.to_namespace)) {
+    return false;
+  }
+  if (action.action_type != "store") return true;
+  const Memory& had = waits.row.memory;
+  const Memory& has = row.memory;
+  // An end as such, or as far from the request as it was then.
+  const bool ends_alike = had.expires_at == has.expires_at ||
+                          (had.expires_at && has.expires_at &&
+                           *had.expires_at - other.requested_at == *has.expires_at - batch_.now);
+  return ends_alike && had.title == has.title && had.content == has.content &&
+         had.tags == has.tags && had.tier == has.tier && had.priority == has.priority &&
+         had.confidence == has.confidence && had.source == has.source &&
+         waits.row.agent_id == row.agent_id && waits.row.endless == row.endless &&
+         waits.row.metadata == row.metadata;
+}
+
 World::Result World::Queue(PendingAction action, Row row) {
   action.id =
       batch_.given_id.empty() ? absl::StrFormat("unknown-%d", waiting_.size()) : batch_.given_id;
   action.requested_by = batch_.options->agent_id;
   action.requested_at = batch_.now;
+  std::set<std::string> same;
+  for (const Waiting& one : waiting_) {
+    if (IsTheSame(one, action, row)) same.insert(one.action.id);
+  }
+  if (!same.empty()) return Done(ItemEffect::kQueued, *same.begin(), 0);
   if (action.action_type == "store") {
     action.memory = row.Seen();
     action.memory->id = FirstIdOf(row.memory.namespace_, row.memory.title);

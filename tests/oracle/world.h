@@ -125,6 +125,11 @@ class World {
   absl::Status MayGovern(const std::string& namespace_);
   absl::Status MayDecide(const InForce& in_force, const PendingAction& action, bool approve);
   Result Queue(PendingAction action, Row row);
+  /// `waits` asks for what `action` with `row` would.
+  bool IsTheSame(const Waiting& waits, const PendingAction& action, const Row& row);
+  /// `waiting` says something of the memory `id`, or has this id; `row`: of that memory.
+  static bool Quotes(const Waiting& waiting, const std::string& id, const Row* row);
+  Result EraseWhatWaits(const std::string& id);
   Result Make(const Waiting& waiting);
 
   Row* Find(std::string_view id);

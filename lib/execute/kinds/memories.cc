@@ -278,16 +278,38 @@ absl::StatusOr<ItemResult> KindOf<DeleteMemory>::Execute(const DeleteMemory& ite
 
 // -- Erase ----------------------------------------------------------------------------------------
 
+namespace {
+
+/// Where there is no memory, or none any more, that one would have to be asked about: each action
+/// is governed where it waits, as that of who asked for it.
+absl::StatusOr<ItemResult> EraseWhatWaits(const std::string& id, const std::vector<Quote>& quotes,
+                                          Batch& batch) {
+  for (const Quote& quote : quotes) {
+    AIMEM_ASSIGN_OR_RETURN(
+        const bool waits,
+        MustBeApproved({"erase", &model::Policy::remove, quote.namespace_, quote.author}, batch));
+    if (!waits) continue;
+    return Queue({.action_type = "erase", .memory_id = id, .namespace_ = quote.namespace_}, nullptr,
+                 batch);
+  }
+  AIMEM_RETURN_IF_ERROR(EraseQuotes(quotes, batch));
+  return Done(ItemEffect::kDeleted, id);
+}
+
+}  // namespace
+
 void KindOf<EraseMemory>::Reads(const EraseMemory& item, ReadList& reads) { reads.Memory(item.id); }
 
 absl::StatusOr<ItemResult> KindOf<EraseMemory>::Execute(const EraseMemory& item, Batch& batch) {
   AIMEM_RETURN_IF_ERROR(model::CheckId(item.id));
   AIMEM_ASSIGN_OR_RETURN(const Entity* entity, batch.rows().Memory(item.id));
-  if (entity->parts.empty()) return NotFound("not found", item.id);
-  if (entity->view.phase == model::Phase::kPurged) {
+  AIMEM_ASSIGN_OR_RETURN(const std::vector<Quote> quotes, QuotesOf(item.id, batch));
+  const model::MemoryView& view = entity->view;
+  if (entity->parts.empty() || view.phase == model::Phase::kPurged) {
+    if (!quotes.empty()) return EraseWhatWaits(item.id, quotes, batch);
+    if (entity->parts.empty()) return NotFound("not found", item.id);
     return Done(ItemEffect::kUnchanged, item.id, 0);
   }
-  const model::MemoryView& view = entity->view;
   AIMEM_ASSIGN_OR_RETURN(
       const bool waits,
       MustBeApproved({"erase", &model::Policy::remove, view.namespace_, view.agent_id}, batch));
@@ -297,7 +319,7 @@ absl::StatusOr<ItemResult> KindOf<EraseMemory>::Execute(const EraseMemory& item,
         nullptr, batch);
   }
   AIMEM_RETURN_IF_ERROR(batch.rows().MayDraft({Kind::kMemory, item.id}));
-  AIMEM_RETURN_IF_ERROR(ErasePending(item.id, batch));
+  AIMEM_RETURN_IF_ERROR(EraseQuotes(quotes, batch));
   AIMEM_RETURN_IF_ERROR(batch.End({Kind::kMemory, item.id}, {part::kPurged, kOwnStamp, ""}));
   return Done(ItemEffect::kDeleted, item.id);
 }
