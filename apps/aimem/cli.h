@@ -77,7 +77,7 @@ absl::StatusOr<ItemResult> ExecuteOne(Context& context, Store& store, WriteItem 
                                       const std::string& request_id);
 
 /// Say of a change that it waits for approval (ItemEffect::kQueued), which is no failure.
-absl::Status TellQueued(Context& context, Store& store, const std::string& pending_id);
+void TellQueued(Context& context, Store& store, const std::string& pending_id);
 
 /// The failure of a command that looked for one memory by the id that its caller gave: that there
 /// is none is an answer, not a fault. TellError says it as it is, without "Error: ".

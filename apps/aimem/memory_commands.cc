@@ -250,7 +250,10 @@ absl::Status RunStore(Context& context, const StoreCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kCreate));
   const absl::StatusOr<ItemResult> stored =
       ExecuteOne(context, *store, std::move(put), command.request_id);
-  if (Waits(stored)) return TellQueued(context, *store, stored->id);
+  if (Waits(stored)) {
+    TellQueued(context, *store, stored->id);
+    return absl::OkStatus();
+  }
   std::vector<Memory> similar;
   if (!command.no_similar) similar = FindSimilarTo(context, *store, stored);
   WarnOfSimilar(context, similar);
@@ -414,7 +417,8 @@ absl::Status RunErase(Context& context, const DeleteCommand& command) {
   if (!result.ok()) return PlainIfMissing(result.status());
   if (result->items.empty()) return absl::InternalError("the store gave no result");
   if (result->items[0].effect == ItemEffect::kQueued) {
-    return TellQueued(context, *store, result->items[0].id);
+    TellQueued(context, *store, result->items[0].id);
+    return absl::OkStatus();
   }
   TellErased(context, command.id, *result);
   return absl::OkStatus();
@@ -427,7 +431,10 @@ absl::Status RunDelete(Context& context, const DeleteCommand& command) {
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
   const absl::StatusOr<ItemResult> result =
       ExecuteOne(context, *store, DeleteMemory{command.id}, command.request_id);
-  if (Waits(result)) return TellQueued(context, *store, result->id);
+  if (Waits(result)) {
+    TellQueued(context, *store, result->id);
+    return absl::OkStatus();
+  }
   if (!result.ok()) return PlainIfMissing(result.status());
   if (context.json) {
     context.out << JsonObject().Bool("deleted", true).Text("id", result->id).Build() << '\n';
@@ -444,7 +451,10 @@ absl::Status RunPromote(Context& context, const PromoteCommand& command) {
   const std::string source = found.ok() ? found->id : command.id;
   const absl::StatusOr<ItemResult> result = ExecuteOne(
       context, *store, PromoteMemory{command.id, command.to_namespace}, command.request_id);
-  if (Waits(result)) return TellQueued(context, *store, result->id);
+  if (Waits(result)) {
+    TellQueued(context, *store, result->id);
+    return absl::OkStatus();
+  }
   if (!result.ok()) return PlainIfMissing(result.status());
   if (command.to_namespace.empty()) {
     if (context.json) {

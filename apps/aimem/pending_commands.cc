@@ -13,19 +13,44 @@
 
 namespace aimem::cli {
 
-absl::Status TellQueued(Context& context, Store& store, const std::string& pending_id) {
-  AIMEM_ASSIGN_OR_RETURN(const PendingAction action, GetPending(store, pending_id));
+void TellQueued(Context& context, Store& store, const std::string& pending_id) {
+  const absl::StatusOr<PendingAction> action = GetPending(store, pending_id);
   if (context.json) {
-    context.out << wire::QueuedObject(action).Build() << '\n';
-  } else if (action.memory) {
-    context.out << absl::StrFormat("store queued for approval: pending_id=%s ns=%s\n", action.id,
-                                   action.namespace_);
+    context.out << wire::QueuedObject(action, pending_id).Build() << '\n';
+  } else if (!action.ok()) {
+    context.out << absl::StrFormat("queued for approval: pending_id=%s\n", pending_id);
+  } else if (action->memory) {
+    context.out << absl::StrFormat("store queued for approval: pending_id=%s ns=%s\n", pending_id,
+                                   action->namespace_);
   } else {
     context.out << absl::StrFormat("%s queued for approval: pending_id=%s id=%s\n",
-                                   action.action_type, action.id, action.memory_id);
+                                   action->action_type, pending_id, action->memory_id);
   }
-  return absl::OkStatus();
 }
+
+namespace {
+
+void TellVoted(Context& context, Store& store, const std::string& pending_id) {
+  const absl::StatusOr<PendingAction> action = GetPending(store, pending_id);
+  if (context.json) {
+    context.out << wire::VotedObject(action, pending_id).Build() << '\n';
+  } else if (!action.ok()) {
+    context.out << absl::StrFormat("approval recorded: %s (consensus not yet met)\n", pending_id);
+  } else {
+    context.out << absl::StrFormat("approval recorded: %s (%d/%d consensus, not yet met)\n",
+                                   pending_id, action->approvals.size(), action->quorum);
+  }
+}
+
+/// Who decides has to say who they are: a name made up for one process would count as somebody.
+absl::StatusOr<std::string> Decider(const Context& context) {
+  AIMEM_ASSIGN_OR_RETURN(ClaimedIdentity identity, IdentityOfAgents(context.agent_id));
+  if (!identity.claimed.empty()) return std::move(identity.claimed);
+  return absl::InvalidArgumentError(
+      "a decision needs to say whose it is: give --agent-id, or set AI_MEMORY_AGENT_ID");
+}
+
+}  // namespace
 
 absl::Status RunPendingList(Context& context, const PendingListCommand& command) {
   ListRequest request;
@@ -59,19 +84,13 @@ absl::Status RunPendingList(Context& context, const PendingListCommand& command)
 }
 
 absl::Status RunPendingApprove(Context& context, const IdCommand& command) {
-  AIMEM_ASSIGN_OR_RETURN(const std::string agent, AgentIdentity(context.agent_id));
+  AIMEM_ASSIGN_OR_RETURN(const std::string agent, Decider(context));
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
   const absl::StatusOr<ItemResult> result =
       ExecuteOne(context, *store, DecidePending{command.id, true}, command.request_id);
   if (!result.ok()) return PlainIfMissing(result.status());
   if (result->effect == ItemEffect::kQueued) {
-    AIMEM_ASSIGN_OR_RETURN(const PendingAction action, GetPending(*store, command.id));
-    if (context.json) {
-      context.out << wire::VotedObject(action).Build() << '\n';
-    } else {
-      context.out << absl::StrFormat("approval recorded: %s (%d/%d consensus, not yet met)\n",
-                                     command.id, action.approvals.size(), action.quorum);
-    }
+    TellVoted(context, *store, command.id);
   } else if (context.json) {
     context.out << wire::ApprovedObject(command.id, agent, *result).Build() << '\n';
   } else {
@@ -81,7 +100,7 @@ absl::Status RunPendingApprove(Context& context, const IdCommand& command) {
 }
 
 absl::Status RunPendingReject(Context& context, const IdCommand& command) {
-  AIMEM_ASSIGN_OR_RETURN(const std::string agent, AgentIdentity(context.agent_id));
+  AIMEM_ASSIGN_OR_RETURN(const std::string agent, Decider(context));
   AIMEM_ASSIGN_OR_RETURN(const Session store, OpenDatabase(context, Access::kChange));
   const absl::StatusOr<ItemResult> result =
       ExecuteOne(context, *store, DecidePending{command.id, false}, command.request_id);

@@ -172,10 +172,7 @@ std::optional<Answer> Call::Waiting(const WriteResult& result) const {
   if (result.items[0].effect != ItemEffect::kQueued) return std::nullopt;
   const std::string& id = result.items[0].id;
   const absl::StatusOr<PendingAction> action = GetPending(store_, id, Bounds());
-  // It may have been erased meanwhile: what was answered stands.
-  Json value = action.ok() ? Parsed(wire::QueuedObject(*action).Build())
-                           : Json{{"status", "pending"}, {"pending_id", id}};
-  return Written(std::move(value), result);
+  return Written(Parsed(wire::QueuedObject(action, id).Build()), result);
 }
 
 Answer Call::Listed(Json value, const wire::ToonDocument& toon) const {

@@ -39,8 +39,8 @@ absl::StatusOr<Answer> RunApprove(Call& call) {
   if (item.effect != ItemEffect::kQueued) {
     return call.Written(Parsed(wire::ApprovedObject(id, agent_id, item).Build()), result);
   }
-  AIMEM_ASSIGN_OR_RETURN(const PendingAction action, GetPending(call.store(), id, call.Bounds()));
-  return call.Written(Parsed(wire::VotedObject(action).Build()), result);
+  const absl::StatusOr<PendingAction> action = GetPending(call.store(), id, call.Bounds());
+  return call.Written(Parsed(wire::VotedObject(action, id).Build()), result);
 }
 
 absl::StatusOr<Answer> RunReject(Call& call) {

@@ -111,7 +111,9 @@ class Api final : public web::Handler {
   /// If the change of `result` waits for approval: answer so, and nothing is left of `call`.
   bool Waits(Call& call, const WriteResult& result);
   /// Answer with what `show` makes of the action that waits.
-  void ShowWaiting(Call call, WriteResult result, wire::JsonObject (*show)(const PendingAction&));
+  using ShowAction = wire::JsonObject (*)(const absl::StatusOr<PendingAction>& action,
+                                          std::string_view id);
+  void ShowWaiting(Call call, WriteResult result, ShowAction show);
 
   /// Who asks: `claimed`, the header, or a name made up for this request.
   absl::StatusOr<std::string> Identity(const Request& request, std::string_view claimed = "");

@@ -19,16 +19,16 @@ namespace {
 constexpr std::int64_t kPendingDefault = 100;
 constexpr std::int64_t kPendingMax = 1'000;
 
-// The network thread does not read.
-Response Answer(const absl::StatusOr<PendingAction>& action,
-                wire::JsonObject (*show)(const PendingAction&), const WriteResult& result) {
-  // It was erased meanwhile: what was answered stands.
-  wire::JsonObject body = action.ok() ? show(*action)
-                                      : std::move(wire::JsonObject()
-                                                      .Text("status", "pending")
-                                                      .Text("pending_id", result.items[0].id));
-  wire::AddOutcome(result, body);
-  return JsonAnswer(202, body.Build());
+/// Who decides has to say who they are: a name made up for one request would count as somebody.
+absl::StatusOr<std::string> Decider(const Request& request) {
+  const std::string_view agent_id = request.Header("X-Agent-Id");
+  if (agent_id.empty()) {
+    return InvalidField("agent_id", "",
+                        "a decision needs to say whose it is: name the agent in the header "
+                        "X-Agent-Id");
+  }
+  AIMEM_RETURN_IF_ERROR(Annotate(model::CheckAgentId(agent_id), "invalid agent_id"));
+  return std::string(agent_id);
 }
 
 // The text of a refusal in the place of "not found".
@@ -41,12 +41,13 @@ void SayOfMissing(Respond& respond, std::string text) {
 
 }  // namespace
 
-void Api::ShowWaiting(Call call, WriteResult result,
-                      wire::JsonObject (*show)(const PendingAction&)) {
+void Api::ShowWaiting(Call call, WriteResult result, ShowAction show) {
+  // The network thread does not read.
   threads_.Read([this, call = std::move(call), result = std::move(result), show]() mutable {
-    const absl::StatusOr<PendingAction> action =
-        GetPending(store_, result.items[0].id, BoundsOf(call));
-    std::move(call.respond)(Answer(action, show, result));
+    const std::string& id = result.items[0].id;
+    wire::JsonObject body = show(GetPending(store_, id, BoundsOf(call)), id);
+    wire::AddOutcome(result, body);
+    std::move(call.respond)(JsonAnswer(202, body.Build()));
   });
 }
 
@@ -74,7 +75,7 @@ void Api::Pending(Call call) {
 
 void Api::Approve(Call call) {
   const absl::Status status = model::CheckId(call.id);
-  const absl::StatusOr<std::string> agent_id = Identity(call.request);
+  const absl::StatusOr<std::string> agent_id = Decider(call.request);
   if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
   if (!agent_id.ok()) return std::move(call.respond)(StatusAnswer(agent_id.status()));
   SayOfMissing(call.respond, absl::StrCat("approve rejected: pending action not found: ", call.id));
@@ -92,7 +93,7 @@ void Api::Approve(Call call) {
 
 void Api::Reject(Call call) {
   const absl::Status status = model::CheckId(call.id);
-  const absl::StatusOr<std::string> agent_id = Identity(call.request);
+  const absl::StatusOr<std::string> agent_id = Decider(call.request);
   if (!status.ok()) return std::move(call.respond)(StatusAnswer(status));
   if (!agent_id.ok()) return std::move(call.respond)(StatusAnswer(agent_id.status()));
   SayOfMissing(call.respond, "pending action not found or already decided");

@@ -54,14 +54,13 @@ std::string PendingActionsJson(const std::vector<PendingAction>& actions) {
       .Build();
 }
 
-JsonObject QueuedObject(const PendingAction& action) {
+JsonObject QueuedObject(const absl::StatusOr<PendingAction>& action, std::string_view id) {
   JsonObject object;
-  object.Text("status", "pending")
-      .Text("pending_id", action.id)
-      .Text("reason", "governance requires approval")
-      .Text("action", action.action_type);
-  if (action.memory) return object.Text("namespace", action.namespace_);
-  return object.Text("memory_id", action.memory_id);
+  object.Text("status", "pending").Text("pending_id", id);
+  if (!action.ok()) return object;
+  object.Text("reason", "governance requires approval").Text("action", action->action_type);
+  if (action->memory) return object.Text("namespace", action->namespace_);
+  return object.Text("memory_id", action->memory_id);
 }
 
 JsonObject ApprovedObject(std::string_view id, std::string_view decided_by,
@@ -74,14 +73,14 @@ JsonObject ApprovedObject(std::string_view id, std::string_view decided_by,
   return TextOrNull(object, "memory_id", result.id);
 }
 
-JsonObject VotedObject(const PendingAction& action) {
-  return JsonObject()
-      .Bool("approved", false)
-      .Text("status", "pending")
-      .Text("id", action.id)
-      .Int("votes", static_cast<std::int64_t>(action.approvals.size()))
-      .Int("quorum", action.quorum)
-      .Text("reason", "consensus threshold not yet reached");
+JsonObject VotedObject(const absl::StatusOr<PendingAction>& action, std::string_view id) {
+  JsonObject object;
+  object.Bool("approved", false).Text("status", "pending").Text("id", id);
+  if (action.ok()) {
+    object.Int("votes", static_cast<std::int64_t>(action->approvals.size()))
+        .Int("quorum", action->quorum);
+  }
+  return object.Text("reason", "consensus threshold not yet reached");
 }
 
 JsonObject RejectedObject(std::string_view id, std::string_view decided_by) {

@@ -57,7 +57,7 @@ TEST_F(PendingCli, StoreDeleteAndPromoteSayThatTheyWait) {
   EXPECT_THAT(Succeed({"delete", id, "--erase", "--yes"}).out,
               ContainsRegex("^erase queued for approval: pending_id=[0-9a-f-]+ id=" + id));
   EXPECT_EQ(Json({"list", "-n", "ns"})["count"], 1);
-  EXPECT_EQ(Json({"pending", "list"})["count"], 5);
+  EXPECT_EQ(Json({"pending", "list"})["count"], 4) << "the second store is the first";
 }
 
 TEST_F(PendingCli, WhatIsDeniedFailsWithTheReason) {
@@ -88,6 +88,11 @@ TEST_F(PendingCli, PendingListShowsWhatWaitsAndApproveMakesIt) {
                             "\\] pending ns=ns action=store by=tester \\([^)]+\\)\n1 pending "
                             "action\\(s\\)\n$"));
   EXPECT_THAT(Fail(1, {"pending", "approve", pending}), HasSubstr("approve rejected: 'tester'"));
+  const Start nobody = {.environment = {{"AI_MEMORY_AGENT_ID", ""}}};
+  for (const char* decision : {"approve", "reject"}) {
+    EXPECT_THAT(Fail(1, {"pending", decision, pending}, nobody),
+                HasSubstr("give --agent-id, or set AI_MEMORY_AGENT_ID"));
+  }
   EXPECT_EQ(Succeed({"--agent-id", "alice", "pending", "approve", pending}).out,
             "approved + executed: " + pending + " (by alice)\n");
   EXPECT_EQ(Json({"list", "-n", "ns"})["count"], 1);

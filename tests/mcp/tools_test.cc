@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "aimem/backends/ephemeral.h"
 #include "aimem/local_store.h"
+#include "aimem/store_decorator.h"
 #include "aimem/testing/manual_clock.h"
 #include "tests/mcp/client.h"
 #include "tests/support/eventually.h"
@@ -424,6 +425,44 @@ TEST_F(McpTools, WhatNeedsApprovalWaitsAndIsDecided) {
                           {{"id", second["pending_id"]}, {"agent_id", "alice"}})["rejected"],
             true);
   EXPECT_EQ(client_.Value("memory_pending_list", {{"status", "rejected"}})["count"], 1);
+}
+
+/// Lists nothing.
+class Unlisted final : public StoreDecorator {
+ public:
+  explicit Unlisted(aimem::Store& below) : below_(below) {}
+  absl::StatusOr<ListResult> List(const ListRequest&) override {
+    return absl::UnavailableError("not just now");
+  }
+
+ private:
+  aimem::Store& below() override { return below_; }
+  aimem::Store& below_;
+};
+
+TEST_F(McpTools, VoteThatIsWrittenIsNoErrorWhereTheActionCannotBeRead) {
+  const std::string rules = Store({{"title", "rules"}, {"content", "c"}, {"namespace", "shop"}});
+  client_.Value("memory_namespace_set_standard", {{"namespace", "shop"},
+                                                  {"id", rules},
+                                                  {"governance",
+                                                   {{"write", "approve"},
+                                                    {"promote", "any"},
+                                                    {"delete", "any"},
+                                                    {"approver", {{"consensus", 2}}}}}});
+  client_.Value("memory_agent_register", {{"agent_id", "bob"}, {"agent_type", "human"}});
+  const Json waiting = client_.Value(
+      "memory_store",
+      {{"title", "new"}, {"content", "c"}, {"namespace", "shop"}, {"agent_id", "alice"}});
+  const std::string id = waiting["pending_id"];
+  Unlisted unlisted(*store_);
+  McpClient client(unlisted, {.environment = {.clock = &clock_}});
+  EXPECT_EQ(client.Value("memory_pending_approve", {{"id", id}, {"agent_id", "bob"}}),
+            (Json{{"approved", false},
+                  {"status", "pending"},
+                  {"id", id},
+                  {"reason", "consensus threshold not yet reached"}}));
+  EXPECT_TRUE(client.End().ok());
+  EXPECT_EQ(client_.Value("memory_pending_list")["pending"][0]["approvals"].size(), 1u);
 }
 
 // -- Receipts, and the same again -----------------------------------------------------------------

@@ -148,6 +148,18 @@ TEST_F(HttpPending, ListIsNewestFirstByStatus) {
   EXPECT_EQ(Get("/api/v1/pending?limit=x").status, 400);
 }
 
+TEST_F(HttpPending, DecisionOfNobodyIs400AndNamesTheHeader) {
+  Govern(kApprove);
+  const std::string id = Create("new", "ai:x").Text("pending_id");
+  for (const char* how : {"approve", "reject"}) {
+    const Answer nobody = Post("/api/v1/pending/" + id + "/" + how);
+    EXPECT_EQ(nobody.status, 400) << nobody.text;
+    EXPECT_THAT(nobody.Text("error"), HasSubstr("X-Agent-Id"));
+    EXPECT_EQ(Decide(id, how, "not valid").status, 400);
+  }
+  EXPECT_EQ(Get("/api/v1/pending?status=pending").body["count"], 1);
+}
+
 TEST_F(HttpPending, VoteThatLeavesOthersIs202) {
   Govern(R"({"write":"approve","promote":"any","delete":"any","approver":{"consensus":2}})");
   for (const char* agent : {"alice", "bob"}) {
