@@ -457,6 +457,7 @@ World::Result World::Do(const PromoteMemory& item) {
   }
   const World before = *this;
   Row copy = *row;
+  copy.endless = false;
   copy.memory.namespace_ = item.to_namespace;
   copy.memory.created_at = copy.memory.updated_at = batch_.now;
   copy.memory.access_count = 0;
@@ -801,8 +802,7 @@ bool World::IsTheSame(const Waiting& waits, const PendingAction& action, const R
   return ends_alike && had.title == has.title && had.content == has.content &&
          had.tags == has.tags && had.tier == has.tier && had.priority == has.priority &&
          had.confidence == has.confidence && had.source == has.source &&
-         waits.row.agent_id == row.agent_id && waits.row.endless == row.endless &&
-         waits.row.metadata == row.metadata;
+         waits.row.agent_id == row.agent_id && waits.row.metadata == row.metadata;
 }
 
 World::Result World::Queue(PendingAction action, Row row) {
