@@ -332,6 +332,17 @@ TEST_P(StoreConformance, ForgettingThatIsDeniedForOneOfManyTakesNone) {
   EXPECT_EQ(Do(forget, As("ai:x")).count, 1'001);
 }
 
+TEST_P(StoreConformance, ForgettingMayTakeWhatLetsItsAuthorTakeTheOthers) {
+  const std::string agent = Id(Agent("ai:x"));
+  // The registration is taken before the last of them.
+  const std::vector<std::string> ids = Many(store(), 100);
+  Do(Standard("many", Id(In("rules", "r")), Policy("registered")));
+  ASSERT_GT(ids.back(), agent);
+  Do(PatchMemory{.id = agent, .content = "many"});
+  EXPECT_EQ(Do(ForgetMemories{.pattern = "many"}, As("ai:x")).count, 101);
+  EXPECT_FALSE(Live(agent));
+}
+
 TEST_P(StoreConformance, DryRunIsNoWriteThatItsKeyNames) {
   Do(In("a", "t"));
   WriteOptions options;

@@ -519,7 +519,7 @@ World::Result World::Do(const TouchMemory& item) {
 World::Result World::Do(const ForgetMemories& item) {
   if (!item.namespace_ && !item.pattern && !item.tier) return Invalid();
   const std::set<std::string> words = WordsOf(item.pattern.value_or(""));
-  std::int64_t count = 0;
+  std::vector<Row*> taken;
   for (Row& row : rows_) {
     if (!row.live()) continue;
     if (item.namespace_ && row.memory.namespace_ != *item.namespace_) continue;
@@ -533,10 +533,11 @@ World::Result World::Do(const ForgetMemories& item) {
         !may.ok()) {
       return may;
     }
-    Archive(row, ArchiveReason::kForget, ToMilliseconds(batch_.now));
-    ++count;
+    taken.push_back(&row);
   }
-  return Done(count > 0 ? ItemEffect::kArchived : ItemEffect::kUnchanged, "", count);
+  for (Row* row : taken) Archive(*row, ArchiveReason::kForget, ToMilliseconds(batch_.now));
+  return Done(taken.empty() ? ItemEffect::kUnchanged : ItemEffect::kArchived, "",
+              static_cast<std::int64_t>(taken.size()));
 }
 
 World::Result World::Do(const ExpireMemories& item) {
