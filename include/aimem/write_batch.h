@@ -99,9 +99,9 @@ struct DeleteMemory {
 /// of a memory that is live, archived or deleted, and with it the changes that wait or waited for
 /// approval and quote it; or of what such a change is to store, or of the change itself. kNotFound
 /// if none was ever here; repeating it changes nothing (kUnchanged), unless more that quotes it has
-/// come since or was too much for one commit: that then goes (kDeleted). Its links go with it. A later store of its name makes another
-/// memory, with an id of its own. WriteResult::erasing says whether this store is done with it;
-/// docs/guarantees.md, what stays all the same.
+/// come since or was too much for one commit: that then goes (kDeleted). Its links go with it. A
+/// later store of its name makes another memory, with an id of its own. WriteResult::erasing says
+/// whether this store is done with it; docs/guarantees.md, what stays all the same.
 struct EraseMemory {
   std::string id = {};
 };
