@@ -195,12 +195,15 @@ absl::Status Install(Context& context, const InstallCommand& command, ClientConf
   return config.Put(server);
 }
 
-// Only the servers that run aimem become what they were: whatever else has changed since stays.
-absl::Status Undo(const ClientConfig& before, bool with_backup, ClientConfig& config) {
+// Only what an installation has put or replaced becomes what it was: whatever else has changed
+// since stays, and so does a server of our name that runs another program.
+absl::Status Undo(const ClientConfig& before, ClientConfig& config) {
+  const std::vector<std::string> replaced = UpstreamServers(before);
   std::vector<std::string> names;
   for (const McpServer& server : config.Servers()) {
-    const bool replaced = with_backup && Runs(server, kName);
-    if (server.name == kName || replaced) names.push_back(server.name);
+    const bool was_replaced =
+        std::find(replaced.begin(), replaced.end(), server.name) != replaced.end();
+    if (Runs(server, kName) && (server.name == kName || was_replaced)) names.push_back(server.name);
   }
   if (names.empty()) return absl::NotFoundError("there is nothing to undo in it");
   for (const std::string& name : names) {
@@ -233,8 +236,9 @@ absl::StatusOr<Change> MakeChange(Context& context, const InstallCommand& comman
     AIMEM_ASSIGN_OR_RETURN(const auto backup, ReadTextFile(BackupOf(change.path)));
     AIMEM_ASSIGN_OR_RETURN(const auto old,
                            Parse(client, BackupOf(change.path), backup.value_or("")));
-    status = Undo(*old, backup.has_value(), *config);
-    made_by_us = !backup.has_value() && !config->HasContent();
+    status = Undo(*old, *config);
+    // Before the installation there was none.
+    made_by_us = backup && backup->empty() && !config->HasContent();
   } else {
     status = Install(context, command, *config);
   }
@@ -260,8 +264,10 @@ absl::Status Make(const Change& change, bool undo) {
     return absl::AbortedError(absl::StrFormat(
         "%s was changed meanwhile, and is left as it is: try again", change.path.string()));
   }
-  if (!undo && change.before) {
-    AIMEM_RETURN_IF_ERROR(WriteTextFile(BackupOf(change.path), *change.before));
+  // What was there before the first of several installations is what undoing leads back to.
+  AIMEM_ASSIGN_OR_RETURN(const auto backup, ReadTextFile(BackupOf(change.path)));
+  if (!undo && !backup) {
+    AIMEM_RETURN_IF_ERROR(WriteTextFile(BackupOf(change.path), change.before.value_or("")));
   }
   AIMEM_RETURN_IF_ERROR(change.after ? WriteTextFile(change.path, *change.after)
                                      : Remove(change.path));

@@ -69,9 +69,12 @@ absl::Status RunMcp(Context& context, const McpCommand& command) {
                                           command.tier, " is keyword"));
   }
   const absl::Status served = ServeMcp(*store, options, STDIN_FILENO, out, ended);
-  stop.Release();  // the next signal ends the process, whatever it waits for
+  // The signal that ended it is over; the next one ends the process, whatever it waits for.
+  while (stop.Wait(absl::ZeroDuration()) != 0) {
+  }
+  stop.Release();
   expiry->Stop();
-  const absl::Status closed = store->Close();
+  absl::Status closed = store->Close();
   AIMEM_RETURN_IF_ERROR(served);
   return closed;
 }

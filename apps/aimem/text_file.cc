@@ -86,9 +86,18 @@ std::string Range(std::size_t begin, std::size_t count) {
 }  // namespace
 
 absl::StatusOr<std::optional<std::string>> ReadTextFile(const std::filesystem::path& path) {
-  const Descriptor descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const Descriptor descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat found {};
+  if (descriptor.number() < 0 && errno == ENOENT && lstat(path.c_str(), &found) == 0) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("%s is a link to a file that is not there", path.string()));
+  }
   if (descriptor.number() < 0 && errno == ENOENT) return std::nullopt;
   if (descriptor.number() < 0) return Failed("opening", path);
+  if (fstat(descriptor.number(), &found) != 0) return Failed("opening", path);
+  if (!S_ISREG(found.st_mode)) {
+    return absl::FailedPreconditionError(absl::StrFormat("%s is no regular file", path.string()));
+  }
   std::string text;
   std::array<char, 1u << 14> buffer;
   while (text.size() <= kFileMax) {

@@ -149,11 +149,12 @@ void RemoveOld(const BackupOptions& options, BackupResult& result) {
     result.warnings.emplace_back(ToStd(list.status().message()));
     return;
   }
-  std::int64_t kept = 0;
+  std::int64_t kept = 1;  // the one that was just made, whatever the clock said of the others
   for (const BackupList::Entry& entry : list->backups) {
     const bool ours = entry.manifest.store == result.manifest.store && entry.manifest.format > 0 &&
                       fs::path(entry.path).filename() == entry.manifest.snapshot;
-    if (!ours || ++kept <= options.keep) continue;
+    const bool is_new = entry.manifest.snapshot == result.manifest.snapshot;
+    if (!ours || is_new || ++kept <= options.keep) continue;
     if (!Remove(entry.path, result) || !Remove(ManifestPath(entry.path), result)) continue;
     result.removed.push_back(entry.path);
   }

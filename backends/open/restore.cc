@@ -56,6 +56,16 @@ absl::Status Compare(const BackupManifest& manifest, const Verified& snapshot) {
 absl::StatusOr<Verified> VerifySnapshot(const std::string& from, const RestoreOptions& options) {
   Verified snapshot;
   AIMEM_ASSIGN_OR_RETURN(snapshot.path, FindSnapshot(from));
+  for (const char* suffix : {"-wal", "-journal"}) {
+    std::error_code error;
+    const std::string log = snapshot.path + suffix;
+    if (fs::file_size(log, error) == 0 || error) continue;
+    return MakeStatus(absl::StatusCode::kFailedPrecondition,
+                      absl::StrFormat("%s has a log beside it, %s, with what is not in the file: "
+                                      "open it once as a store (\"aimem --db %s doctor\"), or "
+                                      "restore a backup of it",
+                                      snapshot.path, log, snapshot.path));
+  }
   std::optional<BackupManifest> manifest;
   if (options.verify) {
     AIMEM_ASSIGN_OR_RETURN(manifest, ManifestOf(snapshot.path));

@@ -34,7 +34,13 @@ class Alone {
     if (!file) return alone;
     AIMEM_ASSIGN_OR_RETURN(alone.open_, OpenFile::Note(*file, path));
     AIMEM_RETURN_IF_ERROR(alone.Lock(path));
-    return alone;
+    // What was locked may have another name by now, and others the name.
+    AIMEM_ASSIGN_OR_RETURN(const std::optional<FileId> now, IdOf(path));
+    if (now == file) return alone;
+    return MakeStatus(absl::StatusCode::kAborted,
+                      absl::StrFormat("the store '%s' was replaced meanwhile: try again; nothing "
+                                      "was changed",
+                                      path));
   }
 
  private:

@@ -14,15 +14,19 @@
 namespace aimem::mcp {
 
 absl::StatusOr<bool> LineReader::Fill() {
-  std::array<pollfd, 2> ready = {
-      {{.fd = in_, .events = POLLIN, .revents = 0}, {.fd = stop_, .events = POLLIN, .revents = 0}}};
+  // Of what is written to, that nobody reads it is told without being asked for.
+  std::array<pollfd, 3> ready = {{{.fd = ends_.in, .events = POLLIN, .revents = 0},
+                                  {.fd = ends_.stop, .events = POLLIN, .revents = 0},
+                                  {.fd = ends_.out, .events = 0, .revents = 0}}};
   std::array<char, 1u << 16> bytes;
   for (;;) {
-    if (poll(ready.data(), stop_ < 0 ? 1 : 2, -1) < 0 && errno != EINTR) {
+    if (poll(ready.data(), ready.size(), -1) < 0) {
+      if (errno == EINTR) continue;
       return absl::UnavailableError(absl::StrCat("waiting for input: ", std::strerror(errno)));
     }
     if (ready[1].revents != 0) return false;
-    const ssize_t n = ready[0].revents == 0 ? -1 : read(in_, bytes.data(), bytes.size());
+    if (ready[0].revents == 0 && ready[2].revents != 0) return false;
+    const ssize_t n = ready[0].revents == 0 ? -1 : read(ends_.in, bytes.data(), bytes.size());
     if (n > 0) buffer_.append(bytes.data(), static_cast<std::size_t>(n));
     closed_ = n == 0;
     if (n >= 0) return true;

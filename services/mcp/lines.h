@@ -16,12 +16,18 @@ class LineReader {
     kLine,     ///< There is one.
     kTooLong,  ///< There was one, which is skipped.
     kClosed,   ///< Nothing more comes; what came after the last LF was a line, if it was anything.
-    kStopped   ///< `stop` can be read from.
+    kStopped   ///< `stop` can be read from, or nobody reads `out` any more.
   };
 
-  /// Reads `in` until `stop`, if it is not -1, can be read from.
-  LineReader(int in, int stop, std::size_t bytes_max)
-      : in_(in), stop_(stop), bytes_max_(bytes_max) {}
+  /// Descriptors, which are borrowed. -1: none.
+  struct Ends {
+    int in = -1;
+    int out = -1;
+    int stop = -1;
+  };
+
+  /// Reads `ends.in` as long as somebody reads `ends.out`, and until `ends.stop` can be read from.
+  LineReader(const Ends& ends, std::size_t bytes_max) : ends_(ends), bytes_max_(bytes_max) {}
 
   /// Wait for a line, without its LF. kUnavailable: `in` cannot be read.
   absl::StatusOr<End> Next(std::string* line);
@@ -30,8 +36,7 @@ class LineReader {
   /// True: there is more in the buffer, or nothing will come (`closed_`). False: stopped.
   absl::StatusOr<bool> Fill();
 
-  const int in_;
-  const int stop_;
+  const Ends ends_;
   const std::size_t bytes_max_;
   std::string buffer_;
   std::size_t searched_ = 0;  // of the buffer, without an LF

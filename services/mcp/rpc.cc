@@ -33,7 +33,8 @@ Message ReadOf2024(Json& json) {
   }
   const Json id = json.value("id", Json());
   std::string method = *text("method");
-  Json params = json.contains("params") ? std::move(json["params"]) : Json::object();
+  Json params = json.value("params", Json());
+  if (!params.is_object()) params = Json::object();
   if (id.is_null()) return Notification{std::move(method), std::move(params)};
   if (*text("jsonrpc") != "2.0") {
     return MakeUnreadable(id, kInvalidRequest, "invalid JSON-RPC version (must be \"2.0\")");
@@ -41,8 +42,16 @@ Message ReadOf2024(Json& json) {
   return Request{id, std::move(method), std::move(params)};
 }
 
+// It says of itself that it is of the stateless revision, whatever was agreed on before.
+bool SaysStateless(const Json& json) {
+  if (!json.is_object() || !json.contains("params") || !json["params"].is_object()) return false;
+  const Json meta = json["params"].value("_meta", Json());
+  return meta.is_object() && (meta.contains(kVersionKey) || meta.contains(kCapabilitiesKey) ||
+                              meta.contains(kClientKey));
+}
+
 Message ReadOne(Json& json, Revision revision) {
-  if (revision == Revision::k2024_11) return ReadOf2024(json);
+  if (revision == Revision::k2024_11 && !SaysStateless(json)) return ReadOf2024(json);
   if (!json.is_object())
     return MakeUnreadable(nullptr, kInvalidRequest, "a message must be an object");
   const bool has_id = json.contains("id");

@@ -19,6 +19,11 @@ std::string Compact(const Json& value);
 /// For people: two spaces a level.
 std::string Pretty(const Json& value);
 
+// -- Of the stateless revision, in params._meta ---------------------------------------------------
+inline constexpr char kVersionKey[] = "io.modelcontextprotocol/protocolVersion";
+inline constexpr char kCapabilitiesKey[] = "io.modelcontextprotocol/clientCapabilities";
+inline constexpr char kClientKey[] = "io.modelcontextprotocol/clientInfo";
+
 // -- Errors ---------------------------------------------------------------------------------------
 inline constexpr int kParseError = -32'700;
 inline constexpr int kInvalidRequest = -32'600;

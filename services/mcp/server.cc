@@ -16,9 +16,6 @@
 namespace aimem::mcp {
 namespace {
 
-constexpr char kVersionKey[] = "io.modelcontextprotocol/protocolVersion";
-constexpr char kCapabilitiesKey[] = "io.modelcontextprotocol/clientCapabilities";
-constexpr char kClientKey[] = "io.modelcontextprotocol/clientInfo";
 constexpr char kServerKey[] = "io.modelcontextprotocol/serverInfo";
 constexpr char kRequestIdKey[] = "aimem/requestId";
 constexpr char kCodeKey[] = "aimem/code";
@@ -33,6 +30,7 @@ RpcError MakeError(int code, std::string message, Json data = nullptr) {
 }
 
 Json MetaOf(const Json& params) {
+  if (!params.is_object()) return Json::object();
   Json meta = params.value("_meta", Json::object());
   return meta.is_object() ? meta : Json::object();
 }

@@ -2,9 +2,11 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
-#include <cstring>
+#include <climits>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -34,35 +36,43 @@ constexpr std::size_t kWaitingMax = 256;  // requests; who sends more waits
 /// The other end, to which whole messages go. Thread-safe.
 class Writer {
  public:
-  explicit Writer(int fd) : fd_(fd) {}
+  /// Writes to `fd` until nobody reads there any more, or `stop`, if it is not -1, can be read
+  /// from.
+  Writer(int fd, int stop) : fd_(fd), stop_(stop) {}
 
   void Send(std::string message) ABSL_LOCKS_EXCLUDED(mutex_) {
     message += '\n';
     const MutexLock lock(mutex_);
     std::string_view rest = message;
     while (!rest.empty() && !gone_) {
-      const ssize_t n = write(fd_, rest.data(), rest.size());
+      if (!AwaitRoom()) continue;
+      const ssize_t n = write(fd_, rest.data(), std::min<std::size_t>(rest.size(), PIPE_BUF));
       if (n >= 0) {
         rest.remove_prefix(static_cast<std::size_t>(n));
-      } else if (errno == EAGAIN) {
-        pollfd writable = {.fd = fd_, .events = POLLOUT, .revents = 0};
-        poll(&writable, 1, -1);
-      } else if (errno != EINTR) {
+      } else if (errno != EINTR && errno != EAGAIN) {
         gone_ = true;
       }
     }
   }
 
-  /// Nobody reads there any more.
-  [[nodiscard]] bool gone() const ABSL_LOCKS_EXCLUDED(mutex_) {
-    const MutexLock lock(mutex_);
-    return gone_;
-  }
+  /// Nothing is written any more.
+  [[nodiscard]] bool gone() const { return gone_; }
 
  private:
+  /// So that no write waits: a pipe that can be written takes PIPE_BUF bytes at once. False: it was
+  /// woken for something else.
+  bool AwaitRoom() {
+    std::array<pollfd, 2> ready = {{{.fd = fd_, .events = POLLOUT, .revents = 0},
+                                    {.fd = stop_, .events = POLLIN, .revents = 0}}};
+    if (poll(ready.data(), stop_ < 0 ? 1 : 2, -1) < 0) return false;
+    if (ready[1].revents != 0) gone_ = true;
+    return ready[0].revents != 0 && !gone_;
+  }
+
   const int fd_;
-  mutable Mutex mutex_;  // held while a message is written, so that it stays whole
-  bool gone_ ABSL_GUARDED_BY(mutex_) = false;
+  const int stop_;
+  Mutex mutex_;  // held while a message is written, so that it stays whole
+  std::atomic<bool> gone_ = false;
 };
 
 /// One batch of what came in one line; mostly one request.
@@ -141,16 +151,18 @@ class WorkQueue {
 /// runs that it is about.
 class Conversation {
  public:
-  Conversation(Store& store, const McpOptions& options, int out)
+  Conversation(Store& store, const McpOptions& options, int out, int stop)
       : server_(store, options, /*tells=*/true),
-        writer_(out),
+        out_(out),
+        writer_(out, stop),
         watch_(store, [this](std::string message) { writer_.Send(std::move(message)); }) {}
 
   absl::Status Run(int in, int stop) {
     std::thread worker;
     AIMEM_RETURN_IF_ERROR(
         Contain([&] { worker = StartThread("aimem-mcp", [this] { Answer(); }); }));
-    const absl::StatusOr<LineReader::End> end = Read(in, stop);
+    absl::StatusOr<LineReader::End> end = LineReader::End::kStopped;
+    if (absl::Status thrown = Contain([&] { end = Read(in, stop); }); !thrown.ok()) end = thrown;
     queue_.End(/*drop=*/!end.ok() || *end != LineReader::End::kClosed);
     worker.join();
     return end.status();
@@ -158,7 +170,7 @@ class Conversation {
 
  private:
   absl::StatusOr<LineReader::End> Read(int in, int stop) {
-    LineReader reader(in, stop, server_.options().message_bytes_max);
+    LineReader reader({.in = in, .out = out_, .stop = stop}, server_.options().message_bytes_max);
     std::string line;
     for (;;) {
       AIMEM_ASSIGN_OR_RETURN(const LineReader::End end, reader.Next(&line));
@@ -232,7 +244,10 @@ class Conversation {
 
   // -- The other thread ---------------------------------------------------------------------------
   void Answer() {
-    while (const std::shared_ptr<Work> work = queue_.Next()) AnswerOne(*work);
+    while (const std::shared_ptr<Work> work = queue_.Next()) {
+      // What throws here has run out of memory: that answer is lost, and the next one may be had.
+      Contain([&] { AnswerOne(*work); }).IgnoreError();
+    }
   }
 
   void AnswerOne(Work& work) {
@@ -250,6 +265,7 @@ class Conversation {
                           ? ResultText(request.id, std::get<Json>(outcome))
                           : ErrorText(request.id, std::get<RpcError>(outcome), revision));
     }
+    if (texts.empty()) return;
     if (work.is_batch) return writer_.Send(absl::StrCat("[", absl::StrJoin(texts, ","), "]"));
     for (std::string& text : texts) writer_.Send(std::move(text));
   }
@@ -289,6 +305,7 @@ class Conversation {
   }
 
   const Server server_;
+  const int out_;
   Writer writer_;
   ResourceWatch watch_;
   WorkQueue queue_;
@@ -316,7 +333,7 @@ absl::Status Validate(const McpOptions& options) {
 
 absl::Status ServeMcp(Store& store, const McpOptions& options, int in, int out, int stop) {
   AIMEM_RETURN_IF_ERROR(Validate(options));
-  return mcp::Conversation(store, options, out).Run(in, stop);
+  return mcp::Conversation(store, options, out, stop).Run(in, stop);
 }
 
 }  // namespace aimem

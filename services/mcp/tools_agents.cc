@@ -62,14 +62,12 @@ absl::StatusOr<Answer> RunNotify(Call& call) {
   message.tier = *tier;
   AIMEM_ASSIGN_OR_RETURN(message.from, call.Caller());
   const std::string id = call.operation().ToString();
-  // Sent already, by this request: its times and its life are those of then.
-  if (const auto sent = call.store().Get(id, {.bounds = call.Bounds()}); sent.ok()) {
-    return Answer{SentJson(message, id, sent->created_at)};
-  }
-  const absl::Time now = call.Now();
-  AIMEM_ASSIGN_OR_RETURN(ImportMemory item, aimem::Message(message, call.operation(), now));
+  // Sent already under this request id: with the times of then it is the same request, if it is.
+  const auto earlier = call.store().Get(id, {.bounds = call.Bounds()});
+  const absl::Time sent_at = earlier.ok() ? earlier->created_at : call.Now();
+  AIMEM_ASSIGN_OR_RETURN(ImportMemory item, aimem::Message(message, call.operation(), sent_at));
   AIMEM_ASSIGN_OR_RETURN(const WriteResult result, call.Write(std::move(item), message.from));
-  return call.Written(SentJson(message, id, now), result);
+  return call.Written(SentJson(message, id, sent_at), result);
 }
 
 Json ReceivedJson(const ReceivedMessage& message) {

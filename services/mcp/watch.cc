@@ -91,8 +91,15 @@ absl::Status ResourceWatch::Listen(const Json& id, const Json& params) {
   if (subscription.list) honoured["resourcesListChanged"] = true;
   if (!subscription.uris.empty()) honoured["resourceSubscriptions"] = subscription.uris;
   const std::string key = Compact(id);
+  const bool follows = subscription.list || !subscription.uris.empty();
   subscription.acknowledgement = Told(key, "notifications/subscriptions/acknowledged",
                                       {{"notifications", std::move(honoured)}});
+  if (!follows) {
+    // There will be nothing to tell: it is acknowledged, and ends.
+    send_(subscription.acknowledgement);
+    send_(ResultText(id, {{"resultType", "complete"}, {"_meta", {{kSubscriptionKey, id}}}}));
+    return absl::OkStatus();
+  }
   AIMEM_RETURN_IF_ERROR(Start());
   const MutexLock lock(mutex_);
   if (subscriptions_.size() >= kListensMax)

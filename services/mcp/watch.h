@@ -23,7 +23,7 @@ namespace aimem::mcp {
 /// does all the telling. What subscribes is called by one thread at a time, what ends it by any.
 class ResourceWatch {
  public:
-  /// Takes one notification; called on the watch's thread.
+  /// Takes one message; called on the watch's thread, or by Listen.
   using Send = std::function<void(std::string message)>;
 
   ResourceWatch(Store& store, Send send) : store_(store), send_(std::move(send)) {}

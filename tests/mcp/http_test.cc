@@ -559,6 +559,7 @@ TEST_F(McpHttp, CallsThatTakeLongKeepNobodyElseFromReading) {
   store_.hold = true;
   server();
   std::vector<std::thread> callers;
+  callers.reserve(3);
   for (int i = 0; i < 3; ++i) {
     callers.emplace_back([this] {
       clients::HttpClient client("127.0.0.1", server().port());

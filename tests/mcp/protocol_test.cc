@@ -116,6 +116,44 @@ TEST_F(Mcp, LaterRevisionsSayInvalidRequestAndTheNewestLeaveAnUnknownIdOut) {
   }
 }
 
+TEST_F(Mcp, ParametersThatAreNoObjectAreAnsweredWhateverWasAgreedOn) {
+  for (const char* revision : {"", "2024-11-05", "2025-11-25"}) {
+    McpClient client(*store_);
+    if (*revision != '\0') client.Initialize(revision);
+    for (const char* params : {"null", "[1]", "\"x\"", "7"}) {
+      for (const char* method : {"tools/list", "tools/call", "initialize", "prompts/get", "x"}) {
+        client.SendLine(std::string(R"({"jsonrpc":"2.0","id":1,"method":")") + method +
+                        R"(","params":)" + params + "}");
+        EXPECT_FALSE(client.ReadLine().empty()) << method << params;
+      }
+    }
+  }
+}
+
+TEST_F(Mcp, AStatelessMessageIsReadByItsOwnRules) {
+  McpClient client(*store_);
+  const std::string meta =
+      R"("params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",)"
+      R"("io.modelcontextprotocol/clientCapabilities":{}}}})";
+  for (const char* head : {R"({"jsonrpc":"2.0","id":true,"method":"tools/list",)",
+                           R"({"jsonrpc":"2.0","id":null,"method":"tools/list",)",
+                           R"({"jsonrpc":"2.0","id":1.5,"method":"tools/list",)",
+                           R"({"jsonrpc":"2.0","id":1,)", R"({"id":1,"method":"tools/list",)"}) {
+    client.SendLine(head + meta);
+    EXPECT_EQ(client.Read()["error"]["code"], -32'600) << head;
+  }
+}
+
+TEST_F(Mcp, StopEndsItAlsoWhereTheClientReadsNothing) {
+  McpClient client(*store_);
+  for (int i = 0; i < 60; ++i) {
+    client.SendLine(
+        Json{{"jsonrpc", "2.0"}, {"id", i}, {"method", "tools/list"}, {"params", Json::object()}}
+            .dump());
+  }
+  client.Stop();
+}
+
 TEST_F(Mcp, AnswersABatchWhereThatRevisionHasThem) {
   McpClient client(*store_);
   client.Initialize("2025-03-26");

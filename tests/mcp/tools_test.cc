@@ -495,7 +495,12 @@ TEST_F(McpTools, ARetryWithTheSameRequestIdHasOneEffect) {
   const Json notify = {{"aimem/requestId", "r-2"}};
   const Json sent = client_.Call("memory_notify", message, notify)["structuredContent"];
   clock_.Advance(absl::Minutes(1));
-  EXPECT_EQ(client_.Call("memory_notify", message, notify)["structuredContent"]["id"], sent["id"]);
+  const Json resent = client_.Call("memory_notify", message, notify)["structuredContent"];
+  EXPECT_EQ(resent["id"], sent["id"]);
+  EXPECT_EQ(resent["delivered_at"], sent["delivered_at"]);
+  EXPECT_EQ(resent["receipt"]["replayed"], true);
+  const Json to_another = {{"target_agent_id", "carol"}, {"title", "t"}, {"payload", "p"}};
+  EXPECT_EQ(client_.Call("memory_notify", to_another, notify).value("isError", false), true);
   EXPECT_EQ(client_.Value("memory_inbox", {{"agent_id", "bob"}})["count"], 1);
 }
 

@@ -113,6 +113,17 @@ TEST_F(McpWatch, AListenerIsAcknowledgedFirstAndToldUnderItsId) {
   EXPECT_TRUE(client_.Ask("tools/list", {{"_meta", Meta()}}).contains("result"));
 }
 
+TEST_F(McpWatch, AListenerOfNothingIsAcknowledgedAndEnds) {
+  const Json listen = {{"jsonrpc", "2.0"},
+                       {"id", "l"},
+                       {"method", "subscriptions/listen"},
+                       {"params", {{"_meta", Meta()}, {"notifications", Json::object()}}}};
+  EXPECT_EQ(client_.AskRaw(listen)["method"], "notifications/subscriptions/acknowledged");
+  const Json end = client_.Read();
+  EXPECT_EQ(end["id"], "l");
+  EXPECT_EQ(end["result"]["resultType"], "complete");
+}
+
 TEST_F(McpWatch, AListenerThatIsWrongIsToldSo) {
   EXPECT_EQ(client_.Ask("subscriptions/listen")["error"]["code"], -32'602);
   EXPECT_EQ(client_.Ask("subscriptions/listen", {{"_meta", Meta()}})["error"]["code"], -32'602);
