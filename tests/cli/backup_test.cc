@@ -10,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "tests/cli/run.h"
 #include "tests/support/batches.h"
+#include "tests/support/eventually.h"
 
 namespace aimem::testing {
 namespace {
@@ -52,6 +53,24 @@ TEST_F(Cli, BackupListShowsTheFolder) {
   fs::create_directory(folder() / "empty");
   EXPECT_EQ(Succeed({"backup", "list", "--to", "empty"}).err, "no backups in empty\n");
   EXPECT_THAT(Fail(1, {"backup", "list", "--to", "nowhere"}), HasSubstr("nowhere"));
+}
+
+TEST_F(Cli, BackupNeverRemovesTheOneThatItHasMade) {
+  Store("a");
+  const json first = Json({"backup"});
+  const fs::path manifest =
+      folder() / "backups" / (fs::path(Snapshot(first)).stem().string() + ".manifest.json");
+  json of_later = first;
+  of_later["created_at"] = "2099-01-01T00:00:00+00:00";
+  std::ofstream(manifest) << of_later;
+  // The names of snapshots tell seconds.
+  json second;
+  EXPECT_TRUE(Eventually([&] {
+    const Ran ran = Run({"--json", "backup", "--keep", "1"});
+    if (ran.code == 0) second = json::parse(ran.out);
+    return ran.code == 0;
+  }));
+  EXPECT_TRUE(fs::exists(folder() / Snapshot(second)));
 }
 
 TEST_F(Cli, BackupOfNothingFails) {

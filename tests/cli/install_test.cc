@@ -292,6 +292,31 @@ TEST_F(Install, UndoLeavesWhatHasChangedSince) {
   EXPECT_THAT(none.err, HasSubstr("there is nothing to undo in it"));
 }
 
+TEST_F(Install, UndoTakesOutNothingThatItHasNotPut) {
+  const std::string written = R"({"mcpServers":{"aimem":{"command":"other"}}})";
+  Write("c.json", written);
+  EXPECT_EQ(UndoIn("json", "c.json").code, 1);
+  EXPECT_EQ(Read("c.json"), written);
+  // However often it was installed, undoing leads back to what was there before.
+  Write("d.json", written);
+  EXPECT_EQ(InstallInto("json", "d.json").code, 0);
+  EXPECT_EQ(
+      Run({"--db", "/data/n.db", "install", "json", "--config", "d.json", "--yes"}, home_).code, 0);
+  EXPECT_EQ(UndoIn("json", "d.json").code, 0);
+  EXPECT_EQ(json::parse(Read("d.json")), json::parse(written));
+  EXPECT_EQ(UndoIn("json", "d.json").code, 1);
+  EXPECT_EQ(json::parse(Read("d.json")), json::parse(written));
+}
+
+TEST_F(Install, WhatIsNoFileStaysWhatItIs) {
+  fs::create_symlink(folder() / "absent", folder() / "link.json");
+  EXPECT_THAT(InstallInto("json", "link.json").err,
+              HasSubstr("a link to a file that is not there"));
+  ASSERT_EQ(mkfifo((folder() / "pipe.json").c_str(), 0600), 0);
+  EXPECT_THAT(InstallInto("json", "pipe.json").err, HasSubstr("no regular file"));
+  EXPECT_TRUE(fs::is_fifo(folder() / "pipe.json"));
+}
+
 TEST_F(Install, UndoRemovesAFileThatItMade) {
   for (const std::string client : {"json", "codex"}) {
     EXPECT_EQ(InstallInto(client, "new/file").code, 0);
