@@ -54,7 +54,9 @@ ReceivedMessage Received(Memory memory, std::string_view agent_id) {
 
 }  // namespace
 
-std::string InboxOf(std::string_view agent_id) { return absl::StrCat("_messages/", ToAbsl(agent_id)); }
+std::string InboxOf(std::string_view agent_id) {
+  return absl::StrCat("_messages/", ToAbsl(agent_id));
+}
 
 absl::StatusOr<ImportMemory> Message(const AgentMessage& message, const Id128& id, absl::Time now,
                                      const Lifetimes& lifetimes) {
